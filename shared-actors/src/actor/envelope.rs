@@ -1,0 +1,156 @@
+//! A command on its way: the message that actix carries, with the context that the command runs in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::Instant;
+use tracing::{Instrument, Span};
+
+use super::command::Command;
+use super::metrics::CommandMetrics;
+use crate::deadline;
+
+/// A command with its context, as it stands in an actor's mailbox.
+///
+/// An envelope that is dropped unopened answers [`super::AskError::Unavailable`].
+pub struct Envelope<C: Command> {
+    command: C,
+    responder: Responder<C>,
+}
+
+impl<C: Command> actix::Message for Envelope<C> {
+    type Result = ();
+}
+
+impl<C: Command> Envelope<C> {
+    pub(super) fn new(command: C, responder: Responder<C>) -> Self {
+        Self { command, responder }
+    }
+
+    /// Opens the envelope: the command starts now. `None` when its deadline has passed, in which case nobody waits
+    /// for it any more and it must not be run.
+    pub fn begin(self) -> Option<(C, Responder<C>)> {
+        let Self { command, mut responder } = self;
+        responder.begin().then_some((command, responder))
+    }
+
+    /// Runs the command in a task of its own on this arbiter, beside others of the same actor, and answers with
+    /// what `work` returns. A panic in `work` fails this command alone.
+    pub fn run<F>(self, work: impl FnOnce(C) -> F)
+    where
+        F: Future<Output = Result<C::Output, C::Error>> + 'static,
+    {
+        let Some((command, responder)) = self.begin() else { return };
+        let work = responder.scope(work(command));
+        actix::spawn(async move { responder.answer(work.await) });
+    }
+}
+
+enum Stage {
+    Queued { since: Instant },
+    Running { since: Instant },
+    Ended,
+}
+
+/// The duty to answer one command, with the context that the command runs in.
+///
+/// A responder that is dropped unanswered answers [`super::AskError::Unavailable`].
+pub struct Responder<C: Command> {
+    reply: Option<oneshot::Sender<Result<C::Output, C::Error>>>,
+    deadline: Instant,
+    span: Span,
+    stage: Stage,
+    metrics: Arc<CommandMetrics>,
+    _permit: OwnedSemaphorePermit,
+    /// Keeps the actor of a key in memory for as long as it has work.
+    _activity: Option<Arc<()>>,
+}
+
+impl<C: Command> Responder<C> {
+    pub(super) fn new(
+        reply: Option<oneshot::Sender<Result<C::Output, C::Error>>>,
+        deadline: Instant,
+        metrics: Arc<CommandMetrics>,
+        permit: OwnedSemaphorePermit,
+        activity: Option<Arc<()>>,
+    ) -> Self {
+        metrics.depth.inc();
+        let stage = Stage::Queued { since: Instant::now() };
+        Self { reply, deadline, span: Span::current(), stage, metrics, _permit: permit, _activity: activity }
+    }
+
+    fn begin(&mut self) -> bool {
+        let Stage::Queued { since } = self.stage else { return true };
+        let now = Instant::now();
+        self.metrics.depth.dec();
+        self.metrics.wait.observe((now - since).as_secs_f64());
+        if now >= self.deadline {
+            self.stage = Stage::Ended;
+            self.metrics.expired.inc();
+            return false;
+        }
+        self.stage = Stage::Running { since: now };
+        self.metrics.in_flight.inc();
+        true
+    }
+
+    /// By when the answer is wanted.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// How long the command stood in the mailbox, or has stood there until now.
+    pub fn age(&self) -> Duration {
+        match self.stage {
+            Stage::Queued { since } | Stage::Running { since } => since.elapsed(),
+            Stage::Ended => Duration::ZERO,
+        }
+    }
+
+    pub(super) fn observe_batch(&self, commands: usize) {
+        #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
+        self.metrics.batch_size.observe(commands as f64);
+    }
+
+    /// The span in which the command was asked.
+    pub fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// `future` within the deadline scope of the command and a span of its own below the asking one.
+    pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F, C> {
+        let span = tracing::debug_span!(
+            target: "actor", parent: &self.span, "actor", actor = self.metrics.actor, command = C::NAME
+        );
+        deadline::scope(self.deadline, future).instrument(span)
+    }
+
+    /// Answers the command, and frees its place in the actor's queue.
+    pub fn answer(mut self, result: Result<C::Output, C::Error>) {
+        if let Stage::Running { since } = self.stage {
+            self.metrics.in_flight.dec();
+            self.metrics.duration.observe(since.elapsed().as_secs_f64());
+        }
+        self.stage = Stage::Ended;
+        match result {
+            Ok(_) => self.metrics.ok.inc(),
+            Err(_) => self.metrics.error.inc(),
+        }
+        if let Some(reply) = self.reply.take() {
+            // A caller that is gone has no use for the answer.
+            let _ = reply.send(result);
+        }
+    }
+}
+
+impl<C: Command> Drop for Responder<C> {
+    fn drop(&mut self) {
+        match self.stage {
+            Stage::Queued { .. } => self.metrics.depth.dec(),
+            Stage::Running { .. } => self.metrics.in_flight.dec(),
+            Stage::Ended => return,
+        }
+        self.metrics.unavailable.inc();
+    }
+}

@@ -1,0 +1,94 @@
+//! The bounded entrance of an actor: admits a command, or refuses it at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, TryAcquireError, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use super::command::{AskError, Command};
+use super::envelope::{Envelope, Responder};
+use super::metrics::ActorMetrics;
+use crate::deadline;
+
+pub(super) struct Gate {
+    permits: Arc<Semaphore>,
+    capacity: u32,
+    deadline: Duration,
+    retry_after: Duration,
+    pub metrics: ActorMetrics,
+}
+
+/// The answer to an admitted command, yet to come.
+pub(super) struct Pending<C: Command> {
+    reply: oneshot::Receiver<Result<C::Output, C::Error>>,
+    deadline: Instant,
+}
+
+impl Gate {
+    pub fn new(name: &'static str, capacity: usize, deadline: Duration, retry_after: Duration) -> Self {
+        let capacity = u32::try_from(capacity).unwrap_or(u32::MAX).max(1);
+        let permits = Arc::new(Semaphore::new(capacity as usize));
+        Self { permits, capacity, deadline, retry_after, metrics: ActorMetrics::new(name) }
+    }
+
+    /// Admits a command that will be answered.
+    pub fn admit<C: Command>(
+        &self,
+        command: C,
+        activity: Option<Arc<()>>,
+    ) -> Result<(Envelope<C>, Pending<C>), AskError> {
+        let (sender, reply) = oneshot::channel();
+        let deadline = deadline::within(self.deadline);
+        let envelope = self.envelope(command, Some(sender), deadline, activity)?;
+        Ok((envelope, Pending { reply, deadline }))
+    }
+
+    /// Admits a command whose answer nobody waits for.
+    pub fn admit_unanswered<C: Command>(&self, command: C) -> Result<Envelope<C>, AskError> {
+        self.envelope(command, None, Instant::now() + self.deadline, None)
+    }
+
+    /// Refuses a command for want of room.
+    pub fn refuse<C: Command>(&self) -> AskError {
+        self.metrics.command(C::NAME).overloaded.inc();
+        AskError::Overloaded { retry_after: self.retry_after }
+    }
+
+    fn envelope<C: Command>(
+        &self,
+        command: C,
+        reply: Option<oneshot::Sender<Result<C::Output, C::Error>>>,
+        deadline: Instant,
+        activity: Option<Arc<()>>,
+    ) -> Result<Envelope<C>, AskError> {
+        let permit = match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(TryAcquireError::NoPermits) => return Err(self.refuse::<C>()),
+            Err(TryAcquireError::Closed) => {
+                self.metrics.command(C::NAME).unavailable.inc();
+                return Err(AskError::Unavailable);
+            }
+        };
+        let metrics = self.metrics.command(C::NAME);
+        Ok(Envelope::new(command, Responder::new(reply, deadline, metrics, permit, activity)))
+    }
+
+    /// Admits nothing more, and waits until all that was admitted is answered.
+    pub async fn drain(&self) {
+        // Waiting for all permits holds back each one that comes home, so that nobody else gets it.
+        let all = self.permits.acquire_many(self.capacity).await;
+        self.permits.close();
+        drop(all);
+    }
+}
+
+impl<C: Command> Pending<C> {
+    pub async fn answer(self) -> Result<C::Output, C::Error> {
+        match timeout_at(self.deadline, self.reply).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(AskError::Unavailable.into()),
+            Err(_) => Err(AskError::DeadlineExceeded.into()),
+        }
+    }
+}

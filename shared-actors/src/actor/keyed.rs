@@ -1,0 +1,232 @@
+//! One actor a key, activated on demand, passivated when idle or past a cap on how many may live.
+//!
+//! Passivation forgets an actor that has nothing to do; it must be able to find all it needs again. It never takes an
+//! actor with a command queued or running, so that a key never has two actors at work in one process.
+
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix::dev::ToEnvelope;
+use actix::{Actor, Addr, Context, Handler};
+use lru::LruCache;
+use tokio::time::{Instant, interval};
+
+use super::arbiters::Arbiters;
+use super::command::Command;
+use super::envelope::Envelope;
+use super::gate::{Gate, Pending};
+use super::supervisor::LiveCount;
+
+/// How many of the least recently used actors are looked at for an idle one when there are too many.
+const EVICTION_SCAN: usize = 16;
+
+/// The limits of the actors of one type.
+#[derive(Clone, Debug)]
+pub struct KeyedOptions {
+    /// The value of the label `actor` in metrics.
+    pub name: &'static str,
+    /// How many commands may be queued or running at once, for all keys together.
+    pub capacity: usize,
+    /// How many of them for one key.
+    pub capacity_per_key: usize,
+    /// How many idle actors stay in memory at the most; those at work come on top, at most `capacity` of them.
+    pub max_live: usize,
+    /// How long an actor without a command stays in memory.
+    pub idle: Duration,
+    /// How long an answer may take where the asking task has no earlier deadline.
+    pub deadline: Duration,
+    /// What `Overloaded` tells the caller to wait.
+    pub retry_after: Duration,
+}
+
+impl KeyedOptions {
+    /// 10,000 commands, 64 a key, 50,000 live actors, idle for 5 minutes, deadline 10 s, retry after 1 s.
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            capacity: 10_000,
+            capacity_per_key: 64,
+            max_live: 50_000,
+            idle: Duration::from_mins(5),
+            deadline: Duration::from_secs(10),
+            retry_after: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Asks the actor of a key. Cheap to clone.
+pub struct KeyedHandle<K, A: Actor> {
+    shared: Arc<Shared<K, A>>,
+}
+
+impl<K, A: Actor> Clone for KeyedHandle<K, A> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+struct Shared<K, A: Actor> {
+    options: KeyedOptions,
+    gate: Gate,
+    arbiters: Arbiters,
+    hasher: RandomState,
+    factory: Arc<dyn Fn(&K) -> A + Send + Sync>,
+    live: Mutex<LruCache<K, Live<A>>>,
+}
+
+/// An actor in memory.
+struct Live<A: Actor> {
+    address: Addr<A>,
+    used: Instant,
+    /// Each command queued or running holds a clone.
+    activity: Arc<()>,
+    _count: LiveCount,
+}
+
+impl<A: Actor> Live<A> {
+    fn commands(&self) -> usize {
+        Arc::strong_count(&self.activity) - 1
+    }
+}
+
+impl<K, A> KeyedHandle<K, A>
+where
+    K: Hash + Eq + Clone + Send + 'static,
+    A: Actor<Context = Context<A>>,
+{
+    /// Actors that `factory` makes for a key, spread over `arbiters`. Must be called within a running actix System.
+    pub fn new(
+        options: KeyedOptions,
+        arbiters: Arbiters,
+        factory: impl Fn(&K) -> A + Send + Sync + 'static,
+    ) -> Self {
+        let gate = Gate::new(options.name, options.capacity, options.deadline, options.retry_after);
+        let shared = Arc::new(Shared {
+            gate,
+            arbiters,
+            hasher: RandomState::new(),
+            factory: Arc::new(factory),
+            live: Mutex::new(LruCache::unbounded()),
+            options,
+        });
+        let weak = Arc::downgrade(&shared);
+        let mut ticks = interval((shared.options.idle / 4).max(Duration::from_millis(10)));
+        shared.arbiters.pick(0).spawn(async move {
+            loop {
+                ticks.tick().await;
+                let Some(shared) = weak.upgrade() else { return };
+                shared.passivate_idle();
+            }
+        });
+        Self { shared }
+    }
+
+    /// Asks the actor of `key`, which is activated when it is not in memory.
+    ///
+    /// # Errors
+    /// What the actor answers, and each [`super::AskError`] as the command's error; `Overloaded` also when this one
+    /// key has as much work as it may hold.
+    pub async fn ask<C>(&self, key: &K, command: C) -> Result<C::Output, C::Error>
+    where
+        C: Command,
+        A: Handler<Envelope<C>>,
+        A::Context: ToEnvelope<A, Envelope<C>>,
+    {
+        self.send(key, command)?.answer().await
+    }
+
+    /// Admits nothing more, waits until all that was accepted is answered, then lets every actor go.
+    pub async fn drain(&self) {
+        self.shared.gate.drain().await;
+        self.shared.lock().clear();
+    }
+
+    /// How many actors are in memory.
+    pub fn live(&self) -> usize {
+        self.shared.lock().len()
+    }
+
+    /// Counting the command and handing it over under one lock is what keeps passivation from taking the actor in
+    /// between.
+    fn send<C>(&self, key: &K, command: C) -> Result<Pending<C>, C::Error>
+    where
+        C: Command,
+        A: Handler<Envelope<C>>,
+        A::Context: ToEnvelope<A, Envelope<C>>,
+    {
+        let shared = &*self.shared;
+        let mut actors = shared.lock();
+        let actor = shared.activate(&mut actors, key);
+        if actor.commands() >= shared.options.capacity_per_key {
+            return Err(shared.gate.refuse::<C>().into());
+        }
+        let (envelope, pending): (Envelope<C>, _) =
+            shared.gate.admit(command, Some(Arc::clone(&actor.activity)))?;
+        actor.used = Instant::now();
+        actor.address.do_send(envelope);
+        Ok(pending)
+    }
+}
+
+impl<K, A> Shared<K, A>
+where
+    K: Hash + Eq + Clone + Send + 'static,
+    A: Actor<Context = Context<A>>,
+{
+    fn lock(&self) -> std::sync::MutexGuard<'_, LruCache<K, Live<A>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn activate<'a>(&self, actors: &'a mut LruCache<K, Live<A>>, key: &K) -> &'a mut Live<A> {
+        let panicked = actors.peek(key).is_some_and(|actor| !actor.address.connected());
+        if panicked {
+            actors.pop(key);
+            self.gate.metrics.restarts.inc();
+        } else if actors.len() >= self.options.max_live && !actors.contains(key) {
+            self.passivate_one(actors);
+        }
+        actors.get_or_insert_mut_ref(key, || self.start(key))
+    }
+
+    fn start(&self, key: &K) -> Live<A> {
+        self.gate.metrics.activations.inc();
+        let (factory, own_key) = (Arc::clone(&self.factory), key.clone());
+        #[expect(clippy::cast_possible_truncation, reason = "any part of the hash will do")]
+        let arbiter = self.arbiters.pick(self.hasher.hash_one(key) as usize);
+        Live {
+            address: A::start_in_arbiter(arbiter, move |_| factory(&own_key)),
+            used: Instant::now(),
+            activity: Arc::new(()),
+            _count: LiveCount::new(self.gate.metrics.live.clone()),
+        }
+    }
+
+    /// Makes room for one actor; there is none to make while the least recently used ones are all at work.
+    fn passivate_one(&self, actors: &mut LruCache<K, Live<A>>) {
+        let idle = actors.iter().rev().take(EVICTION_SCAN).find(|(_, actor)| actor.commands() == 0);
+        if let Some(key) = idle.map(|(key, _)| key.clone()) {
+            self.passivate(actors, &key);
+        }
+    }
+
+    fn passivate_idle(&self) {
+        let mut actors = self.lock();
+        let due: Vec<K> = actors
+            .iter()
+            .rev()
+            .take_while(|(_, actor)| actor.used.elapsed() >= self.options.idle)
+            .filter(|(_, actor)| actor.commands() == 0)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in due {
+            self.passivate(&mut actors, &key);
+        }
+    }
+
+    /// Without an address left, actix ends the actor.
+    fn passivate(&self, actors: &mut LruCache<K, Live<A>>, key: &K) {
+        actors.pop(key);
+        self.gate.metrics.passivations.inc();
+    }
+}

@@ -1,0 +1,61 @@
+//! Supervised, bounded, observable actors on actix.
+//!
+//! An actor is reached through a typed handle only: [`Handle`] for one actor, [`KeyedHandle`] for one actor a key.
+//! A handle admits at most its capacity of commands that are queued or running and answers
+//! [`AskError::Overloaded`] past that, at once. Each admitted command travels in an [`Envelope`] with its permit,
+//! its enqueue time, its deadline and its span, and is answered exactly once: by the actor, or with
+//! [`AskError::Unavailable`] when the actor died over it.
+//!
+//! - [`Handle::supervise`] rebuilds an actor that panicked, with exponential backoff, behind the same handle.
+//! - [`GroupCommit`] does the I/O of all waiting commands together.
+//! - [`KeyedHandle`] activates an actor a key on demand and passivates it when idle.
+//! - [`Arbiters`] are the threads that actors live on.
+//!
+//! ```
+//! use actix::{Actor, Context, Handler};
+//! use shared_actors::actor::{ActorOptions, Arbiters, AskError, Command, Envelope, Handle};
+//!
+//! struct AddStock(u32);
+//! impl Command for AddStock {
+//!     type Output = u32;
+//!     type Error = AskError;
+//!     const NAME: &'static str = "add_stock";
+//! }
+//!
+//! struct StockActor { total: u32 }
+//! impl Actor for StockActor { type Context = Context<Self>; }
+//! impl Handler<Envelope<AddStock>> for StockActor {
+//!     type Result = ();
+//!     fn handle(&mut self, envelope: Envelope<AddStock>, _: &mut Self::Context) {
+//!         let Some((AddStock(count), responder)) = envelope.begin() else { return };
+//!         self.total += count;
+//!         responder.answer(Ok(self.total));
+//!     }
+//! }
+//!
+//! actix::System::new().block_on(async {
+//!     let arbiters = Arbiters::new(0);
+//!     let stock = Handle::supervise(ActorOptions::new("stock"), arbiters.pick(0), |_| StockActor { total: 40 });
+//!     assert_eq!(stock.ask(AddStock(2)).await.unwrap(), 42);
+//!     stock.drain().await;
+//! });
+//! ```
+
+mod arbiters;
+mod command;
+mod envelope;
+mod gate;
+mod group_commit;
+mod handle;
+mod keyed;
+mod metrics;
+mod options;
+mod supervisor;
+
+pub use arbiters::Arbiters;
+pub use command::{AskError, Command};
+pub use envelope::{Envelope, Responder};
+pub use group_commit::{GroupCommit, Lane, LaneLimits};
+pub use handle::Handle;
+pub use keyed::{KeyedHandle, KeyedOptions};
+pub use options::{ActorOptions, Backoff};

@@ -1,0 +1,112 @@
+//! Keeps one actor alive: notices its end, waits, rebuilds it and publishes its new address.
+
+use std::sync::{Arc, PoisonError, Weak};
+
+use actix::fut::wrap_future;
+use actix::{Actor, ActorContext, ActorFutureExt, ArbiterHandle, AsyncContext, Context};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep};
+use tracing::error;
+
+use super::handle::Shared;
+
+/// What the supervisor holds of a living actor.
+struct Life {
+    born: Instant,
+    /// Sent or dropped to ask the actor to stop.
+    stop: oneshot::Sender<()>,
+    /// Ends when the actor's context is gone, after a stop and a panic alike.
+    ended: oneshot::Receiver<()>,
+}
+
+/// Starts the first actor, whose address is published before this returns, and the task that watches over it until
+/// `stop` changes or its sender is gone.
+pub(super) fn start<A, F>(
+    shared: &Arc<Shared<A>>,
+    mut stop: watch::Receiver<()>,
+    arbiter: &ArbiterHandle,
+    factory: F,
+) where
+    A: Actor<Context = Context<A>>,
+    F: Fn(&mut Context<A>) -> A + Send + Sync + 'static,
+{
+    let factory = Arc::new(factory);
+    let life = launch(shared, arbiter, &factory);
+    let weak = Arc::downgrade(shared);
+    let own_arbiter = arbiter.clone();
+    let supervision = async move {
+        tokio::select! {
+            () = keep_alive(weak.clone(), own_arbiter, factory, life) => {}
+            _ = stop.changed() => {}
+        }
+        // Dropping the life that was kept has stopped the actor.
+        if let Some(shared) = weak.upgrade() {
+            shared.address.write().unwrap_or_else(PoisonError::into_inner).take();
+        }
+    };
+    if !arbiter.spawn(supervision) {
+        error!(actor = shared.options.name, "its arbiter has ended: nobody watches over the actor");
+    }
+}
+
+async fn keep_alive<A, F>(shared: Weak<Shared<A>>, arbiter: ArbiterHandle, factory: Arc<F>, mut life: Life)
+where
+    A: Actor<Context = Context<A>>,
+    F: Fn(&mut Context<A>) -> A + Send + Sync + 'static,
+{
+    let mut failures = 0;
+    loop {
+        let _ = (&mut life.ended).await;
+        drop(life.stop);
+        let Some((name, backoff)) =
+            shared.upgrade().map(|shared| (shared.options.name, shared.options.backoff))
+        else {
+            return;
+        };
+        failures = if life.born.elapsed() > backoff.max { 1 } else { failures + 1 };
+        let wait = backoff.wait(failures);
+        error!(actor = name, failures, ?wait, "the actor panicked and will be rebuilt");
+        sleep(wait).await;
+        let Some(shared) = shared.upgrade() else { return };
+        shared.gate.metrics.restarts.inc();
+        life = launch(&shared, &arbiter, &factory);
+    }
+}
+
+fn launch<A, F>(shared: &Arc<Shared<A>>, arbiter: &ArbiterHandle, factory: &Arc<F>) -> Life
+where
+    A: Actor<Context = Context<A>>,
+    F: Fn(&mut Context<A>) -> A + Send + Sync + 'static,
+{
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (alive, ended) = oneshot::channel::<()>();
+    let live = LiveCount::new(shared.gate.metrics.live.clone());
+    let factory = Arc::clone(factory);
+    let address = A::start_in_arbiter(arbiter, move |ctx| {
+        // `alive` and `live` are owned by the actor's context: they go when it goes, however that happens.
+        let until_stopped = async move {
+            let _ = stopped.await;
+            (alive, live)
+        };
+        ctx.spawn(wrap_future(until_stopped).map(|_, _: &mut A, ctx: &mut Context<A>| ctx.stop()));
+        factory(ctx)
+    });
+    *shared.address.write().unwrap_or_else(PoisonError::into_inner) = Some(address);
+    Life { born: Instant::now(), stop, ended }
+}
+
+/// Counts one living actor for as long as it exists.
+pub(super) struct LiveCount(prometheus::IntGauge);
+
+impl LiveCount {
+    pub fn new(live: prometheus::IntGauge) -> Self {
+        live.inc();
+        Self(live)
+    }
+}
+
+impl Drop for LiveCount {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,9 @@
+//! The actor layer of the shop, and what each of its services needs once.
+//!
+//! [`actor`] is the only place that knows how actix works inside: services see typed [`actor::Handle`]s.
+
+#![warn(missing_docs)]
+
+pub mod actor;
+pub mod deadline;
+pub mod shutdown;
