@@ -18,7 +18,7 @@ use super::envelope::Envelope;
 use super::gate::{Gate, Pending};
 use super::supervisor::LiveCount;
 
-/// How many of the least recently used actors are looked at for an idle one when there are too many.
+/// How many of the least recently used actors are looked at for idle ones when there are too many.
 const EVICTION_SCAN: usize = 16;
 
 /// The limits of the actors of one type.
@@ -30,7 +30,7 @@ pub struct KeyedOptions {
     pub capacity: usize,
     /// How many of them for one key.
     pub capacity_per_key: usize,
-    /// How many idle actors stay in memory at the most; those at work come on top, at most `capacity` of them.
+    /// How many actors stay in memory; more do only while nearly all of them are at work.
     pub max_live: usize,
     /// How long an actor without a command stays in memory.
     pub idle: Duration,
@@ -111,8 +111,9 @@ where
             options,
         });
         let weak = Arc::downgrade(&shared);
-        let mut ticks = interval((shared.options.idle / 4).max(Duration::from_millis(10)));
+        let period = (shared.options.idle / 4).max(Duration::from_millis(10));
         shared.arbiters.pick(0).spawn(async move {
+            let mut ticks = interval(period);
             loop {
                 ticks.tick().await;
                 let Some(shared) = weak.upgrade() else { return };
@@ -184,7 +185,7 @@ where
             actors.pop(key);
             self.gate.metrics.restarts.inc();
         } else if actors.len() >= self.options.max_live && !actors.contains(key) {
-            self.passivate_one(actors);
+            self.make_room(actors);
         }
         actors.get_or_insert_mut_ref(key, || self.start(key))
     }
@@ -202,11 +203,19 @@ where
         }
     }
 
-    /// Makes room for one actor; there is none to make while the least recently used ones are all at work.
-    fn passivate_one(&self, actors: &mut LruCache<K, Live<A>>) {
-        let idle = actors.iter().rev().take(EVICTION_SCAN).find(|(_, actor)| actor.commands() == 0);
-        if let Some(key) = idle.map(|(key, _)| key.clone()) {
-            self.passivate(actors, &key);
+    /// Makes room, in bounded time. Those found at work are looked at again only after all others.
+    fn make_room(&self, actors: &mut LruCache<K, Live<A>>) {
+        for _ in 0..EVICTION_SCAN {
+            if actors.len() < self.options.max_live {
+                return;
+            }
+            let Some((key, actor)) = actors.peek_lru() else { return };
+            let (key, idle) = (key.clone(), actor.commands() == 0);
+            if idle {
+                self.passivate(actors, &key);
+            } else {
+                actors.promote(&key);
+            }
         }
     }
 
