@@ -1,0 +1,24 @@
+-- wrk: cart requests of many users. The first argument names the request: add or show.
+local what
+local users = 2000
+local skus = { 1002, 1003, 1004, 1005 }
+
+function init(args)
+  what = args[1]
+  math.randomseed(os.time())
+  wrk.headers["Content-Type"] = "application/json"
+end
+
+function request()
+  local user = math.random(users)
+  if what == "add" then
+    return wrk.format("POST", "/user/" .. user .. "/cart/" .. skus[math.random(#skus)], nil, '{"count":1}')
+  end
+  return wrk.format("GET", "/user/" .. user .. "/cart")
+end
+
+function done(summary, latency)
+  io.write(string.format("answers=%d failed=%d seconds=%.2f p50_ms=%.2f p99_ms=%.2f\n",
+    summary.requests, summary.errors.status + summary.errors.timeout + summary.errors.read + summary.errors.connect,
+    summary.duration / 1e6, latency:percentile(50) / 1000, latency:percentile(99) / 1000))
+end

@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# Measures orders, carts and the database's own limit in one run, on servers of its own:
+#   make bench
+# Needs h2load (nghttp2-client), wrk and pgbench; SECONDS_EACH sets how long each load lasts.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+: "${SHOP_TEST_POSTGRES_0:?run me through: make bench}" "${SHOP_TEST_POSTGRES_1:?}" "${SHOP_TEST_REDIS:?}" "${SHOP_TEST_KAFKA:?}"
+for tool in h2load wrk pgbench psql; do
+  command -v "$tool" >/dev/null || { echo "bench: $tool is missing (make setup installs it)" >&2; exit 1; }
+done
+seconds=${SECONDS_EACH:-8}
+bin=${SHOP_TEST_BIN_DIR:?}
+work=$(mktemp -d)
+pids=()
+stop() {
+  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+  for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
+  rm -rf "$work"
+}
+trap stop EXIT
+
+export PGPASSWORD=postgres
+sql() { psql -qAt -h "${1%:*}" -p "${1#*:}" -U postgres -d "$2" -c "$3"; }
+ready() { # url of a readiness check, name
+  for _ in $(seq 1 300); do curl -sf "$1" >/dev/null && return 0; sleep 0.1; done
+  echo "bench: $2 did not become ready:" >&2; tail -20 "$work/$2.log" >&2; exit 1
+}
+free_ports() { "$bin/stack" free-ports "$1"; }
+
+read -r loms_http loms_grpc cart_http products < <(free_ports 4)
+"$bin/product-stand-in" --port "$products" >"$work/products.log" 2>&1 & pids+=($!)
+shards() {
+  echo "DATABASE_MASTER_HOST_PORT_0=$SHOP_TEST_POSTGRES_0 DATABASE_MASTER_NAME_0=bench_$1 DATABASE_MASTER_HOST_PORT_1=$SHOP_TEST_POSTGRES_1 DATABASE_MASTER_NAME_1=bench_$1"
+}
+env $(shards loms) RUST_LOG=warn KAFKA_BROKER="$SHOP_TEST_KAFKA" KAFKA_TOPIC=bench.order-events \
+  HTTP_PORT="$loms_http" GRPC_HOST_PORT=":$loms_grpc" "$bin/loms" >"$work/loms.log" 2>&1 & pids+=($!)
+loms_pid=$!
+ready "http://127.0.0.1:$loms_http/readyz" loms
+env $(shards cart) RUST_LOG=warn HOST_PORT="$cart_http" LOMS_BASE_URL="http://127.0.0.1:$loms_grpc" REDIS_ADDRESS="$SHOP_TEST_REDIS" \
+  PRODUCT_SERVICE_BASE_URL="http://127.0.0.1:$products" "$bin/cart" >"$work/cart.log" 2>&1 & pids+=($!)
+cart_pid=$!
+ready "http://127.0.0.1:$cart_http/readyz" cart
+
+# Stock that no load sells out, and a thousand SKUs beside the seeded ones.
+sql "$SHOP_TEST_POSTGRES_0" bench_loms "UPDATE stock SET total_count = 1000000000;
+  INSERT INTO stock (sku, total_count, reserved_count) SELECT sku, 1000000000, 0 FROM generate_series(1, 1000) sku ON CONFLICT DO NOTHING"
+
+varint() { # a number as protobuf writes it, in escapes for printf
+  local number=$1
+  while ((number >= 128)); do printf '\\x%02x' $((number & 127 | 128)); ((number >>= 7)) || true; done
+  printf '\\x%02x' "$number"
+}
+order_body() { # user, sku: OrderCreateRequest{order{user, items[{sku, count 1}]}} in a gRPC frame
+  local item order request
+  item="\\x08$(varint "$2")\\x10\\x01"
+  order="\\x18$(varint "$1")\\x22$(varint $((${#item} / 4)))$item"
+  request="\\x0a$(varint $((${#order} / 4)))$order"
+  printf "\\x00\\x00\\x00\\x00$(printf '\\x%02x' $((${#request} / 4)))$request"
+}
+cpu_ms() { awk '{ print ($14 + $15) * 10 }' "/proc/$1/stat"; }
+
+orders() { # name of the load, SKUs one after the other: eight clients of 16 in flight each, of users of both shards
+  local name=$1 client sku before after started
+  shift
+  before=$(cpu_ms "$loms_pid")
+  local clients=()
+  for client in 1 2 3 4 5 6 7 8; do
+    sku=$1; [ $# -gt 1 ] && shift
+    order_body "$client" "$sku" >"$work/body.$client"
+    h2load -D "$seconds" -c 1 -m 16 -t 1 -d "$work/body.$client" -H 'content-type: application/grpc' -H 'te: trailers' \
+      "http://127.0.0.1:$loms_grpc/Loms/OrderCreate" >"$work/h2load.$client" 2>&1 &
+    clients+=($!)
+  done
+  wait "${clients[@]}"
+  after=$(cpu_ms "$loms_pid")
+  awk -v name="$name" -v cpu=$((after - before)) -v seconds="$seconds" '
+    /^requests:/ { for (i = 1; i <= NF; i++) { if ($i ~ /^succeeded/) ok += $(i-1); if ($i ~ /^(failed|errored|timeout)/) bad += $(i-1) } }
+    END { printf "%-34s %8.0f /s   %5.1f us of loms CPU each, %d failed\n", name, ok / seconds, ok ? cpu * 1000 / ok : 0, bad }' "$work"/h2load.[1-8]
+}
+answered_ok() { # every gRPC answer so far must have been OK
+  curl -s "http://127.0.0.1:$loms_http/metrics" | awk '/^api_requests_total/ && /OrderCreate/ { print "  answers so far: " $0 }'
+}
+carts() { # name, what
+  local before after
+  before=$(cpu_ms "$cart_pid")
+  wrk -t1 -c64 -d"${seconds}s" -s dev/bench/cart.lua "http://127.0.0.1:$cart_http" -- "$2" >"$work/wrk" 2>&1
+  after=$(cpu_ms "$cart_pid")
+  awk -v name="$1" -v cpu=$((after - before)) -F'[= ]' '/^answers=/ {
+    printf "%-34s %8.0f /s   %5.1f us of cart CPU each, %d failed, p50 %s ms, p99 %s ms\n", name, $2 / $6, cpu * 1000 / $2, $4, $8, $10 }' "$work/wrk"
+}
+one_statement() {
+  sql "$SHOP_TEST_POSTGRES_1" postgres "CREATE DATABASE bench_limit" 2>/dev/null || true
+  sql "$SHOP_TEST_POSTGRES_1" bench_limit "DROP TABLE IF EXISTS bench_stock, bench_orders, bench_events;
+    CREATE TABLE bench_stock (sku bigint PRIMARY KEY, total_count bigint NOT NULL, reserved_count bigint NOT NULL);
+    INSERT INTO bench_stock SELECT sku, 1000000000, 0 FROM generate_series(1, 1000) sku;
+    CREATE TABLE bench_orders (id bigserial PRIMARY KEY, user_id bigint, state text, skus bigint[], counts bigint[]);
+    CREATE TABLE bench_events (order_id bigint, sequence int, state text, PRIMARY KEY (order_id, sequence))"
+  pgbench -n -h "${SHOP_TEST_POSTGRES_1%:*}" -p "${SHOP_TEST_POSTGRES_1#*:}" -U postgres -M prepared -c 64 -j 2 -T "$seconds" \
+    -D sku_max="$1" -f dev/bench/one_statement_order.sql bench_limit 2>/dev/null |
+    awk -v name="$2" '/^tps/ { printf "%-34s %8.0f /s\n", name, $3 }'
+}
+
+echo "$(nproc) cores, $seconds s each, 128 orders in flight, 64 cart requests in flight"
+one_statement 1000 "pgbench, an order a statement"
+one_statement 1 "pgbench, the same on one SKU"
+orders "OrderCreate, many SKUs" 1 2 3 4 5 6 7 8
+orders "OrderCreate, one SKU" 1002
+answered_ok
+carts "cart POST" add
+carts "cart GET" show

@@ -1,0 +1,145 @@
+//! One actor a key: activation, passivation, panics and fairness between keys.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix::{Actor, Context, Handler};
+use futures::future::join_all;
+use futures::stream::{self, StreamExt};
+use shared_actors::actor::{Arbiters, AskError, Command, Envelope, KeyedHandle, KeyedOptions};
+use tokio::time::timeout;
+
+use crate::support::{eventually, metric};
+
+type Store = Arc<Mutex<HashMap<u32, usize>>>;
+
+/// A counter a key; the truth is in `store`, as it would be in a database.
+struct CounterActor {
+    key: u32,
+    store: Store,
+    count: Option<usize>,
+    /// The keys that have an actor at work, to notice a second one.
+    at_work: Arc<Mutex<HashSet<u32>>>,
+}
+
+struct Increment;
+impl Command for Increment {
+    type Output = usize;
+    type Error = AskError;
+    const NAME: &'static str = "increment";
+}
+
+impl Actor for CounterActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Envelope<Increment>> for CounterActor {
+    type Result = ();
+    fn handle(&mut self, envelope: Envelope<Increment>, ctx: &mut Context<Self>) {
+        use actix::{ActorFutureExt, AsyncContext, WrapFuture};
+        let Some((Increment, responder)) = envelope.begin() else { return };
+        assert!(self.at_work.lock().unwrap().insert(self.key), "two actors of one key are at work");
+        let count =
+            self.count.unwrap_or_else(|| self.store.lock().unwrap().get(&self.key).copied().unwrap_or(0));
+        let (key, store) = (self.key, Arc::clone(&self.store));
+        let write = async move {
+            tokio::task::yield_now().await;
+            store.lock().unwrap().insert(key, count + 1);
+        };
+        ctx.wait(responder.scope(write).into_actor(self).map(move |(), actor, _| {
+            actor.count = Some(count + 1);
+            actor.at_work.lock().unwrap().remove(&actor.key);
+            responder.answer(Ok(count + 1));
+        }));
+    }
+}
+
+fn counters(options: KeyedOptions, arbiters: Arbiters) -> (KeyedHandle<u32, CounterActor>, Store) {
+    let store = Arc::new(Mutex::new(HashMap::new()));
+    let at_work = Arc::new(Mutex::new(HashSet::new()));
+    let actors_store = Arc::clone(&store);
+    let handle = KeyedHandle::new(options, arbiters, move |key| CounterActor {
+        key: *key,
+        store: Arc::clone(&actors_store),
+        count: None,
+        at_work: Arc::clone(&at_work),
+    });
+    (handle, store)
+}
+
+#[actix::test]
+async fn passivation_under_fire_loses_nothing() {
+    const KEYS: u32 = 400;
+    const ROUNDS: u32 = 50;
+    let options = KeyedOptions { max_live: 10, idle: Duration::ZERO, ..KeyedOptions::new("passivated") };
+    let (handle, store) = counters(options, Arbiters::new(2));
+    let answers: Vec<_> = stream::iter(0..KEYS * ROUNDS)
+        .map(|number| {
+            let handle = &handle;
+            async move { handle.ask(&(number % KEYS), Increment).await }
+        })
+        .buffer_unordered(64)
+        .collect()
+        .await;
+    let failed: Vec<_> = answers.iter().filter(|answer| answer.is_err()).collect();
+    assert!(failed.is_empty(), "{failed:?}");
+    for (key, count) in &*store.lock().unwrap() {
+        assert_eq!(*count, ROUNDS as usize, "key {key}");
+    }
+    let passivations = metric(r#"actor_passivations_total{actor="passivated"}"#);
+    assert!(passivations > KEYS as usize, "there was fire: {passivations} passivations");
+    assert!(handle.live() <= 2 * (10 + 64), "{} actors live", handle.live());
+    handle.drain().await;
+    eventually("every actor is gone", || metric(r#"actor_live{actor="passivated"}"#) == 0).await;
+}
+
+#[actix::test]
+async fn an_idle_actor_leaves_memory_and_comes_back_with_its_state() {
+    let options = KeyedOptions { idle: Duration::from_millis(20), ..KeyedOptions::new("idle") };
+    let (handle, _store) = counters(options, Arbiters::new(2));
+    assert_eq!(handle.ask(&7, Increment).await, Ok(1));
+    eventually("the actor is passivated", || handle.live() == 0).await;
+    assert_eq!(handle.ask(&7, Increment).await, Ok(2));
+}
+
+#[actix::test]
+async fn a_panic_of_one_key_fails_its_caller_and_the_key_works_again() {
+    struct Break;
+    impl Command for Break {
+        type Output = ();
+        type Error = AskError;
+        const NAME: &'static str = "break";
+    }
+    impl Handler<Envelope<Break>> for CounterActor {
+        type Result = ();
+        fn handle(&mut self, _: Envelope<Break>, _: &mut Context<Self>) {
+            panic!("as the test wants it");
+        }
+    }
+    let (handle, _store) = counters(KeyedOptions::new("keyed_panic"), Arbiters::new(1));
+    assert_eq!(handle.ask(&1, Increment).await, Ok(1));
+    assert_eq!(handle.ask(&2, Increment).await, Ok(1));
+    assert_eq!(handle.ask(&1, Break).await, Err(AskError::Unavailable));
+    assert_eq!(handle.ask(&2, Increment).await, Ok(2), "the neighbour never noticed");
+    let answered = async {
+        while handle.ask(&1, Increment).await != Ok(2) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(20), answered).await.expect("the key has a new actor");
+    assert_eq!(metric(r#"actor_restarts_total{actor="keyed_panic"}"#), 1);
+}
+
+#[actix::test]
+async fn one_busy_key_is_refused_while_the_others_are_served() {
+    let options = KeyedOptions { capacity_per_key: 3, ..KeyedOptions::new("one_busy") };
+    // On this very thread nothing is done before everything has been asked.
+    let (handle, _store) = counters(options, Arbiters::new(0));
+    let busy = join_all((0..20).map(|_| handle.ask(&1, Increment)));
+    let other = handle.ask(&2, Increment);
+    let (busy, other) = futures::join!(busy, other);
+    assert_eq!(busy.iter().filter(|answer| answer.is_ok()).count(), 3);
+    assert_eq!(busy.iter().filter(|answer| matches!(answer, Err(AskError::Overloaded { .. }))).count(), 17);
+    assert_eq!(other, Ok(1));
+}
