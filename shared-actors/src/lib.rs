@@ -5,5 +5,15 @@
 #![warn(missing_docs)]
 
 pub mod actor;
+pub mod database;
 pub mod deadline;
+pub mod error;
+pub mod grpc;
+pub mod health;
+pub mod http;
+pub mod kafka;
+pub mod metrics;
+pub mod settings;
+pub mod shard;
 pub mod shutdown;
+pub mod telemetry;

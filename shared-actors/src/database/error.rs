@@ -1,0 +1,107 @@
+//! What a failed statement means to the one who sent it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{ErrorCode, ServiceError};
+
+/// A database error by class. Cheap to clone, so that a batch can give it to each of its commands.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The server is away or refuses work. When it happened to a commit, its outcome is unknown.
+    #[error("database unavailable: {0}")]
+    Unavailable(#[source] Arc<sqlx::Error>),
+    /// Another transaction came first: a unique key, a serialization failure or a deadlock. Nothing was changed.
+    #[error("database conflict: {0}")]
+    Conflict(#[source] Arc<sqlx::Error>),
+    /// A defect: a statement or a row that is not as the code believes.
+    #[error("database error: {0}")]
+    Internal(#[source] Arc<sqlx::Error>),
+}
+
+impl DatabaseError {
+    /// The name of the constraint that was violated, when one was.
+    pub fn constraint(&self) -> Option<&str> {
+        let (Self::Unavailable(error) | Self::Conflict(error) | Self::Internal(error)) = self;
+        error.as_database_error()?.constraint()
+    }
+
+    /// Whether asking again may help without anybody's doing.
+    pub const fn is_transient(&self) -> bool {
+        !matches!(self, Self::Internal(_))
+    }
+}
+
+impl From<sqlx::Error> for DatabaseError {
+    fn from(error: sqlx::Error) -> Self {
+        let error = Arc::new(error);
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        match code.as_deref() {
+            Some("23505" | "40001" | "40P01") => Self::Conflict(error),
+            _ if is_outage(&error) => Self::Unavailable(error),
+            _ => Self::Internal(error),
+        }
+    }
+}
+
+/// Whether the server or the way to it is at fault, and not the statement.
+pub(super) fn is_outage(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(database) => database.code().is_some_and(|code| is_outage_code(&code)),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed => true,
+        _ => false,
+    }
+}
+
+/// Connection trouble (08), no resources (53), intervention and timeouts (57), a lock not to be had, a
+/// primary that became a replica.
+fn is_outage_code(code: &str) -> bool {
+    ["08", "53", "57"].iter().any(|class| code.starts_with(class)) || matches!(code, "55P03" | "25006")
+}
+
+impl ServiceError for DatabaseError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Unavailable(_) => ErrorCode::Unavailable,
+            Self::Conflict(_) => ErrorCode::Conflict,
+            Self::Internal(_) => ErrorCode::Internal,
+        }
+    }
+
+    fn public_message(&self) -> String {
+        match self {
+            Self::Unavailable(_) => "the database is unavailable",
+            Self::Conflict(_) => "a concurrent change came first",
+            Self::Internal(_) => "internal error",
+        }
+        .to_owned()
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        matches!(self, Self::Unavailable(_)).then_some(Duration::from_secs(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_unavailable_and_says_no_internals() {
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        for outage in [sqlx::Error::Io(refused), sqlx::Error::PoolTimedOut] {
+            let error = DatabaseError::from(outage);
+            assert_eq!(error.code(), ErrorCode::Unavailable);
+            assert_eq!(error.public_message(), "the database is unavailable");
+            assert!(error.is_transient());
+        }
+        assert!(is_outage_code("57P01") && is_outage_code("08006") && !is_outage_code("23514"));
+        assert_eq!(DatabaseError::from(sqlx::Error::RowNotFound).code(), ErrorCode::Internal);
+    }
+}

@@ -1,0 +1,15 @@
+//! `PostgreSQL` as every service uses it: bounded pools, a start that waits and migrates, errors by class.
+//!
+//! No statement of any domain lives here.
+
+mod error;
+mod observe;
+mod pool;
+mod prepare;
+mod watch;
+
+pub use error::DatabaseError;
+pub use observe::observe;
+pub use pool::{PoolSettings, connect_options, pool};
+pub use prepare::{Migrations, PrepareError, migrate_now, prepare};
+pub use watch::watch;

@@ -1,0 +1,246 @@
+//! The outcomes that a client can tell apart, and what every service error says of itself.
+//!
+//! [`ErrorCode`] is the one place that knows HTTP statuses and gRPC codes; nothing else may spell either.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use tonic::Code;
+
+/// The one list of outcomes other than success.
+///
+/// ```
+/// use shared_actors::error::ErrorCode;
+///
+/// assert_eq!(ErrorCode::FailedPrecondition.as_str(), "FAILED_PRECONDITION");
+/// assert_eq!(ErrorCode::FailedPrecondition.http_status(), 412);
+/// assert_eq!(ErrorCode::FailedPrecondition.gateway_status(), 400);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// The request is malformed or breaks a rule that does not depend on state.
+    InvalidArgument,
+    /// What the request names does not exist.
+    NotFound,
+    /// It exists already, and differs.
+    AlreadyExists,
+    /// The state forbids it.
+    FailedPrecondition,
+    /// An idempotency key was used again for another request.
+    IdempotencyKeyReused,
+    /// It collides with something that is still going on; asking again later may succeed.
+    Conflict,
+    /// The body or message is larger than the limit.
+    PayloadTooLarge,
+    /// The route exists, the method does not.
+    MethodNotAllowed,
+    /// The service has more work than it admits; nothing was done.
+    Overloaded,
+    /// A part that is needed is down or restarting.
+    Unavailable,
+    /// The answer did not come in the time that the caller or the service allows.
+    DeadlineExceeded,
+    /// A dependency answered nonsense.
+    BadGateway,
+    /// A defect of ours. The message never says more than that.
+    Internal,
+}
+
+impl ErrorCode {
+    /// The stable name that clients match on, in upper snake case.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "INVALID_ARGUMENT",
+            Self::NotFound => "NOT_FOUND",
+            Self::AlreadyExists => "ALREADY_EXISTS",
+            Self::FailedPrecondition => "FAILED_PRECONDITION",
+            Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
+            Self::Conflict => "CONFLICT",
+            Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
+            Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            Self::Overloaded => "OVERLOADED",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::BadGateway => "BAD_GATEWAY",
+            Self::Internal => "INTERNAL",
+        }
+    }
+
+    /// The status of a REST answer.
+    pub const fn http_status(self) -> StatusCode {
+        match self {
+            Self::InvalidArgument => StatusCode::BAD_REQUEST,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::AlreadyExists | Self::Conflict => StatusCode::CONFLICT,
+            Self::FailedPrecondition => StatusCode::PRECONDITION_FAILED,
+            Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Overloaded => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+            Self::BadGateway => StatusCode::BAD_GATEWAY,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The status of a gateway's answer, which follows the published table from gRPC codes to REST
+    /// wherever the outcome came out of a gRPC call.
+    pub const fn gateway_status(self) -> StatusCode {
+        match self {
+            Self::FailedPrecondition | Self::IdempotencyKeyReused => StatusCode::BAD_REQUEST,
+            other => other.http_status(),
+        }
+    }
+
+    /// The gRPC code of the same outcome.
+    pub const fn grpc_code(self) -> Code {
+        match self {
+            Self::InvalidArgument => Code::InvalidArgument,
+            Self::NotFound => Code::NotFound,
+            Self::AlreadyExists | Self::IdempotencyKeyReused => Code::AlreadyExists,
+            Self::FailedPrecondition => Code::FailedPrecondition,
+            Self::Conflict => Code::Aborted,
+            Self::PayloadTooLarge | Self::Overloaded => Code::ResourceExhausted,
+            Self::MethodNotAllowed => Code::Unimplemented,
+            Self::Unavailable | Self::BadGateway => Code::Unavailable,
+            Self::DeadlineExceeded => Code::DeadlineExceeded,
+            Self::Internal => Code::Internal,
+        }
+    }
+
+    /// What a gRPC answer means to its caller; `None` for `Ok`.
+    pub const fn from_grpc(code: Code) -> Option<Self> {
+        Some(match code {
+            Code::Ok => return None,
+            Code::InvalidArgument | Code::OutOfRange => Self::InvalidArgument,
+            Code::NotFound => Self::NotFound,
+            Code::AlreadyExists => Self::AlreadyExists,
+            Code::FailedPrecondition => Self::FailedPrecondition,
+            Code::Aborted => Self::Conflict,
+            Code::ResourceExhausted => Self::Overloaded,
+            Code::Unavailable | Code::Cancelled => Self::Unavailable,
+            Code::DeadlineExceeded => Self::DeadlineExceeded,
+            Code::Unknown
+            | Code::Internal
+            | Code::DataLoss
+            | Code::Unimplemented
+            | Code::PermissionDenied
+            | Code::Unauthenticated => Self::BadGateway,
+        })
+    }
+
+    /// The outcome behind an HTTP status that something else than a [`ServiceError`] chose.
+    pub fn from_http(status: StatusCode) -> Self {
+        match status.as_u16() {
+            404 => Self::NotFound,
+            405 => Self::MethodNotAllowed,
+            409 => Self::Conflict,
+            412 => Self::FailedPrecondition,
+            413 => Self::PayloadTooLarge,
+            429 => Self::Overloaded,
+            502 => Self::BadGateway,
+            503 => Self::Unavailable,
+            408 | 504 => Self::DeadlineExceeded,
+            400..=499 => Self::InvalidArgument,
+            _ => Self::Internal,
+        }
+    }
+
+    /// Whether the service is at fault; such an answer is logged with its cause.
+    pub const fn is_fault(self) -> bool {
+        matches!(self, Self::Internal | Self::BadGateway | Self::Unavailable | Self::DeadlineExceeded)
+    }
+}
+
+/// What every service error can say of itself; front-ends turn it into an answer.
+pub trait ServiceError: std::error::Error {
+    /// The outcome.
+    fn code(&self) -> ErrorCode;
+
+    /// The text for the client; never internals.
+    fn public_message(&self) -> String;
+
+    /// The field at fault, as the client spells it.
+    fn field(&self) -> Option<&str> {
+        None
+    }
+
+    /// When asking again makes sense.
+    fn retry_after(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// Logs an error that the service is at fault for, with its causes; called once, where it becomes an answer.
+pub(crate) fn log_fault(error: &(impl ServiceError + ?Sized)) {
+    let code = error.code();
+    if !code.is_fault() {
+        return;
+    }
+    let mut causes = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !causes.contains(&text) {
+            causes = format!("{causes}: {text}");
+        }
+        source = cause.source();
+    }
+    tracing::error!(code = code.as_str(), error = causes, "request failed");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [ErrorCode; 13] = [
+        ErrorCode::InvalidArgument,
+        ErrorCode::NotFound,
+        ErrorCode::AlreadyExists,
+        ErrorCode::FailedPrecondition,
+        ErrorCode::IdempotencyKeyReused,
+        ErrorCode::Conflict,
+        ErrorCode::PayloadTooLarge,
+        ErrorCode::MethodNotAllowed,
+        ErrorCode::Overloaded,
+        ErrorCode::Unavailable,
+        ErrorCode::DeadlineExceeded,
+        ErrorCode::BadGateway,
+        ErrorCode::Internal,
+    ];
+
+    #[test]
+    fn every_row_of_the_contract_has_its_status_and_its_code() {
+        let rows = [
+            (ErrorCode::InvalidArgument, 400, 400, 3),
+            (ErrorCode::NotFound, 404, 404, 5),
+            (ErrorCode::FailedPrecondition, 412, 400, 9),
+            (ErrorCode::AlreadyExists, 409, 409, 6),
+            (ErrorCode::Overloaded, 429, 429, 8),
+            (ErrorCode::Unavailable, 503, 503, 14),
+            (ErrorCode::DeadlineExceeded, 504, 504, 4),
+            (ErrorCode::Internal, 500, 500, 13),
+        ];
+        for (code, http, gateway, grpc) in rows {
+            assert_eq!(code.http_status().as_u16(), http, "{code:?}");
+            assert_eq!(code.gateway_status().as_u16(), gateway, "{code:?}");
+            assert_eq!(code.grpc_code() as i32, grpc, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_status_chosen_elsewhere_is_answered_with_a_class_that_fits() {
+        for status in (400..600).filter_map(|status| StatusCode::from_u16(status).ok()) {
+            let ours = ErrorCode::from_http(status).http_status();
+            assert_eq!(ours.is_client_error(), status.is_client_error() && status != 408, "{status}");
+        }
+    }
+
+    #[test]
+    fn names_are_distinct() {
+        let names: std::collections::HashSet<_> = ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(names.len(), ALL.len());
+    }
+}

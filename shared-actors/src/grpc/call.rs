@@ -1,0 +1,204 @@
+//! The layer around every call: gate, span, deadline, panics, metrics.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::FutureExt;
+use http::{HeaderMap, Request, Response};
+use tokio::time::Instant;
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+use tower::{Layer, Service};
+use tracing::{Instrument, Span, field};
+
+use super::code_name;
+use super::methods::{Method, Methods};
+use crate::health::Health;
+use crate::{deadline, telemetry};
+
+/// The transport answers CANCELLED at the client's own deadline, and a client stops listening then: the part of
+/// the time that is kept back to say `DEADLINE_EXCEEDED` ourselves.
+const LONGEST_MARGIN: Duration = Duration::from_millis(20);
+
+#[derive(Clone)]
+pub(super) struct CallLayer(pub(super) Arc<Calls>);
+
+pub(super) struct Calls {
+    pub(super) methods: Methods,
+    pub(super) health: Health,
+    pub(super) request_timeout: Duration,
+}
+
+#[derive(Clone)]
+pub(super) struct CallService<S> {
+    next: S,
+    calls: Arc<Calls>,
+}
+
+impl<S> Layer<S> for CallLayer {
+    type Service = CallService<S>;
+
+    fn layer(&self, next: S) -> Self::Service {
+        CallService { next, calls: Arc::clone(&self.0) }
+    }
+}
+
+impl<S> Service<Request<Body>> for CallService<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.next.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let method = self.calls.methods.find(request.uri().path());
+        if method.is_operation {
+            return Box::pin(self.next.call(request));
+        }
+        if !self.calls.health.has_been_ready() {
+            method.observe(Code::Unavailable, Duration::ZERO);
+            return Box::pin(std::future::ready(Ok(starting().into_http())));
+        }
+        let method = Arc::clone(method);
+        let started = Instant::now();
+        let deadline = deadline_of(request.headers(), started, self.calls.request_timeout);
+        let span = open_span(&method, request.headers());
+        let answer = self.next.call(request);
+        Box::pin(
+            async move {
+                let guarded = AssertUnwindSafe(deadline::scope(deadline.asked, answer)).catch_unwind();
+                let answer = match tokio::time::timeout_at(deadline.last, guarded).await {
+                    Ok(Ok(answer)) => answer,
+                    Ok(Err(_panic)) => {
+                        tracing::error!(method = %method.path, "the handler panicked");
+                        Ok(Status::internal("internal error").into_http())
+                    }
+                    Err(_) => Ok(Status::deadline_exceeded("the call took too long").into_http()),
+                };
+                let code = answer.as_ref().map_or(Code::Unknown, |answer| code_of(answer.headers()));
+                close(&method, code, started.elapsed());
+                answer
+            }
+            .instrument(span),
+        )
+    }
+}
+
+fn starting() -> Status {
+    let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(1)));
+    Status::with_error_details(Code::Unavailable, "the service is starting", details)
+}
+
+fn open_span(method: &Method, headers: &HeaderMap) -> Span {
+    let span = tracing::info_span!(
+        target: telemetry::REQUEST,
+        "request",
+        otel.name = method.path.as_str(),
+        otel.kind = "server",
+        otel.status_code = field::Empty,
+        rpc.system = "grpc",
+        rpc.grpc.status_code = field::Empty,
+    );
+    let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    telemetry::set_parent(&span, parent);
+    span
+}
+
+fn close(method: &Method, code: Code, elapsed: Duration) {
+    method.observe(code, elapsed);
+    let is_fault = matches!(
+        code,
+        Code::Unknown | Code::DeadlineExceeded | Code::Internal | Code::Unavailable | Code::DataLoss
+    );
+    if telemetry::is_exporting() {
+        let span = Span::current();
+        span.record("rpc.grpc.status_code", code as i32);
+        if is_fault {
+            span.record("otel.status_code", "ERROR");
+        }
+    }
+    tracing::debug!(
+        method = %method.path,
+        status = code_name(code),
+        elapsed_us = elapsed.as_micros(),
+        "call answered"
+    );
+}
+
+/// The code of an answer that failed before its body; the others put it behind the body, and are `Ok` so far.
+fn code_of(headers: &HeaderMap) -> Code {
+    headers.get(Status::GRPC_STATUS).map_or(Code::Ok, |value| Code::from_bytes(value.as_bytes()))
+}
+
+struct Deadline {
+    /// What the handler's questions carry.
+    asked: Instant,
+    /// When the call is answered without the handler.
+    last: Instant,
+}
+
+fn deadline_of(headers: &HeaderMap, started: Instant, limit: Duration) -> Deadline {
+    let allowed = headers.get("grpc-timeout").and_then(|value| parse_timeout(value.to_str().ok()?));
+    let total = allowed.map_or(limit, |allowed| allowed.min(limit));
+    let margin = (total / 5).min(LONGEST_MARGIN);
+    Deadline {
+        asked: started + total.saturating_sub(margin),
+        last: started + total.saturating_sub(margin / 2),
+    }
+}
+
+/// The `grpc-timeout` header: at most eight digits and a unit.
+fn parse_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(count * 3600),
+        "M" => Duration::from_secs(count * 60),
+        "S" => Duration::from_secs(count),
+        "m" => Duration::from_millis(count),
+        "u" => Duration::from_micros(count),
+        "n" => Duration::from_nanos(count),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_has_at_most_eight_digits_and_a_unit() {
+        assert_eq!(parse_timeout("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(parse_timeout("99999999H"), Some(Duration::from_hours(99_999_999)));
+        for wrong in ["", "m", "1", "1x", "-1S", "+1S", "123456789S", "1é"] {
+            assert_eq!(parse_timeout(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_deadline_ends_before_the_one_of_the_client_and_never_after_ours() {
+        let (started, limit) = (Instant::now(), Duration::from_secs(10));
+        let mut headers = HeaderMap::new();
+        assert!(deadline_of(&headers, started, limit).last < started + limit);
+        headers.insert("grpc-timeout", "100m".parse().unwrap());
+        let deadline = deadline_of(&headers, started, limit);
+        assert_eq!(deadline.asked, started + Duration::from_millis(80));
+        assert_eq!(deadline.last, started + Duration::from_millis(90));
+        headers.insert("grpc-timeout", "99999999H".parse().unwrap());
+        assert!(deadline_of(&headers, started, limit).last < started + limit);
+    }
+}

@@ -1,0 +1,17 @@
+//! The gRPC front-end of a service, and what its clients need: deadlines, traces and metrics on both sides.
+//!
+//! Methods belong to the services; limits on the size of messages are set where their servers are made, with
+//! [`GrpcServerSettings::message_limit_bytes`].
+
+mod call;
+mod client;
+mod connections;
+mod methods;
+mod server;
+mod settings;
+mod status;
+
+pub use client::{call, channel, inject};
+pub use server::{GrpcFrontEnd, GrpcService, serve};
+pub use settings::GrpcServerSettings;
+pub use status::{code_name, status};

@@ -1,0 +1,114 @@
+//! Starting and stopping a gRPC server on the current actix system.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+use tonic_reflection::server::Builder as Reflection;
+
+use super::GrpcServerSettings;
+use super::call::{CallLayer, Calls};
+use super::connections::accept;
+use super::methods::Methods;
+use crate::health::Health;
+
+/// What a service gives its gRPC front-end.
+pub struct GrpcService {
+    /// The service's servers.
+    pub routes: Routes,
+    /// What the standard health service tells; calls are answered UNAVAILABLE until it has been ready once.
+    pub health: Health,
+    /// An encoded `FileDescriptorSet` with imports: for reflection, and for the names of methods in metrics.
+    pub descriptors: &'static [u8],
+}
+
+/// A running gRPC server.
+pub struct GrpcFrontEnd {
+    /// Where it listens.
+    pub address: SocketAddr,
+    stopping: CancellationToken,
+    server: JoinHandle<()>,
+    stop_timeout: Duration,
+}
+
+impl GrpcFrontEnd {
+    /// Stops accepting and finishes the calls that are being answered, within the stop timeout.
+    pub async fn stop(self) {
+        self.stopping.cancel();
+        let abort = self.server.abort_handle();
+        if tokio::time::timeout(self.stop_timeout, self.server).await.is_err() {
+            tracing::warn!("calls were still open when the gRPC server stopped");
+            abort.abort();
+        }
+    }
+}
+
+/// Listens and serves, on the current thread's runtime, with the standard health service and reflection (v1 and
+/// v1alpha).
+///
+/// # Errors
+/// The address cannot be bound, which the message names, or the descriptors are none.
+pub async fn serve(settings: &GrpcServerSettings, service: GrpcService) -> io::Result<GrpcFrontEnd> {
+    let wanted = settings.address;
+    let listener = TcpListener::bind(wanted.socket_address())
+        .await
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {wanted}: {error}")))?;
+    let address = listener.local_addr()?;
+    let (methods, names) = Methods::read(service.descriptors).map_err(io::Error::other)?;
+    let reporter = HealthReporter::new();
+    let calls = Calls { methods, health: service.health.clone(), request_timeout: settings.request_timeout };
+    let reflection = || {
+        Reflection::configure()
+            .register_encoded_file_descriptor_set(service.descriptors)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let routes = service
+        .routes
+        .add_service(HealthServer::new(HealthService::from_health_reporter(reporter.clone())))
+        .add_service(reflection().build_v1().map_err(io::Error::other)?)
+        .add_service(reflection().build_v1alpha().map_err(io::Error::other)?);
+    let stopping = CancellationToken::new();
+    let server = Server::builder()
+        .max_concurrent_streams(settings.max_concurrent_streams)
+        .http2_keepalive_interval(Some(settings.keep_alive))
+        .http2_max_header_list_size(16 * 1024)
+        .layer(CallLayer(Arc::new(calls)))
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(
+            accept(listener, settings.max_connections),
+            stopping.clone().cancelled_owned(),
+        );
+    let following = tokio::spawn(follow(service.health, reporter, names));
+    let server = tokio::spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the gRPC server failed");
+        }
+        following.abort();
+    });
+    Ok(GrpcFrontEnd { address, stopping, server, stop_timeout: settings.stop_timeout })
+}
+
+/// Tells the health service what holds, for the server as a whole and for each of its services.
+async fn follow(health: Health, reporter: HealthReporter, mut names: Vec<String>) {
+    names.push(String::new());
+    let mut readiness = health.subscribe();
+    loop {
+        let status =
+            if *readiness.borrow_and_update() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for name in &names {
+            reporter.set_service_status(name.as_str(), status).await;
+        }
+        if readiness.changed().await.is_err() {
+            return;
+        }
+    }
+}

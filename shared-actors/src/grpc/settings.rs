@@ -1,0 +1,53 @@
+//! Limits of a gRPC server.
+
+use std::time::Duration;
+
+use crate::settings::{ListenAddress, Reader};
+
+/// How a gRPC server listens and what it admits.
+#[derive(Clone, Debug)]
+pub struct GrpcServerSettings {
+    /// Where to listen.
+    pub address: ListenAddress,
+    /// The longest that a call may take, whatever its client allows.
+    pub request_timeout: Duration,
+    /// The most calls at once on one connection; more wait at the client.
+    pub max_concurrent_streams: u32,
+    /// The most connections; more wait to be accepted.
+    pub max_connections: usize,
+    /// The largest message, for the servers that the services make.
+    pub message_limit_bytes: usize,
+    /// How often an idle connection is asked whether it lives.
+    pub keep_alive: Duration,
+    /// How long [`super::GrpcFrontEnd::stop`] waits for calls that are being answered.
+    pub stop_timeout: Duration,
+}
+
+impl GrpcServerSettings {
+    /// The defaults, at `address`.
+    pub fn new(address: ListenAddress) -> Self {
+        Self {
+            address,
+            request_timeout: Duration::from_secs(10),
+            max_concurrent_streams: 1024,
+            max_connections: 4096,
+            message_limit_bytes: 1024 * 1024,
+            keep_alive: Duration::from_secs(30),
+            stop_timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// Reads `port_setting` (an address or a port, `default_port` when not set), `REQUEST_TIMEOUT`,
+    /// `GRPC_MAX_CONCURRENT_STREAMS` and `GRPC_MAX_CONNECTIONS`.
+    pub fn read(reader: &mut Reader, port_setting: &str, default_port: u16) -> Self {
+        let defaults = Self::new(ListenAddress::port(default_port));
+        let streams = defaults.max_concurrent_streams;
+        Self {
+            address: reader.get(port_setting, defaults.address),
+            request_timeout: reader.duration("REQUEST_TIMEOUT", defaults.request_timeout),
+            max_concurrent_streams: reader.get_in("GRPC_MAX_CONCURRENT_STREAMS", streams, 1..=1_000_000),
+            max_connections: reader.get_in("GRPC_MAX_CONNECTIONS", defaults.max_connections, 1..=1_000_000),
+            ..defaults
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Errors on their way to an HTTP client: what is said, apart from how a service says it.
+
+use std::fmt;
+use std::time::Duration;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::error::PathError;
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+
+use crate::error::{ErrorCode, ServiceError, log_fault};
+
+/// What an error answer says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorParts {
+    /// The outcome.
+    pub code: ErrorCode,
+    /// The text for the client.
+    pub message: String,
+    /// The field at fault, as the client spells it.
+    pub field: Option<String>,
+}
+
+/// How a service writes an error: status and body. Headers such as `Allow` and `Retry-After` are added to it.
+pub type ErrorBody = fn(&ErrorParts) -> HttpResponse;
+
+/// Any error of a service, as a handler returns it: `Result<HttpResponse, ApiError>` and `?`.
+///
+/// ```
+/// use actix_web::ResponseError;
+/// use shared_actors::error::ErrorCode;
+/// use shared_actors::http::ApiError;
+///
+/// let error = ApiError::new(ErrorCode::InvalidArgument, "count must be positive").with_field("count");
+/// assert_eq!(error.status_code(), 400);
+/// ```
+#[derive(Clone, Debug)]
+pub struct ApiError {
+    parts: ErrorParts,
+    retry_after: Option<Duration>,
+}
+
+impl ApiError {
+    /// An error that arises at the front-end itself.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { parts: ErrorParts { code, message: message.into(), field: None }, retry_after: None }
+    }
+
+    /// Names the field at fault.
+    #[must_use]
+    pub fn with_field(mut self, field: impl Into<String>) -> Self {
+        self.parts.field = Some(field.into());
+        self
+    }
+
+    /// Says when to ask again; otherwise 429 and 503 say one second.
+    #[must_use]
+    pub fn with_retry_after(mut self, delay: Duration) -> Self {
+        self.retry_after = Some(delay);
+        self
+    }
+
+    /// What it says.
+    pub fn parts(&self) -> &ErrorParts {
+        &self.parts
+    }
+
+    /// What an error of the framework says to the client, by the status it has chosen.
+    pub(super) fn of_framework(error: &actix_web::Error, status: StatusCode) -> Self {
+        let message = if status.is_server_error() { "internal error".to_owned() } else { error.to_string() };
+        Self::new(ErrorCode::from_http(status), message)
+    }
+
+    /// What a response says that has a status and nothing else.
+    pub(super) fn of_status(status: StatusCode) -> Self {
+        let message = match status {
+            StatusCode::NOT_FOUND => "no such route",
+            StatusCode::METHOD_NOT_ALLOWED => "this route does not have this method",
+            StatusCode::PAYLOAD_TOO_LARGE => "the body is too large",
+            status if status.is_server_error() => "internal error",
+            status => status.canonical_reason().unwrap_or("the request was refused"),
+        };
+        Self::new(ErrorCode::from_http(status), message)
+    }
+
+    /// A path whose segments do not have the types of the handler; names the segment.
+    pub(super) fn of_path(error: &PathError, request: &HttpRequest) -> Self {
+        let text = error.to_string();
+        let segments = request.match_info();
+        let named = segments.iter().find(|(_, value)| text.contains(&format!("{value:?}")));
+        match named {
+            Some((name, value)) => {
+                let message = format!("{name}: {value:?} is not valid here");
+                Self::new(ErrorCode::InvalidArgument, message).with_field(name)
+            }
+            None => Self::new(ErrorCode::InvalidArgument, "the path is not valid"),
+        }
+    }
+
+    pub(super) fn render(&self, body: ErrorBody) -> HttpResponse {
+        let mut response = body(&self.parts);
+        if let Some(seconds) = self.retry_seconds() {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+
+    fn retry_seconds(&self) -> Option<u64> {
+        let busy = matches!(self.parts.code, ErrorCode::Overloaded | ErrorCode::Unavailable);
+        let delay = self.retry_after.or(busy.then_some(Duration::from_secs(1)))?;
+        Some(delay.as_secs() + u64::from(delay.subsec_nanos() > 0))
+    }
+}
+
+impl<E: ServiceError + 'static> From<E> for ApiError {
+    fn from(error: E) -> Self {
+        log_fault(&error);
+        let field = error.field().map(str::to_owned);
+        let parts = ErrorParts { code: error.code(), message: error.public_message(), field };
+        Self { parts, retry_after: error.retry_after() }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.parts.code.as_str(), self.parts.message)
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.parts.code.http_status()
+    }
+
+    /// Without a body: the middleware knows the service's shape.
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        HttpResponse::new(self.status_code())
+    }
+}
+
+/// An error that already knows how its service writes it, for places that have no request to answer to.
+#[derive(Debug)]
+pub(super) struct Shaped {
+    pub(super) error: ApiError,
+    pub(super) body: ErrorBody,
+}
+
+impl fmt::Display for Shaped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl ResponseError for Shaped {
+    fn status_code(&self) -> StatusCode {
+        self.error.render(self.body).status()
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        self.error.render(self.body).map_into_boxed_body()
+    }
+}
+
+/// Rewrites an error answer into the service's shape, unless a handler wrote a body of its own.
+pub(super) fn shape(response: HttpResponse, body: ErrorBody) -> HttpResponse {
+    let status = response.status();
+    let error = match response.error() {
+        Some(error) => {
+            error.as_error::<ApiError>().cloned().unwrap_or_else(|| ApiError::of_framework(error, status))
+        }
+        None if matches!(
+            response.body().size(),
+            actix_web::body::BodySize::None | actix_web::body::BodySize::Sized(0)
+        ) =>
+        {
+            ApiError::of_status(status)
+        }
+        None => return response,
+    };
+    let mut shaped = error.render(body).map_into_boxed_body();
+    for (name, value) in response.headers() {
+        if !matches!(*name, header::CONTENT_TYPE | header::CONTENT_LENGTH) {
+            shaped.headers_mut().insert(name.clone(), value.clone());
+        }
+    }
+    shaped
+}

@@ -1,0 +1,56 @@
+//! Limits of an HTTP server.
+
+use std::num::NonZero;
+use std::time::Duration;
+
+use crate::settings::{ListenAddress, Reader};
+
+/// How an HTTP server listens and what it admits.
+#[derive(Clone, Debug)]
+pub struct HttpServerSettings {
+    /// Where to listen.
+    pub address: ListenAddress,
+    /// Threads that serve connections.
+    pub workers: usize,
+    /// The largest body of a request.
+    pub body_limit_bytes: usize,
+    /// How long a request may take before it is answered with 504.
+    pub request_timeout: Duration,
+    /// The most connections of one worker.
+    pub max_connections: usize,
+    /// How long a connection may idle between two requests.
+    pub keep_alive: Duration,
+    /// How long a client may take to send the head of a request.
+    pub head_timeout: Duration,
+    /// How long [`super::HttpFrontEnd::stop`] waits for requests that are being answered.
+    pub stop_timeout: Duration,
+}
+
+impl HttpServerSettings {
+    /// The defaults, at `address`.
+    pub fn new(address: ListenAddress) -> Self {
+        Self {
+            address,
+            workers: std::thread::available_parallelism().map_or(1, NonZero::get),
+            body_limit_bytes: 16 * 1024,
+            request_timeout: Duration::from_secs(10),
+            max_connections: 10_000,
+            keep_alive: Duration::from_secs(75),
+            head_timeout: Duration::from_secs(5),
+            stop_timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// Reads `port_setting` (an address or a port, `default_port` when not set), `HTTP_WORKERS`, `REQUEST_TIMEOUT`
+    /// and `HTTP_MAX_CONNECTIONS`.
+    pub fn read(reader: &mut Reader, port_setting: &str, default_port: u16) -> Self {
+        let defaults = Self::new(ListenAddress::port(default_port));
+        Self {
+            address: reader.get(port_setting, defaults.address),
+            workers: reader.get_in("HTTP_WORKERS", defaults.workers, 1..=1024),
+            request_timeout: reader.duration("REQUEST_TIMEOUT", defaults.request_timeout),
+            max_connections: reader.get_in("HTTP_MAX_CONNECTIONS", defaults.max_connections, 1..=1_000_000),
+            ..defaults
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The root span of a request.
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::{Error, HttpMessage};
+use tracing::{Span, field};
+use tracing_actix_web::RootSpanBuilder;
+
+use super::operations;
+use crate::{metrics, telemetry};
+
+/// The pattern of the route that a request matches, or [`metrics::UNMATCHED`].
+#[derive(Clone)]
+pub(super) struct Route(pub(super) String);
+
+/// Opens the span that everything of a request happens in, as a continuation of the client's trace.
+pub(super) struct RequestSpan;
+
+impl RootSpanBuilder for RequestSpan {
+    fn on_request_start(request: &ServiceRequest) -> Span {
+        if operations::is_operation(request.path()) {
+            return Span::none();
+        }
+        let route = request.match_pattern().unwrap_or_else(|| metrics::UNMATCHED.to_owned());
+        let method = request.method().as_str();
+        let span = tracing::info_span!(
+            target: telemetry::REQUEST,
+            "request",
+            otel.name = field::Empty,
+            otel.kind = "server",
+            otel.status_code = field::Empty,
+            http.request.method = method,
+            http.route = route.as_str(),
+            http.response.status_code = field::Empty,
+        );
+        if telemetry::is_exporting() {
+            span.record("otel.name", format!("{method} {route}"));
+        }
+        let parent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+        telemetry::set_parent(&span, parent);
+        request.extensions_mut().insert(Route(route));
+        span
+    }
+
+    fn on_request_end<B: MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, Error>) {
+        let status = match outcome {
+            Ok(response) => response.status(),
+            Err(error) => error.as_response_error().status_code(),
+        };
+        span.record("http.response.status_code", status.as_u16());
+        if status.is_server_error() {
+            span.record("otel.status_code", "ERROR");
+        }
+    }
+}

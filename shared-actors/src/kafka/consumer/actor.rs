@@ -1,0 +1,130 @@
+//! The consumer's actor: takes batches from the reader's thread to the sink until the sink has them.
+
+use std::sync::Arc;
+use std::thread;
+
+use actix::fut::wrap_future;
+use actix::{Actor, AsyncContext, Context, Handler};
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
+use tracing::{error, info, warn};
+
+use super::reader::{Delivery, Outcome, Reader};
+use super::{ConsumerOptions, RecordSink, SinkError};
+use crate::actor::{AskError, Backoff, Command, Envelope};
+use crate::kafka::metrics::FAMILIES;
+
+/// Read no more, finish what is under way, leave the group.
+pub(super) struct StopConsuming;
+
+impl Command for StopConsuming {
+    type Output = ();
+    type Error = AskError;
+    const NAME: &'static str = "stop_consuming";
+}
+
+pub(super) struct ConsumerActor {
+    options: ConsumerOptions,
+    sink: Arc<dyn RecordSink>,
+    /// Says `true`, or is dropped with the actor, to end the reader.
+    stop: watch::Sender<bool>,
+    /// Closed when the reader has ended.
+    reading: Option<watch::Receiver<()>>,
+}
+
+impl ConsumerActor {
+    pub fn new(options: ConsumerOptions, sink: Arc<dyn RecordSink>) -> Self {
+        Self { options, sink, stop: watch::Sender::new(false), reading: None }
+    }
+}
+
+impl Actor for ConsumerActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        let (deliveries, batches) = mpsc::channel(1);
+        let (alive, reading) = watch::channel(());
+        let reader = Reader::new(self.options.clone(), deliveries, self.stop.subscribe());
+        let spawned = thread::Builder::new().name("kafka consumer".to_owned()).spawn(move || {
+            reader.run();
+            drop(alive);
+        });
+        if let Err(failure) = spawned {
+            error!(%failure, "no thread for the consumer");
+        }
+        self.reading = Some(reading);
+        let courier = Courier {
+            topic: self.options.topic.clone(),
+            sink: Arc::clone(&self.sink),
+            backoff: self.options.backoff,
+            stop: self.stop.subscribe(),
+        };
+        ctx.spawn(wrap_future(courier.run(batches)));
+    }
+}
+
+impl Handler<Envelope<StopConsuming>> for ConsumerActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<StopConsuming>, _: &mut Context<Self>) {
+        self.stop.send_replace(true);
+        let reading = self.reading.clone();
+        envelope.run(|StopConsuming| async move {
+            if let Some(mut reading) = reading {
+                // An error says that the reader is gone, which is what is waited for.
+                while reading.changed().await.is_ok() {}
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Carries batches to the sink, one at a time.
+struct Courier {
+    topic: String,
+    sink: Arc<dyn RecordSink>,
+    backoff: Backoff,
+    stop: watch::Receiver<bool>,
+}
+
+impl Courier {
+    async fn run(mut self, mut batches: mpsc::Receiver<Delivery>) {
+        while let Some(delivery) = batches.recv().await {
+            let outcome = self.carry(&delivery).await;
+            // A reader that is gone has no use for the outcome.
+            let _ = delivery.outcome.send(outcome);
+        }
+    }
+
+    async fn carry(&mut self, delivery: &Delivery) -> Outcome {
+        let count = |outcome: &str| {
+            let counter = FAMILIES.consumer_records.with_label_values(&[self.topic.as_str(), outcome]);
+            counter.inc_by(delivery.records.len() as u64);
+        };
+        let mut failures = 0;
+        loop {
+            let Err(SinkError::Unavailable { reason }) =
+                self.sink.deliver(Arc::clone(&delivery.records)).await
+            else {
+                break;
+            };
+            count("retried");
+            failures += 1;
+            if failures == 1 {
+                warn!(topic = self.topic, reason, "records wait and are tried again until they are done");
+            }
+            let stopped = async {
+                let _ = self.stop.wait_for(|stop| *stop).await;
+            };
+            tokio::select! {
+                () = sleep(self.backoff.wait(failures)) => {}
+                () = stopped => return Outcome::GivenUp,
+            }
+        }
+        count("ok");
+        if failures > 0 {
+            info!(topic = self.topic, failures, "records are done again");
+        }
+        Outcome::Done
+    }
+}

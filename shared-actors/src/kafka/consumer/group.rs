@@ -1,0 +1,246 @@
+//! The consumer as a member of its group: rebalances, commits, lag and readiness. All of it runs on the reader's thread,
+//! inside librdkafka's poll or beside it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tracing::{debug, info, warn};
+
+use super::progress::{Mark, Progress};
+use super::reader::Outcome;
+use crate::kafka::client::ClientReport;
+use crate::kafka::metrics::FAMILIES;
+use crate::kafka::statistics::Statistics;
+
+/// How long a partition that is taken away waits for the batch under way.
+const REVOKE_GRACE: Duration = Duration::from_secs(3);
+
+/// The batch that the sink has.
+pub(super) struct InFlight {
+    pub outcome: Receiver<Outcome>,
+    pub marks: HashMap<i32, Mark>,
+}
+
+#[derive(Default)]
+struct State {
+    progress: Progress,
+    in_flight: Option<InFlight>,
+    paused: bool,
+}
+
+pub(super) struct Group {
+    topic: String,
+    report: ClientReport,
+    reachable: AtomicBool,
+    joined: AtomicBool,
+    topic_missing: AtomicBool,
+    state: Mutex<State>,
+}
+
+impl Group {
+    pub fn new(topic: String, report: ClientReport) -> Self {
+        Self {
+            topic,
+            report,
+            reachable: AtomicBool::new(false),
+            joined: AtomicBool::new(false),
+            topic_missing: AtomicBool::new(false),
+            state: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn mark(&self, partition: i32, offset: i64) -> Option<Mark> {
+        self.state().progress.mark(partition, offset)
+    }
+
+    pub fn holds(&self, partition: i32, mark: Mark) -> bool {
+        self.state().progress.holds(partition, mark)
+    }
+
+    pub fn topic_is_missing(&self) {
+        if !self.topic_missing.swap(true, Ordering::Relaxed) {
+            warn!(topic = self.topic, "does not exist yet, waiting for it");
+        }
+    }
+
+    pub fn begin(&self, in_flight: InFlight) {
+        self.state().in_flight = Some(in_flight);
+    }
+
+    /// Waits for the batch under way; `false` when it is not done by then.
+    pub fn settle(&self, patience: Duration) -> bool {
+        let Some(in_flight) = self.state().in_flight.take() else { return true };
+        let outcome = in_flight.outcome.recv_timeout(patience);
+        let mut state = self.state();
+        match outcome {
+            Ok(Outcome::Done) => {
+                for (partition, mark) in in_flight.marks {
+                    state.progress.done(partition, mark);
+                }
+            }
+            // The actor is gone; the batch comes again.
+            Ok(Outcome::GivenUp) | Err(RecvTimeoutError::Disconnected) => {}
+            Err(RecvTimeoutError::Timeout) => {
+                state.in_flight = Some(in_flight);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Stops fetching while the sink is slow, so that polling only keeps the membership alive.
+    pub fn pause(&self, consumer: &BaseConsumer<Self>, paused: bool) {
+        self.state().paused = paused;
+        let outcome = consumer
+            .assignment()
+            .and_then(|held| if paused { consumer.pause(&held) } else { consumer.resume(&held) });
+        if let Err(error) = outcome {
+            debug!(%error, paused, "partitions could not be paused or resumed");
+        }
+    }
+
+    /// Commits what is done and not committed.
+    pub fn commit(&self, consumer: &BaseConsumer<Self>, mode: CommitMode) {
+        let done = self.state().progress.take_done();
+        if done.is_empty() {
+            return;
+        }
+        let mut offsets = TopicPartitionList::with_capacity(done.len());
+        for (partition, offset) in &done {
+            // Fails only for an offset that is none.
+            let _ = offsets.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset));
+        }
+        match (consumer.commit(&offsets, mode), mode) {
+            // The outcome comes by `commit_callback`.
+            (Ok(()), CommitMode::Async) => {}
+            (result, _) => self.committed(&result, done),
+        }
+    }
+
+    fn committed(&self, result: &KafkaResult<()>, offsets: impl IntoIterator<Item = (i32, i64)>) {
+        let outcome = if result.is_ok() { "ok" } else { "error" };
+        FAMILIES.consumer_commits.with_label_values(&[&self.topic, outcome]).inc();
+        if let Err(error) = result {
+            debug!(%error, topic = self.topic, "offsets were not committed and will be again");
+        }
+        self.state().progress.commit_ended(offsets, result.is_ok());
+    }
+
+    fn not_ready(&self, statistics: &Statistics) -> Option<String> {
+        if let Some(reason) = statistics.no_broker() {
+            return Some(reason);
+        }
+        if self.topic_missing.load(Ordering::Relaxed) {
+            return Some(format!("topic {} does not exist yet", self.topic));
+        }
+        let group = statistics.group.as_ref()?;
+        if group.state != "up" {
+            return Some(format!("the group's coordinator cannot be reached ({})", group.state));
+        }
+        // A later rebalance is everyday life, not an illness.
+        if !self.joined.load(Ordering::Relaxed) && group.join_state != "steady" {
+            return Some("joining the group".to_owned());
+        }
+        self.joined.store(true, Ordering::Relaxed);
+        None
+    }
+
+    fn observe_lag(&self, statistics: &Statistics) {
+        let Some(topic) = statistics.topics.get(&self.topic) else { return };
+        let state = self.state();
+        let idle = state.in_flight.is_none();
+        for partition in topic.partitions.values().filter(|known| state.progress.is_held(known.number)) {
+            if let Some(lag) = partition.lag(idle) {
+                let labels = [self.topic.as_str(), &partition.number.to_string()];
+                FAMILIES.consumer_lag.with_label_values(&labels).set(lag);
+            }
+        }
+    }
+}
+
+fn partitions(list: &TopicPartitionList) -> Vec<i32> {
+    list.elements().iter().map(rdkafka::topic_partition_list::TopicPartitionListElem::partition).collect()
+}
+
+impl ClientContext for Group {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        ClientReport::log(level, facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        ClientReport::error(&error, reason);
+    }
+
+    fn stats_raw(&self, json: &[u8]) {
+        let Some(statistics) = Statistics::parse(json) else { return };
+        self.reachable.store(statistics.no_broker().is_none(), Ordering::Relaxed);
+        match self.not_ready(&statistics) {
+            None => self.report.ready(),
+            Some(reason) => self.report.waiting(&reason),
+        }
+        self.observe_lag(&statistics);
+    }
+}
+
+impl ConsumerContext for Group {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let Rebalance::Revoke(list) = rebalance else { return };
+        if !self.settle(REVOKE_GRACE) {
+            info!(
+                topic = self.topic,
+                "partitions are taken away with a batch under way, which will come again there"
+            );
+        }
+        if !consumer.assignment_lost() && self.reachable.load(Ordering::Relaxed) {
+            self.commit(consumer, CommitMode::Sync);
+        }
+        let revoked = partitions(list);
+        for partition in &revoked {
+            // Not there before the first statistics.
+            let _ = FAMILIES.consumer_lag.remove_label_values(&[&self.topic, &partition.to_string()]);
+        }
+        self.state().progress.revoke(revoked);
+    }
+
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let (change, list) = match rebalance {
+            Rebalance::Assign(list) => ("assigned", list),
+            Rebalance::Revoke(list) => ("revoked", list),
+            Rebalance::Error(error) => {
+                warn!(topic = self.topic, %error, "the rebalance failed");
+                return;
+            }
+        };
+        FAMILIES.consumer_rebalances.with_label_values(&[&self.topic, change]).inc();
+        info!(topic = self.topic, partitions = ?partitions(list), "partitions {change}");
+        if change == "assigned" {
+            self.topic_missing.store(false, Ordering::Relaxed);
+            self.joined.store(true, Ordering::Relaxed);
+            let mut state = self.state();
+            state.progress.assign(partitions(list));
+            let paused = state.paused;
+            drop(state);
+            if paused && let Err(error) = consumer.pause(list) {
+                debug!(%error, "new partitions could not be paused");
+            }
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        let offsets = offsets.elements();
+        let offsets = offsets.iter().filter_map(|of| Some((of.partition(), of.offset().to_raw()?)));
+        self.committed(&result, offsets.filter(|(_, offset)| *offset >= 0).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,211 @@
+//! The reader's thread: polls librdkafka, gathers batches, hands each on and commits it when it is done.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use tokio::sync::{mpsc, watch};
+use tracing::{debug, warn};
+
+use super::ConsumerOptions;
+use super::group::{Group, InFlight};
+use super::progress::Mark;
+use crate::kafka::client::{self, ClientReport};
+use crate::kafka::record::ReceivedRecord;
+
+/// How long a poll may wait, and so how long a stop may go unnoticed.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// How long the sink may take before fetching pauses and polling only keeps the membership alive.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// What failed to be committed is tried again after this.
+const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A batch on its way to the sink.
+pub(super) struct Delivery {
+    pub records: Arc<[ReceivedRecord]>,
+    pub outcome: SyncSender<Outcome>,
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The sink has it: its offsets may be committed.
+    Done,
+    /// The consumer stops first.
+    GivenUp,
+}
+
+/// A record in hand, and where its partition goes on after it.
+struct Collected {
+    record: ReceivedRecord,
+    mark: Mark,
+}
+
+pub(super) struct Reader {
+    options: ConsumerOptions,
+    report: ClientReport,
+    deliveries: mpsc::Sender<Delivery>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Reader {
+    pub fn new(
+        options: ConsumerOptions,
+        deliveries: mpsc::Sender<Delivery>,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        let report = ClientReport::new(options.component.clone());
+        Self { options, report, deliveries, stop }
+    }
+
+    /// Reads until it is stopped; a client that broke down is replaced by another one.
+    pub fn run(self) {
+        let mut failures = 0;
+        while !self.stopped() {
+            let started = Instant::now();
+            let Err(error) = self.consume() else { return };
+            failures = if started.elapsed() > self.options.backoff.max { 1 } else { failures + 1 };
+            let wait = self.options.backoff.wait(failures);
+            self.report.waiting(&error.to_string());
+            warn!(topic = self.options.topic, %error, ?wait, "the consumer broke down and will be rebuilt");
+            let until = Instant::now() + wait;
+            while Instant::now() < until && !self.stopped() {
+                thread::sleep(POLL_INTERVAL.min(wait));
+            }
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        *self.stop.borrow() || self.deliveries.is_closed()
+    }
+
+    fn consume(&self) -> KafkaResult<()> {
+        let group = Group::new(self.options.topic.clone(), self.report.clone());
+        let consumer: BaseConsumer<Group> = config(&self.options).create_with_context(group)?;
+        consumer.subscribe(&[&self.options.topic])?;
+        let group = Arc::clone(consumer.context());
+        let mut in_hand = Vec::new();
+        let mut next_commit = Instant::now();
+        while !self.stopped() {
+            self.collect(&consumer, &mut in_hand)?;
+            in_hand.retain(|Collected { record, mark }| group.holds(record.partition, *mark));
+            if !in_hand.is_empty() {
+                let batch = std::mem::take(&mut in_hand);
+                self.hand_on(&consumer, batch, &mut in_hand)?;
+                group.commit(&consumer, CommitMode::Async);
+            } else if Instant::now() >= next_commit {
+                group.commit(&consumer, CommitMode::Async);
+                next_commit = Instant::now() + COMMIT_INTERVAL;
+            }
+        }
+        // Leaving the group, which `drop` does, revokes the partitions, and that commits what is done.
+        Ok(())
+    }
+
+    /// Takes what is there, and waits only when there is nothing.
+    fn collect(&self, consumer: &BaseConsumer<Group>, in_hand: &mut Vec<Collected>) -> KafkaResult<()> {
+        let mut bytes: usize = in_hand.iter().map(|collected| collected.record.size_bytes()).sum();
+        while in_hand.len() < self.options.max_records && bytes < self.options.max_bytes {
+            let wait = if in_hand.is_empty() { POLL_INTERVAL } else { Duration::ZERO };
+            if !self.poll(consumer, wait, in_hand)? {
+                break;
+            }
+            bytes += in_hand.last().map_or(0, |last| last.record.size_bytes());
+        }
+        Ok(())
+    }
+
+    /// Polls once; whether a record came.
+    fn poll(
+        &self,
+        consumer: &BaseConsumer<Group>,
+        wait: Duration,
+        in_hand: &mut Vec<Collected>,
+    ) -> KafkaResult<bool> {
+        let message = match consumer.poll(wait) {
+            None => return Ok(false),
+            Some(Err(error)) => return self.tolerate(consumer, error).map(|()| false),
+            Some(Ok(message)) => message,
+        };
+        if let Some(mark) = consumer.context().mark(message.partition(), message.offset()) {
+            in_hand.push(Collected { record: ReceivedRecord::copy_of(&message), mark });
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Most errors pass by themselves: librdkafka goes on trying, health tells.
+    fn tolerate(&self, consumer: &BaseConsumer<Group>, error: KafkaError) -> KafkaResult<()> {
+        if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+            return Err(error);
+        }
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                consumer.context().topic_is_missing();
+            }
+            Some(
+                RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::GroupAuthorizationFailed
+                | RDKafkaErrorCode::InconsistentGroupProtocol,
+            ) => {
+                return Err(error);
+            }
+            _ => debug!(topic = self.options.topic, %error, "reported while polling"),
+        }
+        Ok(())
+    }
+
+    /// Gives the batch to the sink and waits until it is done. Should that take long, the group must not take this
+    /// member for dead: polling goes on, and a record that comes nevertheless stays in hand for the next batch.
+    fn hand_on(
+        &self,
+        consumer: &BaseConsumer<Group>,
+        batch: Vec<Collected>,
+        in_hand: &mut Vec<Collected>,
+    ) -> KafkaResult<()> {
+        let (outcome, settled) = sync_channel(1);
+        let marks: HashMap<i32, Mark> =
+            batch.iter().map(|collected| (collected.record.partition, collected.mark)).collect();
+        let records = batch.into_iter().map(|collected| collected.record).collect();
+        let group = consumer.context();
+        group.begin(InFlight { outcome: settled, marks });
+        // Fails when the actor is gone; then the outcome is dropped, too, and the batch is given up.
+        let _ = self.deliveries.blocking_send(Delivery { records, outcome });
+        if group.settle(PATIENCE) {
+            return Ok(());
+        }
+        group.pause(consumer, true);
+        while !group.settle(Duration::ZERO) {
+            self.poll(consumer, POLL_INTERVAL, in_hand)?;
+        }
+        group.pause(consumer, false);
+        Ok(())
+    }
+}
+
+fn config(options: &ConsumerOptions) -> ClientConfig {
+    let mut config = client::config(&options.brokers, &options.client_id);
+    let queued_kbytes = (options.max_bytes * 2 / 1024).max(1024);
+    config
+        .set("group.id", &options.group)
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("auto.offset.reset", "earliest")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("isolation.level", "read_committed")
+        .set("allow.auto.create.topics", "false")
+        .set("session.timeout.ms", options.session_timeout.as_millis().to_string())
+        .set("heartbeat.interval.ms", (options.session_timeout / 4).as_millis().to_string())
+        .set("max.poll.interval.ms", "60000")
+        .set("queued.min.messages", (options.max_records * 4).to_string())
+        .set("queued.max.messages.kbytes", queued_kbytes.to_string())
+        .set("fetch.wait.max.ms", "100")
+        .set("fetch.error.backoff.ms", "100");
+    config
+}

@@ -1,0 +1,62 @@
+//! The metric families of Kafka's clients.
+
+use std::sync::LazyLock;
+
+use prometheus::{
+    Histogram, IntCounterVec, IntGaugeVec, register_histogram, register_int_counter_vec,
+    register_int_gauge_vec,
+};
+
+/// Seconds; a transaction takes some milliseconds, one over a broker that is starting some seconds.
+const TRANSACTION_BUCKETS_SECONDS: &[f64] =
+    &[0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+pub(super) struct Families {
+    pub consumer_lag: IntGaugeVec,
+    pub consumer_commits: IntCounterVec,
+    pub consumer_rebalances: IntCounterVec,
+    pub consumer_records: IntCounterVec,
+    pub producer_records: IntCounterVec,
+    pub transaction_duration: Histogram,
+}
+
+#[expect(clippy::expect_used, reason = "the names are constants, registered here and nowhere else")]
+pub(super) static FAMILIES: LazyLock<Families> = LazyLock::new(|| {
+    let counter = |name: &str, help: &str, labels: &[&str]| {
+        register_int_counter_vec!(name, help, labels).expect("a new metric name")
+    };
+    Families {
+        consumer_lag: register_int_gauge_vec!(
+            "kafka_consumer_lag",
+            "Records of the partitions held here that are not done yet.",
+            &["topic", "partition"]
+        )
+        .expect("a new metric name"),
+        consumer_commits: counter(
+            "kafka_consumer_commits_total",
+            "Offset commits by outcome: ok, error.",
+            &["topic", "outcome"],
+        ),
+        consumer_rebalances: counter(
+            "kafka_consumer_rebalances_total",
+            "Changes of the partitions held here: assigned, revoked.",
+            &["topic", "change"],
+        ),
+        consumer_records: counter(
+            "kafka_consumer_records_total",
+            "Records handed on by outcome: ok, retried.",
+            &["topic", "outcome"],
+        ),
+        producer_records: counter(
+            "kafka_producer_records_total",
+            "Records to publish by outcome: ok, error.",
+            &["topic", "outcome"],
+        ),
+        transaction_duration: register_histogram!(
+            "kafka_producer_transaction_duration_seconds",
+            "From the begin of a Kafka transaction to the end of its commit.",
+            TRANSACTION_BUCKETS_SECONDS.to_vec()
+        )
+        .expect("a new metric name"),
+    }
+});

@@ -1,0 +1,92 @@
+//! The producer's actor: one publication after the other, each on a thread where librdkafka may block.
+
+use std::sync::Arc;
+
+use actix::fut::wrap_future;
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler};
+use tokio::task::spawn_blocking;
+use tracing::{Span, error};
+
+use super::session::Session;
+use super::{ProducerError, ProducerOptions};
+use crate::actor::{Command, Envelope};
+use crate::kafka::record::Record;
+
+/// Publish these records, all or nothing where the producer is transactional.
+pub(super) struct Publish {
+    pub records: Vec<Record>,
+}
+
+impl Command for Publish {
+    type Output = ();
+    type Error = ProducerError;
+    const NAME: &'static str = "publish";
+}
+
+/// Become the only holder of the transactional id.
+pub(super) struct Fence;
+
+impl Command for Fence {
+    type Output = ();
+    type Error = ProducerError;
+    const NAME: &'static str = "fence";
+}
+
+pub(super) struct ProducerActor {
+    session: Arc<Session>,
+}
+
+impl ProducerActor {
+    pub fn new(options: &ProducerOptions) -> Self {
+        Self { session: Arc::new(Session::new(options)) }
+    }
+
+    /// Answers the envelope with what `work` does on a blocking thread. Until then the actor's mailbox waits, which
+    /// keeps publications in order.
+    fn serve<C>(
+        &self,
+        envelope: Envelope<C>,
+        ctx: &mut Context<Self>,
+        work: impl FnOnce(&Session, C) -> Result<(), ProducerError> + Send + 'static,
+    ) where
+        C: Command<Output = (), Error = ProducerError>,
+    {
+        let Some((command, responder)) = envelope.begin() else { return };
+        let session = Arc::clone(&self.session);
+        let done = responder.scope(async move {
+            let span = Span::current();
+            spawn_blocking(move || span.in_scope(|| work(&session, command))).await
+        });
+        ctx.wait(wrap_future(done).map(|done, _, _| match done {
+            Ok(result) => responder.answer(result),
+            // Dropping the responder answers `Unavailable`.
+            Err(failure) => error!(%failure, "the producer's work panicked"),
+        }));
+    }
+}
+
+impl Actor for ProducerActor {
+    type Context = Context<Self>;
+
+    /// Connects before the first publication, so that health knows of Kafka.
+    fn started(&mut self, _: &mut Context<Self>) {
+        let session = Arc::clone(&self.session);
+        spawn_blocking(move || session.connect());
+    }
+}
+
+impl Handler<Envelope<Publish>> for ProducerActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Publish>, ctx: &mut Context<Self>) {
+        self.serve(envelope, ctx, |session, Publish { records }| session.publish(&records));
+    }
+}
+
+impl Handler<Envelope<Fence>> for ProducerActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Fence>, ctx: &mut Context<Self>) {
+        self.serve(envelope, ctx, |session, Fence| session.fence());
+    }
+}

@@ -1,0 +1,288 @@
+//! One client of librdkafka that publishes, and what becomes of it after an error. Everything here may block.
+
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::future_producer::DeliveryFuture;
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use tokio::runtime::Handle;
+use tracing::{info, warn};
+
+use super::{ProducerError, ProducerOptions};
+use crate::kafka::client::{self, ClientReport};
+use crate::kafka::metrics::FAMILIES;
+use crate::kafka::record::Record;
+
+type Client = FutureProducer<ClientReport>;
+
+/// Publishes one batch at a time; keeps its client as long as that is of use.
+pub(super) struct Session {
+    config: ClientConfig,
+    report: ClientReport,
+    transactional: bool,
+    timeout: Duration,
+    max_records: usize,
+    link: Mutex<Link>,
+}
+
+#[derive(Default)]
+struct Link {
+    client: Option<Client>,
+    /// Whether the client holds the transactional id.
+    initialised: bool,
+    /// Whether another producer has taken the transactional id.
+    fenced: bool,
+}
+
+/// The first record that failed.
+struct FailedRecord {
+    index: usize,
+    error: KafkaError,
+}
+
+/// What a failed publication means for the client.
+enum Failure {
+    /// It goes on.
+    Passing(ProducerError),
+    /// It cannot be used any more.
+    Final(ProducerError),
+}
+
+impl Session {
+    pub fn new(options: &ProducerOptions) -> Self {
+        Self {
+            config: config(options),
+            report: ClientReport::new(options.component.clone()),
+            transactional: options.transactional_id.is_some(),
+            timeout: options.delivery_timeout,
+            max_records: options.max_records as usize,
+            link: Mutex::default(),
+        }
+    }
+
+    /// Builds the client, which connects in the background, unless there is one.
+    pub fn connect(&self) {
+        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = link.client(self) {
+            warn!(%error, "the producer cannot be built");
+        }
+    }
+
+    pub fn publish(&self, records: &[Record]) -> Result<(), ProducerError> {
+        let result = self.try_publish(records);
+        let outcome = if result.is_ok() { "ok" } else { "error" };
+        for records in records.chunk_by(|a, b| a.topic == b.topic) {
+            let counter = FAMILIES.producer_records.with_label_values(&[&records[0].topic, outcome]);
+            counter.inc_by(records.len() as u64);
+        }
+        result
+    }
+
+    fn try_publish(&self, records: &[Record]) -> Result<(), ProducerError> {
+        if records.len() > self.max_records {
+            let reason = format!("a publication holds at most {} records", self.max_records);
+            return Err(ProducerError::Rejected { index: self.max_records, reason });
+        }
+        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        if link.fenced {
+            return Err(ProducerError::Fenced);
+        }
+        let client = link.initialised_client(self)?;
+        let outcome = if self.transactional {
+            self.in_transaction(&client, records)
+        } else {
+            deliver(&client, records)
+        };
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(Failure::Passing(error)) => Err(error),
+            Err(Failure::Final(error)) => {
+                warn!(%error, "the producer is of no more use and is dropped");
+                *link = Link { fenced: error == ProducerError::Fenced, ..Link::default() };
+                Err(error)
+            }
+        }
+    }
+
+    pub fn fence(&self) -> Result<(), ProducerError> {
+        if !self.transactional {
+            return Ok(());
+        }
+        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        if link.initialised || link.fenced {
+            *link = Link::default();
+        }
+        link.initialised_client(self).map(drop)
+    }
+
+    fn in_transaction(&self, client: &Client, records: &[Record]) -> Result<(), Failure> {
+        let timer = FAMILIES.transaction_duration.start_timer();
+        client.begin_transaction().map_err(|error| final_failure(client, &error))?;
+        if let Err(failed) = send(client, records).and_then(acknowledged) {
+            timer.stop_and_discard();
+            return Err(self.abort(client, failed.meaning()));
+        }
+        let deadline = Instant::now() + self.timeout;
+        until_settled(client);
+        loop {
+            match client.commit_transaction(self.timeout) {
+                Ok(()) => return Ok(()),
+                Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
+                    let reason = error.to_string();
+                    return Err(self.abort(client, ProducerError::Unavailable { reason }));
+                }
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {}
+                Err(error) => return Err(final_failure(client, &error)),
+            }
+        }
+    }
+
+    /// Gives the transaction up for `cause`. A client that cannot even do that is of no more use.
+    fn abort(&self, client: &Client, cause: ProducerError) -> Failure {
+        if client.client().fatal_error().is_some() {
+            return final_failure(client, &KafkaError::Canceled);
+        }
+        match client.abort_transaction(self.timeout) {
+            Ok(()) => Failure::Passing(cause),
+            Err(error) => final_failure(client, &error),
+        }
+    }
+}
+
+impl Link {
+    fn client(&mut self, session: &Session) -> Result<Client, ProducerError> {
+        if let Some(client) = &self.client {
+            return Ok(client.clone());
+        }
+        let client: Client = session
+            .config
+            .create_with_context(session.report.clone())
+            .inspect_err(|error| session.report.waiting(&error.to_string()))
+            .map_err(|error| ProducerError::Unavailable { reason: error.to_string() })?;
+        *self = Self { client: Some(client.clone()), ..Self::default() };
+        Ok(client)
+    }
+
+    fn initialised_client(&mut self, session: &Session) -> Result<Client, ProducerError> {
+        let client = self.client(session)?;
+        if session.transactional && !self.initialised {
+            if let Err(error) = client.init_transactions(session.timeout) {
+                let retriable = matches!(&error, KafkaError::Transaction(error) if error.is_retriable());
+                if !retriable {
+                    *self = Self::default();
+                }
+                return Err(ProducerError::Unavailable { reason: error.to_string() });
+            }
+            self.initialised = true;
+            info!(id = session.config.get("transactional.id"), "holds the transactional id");
+        }
+        Ok(client)
+    }
+}
+
+fn config(options: &ProducerOptions) -> ClientConfig {
+    let mut config = client::config(&options.brokers, &options.client_id);
+    let timeout = options.delivery_timeout.as_millis().to_string();
+    config
+        .set("acks", "all")
+        .set("enable.idempotence", "true")
+        .set("retries", options.retry_max.max(1).to_string())
+        .set("retry.backoff.ms", "100")
+        .set("retry.backoff.max.ms", "1000")
+        .set("message.timeout.ms", &timeout)
+        .set("queue.buffering.max.messages", (u64::from(options.max_records) + 1).to_string())
+        .set("queue.buffering.max.kbytes", "65536")
+        // A publication is sent whole, so there is nothing to wait for.
+        .set("linger.ms", "0")
+        // The partition that Java's clients choose for the same key.
+        .set("partitioner", "murmur2_random");
+    if let Some(id) = &options.transactional_id {
+        // A request must not outlive the transaction that it is made for.
+        let socket_timeout = options.delivery_timeout.min(Duration::from_secs(10));
+        config.set("socket.timeout.ms", socket_timeout.as_millis().to_string());
+        config
+            .set("transactional.id", id)
+            .set("transaction.timeout.ms", (options.delivery_timeout * 2).as_millis().to_string());
+    }
+    config
+}
+
+/// Without a transaction: each record for itself.
+fn deliver(client: &Client, records: &[Record]) -> Result<(), Failure> {
+    let outcome = send(client, records).and_then(acknowledged);
+    outcome.map_err(|failed| {
+        let error = failed.meaning();
+        if client.client().fatal_error().is_some() { Failure::Final(error) } else { Failure::Passing(error) }
+    })
+}
+
+fn send(client: &Client, records: &[Record]) -> Result<Vec<DeliveryFuture>, FailedRecord> {
+    let send_one = |(index, record): (usize, &Record)| {
+        let native = FutureRecord {
+            topic: &record.topic,
+            partition: None,
+            payload: record.payload.as_deref(),
+            key: record.key.as_deref(),
+            timestamp: None,
+            headers: Some(record.headers.to_native()),
+        };
+        client.send_result::<[u8], [u8]>(native).map_err(|(error, _)| FailedRecord { index, error })
+    };
+    records.iter().enumerate().map(send_one).collect()
+}
+
+/// Waits for each acknowledgement, also after a failure: whatever was sent is settled when this returns.
+fn acknowledged(deliveries: Vec<DeliveryFuture>) -> Result<(), FailedRecord> {
+    let runtime = Handle::current();
+    let mut result = Ok(());
+    for (index, delivery) in deliveries.into_iter().enumerate() {
+        let error = match runtime.block_on(delivery) {
+            Ok(Ok(_)) => continue,
+            Ok(Err((error, _))) => error,
+            Err(_) => KafkaError::Canceled,
+        };
+        result = result.and(Err(FailedRecord { index, error }));
+    }
+    result
+}
+
+/// Waits until librdkafka has let go of every acknowledged record, some microseconds after it told of the
+/// acknowledgement. A commit that finds one left sleeps for 100 ms.
+fn until_settled(client: &Client) {
+    let deadline = Instant::now() + Duration::from_millis(50);
+    while client.in_flight_count() > 0 && Instant::now() < deadline {
+        thread::sleep(Duration::from_micros(100));
+    }
+}
+
+impl FailedRecord {
+    fn meaning(self) -> ProducerError {
+        let reason = self.error.to_string();
+        match self.error.rdkafka_error_code() {
+            Some(
+                RDKafkaErrorCode::MessageSizeTooLarge
+                | RDKafkaErrorCode::InvalidMessage
+                | RDKafkaErrorCode::InvalidMessageSize
+                | RDKafkaErrorCode::InvalidRecord
+                | RDKafkaErrorCode::InvalidTopic
+                | RDKafkaErrorCode::TopicAuthorizationFailed,
+            ) => ProducerError::Rejected { index: self.index, reason },
+            _ => ProducerError::Unavailable { reason },
+        }
+    }
+}
+
+/// The failure after which the client has to go; librdkafka keeps the first fatal error, which says most.
+fn final_failure(client: &Client, error: &KafkaError) -> Failure {
+    use RDKafkaErrorCode::{Fenced, InvalidProducerEpoch, ProducerFenced};
+    let fatal = client.client().fatal_error();
+    let code = fatal.as_ref().map(|(code, _)| *code).or_else(|| error.rdkafka_error_code());
+    if matches!(code, Some(Fenced | ProducerFenced | InvalidProducerEpoch)) {
+        return Failure::Final(ProducerError::Fenced);
+    }
+    let reason = fatal.map_or_else(|| error.to_string(), |(_, reason)| reason);
+    Failure::Final(ProducerError::Unavailable { reason })
+}

@@ -1,0 +1,163 @@
+//! Records as they are sent and received, and their headers.
+
+use rdkafka::message::{Header, Headers as _, Message, OwnedHeaders};
+
+use crate::telemetry;
+
+/// The header that carries the W3C trace context.
+const TRACEPARENT: &str = "traceparent";
+
+/// The headers of a record, in order; a name may come more than once, as Kafka allows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers(Vec<(String, Vec<u8>)>);
+
+impl Headers {
+    /// No headers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        self.0.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds the trace context of the current span, when there is one.
+    #[must_use]
+    pub fn with_current_trace(self) -> Self {
+        self.with_traceparent(telemetry::traceparent().as_deref())
+    }
+
+    /// Adds a trace context that was kept elsewhere.
+    #[must_use]
+    pub fn with_traceparent(self, traceparent: Option<&str>) -> Self {
+        match traceparent {
+            Some(traceparent) => self.with(TRACEPARENT, traceparent),
+            None => self,
+        }
+    }
+
+    /// The last value under `name`, which is compared without regard to case.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.0
+            .iter()
+            .rev()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_slice())
+    }
+
+    /// The last value under `name` when it is UTF-8.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// The trace context that came with the record.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.text(TRACEPARENT)
+    }
+
+    /// All headers, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
+    }
+
+    pub(super) fn to_native(&self) -> OwnedHeaders {
+        self.iter().fold(OwnedHeaders::new_with_capacity(self.0.len()), |native, (key, value)| {
+            native.insert(Header { key, value: Some(value) })
+        })
+    }
+}
+
+impl<N: Into<String>, V: Into<Vec<u8>>> FromIterator<(N, V)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(headers: I) -> Self {
+        Self(headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+/// A record to publish.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Where to.
+    pub topic: String,
+    /// Records of one key keep their order: they share a partition. Without a key any partition may be taken.
+    pub key: Option<Vec<u8>>,
+    /// The value; `None` is Kafka's tombstone.
+    pub payload: Option<Vec<u8>>,
+    /// The headers.
+    pub headers: Headers,
+}
+
+impl Record {
+    /// A record without headers.
+    pub fn new(topic: impl Into<String>, key: impl Into<Vec<u8>>, payload: impl Into<Vec<u8>>) -> Self {
+        Self {
+            topic: topic.into(),
+            key: Some(key.into()),
+            payload: Some(payload.into()),
+            headers: Headers::new(),
+        }
+    }
+
+    /// With these headers instead of those that it had.
+    #[must_use]
+    pub fn with_headers(self, headers: Headers) -> Self {
+        Self { headers, ..self }
+    }
+}
+
+/// A record as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceivedRecord {
+    /// Where from.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The place within the partition.
+    pub offset: i64,
+    /// The key, when it has one.
+    pub key: Option<Vec<u8>>,
+    /// The value; `None` is Kafka's tombstone.
+    pub payload: Option<Vec<u8>>,
+    /// The headers.
+    pub headers: Headers,
+}
+
+impl ReceivedRecord {
+    pub(super) fn copy_of(message: &impl Message) -> Self {
+        let headers = message.headers().map(|headers| {
+            headers.iter().map(|header| (header.key, header.value.unwrap_or_default())).collect()
+        });
+        Self {
+            topic: message.topic().to_owned(),
+            partition: message.partition(),
+            offset: message.offset(),
+            key: message.key().map(<[u8]>::to_vec),
+            payload: message.payload().map(<[u8]>::to_vec),
+            headers: headers.unwrap_or_default(),
+        }
+    }
+
+    /// Bytes of key and value, which is what limits count.
+    pub fn size_bytes(&self) -> usize {
+        self.key.as_ref().map_or(0, Vec::len) + self.payload.as_ref().map_or(0, Vec::len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_header_of_a_name_counts_whatever_its_case() {
+        let headers = Headers::new().with("ce_id", "1").with("CE_ID", "2").with("raw", vec![0xff]);
+        assert_eq!(headers.text("ce_id"), Some("2"));
+        assert_eq!(headers.get("raw"), Some(&[0xff][..]));
+        assert_eq!(headers.text("raw"), None);
+        assert_eq!(headers.traceparent(), None);
+        let traced =
+            headers.with_traceparent(Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
+        assert!(traced.traceparent().is_some_and(|value| value.starts_with("00-")));
+    }
+}

@@ -1,0 +1,133 @@
+//! The one registry of metrics, and the families that every service serves.
+//!
+//! A family that belongs to one domain is registered where it is counted, through the constructors here.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+/// Buckets in seconds for anything that a client waits for.
+pub const LATENCY_BUCKETS: &[f64] =
+    &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
+
+/// The label of requests that no route matches; keeps the label set bounded.
+pub const UNMATCHED: &str = "unmatched";
+
+/// The media type of [`render`]'s text.
+pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// The registry that `/metrics` serves; it has the process' own metrics too.
+pub fn registry() -> &'static Registry {
+    prometheus::default_registry()
+}
+
+/// Everything in the registry, in Prometheus' text format.
+///
+/// ```
+/// use std::time::Duration;
+/// use shared_actors::metrics;
+///
+/// metrics::external("/get_product", "200", Duration::from_millis(3));
+/// let text = metrics::render();
+/// assert!(text.contains(r#"external_requests_total{status="200",url="/get_product"} 1"#));
+/// ```
+pub fn render() -> String {
+    let mut text = Vec::new();
+    if let Err(error) = TextEncoder::new().encode(&registry().gather(), &mut text) {
+        tracing::error!(%error, "metrics cannot be rendered");
+    }
+    String::from_utf8(text).unwrap_or_default()
+}
+
+macro_rules! constructor {
+    ($(#[$doc:meta])* $name:ident, $kind:ty, $options:expr) => {
+        $(#[$doc])*
+        ///
+        /// # Panics
+        /// When the name or a label is not one of Prometheus', or the name is registered already: both are
+        /// defects of the calling code, found at its first run.
+        #[must_use]
+        #[allow(clippy::expect_used)]
+        pub fn $name(name: &str, help: &str, labels: &[&str]) -> $kind {
+            let options: fn(&str, &str) -> _ = $options;
+            let family = <$kind>::new(options(name, help), labels).expect("a valid metric family");
+            registry().register(Box::new(family.clone())).expect("a metric family that is new");
+            family
+        }
+    };
+}
+
+constructor!(
+    /// Registers a family of counters.
+    counters, IntCounterVec, |name, help| Opts::new(name, help)
+);
+constructor!(
+    /// Registers a family of gauges that hold whole numbers.
+    gauges, IntGaugeVec, |name, help| Opts::new(name, help)
+);
+constructor!(
+    /// Registers a family of gauges.
+    float_gauges, GaugeVec, |name, help| Opts::new(name, help)
+);
+constructor!(
+    /// Registers a family of histograms over seconds, with [`LATENCY_BUCKETS`].
+    latencies, HistogramVec, |name, help| HistogramOpts::new(name, help).buckets(LATENCY_BUCKETS.to_vec())
+);
+
+static API_REQUESTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counters("api_requests_total", "Requests answered, over HTTP and gRPC.", &["method", "url", "status"])
+});
+static API_DURATION: LazyLock<HistogramVec> = LazyLock::new(|| {
+    let help = "Time from a request's arrival to its answer, in seconds.";
+    latencies("api_request_duration_seconds", help, &["method", "url", "status"])
+});
+static EXTERNAL_REQUESTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counters("external_requests_total", "Requests sent to other services.", &["url", "status"])
+});
+static EXTERNAL_DURATION: LazyLock<HistogramVec> = LazyLock::new(|| {
+    let help = "Time until another service answered, in seconds.";
+    latencies("external_request_duration_seconds", help, &["url", "status"])
+});
+static BUILD_INFO: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges("build_info", "Always 1; the labels say what runs.", &["service", "version", "revision"])
+});
+
+/// Says what runs, as the labels of `build_info`. `revision` is the commit, or empty.
+pub fn set_build_info(service: &str, version: &str, revision: &str) {
+    BUILD_INFO.with_label_values(&[service, version, revision]).set(1);
+}
+
+/// The metrics of one combination of method, route pattern and status: resolve once, then count cheaply.
+#[derive(Clone)]
+pub struct ApiMetrics {
+    requests: IntCounter,
+    duration: Histogram,
+}
+
+impl ApiMetrics {
+    /// Resolves the labels; `url` is a route pattern and never a raw path.
+    pub fn resolve(method: &str, url: &str, status: &str) -> Self {
+        let labels = [method, url, status];
+        Self {
+            requests: API_REQUESTS.with_label_values(&labels),
+            duration: API_DURATION.with_label_values(&labels),
+        }
+    }
+
+    /// Counts one request.
+    pub fn observe(&self, elapsed: Duration) {
+        self.requests.inc();
+        self.duration.observe(elapsed.as_secs_f64());
+    }
+}
+
+/// Counts a call to another service. `url` is a pattern, `status` an HTTP status, a gRPC code's name or
+/// what went wrong in one word.
+pub fn external(url: &str, status: &str, elapsed: Duration) {
+    EXTERNAL_REQUESTS.with_label_values(&[url, status]).inc();
+    EXTERNAL_DURATION.with_label_values(&[url, status]).observe(elapsed.as_secs_f64());
+}

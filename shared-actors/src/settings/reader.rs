@@ -1,0 +1,205 @@
+//! The reader: one look-up a setting, problems collected until [`Reader::finish`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::value;
+use super::{Secret, SettingsError as Error};
+
+/// Reads settings by name. A setting that is empty counts as not set. A trailing `### comment` is
+/// ignored, numbers may carry underscores.
+///
+/// ```
+/// use shared_actors::settings::Reader;
+///
+/// let mut reader = Reader::from_pairs([("CACHE_CAPACITY", "10_000 ### items"), ("HTTP_PORT", "http")]);
+/// assert_eq!(reader.get("CACHE_CAPACITY", 100_u64), 10_000);
+/// assert_eq!(reader.get("HTTP_PORT", 8083_u16), 8083);
+/// let error = reader.finish().expect_err("HTTP_PORT is wrong");
+/// assert!(error.to_string().contains("HTTP_PORT"));
+/// ```
+pub struct Reader {
+    values: BTreeMap<String, String>,
+    problems: Vec<Problem>,
+}
+
+/// One wrong setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The name of the setting.
+    pub name: String,
+    /// Its value; absent when it is a secret or not set.
+    pub value: Option<String>,
+    /// What would have been right.
+    pub expected: String,
+}
+
+/// Every wrong setting, one a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsError {
+    /// What is wrong, in the order in which it was read.
+    pub problems: Vec<Problem>,
+}
+
+impl std::error::Error for SettingsError {}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.problems.len();
+        write!(f, "{count} wrong setting{}:", if count == 1 { "" } else { "s" })?;
+        for Problem { name, value, expected } in &self.problems {
+            match value {
+                Some(value) => write!(f, "\n  {name}={value:?}: expected {expected}")?,
+                None => write!(f, "\n  {name}: expected {expected}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Reader {
+    /// The process environment over the file that `ENV_PATH` names, when it names one.
+    pub fn from_env() -> Self {
+        let mut reader = Self::from_pairs(std::iter::empty::<(String, String)>());
+        let environment: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        if let Some(path) = environment.get("ENV_PATH").filter(|path| !path.is_empty()) {
+            reader.read_file(path);
+        }
+        reader.values.extend(environment);
+        reader
+    }
+
+    /// Settings from elsewhere than the environment, mostly for tests.
+    pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+        let values = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { values, problems: Vec::new() }
+    }
+
+    fn read_file(&mut self, path: &str) {
+        let file: Result<Vec<_>, _> = dotenvy::from_path_iter(path).and_then(Iterator::collect);
+        match file {
+            Ok(pairs) => self.values.extend(pairs),
+            Err(error) => self.reject("ENV_PATH", format!("a readable file of settings ({error})")),
+        }
+    }
+
+    /// A value of any type that parses from text, or `default`.
+    pub fn get<T: FromStr<Err: fmt::Display>>(&mut self, name: &str, default: T) -> T {
+        self.read(name, default, value::parse)
+    }
+
+    /// A number within `range`, or `default`.
+    pub fn get_in<T>(&mut self, name: &str, default: T, range: RangeInclusive<T>) -> T
+    where
+        T: FromStr<Err: fmt::Display> + PartialOrd + fmt::Display,
+    {
+        self.read(name, default, |text| match value::parse(text) {
+            Ok(value) if range.contains(&value) => Ok(value),
+            _ => Err(format!("a number from {} to {}", range.start(), range.end())),
+        })
+    }
+
+    /// A text, or `default`.
+    pub fn text(&mut self, name: &str, default: &str) -> String {
+        self.lookup(name).unwrap_or_else(|| default.to_owned())
+    }
+
+    /// A text that may be missing.
+    pub fn optional_text(&mut self, name: &str) -> Option<String> {
+        self.lookup(name)
+    }
+
+    /// A comma-separated list of texts, at least one, or `default` read the same way.
+    pub fn list(&mut self, name: &str, default: &str) -> Vec<String> {
+        let split = |text: &str| -> Result<Vec<String>, String> {
+            let items: Vec<String> =
+                text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect();
+            if items.is_empty() { Err("a comma-separated list".to_owned()) } else { Ok(items) }
+        };
+        let default = split(default).unwrap_or_default();
+        self.read(name, default, split)
+    }
+
+    /// `true` or `false` (also 1/0, yes/no, on/off), or `default`.
+    pub fn flag(&mut self, name: &str, default: bool) -> bool {
+        self.read(name, default, value::flag)
+    }
+
+    /// A duration above zero with its unit, such as `10m` or `250ms`, or `default`.
+    pub fn duration(&mut self, name: &str, default: Duration) -> Duration {
+        self.read(name, default, value::duration)
+    }
+
+    /// A duration as a whole number of nanoseconds above zero, or `default`.
+    pub fn nanoseconds(&mut self, name: &str, default: Duration) -> Duration {
+        self.read(name, default, |text| match value::parse::<u64>(text) {
+            Ok(nanoseconds @ 1..) => Ok(Duration::from_nanos(nanoseconds)),
+            _ => Err("a whole number of nanoseconds above 0".to_owned()),
+        })
+    }
+
+    /// A duration as a whole number of milliseconds, or `default`.
+    pub fn milliseconds(&mut self, name: &str, default: Duration) -> Duration {
+        self.read(name, default, |text| {
+            let parsed = value::parse::<u64>(text).map(Duration::from_millis);
+            parsed.map_err(|_| "a whole number of milliseconds".to_owned())
+        })
+    }
+
+    /// A text that is never shown, or `default`.
+    pub fn secret(&mut self, name: &str, default: &str) -> Secret {
+        let value = self.values.get(name).map(String::as_str).filter(|value| !value.is_empty());
+        Secret::new(value.unwrap_or(default))
+    }
+
+    /// Whether the setting has a value.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.lookup(name).is_some()
+    }
+
+    /// The names that start with `prefix` and have a value.
+    pub fn names(&self, prefix: &str) -> Vec<String> {
+        let candidates = self.values.keys().filter(|name| name.starts_with(prefix));
+        candidates.filter(|name| self.is_set(name)).cloned().collect()
+    }
+
+    /// Notes that a setting is wrong for a reason that only its reader knows.
+    pub fn reject(&mut self, name: &str, expected: impl Into<String>) {
+        let problem = Problem { name: name.to_owned(), value: self.lookup(name), expected: expected.into() };
+        self.problems.push(problem);
+    }
+
+    /// As [`Self::reject`], without the value: it may be a secret.
+    pub(super) fn reject_secretly(&mut self, name: &str, expected: String) {
+        self.problems.push(Problem { name: name.to_owned(), value: None, expected });
+    }
+
+    /// # Errors
+    /// Every wrong setting that was read.
+    pub fn finish(self) -> Result<(), Error> {
+        if self.problems.is_empty() { Ok(()) } else { Err(Error { problems: self.problems }) }
+    }
+
+    pub(super) fn read<T>(
+        &mut self,
+        name: &str,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> T {
+        let Some(text) = self.lookup(name) else { return default };
+        parse(&text).unwrap_or_else(|expected| {
+            self.problems.push(Problem { name: name.to_owned(), value: Some(text), expected });
+            default
+        })
+    }
+
+    fn lookup(&self, name: &str) -> Option<String> {
+        let value = value::without_comment(self.values.get(name)?);
+        (!value.is_empty()).then(|| value.to_owned())
+    }
+}

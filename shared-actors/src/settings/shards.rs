@@ -1,0 +1,177 @@
+//! `DATABASE_MASTER_*_k` and `DATABASE_REPLICA_*_k`: the list of shards, k = 0, 1, … without gaps.
+
+use std::collections::BTreeSet;
+
+use super::{HostPort, Reader, Secret};
+use crate::shard::ShardRouter;
+
+const POSTGRES_PORT: u16 = 5432;
+const PRIMARY: &str = "DATABASE_MASTER";
+const REPLICA: &str = "DATABASE_REPLICA";
+const PARTS: [&str; 4] = ["HOST_PORT", "USER", "PASSWORD", "NAME"];
+
+/// One database and whom to be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseSettings {
+    /// The server.
+    pub address: HostPort,
+    /// The role.
+    pub user: String,
+    /// The role's password.
+    pub password: Secret,
+    /// The database's name.
+    pub name: String,
+}
+
+/// One shard: a primary, and a streaming replica when there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardSettings {
+    /// Where decisions are made.
+    pub primary: DatabaseSettings,
+    /// Where lists may be read.
+    pub replica: Option<DatabaseSettings>,
+}
+
+/// What holds when no host is set: the local stack.
+#[derive(Clone, Copy, Debug)]
+pub struct ShardDefaults {
+    /// `host:port` of each primary.
+    pub primaries: &'static [&'static str],
+    /// `host:port` of each replica, in the same order; may be shorter.
+    pub replicas: &'static [Option<&'static str>],
+    /// The name of the databases, also when hosts are set.
+    pub name: &'static str,
+}
+
+impl ShardSettings {
+    /// Reads every shard. Once any primary's host is set, no host comes from `defaults`.
+    ///
+    /// A gap in the numbering, a setting of a shard that has no host, and a number past the last possible
+    /// shard are problems of the reader: each would lose a shard in silence.
+    pub fn read(reader: &mut Reader, defaults: &ShardDefaults) -> Vec<Self> {
+        let hosts = indices(reader, PRIMARY, "HOST_PORT");
+        let defaults = if hosts.is_empty() {
+            *defaults
+        } else {
+            ShardDefaults { primaries: &[], replicas: &[], ..*defaults }
+        };
+        let count =
+            if hosts.is_empty() { defaults.primaries.len() } else { hosts.last().map_or(0, |last| last + 1) };
+        for missing in (0..count).filter(|k| !hosts.is_empty() && !hosts.contains(k)) {
+            let name = format!("{PRIMARY}_HOST_PORT_{missing}");
+            reader.reject(&name, format!("host:port, as shard {} has one", count - 1));
+        }
+        reject_strays(reader, count);
+        (0..count).map(|k| read_shard(reader, k, &defaults)).collect()
+    }
+}
+
+fn read_shard(reader: &mut Reader, k: usize, defaults: &ShardDefaults) -> ShardSettings {
+    let host = defaults.primaries.get(k).copied();
+    let name = defaults.name;
+    let primary = DatabaseSettings {
+        address: address(reader, &format!("{PRIMARY}_HOST_PORT_{k}"), host).unwrap_or_else(unset),
+        user: reader.text(&format!("{PRIMARY}_USER_{k}"), "postgres"),
+        password: reader.secret(&format!("{PRIMARY}_PASSWORD_{k}"), "postgres"),
+        name: reader.text(&format!("{PRIMARY}_NAME_{k}"), name),
+    };
+    let host = defaults.replicas.get(k).copied().flatten();
+    let replica =
+        address(reader, &format!("{REPLICA}_HOST_PORT_{k}"), host).map(|address| DatabaseSettings {
+            address,
+            user: reader.text(&format!("{REPLICA}_USER_{k}"), &primary.user),
+            password: reader.secret(&format!("{REPLICA}_PASSWORD_{k}"), primary.password.expose()),
+            name: reader.text(&format!("{REPLICA}_NAME_{k}"), &primary.name),
+        });
+    ShardSettings { primary, replica }
+}
+
+fn address(reader: &mut Reader, name: &str, default: Option<&str>) -> Option<HostPort> {
+    let default = default.and_then(|text| HostPort::parse(text, POSTGRES_PORT).ok());
+    reader.read(name, default, |text| HostPort::parse(text, POSTGRES_PORT).map(Some))
+}
+
+/// Stands in for an address that is missing or wrong, which is a problem of the reader already.
+fn unset() -> HostPort {
+    HostPort { host: "localhost".to_owned(), port: POSTGRES_PORT }
+}
+
+fn indices(reader: &Reader, role: &str, part: &str) -> BTreeSet<usize> {
+    let prefix = format!("{role}_{part}_");
+    reader.names(&prefix).iter().filter_map(|name| index(name.strip_prefix(&prefix)?)).collect()
+}
+
+/// Decimal and without leading zeros, or two names would mean one shard.
+fn index(text: &str) -> Option<usize> {
+    let index = text.parse::<usize>().ok().filter(|index| *index < usize::from(ShardRouter::MAX_SHARDS))?;
+    (text == index.to_string()).then_some(index)
+}
+
+fn reject_strays(reader: &mut Reader, count: usize) {
+    for role in [PRIMARY, REPLICA] {
+        for part in PARTS {
+            let prefix = format!("{role}_{part}_");
+            for name in reader.names(&prefix) {
+                let suffix = &name[prefix.len()..];
+                if index(suffix).is_none_or(|k| k >= count) {
+                    let expected = format!("a shard that {PRIMARY}_HOST_PORT_k names, k = 0, 1, … up to 999");
+                    reader.reject_secretly(&name, expected);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOCAL: ShardDefaults = ShardDefaults {
+        primaries: &["localhost:5432", "localhost:5434"],
+        replicas: &[Some("localhost:5433"), None],
+        name: "loms",
+    };
+
+    fn read(pairs: &[(&str, &str)]) -> (Vec<ShardSettings>, Vec<String>) {
+        let mut reader = Reader::from_pairs(pairs.iter().copied());
+        let shards = ShardSettings::read(&mut reader, &LOCAL);
+        let problems = reader.finish().err().map(|error| error.problems).unwrap_or_default();
+        (shards, problems.into_iter().map(|problem| problem.name).collect())
+    }
+
+    #[test]
+    fn without_settings_the_shards_are_those_of_the_local_stack() {
+        let (shards, problems) = read(&[("DATABASE_MASTER_USER_1", "loms")]);
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(shards.len(), 2);
+        assert_eq!(shards[0].replica.as_ref().unwrap().address.to_string(), "localhost:5433");
+        assert_eq!((shards[1].primary.user.as_str(), &shards[1].replica), ("loms", &None));
+    }
+
+    #[test]
+    fn set_hosts_replace_all_default_ones() {
+        let (shards, problems) = read(&[
+            ("DATABASE_MASTER_HOST_PORT_0", "a"),
+            ("DATABASE_MASTER_PASSWORD_0", "hidden"),
+            ("DATABASE_REPLICA_HOST_PORT_0", "b:6000"),
+        ]);
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(shards.len(), 1);
+        let replica = shards[0].replica.as_ref().unwrap();
+        assert_eq!((replica.address.port, replica.password.expose()), (6000, "hidden"));
+        assert!(!format!("{shards:?}").contains("hidden"));
+    }
+
+    #[test]
+    fn a_gap_and_a_stray_number_are_refused() {
+        let (_, problems) = read(&[
+            ("DATABASE_MASTER_HOST_PORT_0", "a"),
+            ("DATABASE_MASTER_HOST_PORT_2", "c"),
+            ("DATABASE_MASTER_HOST_PORT_01", "c"),
+            ("DATABASE_REPLICA_HOST_PORT_3", "d"),
+        ]);
+        let expected =
+            ["DATABASE_MASTER_HOST_PORT_1", "DATABASE_MASTER_HOST_PORT_01", "DATABASE_REPLICA_HOST_PORT_3"];
+        assert_eq!(problems, expected);
+    }
+}

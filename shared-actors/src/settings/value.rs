@@ -1,0 +1,104 @@
+//! How the text of a setting becomes a value; an error here is the text of what was expected.
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+pub(super) fn without_comment(text: &str) -> &str {
+    text.split("###").next().unwrap_or_default().trim()
+}
+
+pub(super) fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
+    let plain: String = if is_grouped_number(text) { text.replace('_', "") } else { text.to_owned() };
+    plain.parse().map_err(|error| expectation::<T>().unwrap_or_else(|| format!("another value ({error})")))
+}
+
+fn is_grouped_number(text: &str) -> bool {
+    text.contains('_') && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'_' | b'-' | b'.'))
+}
+
+fn expectation<T>() -> Option<String> {
+    let whole = |low: &dyn Display, high: &dyn Display| Some(format!("a whole number from {low} to {high}"));
+    match std::any::type_name::<T>() {
+        "u8" => whole(&u8::MIN, &u8::MAX),
+        "u16" => whole(&u16::MIN, &u16::MAX),
+        "u32" => whole(&u32::MIN, &u32::MAX),
+        "u64" => whole(&u64::MIN, &u64::MAX),
+        "usize" => whole(&usize::MIN, &usize::MAX),
+        "i32" => whole(&i32::MIN, &i32::MAX),
+        "i64" => whole(&i64::MIN, &i64::MAX),
+        "f32" | "f64" => Some("a number".to_owned()),
+        _ => None,
+    }
+}
+
+pub(super) fn flag(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err("true or false".to_owned()),
+    }
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("a duration above 0 with its unit, such as 10m or 250ms".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ListenAddress, Reader};
+    use super::*;
+
+    #[test]
+    fn values_parse_with_underscores_and_comments() {
+        let mut reader = Reader::from_pairs([
+            ("COUNT", "1_000_000 ### many"),
+            ("TTL", "300_000_000_000"),
+            ("DELAY", "100"),
+            ("PAYMENT", "10m"),
+            ("TOPIC", "loms.order-events ### where they go"),
+            ("BROKERS", "a:9092, b:9092,"),
+            ("MIGRATE", "No"),
+            ("EMPTY", ""),
+            ("TOKEN", "a ### is part of it"),
+        ]);
+        assert_eq!(reader.get("COUNT", 0_u32), 1_000_000);
+        assert_eq!(reader.nanoseconds("TTL", Duration::ZERO), Duration::from_mins(5));
+        assert_eq!(reader.milliseconds("DELAY", Duration::ZERO), Duration::from_millis(100));
+        assert_eq!(reader.duration("PAYMENT", Duration::ZERO), Duration::from_mins(10));
+        assert_eq!(reader.text("TOPIC", ""), "loms.order-events");
+        assert_eq!(reader.list("BROKERS", "c"), ["a:9092", "b:9092"]);
+        assert!(!reader.flag("MIGRATE", true));
+        assert_eq!(reader.get("EMPTY", 7_u8), 7);
+        assert_eq!(reader.secret("TOKEN", "").expose(), "a ### is part of it");
+        reader.finish().unwrap();
+    }
+
+    #[test]
+    fn every_wrong_setting_is_told_at_once() {
+        let mut reader = Reader::from_pairs([
+            ("PORT", "65536"),
+            ("RETRIES", "21"),
+            ("TTL", "0s"),
+            ("WAIT", "10"),
+            ("ADDRESS", "nowhere:x"),
+            ("FLAG", "maybe"),
+        ]);
+        assert_eq!(reader.get("PORT", 1_u16), 1);
+        assert_eq!(reader.get_in("RETRIES", 3, 0..=20), 3);
+        reader.duration("TTL", Duration::ZERO);
+        reader.duration("WAIT", Duration::ZERO);
+        reader.get("ADDRESS", ListenAddress::port(0));
+        reader.flag("FLAG", true);
+        let error = reader.finish().unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.problems.len(), 6, "{text}");
+        assert!(text.starts_with("6 wrong settings:"), "{text}");
+        assert!(text.contains("PORT=\"65536\": expected a whole number from 0 to 65535"), "{text}");
+        assert!(text.contains("RETRIES=\"21\": expected a number from 0 to 20"), "{text}");
+        assert!(text.contains("ADDRESS=\"nowhere:x\": expected"), "{text}");
+    }
+}

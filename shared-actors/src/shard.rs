@@ -1,0 +1,137 @@
+//! Which shard an order or a user belongs to: pure arithmetic, no connection and no setting is read here.
+
+use std::fmt;
+
+/// Order ids of different shards interleave with this step, so that an id names its shard.
+pub const ORDER_ID_STEP: i64 = 1000;
+
+/// The position of a shard in the configured list, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardIndex(u16);
+
+impl ShardIndex {
+    /// The shard at `index` of the list, without a check that there is one.
+    pub const fn new(index: u16) -> Self {
+        Self(index)
+    }
+
+    /// The number itself.
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+
+    /// For indexing into the list of shards.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The first order id of this shard; the following ones are [`ORDER_ID_STEP`] apart.
+    pub fn first_order_id(self) -> i64 {
+        ORDER_ID_STEP + i64::from(self.0)
+    }
+}
+
+impl fmt::Display for ShardIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Sends users and orders to their shard.
+///
+/// ```
+/// use shared_actors::shard::{ShardIndex, ShardRouter};
+///
+/// let router = ShardRouter::new(2).expect("two shards");
+/// assert_eq!(router.shard_of_order(3001), Some(ShardIndex::new(1)));
+/// assert_eq!(router.shard_of_order(3002), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardRouter {
+    shards: u16,
+}
+
+impl ShardRouter {
+    /// The most shards that ids can name.
+    pub const MAX_SHARDS: u16 = 1000;
+
+    /// A router over `shards` shards; `None` unless there are 1 to [`Self::MAX_SHARDS`].
+    pub const fn new(shards: u16) -> Option<Self> {
+        if shards == 0 || shards > Self::MAX_SHARDS { None } else { Some(Self { shards }) }
+    }
+
+    /// How many shards there are.
+    pub const fn len(self) -> u16 {
+        self.shards
+    }
+
+    /// Never: a router has a shard at least.
+    pub const fn is_empty(self) -> bool {
+        self.shards == 0
+    }
+
+    /// Every shard, in order.
+    pub fn all(self) -> impl Iterator<Item = ShardIndex> {
+        (0..self.shards).map(ShardIndex)
+    }
+
+    /// The shard of a user's new orders and of their cart: murmur3 (32 bits, seed 0) of the decimal id.
+    pub fn shard_of_user(self, user_id: i64) -> ShardIndex {
+        let hash = hash(user_id.to_string().as_bytes()) % u32::from(self.shards);
+        ShardIndex(u16::try_from(hash).unwrap_or_default())
+    }
+
+    /// The shard that an order id names; `None` when it names none of ours.
+    pub fn shard_of_order(self, order_id: i64) -> Option<ShardIndex> {
+        if order_id < ORDER_ID_STEP {
+            return None;
+        }
+        u16::try_from(order_id % ORDER_ID_STEP).ok().filter(|index| *index < self.shards).map(ShardIndex)
+    }
+}
+
+fn hash(mut text: &[u8]) -> u32 {
+    // Reading from memory cannot fail.
+    murmur3::murmur3_32(&mut text, 0).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_the_one_that_other_implementations_compute() {
+        for (text, expected) in [
+            ("", 0),
+            ("hello", 0x248b_fa47),
+            ("hello, world", 0x149b_bb7f),
+            ("The quick brown fox jumps over the lazy dog.", 0xd5c4_8bfc),
+        ] {
+            assert_eq!(hash(text.as_bytes()), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn users_spread_over_all_shards() {
+        let router = ShardRouter::new(2).unwrap();
+        let second = (1..=10_000).filter(|user| router.shard_of_user(*user).get() == 1).count();
+        assert!((4_500..5_500).contains(&second), "{second}");
+    }
+
+    #[test]
+    fn an_order_id_names_its_shard_or_none() {
+        let router = ShardRouter::new(2).unwrap();
+        assert_eq!(router.shard_of_order(1000), Some(ShardIndex::new(0)));
+        assert_eq!(router.shard_of_order(1001), Some(ShardIndex::new(1)));
+        for foreign in [i64::MIN, -1000, 0, 1, 999, 1002, 1999] {
+            assert_eq!(router.shard_of_order(foreign), None, "{foreign}");
+        }
+        assert_eq!(router.shard_of_order(ShardIndex::new(1).first_order_id()), Some(ShardIndex::new(1)));
+    }
+
+    #[test]
+    fn a_router_has_one_to_a_thousand_shards() {
+        assert!(ShardRouter::new(0).is_none() && ShardRouter::new(1001).is_none());
+        assert_eq!(ShardRouter::new(1000).unwrap().all().count(), 1000);
+    }
+}

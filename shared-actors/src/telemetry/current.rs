@@ -1,0 +1,75 @@
+//! The trace of the current span.
+//!
+//! With an exporter, OpenTelemetry's own ids. Without one, an id that stands in the outermost span's extensions and
+//! is made when it is first asked for: a request whose trace nobody asks for costs nothing.
+
+use opentelemetry::trace::TraceContextExt;
+use tracing::{Dispatch, Span, span};
+use tracing_opentelemetry::{OpenTelemetrySpanExt, get_otel_context};
+use tracing_subscriber::Registry;
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
+
+use super::TraceContext;
+
+/// The trace context of the current span; `None` outside of any span, and without a subscriber.
+pub fn current() -> Option<TraceContext> {
+    Span::current().with_subscriber(|(id, dispatch)| of_span(id, dispatch))?
+}
+
+/// The W3C `traceparent` of the current span, for whoever continues its trace.
+pub fn traceparent() -> Option<String> {
+    current().map(|context| context.to_string())
+}
+
+/// The id of the current trace, as log lines show it.
+pub fn trace_id() -> Option<String> {
+    current().map(|context| context.trace_id())
+}
+
+/// Makes `span` continue the trace of `traceparent`, before anything inside it starts. What is not a traceparent
+/// is ignored.
+pub fn set_parent(span: &Span, traceparent: Option<&str>) {
+    let Some(context) = traceparent.and_then(TraceContext::parse) else { return };
+    if super::is_exporting() {
+        let remote = opentelemetry::Context::new().with_remote_span_context(context.to_open_telemetry());
+        // Refused only once something inside the span has started, which is too late for any parent.
+        let _ = span.set_parent(remote);
+        return;
+    }
+    span.with_subscriber(|(id, dispatch)| {
+        let found = dispatch.downcast_ref::<Registry>().and_then(|registry| registry.span(id));
+        if let Some(span) = found {
+            span.extensions_mut().replace(context);
+        }
+    });
+}
+
+/// Adds `traceparent` to what `span` follows from: a batch is caused by many.
+pub fn add_link(span: &Span, traceparent: &str) {
+    if let Some(context) = TraceContext::parse(traceparent) {
+        span.add_link(context.to_open_telemetry());
+    }
+}
+
+pub(super) fn of_span(id: &span::Id, dispatch: &Dispatch) -> Option<TraceContext> {
+    let innermost = dispatch.downcast_ref::<Registry>()?.span(id)?;
+    innermost
+        .scope()
+        .find_map(|span| exported(&span.id(), dispatch).or_else(|| span.extensions().get().copied()))
+        .or_else(|| innermost.scope().last().map(|outermost| generated(&outermost)))
+}
+
+fn exported(id: &span::Id, dispatch: &Dispatch) -> Option<TraceContext> {
+    let context = get_otel_context(id, dispatch)?;
+    TraceContext::from_open_telemetry(context.span().span_context())
+}
+
+fn generated<'a, R: LookupSpan<'a>>(span: &SpanRef<'a, R>) -> TraceContext {
+    let mut extensions = span.extensions_mut();
+    if let Some(context) = extensions.get_mut::<TraceContext>() {
+        return *context;
+    }
+    let context = TraceContext::generate();
+    extensions.insert(context);
+    context
+}

@@ -1,0 +1,136 @@
+//! Logs and traces. [`init`] once, at the start of `main`; [`Telemetry::shutdown`] last of all.
+//!
+//! Metrics are elsewhere: [`crate::metrics`].
+
+mod context;
+mod current;
+mod export;
+mod format;
+
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::ExporterBuildError;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::{EnvFilter, ParseError, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{Layer, fmt};
+
+pub use context::TraceContext;
+pub use current::{add_link, current, set_parent, trace_id, traceparent};
+use export::Export;
+use format::{LogFormat, NoSpanFields};
+
+/// The target of the spans of requests. They exist whatever `RUST_LOG` says, because they carry the trace.
+pub const REQUEST: &str = "request";
+
+/// Migrations make the server remark that their own table is there already.
+const DEFAULT_FILTER: &str = "info,sqlx::postgres::notice=warn";
+
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Why telemetry cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// `RUST_LOG` is not a filter.
+    #[error("RUST_LOG: expected a filter such as info or info,loms=debug ({0})")]
+    Filter(#[from] ParseError),
+    /// `LOG_FORMAT` is neither.
+    #[error("LOG_FORMAT={0:?}: expected json or pretty")]
+    Format(String),
+    /// A protocol that is not built in.
+    #[error("OTEL_EXPORTER_OTLP_PROTOCOL={0:?}: expected grpc or http/protobuf")]
+    Protocol(String),
+    /// The exporter does not accept its settings.
+    #[error("OTEL_EXPORTER_OTLP_*: {0}")]
+    Exporter(#[from] ExporterBuildError),
+    /// The exporter's thread cannot start.
+    #[error("the exporter's thread: {0}")]
+    Runtime(std::io::Error),
+    /// It has been started before.
+    #[error("telemetry: {0}")]
+    Twice(#[from] TryInitError),
+}
+
+static EXPORTING: AtomicBool = AtomicBool::new(false);
+
+/// Whether traces go anywhere; what only they would show need not be made otherwise.
+pub fn is_exporting() -> bool {
+    EXPORTING.load(Ordering::Relaxed)
+}
+
+/// Holds the exporter; dropping it without [`Self::shutdown`] loses the last spans.
+#[must_use = "shut it down last, so that the last spans are exported"]
+pub struct Telemetry {
+    export: Option<Export>,
+}
+
+/// Starts logs (`RUST_LOG`, `LOG_FORMAT`) and, when an endpoint is set, the export of traces (`OTEL_*`).
+///
+/// Spans of target `actor` at debug level go to the exporter only.
+///
+/// # Errors
+/// A variable that is wrong, or a second call.
+pub fn init(service_name: &'static str) -> Result<Telemetry, TelemetryError> {
+    // Another provider may stand already; either serves.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+
+    let export = export::start(service_name)?;
+    let traces = export.as_ref().map(|export| {
+        let filter = Targets::new().with_default(LevelFilter::INFO).with_target("actor", LevelFilter::DEBUG);
+        tracing_opentelemetry::layer()
+            .with_tracer(export.provider.tracer("shared-actors"))
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+            .with_filter(filter)
+    });
+    let lines = fmt::layer()
+        .fmt_fields(NoSpanFields)
+        .with_ansi(std::io::stdout().is_terminal())
+        .event_format(log_format()?);
+    let subscriber = tracing_subscriber::registry();
+    if traces.is_some() {
+        subscriber.with(lines.with_filter(log_filter()?)).with(traces).try_init()?;
+    } else {
+        // A filter of the whole subscriber makes a disabled span or event cost one load.
+        subscriber.with(lines).with(log_filter()?).try_init()?;
+    }
+    EXPORTING.store(export.is_some(), Ordering::Relaxed);
+    Ok(Telemetry { export })
+}
+
+fn log_format() -> Result<LogFormat, TelemetryError> {
+    match std::env::var("LOG_FORMAT").unwrap_or_default().as_str() {
+        "" | "pretty" => Ok(LogFormat::Pretty),
+        "json" => Ok(LogFormat::Json),
+        other => Err(TelemetryError::Format(other.to_owned())),
+    }
+}
+
+fn log_filter() -> Result<EnvFilter, TelemetryError> {
+    let text = std::env::var("RUST_LOG").unwrap_or_default();
+    let text = if text.trim().is_empty() { DEFAULT_FILTER } else { text.as_str() };
+    let mentions_requests = text.split(',').any(|directive| directive.trim().starts_with(REQUEST));
+    let requests = if mentions_requests { "" } else { ",request=info" };
+    Ok(EnvFilter::builder().parse(format!("{text}{requests}"))?)
+}
+
+impl Telemetry {
+    /// Exports what is left, within 3 s.
+    pub async fn shutdown(self) {
+        let Some(Export { provider, runtime }) = self.export else { return };
+        // Blocking on purpose: the exporter needs the runtime's threads meanwhile.
+        let flushed = tokio::task::spawn_blocking(move || {
+            let result = provider.shutdown_with_timeout(FLUSH_TIMEOUT);
+            runtime.shutdown_background();
+            result
+        });
+        if let Ok(Err(error)) = flushed.await {
+            tracing::warn!(%error, "the last spans were not exported");
+        }
+    }
+}

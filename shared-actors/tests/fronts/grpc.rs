@@ -1,0 +1,256 @@
+//! What a gRPC client gets: health, reflection, deadlines, details, metrics.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use prost::Message;
+use prost_types::{
+    DescriptorProto, FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto,
+};
+use shared_actors::error::{ErrorCode, ServiceError};
+use shared_actors::grpc::{self, GrpcFrontEnd, GrpcServerSettings, GrpcService, serve};
+use shared_actors::health::Health;
+use shared_actors::settings::ListenAddress;
+use shared_actors::{deadline, metrics};
+use tonic::body::Body;
+use tonic::client::Grpc as Client;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::server::{Grpc, NamedService, UnaryService};
+use tonic::service::Routes;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Response, Status};
+use tonic_health::ServingStatus;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_prost::ProstCodec;
+use tonic_types::StatusExt;
+
+#[derive(Debug, thiserror::Error)]
+#[error("no count")]
+struct NoCount;
+
+impl ServiceError for NoCount {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::InvalidArgument
+    }
+
+    fn public_message(&self) -> String {
+        "count must be positive".to_owned()
+    }
+
+    fn field(&self) -> Option<&str> {
+        Some("items[0].count")
+    }
+}
+
+/// Does what the request's text says.
+#[derive(Clone)]
+struct Probe;
+
+impl NamedService for Probe {
+    const NAME: &'static str = "test.Probe";
+}
+
+impl UnaryService<String> for Probe {
+    type Response = String;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<String>, Status>> + Send>>;
+
+    fn call(&mut self, request: Request<String>) -> Self::Future {
+        Box::pin(async move {
+            match request.get_ref().as_str() {
+                "wrong" => Err(grpc::status(&NoCount)),
+                "panic" => panic!("secret internals"),
+                "hang" => std::future::pending().await,
+                "patient" => {
+                    tokio::time::sleep_until(deadline::current().expect("a deadline")).await;
+                    Err(Status::deadline_exceeded("in my own words"))
+                }
+                text => Ok(Response::new(text.to_owned())),
+            }
+        })
+    }
+}
+
+impl tower::Service<tonic::codegen::http::Request<Body>> for Probe {
+    type Response = tonic::codegen::http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: tonic::codegen::http::Request<Body>) -> Self::Future {
+        Box::pin(async move {
+            if request.uri().path() != "/test.Probe/Echo" {
+                return Ok(Status::unimplemented("no such method").into_http());
+            }
+            Ok(Grpc::new(ProstCodec::<String, String>::default()).unary(Probe, request).await)
+        })
+    }
+}
+
+fn descriptors() -> &'static [u8] {
+    let method = MethodDescriptorProto {
+        name: Some("Echo".to_owned()),
+        input_type: Some(".test.Text".to_owned()),
+        output_type: Some(".test.Text".to_owned()),
+        ..Default::default()
+    };
+    let file = FileDescriptorProto {
+        name: Some("probe.proto".to_owned()),
+        package: Some("test".to_owned()),
+        message_type: vec![DescriptorProto { name: Some("Text".to_owned()), ..Default::default() }],
+        service: vec![ServiceDescriptorProto {
+            name: Some("Probe".to_owned()),
+            method: vec![method],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    Vec::leak(FileDescriptorSet { file: vec![file] }.encode_to_vec())
+}
+
+async fn start(health: &Health) -> (GrpcFrontEnd, Channel) {
+    let mut settings = GrpcServerSettings::new(ListenAddress::loopback());
+    settings.request_timeout = Duration::from_millis(300);
+    let service =
+        GrpcService { routes: Routes::new(Probe), health: health.clone(), descriptors: descriptors() };
+    let front = serve(&settings, service).await.unwrap();
+    let channel = grpc::channel(&front.address.to_string()).unwrap();
+    (front, channel)
+}
+
+async fn echo(channel: &Channel, path: &'static str, request: Request<String>) -> Result<String, Status> {
+    let mut client = Client::new(channel.clone());
+    client.ready().await.unwrap();
+    let codec = ProstCodec::<String, String>::default();
+    client.unary(request, PathAndQuery::from_static(path), codec).await.map(Response::into_inner)
+}
+
+async fn say(channel: &Channel, text: &str) -> Result<String, Status> {
+    echo(channel, "/test.Probe/Echo", Request::new(text.to_owned())).await
+}
+
+#[actix_rt::test]
+async fn errors_carry_their_code_and_details() {
+    let (front, channel) = start(&Health::new()).await;
+    assert_eq!(say(&channel, "hello").await.unwrap(), "hello");
+    let wrong = say(&channel, "wrong").await.unwrap_err();
+    assert_eq!((wrong.code(), wrong.message()), (Code::InvalidArgument, "count must be positive"));
+    let details = wrong.get_error_details();
+    assert_eq!(details.bad_request().unwrap().field_violations[0].field, "items[0].count");
+    let panicked = say(&channel, "panic").await.unwrap_err();
+    assert_eq!((panicked.code(), panicked.message()), (Code::Internal, "internal error"));
+    assert_eq!(say(&channel, "still there").await.unwrap(), "still there");
+    let unknown = echo(&channel, "/test.Probe/Nothing", Request::new(String::new())).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::Unimplemented);
+
+    let text = metrics::render();
+    for line in [
+        r#"api_requests_total{method="gRPC",status="OK",url="/test.Probe/Echo"}"#,
+        r#"api_requests_total{method="gRPC",status="INVALID_ARGUMENT",url="/test.Probe/Echo"}"#,
+        r#"api_requests_total{method="gRPC",status="UNIMPLEMENTED",url="unmatched"}"#,
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+    front.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_deadline_is_answered_as_such_by_the_server() {
+    let (front, channel) = start(&Health::new()).await;
+    for (text, message) in [("hang", "the call took too long"), ("patient", "in my own words")] {
+        let late = say(&channel, text).await.unwrap_err();
+        assert_eq!((late.code(), late.message()), (Code::DeadlineExceeded, message));
+    }
+    // The client's own timer would say CANCELLED: the header alone shows what the server answers.
+    let mut request = Request::new("patient".to_owned());
+    request.metadata_mut().insert("grpc-timeout", "100m".parse().unwrap());
+    let started = Instant::now();
+    let late = echo(&channel, "/test.Probe/Echo", request).await.unwrap_err();
+    assert_eq!(late.code(), Code::DeadlineExceeded, "{late:?}");
+    assert!(started.elapsed() < Duration::from_millis(250), "{:?}", started.elapsed());
+    front.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_client_carries_its_deadline_on_and_counts_the_call() {
+    let (front, channel) = start(&Health::new()).await;
+    let at = tokio::time::Instant::now() + Duration::from_millis(50);
+    let late = deadline::scope(at, async {
+        let mut client = Client::new(channel.clone());
+        client.ready().await.unwrap();
+        let request = grpc::inject("hang".to_owned());
+        assert!(request.metadata().contains_key("grpc-timeout"));
+        let path = PathAndQuery::from_static("/test.Probe/Echo");
+        let codec = ProstCodec::<String, String>::default();
+        grpc::call::<String>("/test.Probe/Echo", client.unary(request, path, codec)).await.unwrap_err()
+    })
+    .await;
+    assert_eq!(late.code(), Code::DeadlineExceeded);
+    let counted = r#"external_requests_total{status="DEADLINE_EXCEEDED",url="/test.Probe/Echo"} 1"#;
+    assert!(metrics::render().contains(counted));
+    front.stop().await;
+}
+
+#[actix_rt::test]
+async fn health_follows_readiness_and_calls_wait_for_it() {
+    let health = Health::new();
+    let database = health.component("postgres shard 0");
+    let (front, channel) = start(&health).await;
+    let early = say(&channel, "hello").await.unwrap_err();
+    assert_eq!(early.code(), Code::Unavailable);
+    assert!(early.get_error_details().retry_info().is_some());
+
+    let mut client = HealthClient::new(channel.clone());
+    for (ready, expected) in [(false, ServingStatus::NotServing), (true, ServingStatus::Serving)] {
+        if ready {
+            database.ready();
+        }
+        for service in ["", "test.Probe"] {
+            let wanted = expected as i32;
+            let within = Instant::now() + Duration::from_secs(5);
+            loop {
+                let request = HealthCheckRequest { service: service.to_owned() };
+                let status = client.check(request).await.map(|response| response.into_inner().status);
+                if status.as_ref().is_ok_and(|status| *status == wanted) {
+                    break;
+                }
+                assert!(Instant::now() < within, "{service:?}: {status:?}");
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    assert_eq!(say(&channel, "hello").await.unwrap(), "hello");
+    front.stop().await;
+}
+
+#[actix_rt::test]
+async fn reflection_tells_the_services() {
+    use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+    use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+    use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+    use tonic_reflection::pb::v1::{ServerReflectionRequest, ServiceResponse};
+
+    let (front, channel) = start(&Health::new()).await;
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut answers = ServerReflectionClient::new(channel)
+        .server_reflection_info(tokio_stream::iter([request]))
+        .await
+        .unwrap()
+        .into_inner();
+    let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
+    let MessageResponse::ListServicesResponse(list) = answer else { panic!("{answer:?}") };
+    let names: Vec<String> = list.service.into_iter().map(|ServiceResponse { name }| name).collect();
+    for name in ["test.Probe", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"] {
+        assert!(names.iter().any(|known| known == name), "{name} is not in {names:?}");
+    }
+    drop(answers);
+    front.stop().await;
+}

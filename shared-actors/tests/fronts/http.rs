@@ -1,0 +1,266 @@
+//! What an HTTP client gets for every way in which a request can be wrong.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, ServiceConfig};
+use serde_json::{Value, json};
+use shared_actors::error::{ErrorCode, ServiceError};
+use shared_actors::health::Health;
+use shared_actors::http::{
+    ApiError, ErrorParts, HttpFrontEnd, HttpServerSettings, HttpService, JsonBody, serve,
+};
+use shared_actors::settings::ListenAddress;
+use shared_actors::{deadline, metrics};
+use utoipa::openapi::OpenApiBuilder;
+
+#[derive(serde::Deserialize)]
+struct Add {
+    count: u16,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("connection to 10.0.0.7 refused")]
+struct Away;
+
+impl ServiceError for Away {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::Unavailable
+    }
+
+    fn public_message(&self) -> String {
+        "the shop is closed".to_owned()
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        Some(Duration::from_millis(1500))
+    }
+}
+
+fn routes(config: &mut ServiceConfig) {
+    config
+        .service(
+            web::resource("/user/{user_id}/cart")
+                .route(web::get().to(|path: web::Path<i64>| async move { HttpResponse::Ok().json(*path) }))
+                .route(web::delete().to(|| async { HttpResponse::NoContent().finish() })),
+        )
+        .service(web::resource("/add").route(
+            web::post().to(|JsonBody(add): JsonBody<Add>| async move { HttpResponse::Ok().json(add.count) }),
+        ))
+        .service(web::resource("/panic").route(web::get().to(panicking)))
+        .service(
+            web::resource("/away")
+                .route(web::get().to(|| async { Err::<HttpResponse, _>(ApiError::from(Away)) })),
+        )
+        .service(web::resource("/slow").route(web::get().to(slow)))
+        .service(web::resource("/arriving").route(web::get().to(arriving)))
+        .service(web::resource("/patient").route(web::get().to(patient)));
+}
+
+async fn panicking() -> HttpResponse {
+    panic!("secret internals")
+}
+
+async fn slow() -> HttpResponse {
+    std::future::pending().await
+}
+
+async fn patient() -> Result<HttpResponse, ApiError> {
+    let at = deadline::current().expect("a deadline");
+    tokio::time::sleep_until(at).await;
+    Err(ApiError::new(ErrorCode::DeadlineExceeded, "in my own words"))
+}
+
+fn error_body(parts: &ErrorParts) -> HttpResponse {
+    let body = json!({ "code": parts.code.as_str(), "message": parts.message, "field": parts.field });
+    HttpResponse::build(parts.code.http_status()).json(body)
+}
+
+fn start(health: &Health) -> HttpFrontEnd {
+    let mut settings = HttpServerSettings::new(ListenAddress::loopback());
+    settings.workers = 1;
+    settings.request_timeout = Duration::from_millis(200);
+    let openapi = OpenApiBuilder::new().build();
+    serve(&settings, HttpService { health: health.clone(), openapi, errors: error_body }, routes).unwrap()
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (key, value) = line.split_once(": ")?;
+            key.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+}
+
+async fn send(address: SocketAddr, request: impl Into<String>) -> Answer {
+    let request = request.into();
+    let exchange = move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        // The server may close before it has read a body that it refuses.
+        let _ = stream.write_all(request.as_bytes());
+        let mut text = Vec::new();
+        let _ = stream.read_to_end(&mut text);
+        String::from_utf8(text).unwrap()
+    };
+    let text = tokio::task::spawn_blocking(exchange).await.unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, head: head.to_owned(), body: body.to_owned() }
+}
+
+async fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> Answer {
+    let length = body.len();
+    send(
+        address,
+        format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"),
+    )
+    .await
+}
+
+#[actix_rt::test]
+async fn every_error_has_the_shape_of_the_service() {
+    let front = start(&Health::new());
+    let at = front.address;
+    let large = format!("{{\"count\": 1{}}}", " ".repeat(20_000));
+    for (method, path, body, status, code, field) in [
+        ("GET", "/nowhere", "", 404, "NOT_FOUND", None),
+        ("POST", "/user/1/cart", "", 405, "METHOD_NOT_ALLOWED", None),
+        ("GET", "/user/abc/cart", "", 400, "INVALID_ARGUMENT", Some("user_id")),
+        ("GET", "/user/9223372036854775808/cart", "", 400, "INVALID_ARGUMENT", Some("user_id")),
+        ("POST", "/add", "", 400, "INVALID_ARGUMENT", None),
+        ("POST", "/add", "{\"count\": ", 400, "INVALID_ARGUMENT", None),
+        ("POST", "/add", "{\"count\": 65536}", 400, "INVALID_ARGUMENT", Some("count")),
+        ("POST", "/add", "{}", 400, "INVALID_ARGUMENT", Some("count")),
+        ("POST", "/add", large.as_str(), 413, "PAYLOAD_TOO_LARGE", None),
+        ("DELETE", "/user/1/cart", large.as_str(), 413, "PAYLOAD_TOO_LARGE", None),
+        ("GET", "/panic", "", 500, "INTERNAL", None),
+        ("GET", "/away", "", 503, "UNAVAILABLE", None),
+        ("GET", "/slow", "", 504, "DEADLINE_EXCEEDED", None),
+        ("GET", "/patient", "", 504, "DEADLINE_EXCEEDED", None),
+    ] {
+        let answer = ask(at, method, path, body).await;
+        let json = answer.json();
+        assert_eq!(
+            (answer.status, json["code"].as_str(), json["field"].as_str()),
+            (status, Some(code), field),
+            "{method} {path}: {json}"
+        );
+        assert!(!answer.body.contains("internals") && !answer.body.contains("10.0.0.7"), "{}", answer.body);
+    }
+    assert_eq!(ask(at, "GET", "/patient", "").await.json()["message"], "in my own words");
+    let refused = ask(at, "POST", "/user/1/cart", "").await;
+    assert_eq!(refused.header("Allow"), Some("GET, DELETE"));
+    assert_eq!(ask(at, "GET", "/away", "").await.header("Retry-After"), Some("2"));
+    front.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_body_is_json_whatever_it_calls_itself_and_bounded_however_it_comes() {
+    let front = start(&Health::new());
+    let chunked = |body: &str| {
+        format!(
+            "POST /add HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+            body.len()
+        )
+    };
+    let good = send(front.address, chunked("{\"count\": 7}")).await;
+    assert_eq!((good.status, good.body.as_str()), (200, "7"));
+    let large = send(front.address, chunked(&" ".repeat(16 * 1024 + 1))).await;
+    assert_eq!((large.status, large.json()["code"].as_str()), (413, Some("PAYLOAD_TOO_LARGE")));
+    let largest =
+        send(front.address, chunked(&format!("{}{{\"count\": 7}}", " ".repeat(16 * 1024 - 12)))).await;
+    assert_eq!(largest.status, 200);
+    front.stop().await;
+}
+
+#[actix_rt::test]
+async fn the_api_waits_for_the_first_readiness_and_the_operations_do_not() {
+    let health = Health::new();
+    let database = health.component("postgres shard 0");
+    let front = start(&health);
+    let at = front.address;
+    let early = ask(at, "GET", "/user/1/cart", "").await;
+    assert_eq!((early.status, early.header("Retry-After")), (503, Some("1")));
+    assert_eq!(early.json()["code"], "UNAVAILABLE");
+    assert_eq!(ask(at, "GET", "/livez", "").await.body, "ok");
+    let unready = ask(at, "GET", "/readyz", "").await;
+    assert_eq!(unready.status, 503);
+    assert_eq!(unready.json()["components"][0]["reason"], "starting");
+
+    database.ready();
+    assert_eq!(ask(at, "GET", "/user/1/cart", "").await.status, 200);
+    database.waiting("connection refused");
+    assert_eq!(ask(at, "GET", "/user/1/cart", "").await.status, 200);
+    assert_eq!(ask(at, "GET", "/readyz", "").await.json()["components"][0]["reason"], "connection refused");
+    assert_eq!(ask(at, "GET", "/openapi.json", "").await.status, 200);
+    assert_eq!(ask(at, "GET", "/swagger-ui/", "").await.status, 200);
+    assert_eq!(ask(at, "HEAD", "/livez", "").await.status, 200);
+    front.stop().await;
+}
+
+#[actix_rt::test]
+async fn metrics_name_the_route_and_never_the_path() {
+    let front = start(&Health::new());
+    let at = front.address;
+    ask(at, "GET", "/user/4711/cart", "").await;
+    ask(at, "GET", "/secret/4711", "").await;
+    ask(at, "INVENTED", "/secret/4711", "").await;
+    let text = ask(at, "GET", "/metrics", "").await.body;
+    for line in [
+        r#"api_requests_total{method="GET",status="200",url="/user/{user_id}/cart"}"#,
+        r#"api_requests_total{method="GET",status="404",url="unmatched"}"#,
+        r#"api_requests_total{method="OTHER",status="404",url="unmatched"}"#,
+        r#"api_request_duration_seconds_bucket{method="GET",status="200",url="/user/{user_id}/cart",le="0.001"}"#,
+        "process_cpu_seconds_total",
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+    assert!(!text.contains("4711") && !text.contains("/metrics\""));
+    assert_eq!(metrics::CONTENT_TYPE, "text/plain; version=0.0.4");
+    front.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_taken_port_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let settings = HttpServerSettings::new(address.into());
+    let openapi = OpenApiBuilder::new().build();
+    let result = serve(&settings, HttpService { health: Health::new(), openapi, errors: error_body }, routes);
+    let message = result.err().expect("the port is taken").to_string();
+    assert!(message.contains(&format!("cannot listen on {address}")), "{message}");
+}
+
+#[actix_rt::test]
+async fn stopping_answers_what_was_asked_and_does_not_wait_for_idle_connections() {
+    let front = start(&Health::new());
+    let idle = TcpStream::connect(front.address).unwrap();
+    let asked = actix_rt::spawn(ask(front.address, "GET", "/arriving", ""));
+    ARRIVED.notified().await;
+    let started = std::time::Instant::now();
+    front.stop().await;
+    assert_eq!(asked.await.unwrap().status, 504);
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    drop(idle);
+}
+
+static ARRIVED: tokio::sync::Notify = tokio::sync::Notify::const_new();
+
+async fn arriving() -> Result<HttpResponse, ApiError> {
+    ARRIVED.notify_one();
+    patient().await
+}

@@ -1,0 +1,6 @@
+//! The front-ends, asked over real sockets.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod grpc;
+mod http;

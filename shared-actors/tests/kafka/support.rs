@@ -1,0 +1,84 @@
+//! What the tests have in common: a sink that remembers, and short ways to publish and read.
+#![allow(clippy::unwrap_used, reason = "a test's helper fails the test by its panic")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use dev::testing::eventually;
+use futures::future::LocalBoxFuture;
+use shared_actors::actor::Arbiters;
+use shared_actors::kafka::{
+    ConsumerHandle, ConsumerOptions, ProducerHandle, ProducerOptions, ReceivedRecord, Record, RecordSink,
+    SinkError,
+};
+
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// Remembers every record that it took, and is down as often as it is told to.
+#[derive(Clone, Default)]
+pub struct Memory {
+    records: Arc<Mutex<Vec<ReceivedRecord>>>,
+    pub failures_left: Arc<AtomicUsize>,
+    pub asked: Arc<AtomicUsize>,
+}
+
+impl RecordSink for Memory {
+    fn deliver(&self, batch: Arc<[ReceivedRecord]>) -> LocalBoxFuture<'static, Result<(), SinkError>> {
+        let memory = self.clone();
+        Box::pin(async move {
+            memory.asked.fetch_add(1, Ordering::SeqCst);
+            let fails = |left: usize| left.checked_sub(1);
+            if memory.failures_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fails).is_ok() {
+                return Err(SinkError::Unavailable { reason: "the test wants it so".to_owned() });
+            }
+            memory.records.lock().unwrap().extend(batch.iter().cloned());
+            Ok(())
+        })
+    }
+}
+
+impl Memory {
+    pub fn failing(times: usize) -> Self {
+        Self { failures_left: Arc::new(AtomicUsize::new(times)), ..Self::default() }
+    }
+
+    pub fn records(&self) -> Vec<ReceivedRecord> {
+        self.records.lock().unwrap().clone()
+    }
+
+    pub fn values(&self) -> Vec<String> {
+        self.records().iter().map(value).collect()
+    }
+
+    pub async fn hold(&self, count: usize) -> Vec<String> {
+        eventually(SOON, "the records are there", async || {
+            let values = self.values();
+            if values.len() >= count { Ok(values) } else { Err(values.len()) }
+        })
+        .await
+    }
+}
+
+pub fn value(record: &ReceivedRecord) -> String {
+    String::from_utf8(record.payload.clone().unwrap_or_default()).unwrap()
+}
+
+pub fn producer(broker: &str) -> ProducerHandle {
+    ProducerHandle::start(ProducerOptions::new(broker, "test"), Arbiters::new(0).pick(0))
+}
+
+pub fn transactional(broker: &str, id: &str) -> ProducerHandle {
+    let options = ProducerOptions::new(broker, "test").transactional_id(id);
+    ProducerHandle::start(options, Arbiters::new(0).pick(0))
+}
+
+pub fn consumer(broker: &str, group: &str, topic: &str, sink: &Memory) -> ConsumerHandle {
+    let options = ConsumerOptions::new(broker, group, topic);
+    ConsumerHandle::start(options, Arbiters::new(0).pick(0), sink.clone())
+}
+
+/// Records `<prefix>0`, `<prefix>1`, … with as many keys as there are records.
+pub fn records(topic: &str, prefix: &str, count: usize) -> Vec<Record> {
+    (0..count).map(|n| Record::new(topic, n.to_string(), format!("{prefix}{n}"))).collect()
+}
