@@ -1,0 +1,42 @@
+# The commands of this project; `make` lists them.
+
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+# What `make test` runs: narrow it with, say, TESTS="-p loms orders".
+TESTS ?= --workspace
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test build lint bench ci
+
+help: ## Lists these commands.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Installs what is missing: servers and a C compiler by apt, Kafka by Maven.
+	@dev/scripts/setup.sh
+
+run: setup ## Starts the whole shop, shows one purchase, stays until Ctrl-C.
+	@cargo build --release --workspace --bins
+	@cargo run --quiet --release --bin stack -- run
+
+demo: setup ## The same, but ends after the purchase: with 0 when all went well.
+	@cargo build --release --workspace --bins
+	@cargo run --quiet --release --bin stack -- demo
+
+test: setup ## Runs all tests on servers of their own, beside a running shop if need be.
+	@cargo build --workspace --bins
+	@cargo test $(TESTS) --no-run
+	@cargo run --quiet --bin stack -- test -- cargo test $(TESTS)
+
+build: setup ## Builds everything for release.
+	cargo build --release --workspace --bins
+
+lint: ## Checks formatting, and lets no warning pass.
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+bench: ## Measures orders and carts beside what the database alone can do.
+	@dev/scripts/setup.sh bench
+	@cargo build --release --workspace --bins
+	@cargo run --quiet --release --bin stack -- test -- dev/scripts/bench.sh
+
+ci: setup lint test ## What must pass before a change lands.

@@ -1,0 +1,162 @@
+#!/bin/sh
+# Installs what the local stack and the tests need and this machine lacks; `setup.sh bench` what measuring needs too.
+# Quick and silent when nothing is missing.
+set -eu
+
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
+PATH=$PATH:/usr/sbin:/sbin
+export PATH
+
+has() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+has_postgres() {
+    for initdb in /usr/lib/postgresql/*/bin/initdb; do
+        [ -x "$initdb" ] && return 0
+    done
+    has initdb && has pg_basebackup
+}
+
+# Kafka needs Java 17 or newer.
+has_java() {
+    for version in 17 18 19 20 21 22 23 24 25 26; do
+        for java in /usr/lib/jvm/java-"$version"-*/bin/java; do
+            [ -x "$java" ] && return 0
+        done
+    done
+    has java || return 1
+    major=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1)
+    [ "${major:-0}" -ge 17 ]
+}
+
+has_kafka() {
+    cmp -s "$root/dev/kafka/pom.xml" "$root/.stack/cache/kafka/pom.xml"
+}
+
+missing=''
+need() {
+    missing="$missing $*"
+}
+
+has_postgres || need postgresql
+has redis-server || need redis-server
+has prometheus || need prometheus
+has_java || need java
+has_kafka || has mvn || need maven
+{ has cc && has gcc; } || need gcc libc6-dev
+has make || need make
+has setpriv || need util-linux
+if [ "${1:-}" = bench ]; then
+    has wrk || need wrk
+    has h2load || need nghttp2-client
+    has curl || need curl
+fi
+
+say_what_to_install() {
+    cat >&2 <<END
+This machine lacks:$missing
+They are installed by themselves on Debian and Ubuntu only. Install them with your system's package manager:
+PostgreSQL 15 or newer (server and client), Redis 7, Prometheus 2, a Java runtime 17 or newer, Maven, a C compiler
+and make; then run this again.
+END
+    exit 1
+}
+
+java_package() {
+    for candidate in openjdk-17-jre-headless openjdk-21-jre-headless openjdk-25-jre-headless; do
+        if apt-cache show "$candidate" >/dev/null 2>&1; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo default-jre-headless
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+# Debian starts a server when its package is installed, and at each boot from then on, on the very ports that the
+# stack wants. Neither is to happen for packages that are installed here.
+policy=/usr/sbin/policy-rc.d
+policy_is_ours=no
+
+forbid_starts() {
+    if [ ! -e "$policy" ]; then
+        policy_is_ours=yes
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 755 "$policy"
+    fi
+    clusters=/etc/postgresql-common/createcluster.conf
+    case $missing in
+    *postgresql*)
+        if [ ! -e "$clusters" ]; then
+            as_root mkdir -p /etc/postgresql-common
+            echo 'create_main_cluster = false' | as_root tee "$clusters" >/dev/null
+        fi
+        ;;
+    esac
+}
+
+allow_starts() {
+    if [ "$policy_is_ours" = yes ]; then
+        policy_is_ours=no
+        as_root rm -f "$policy"
+    fi
+}
+
+disable_at_boot() {
+    has systemctl || return 0
+    for unit in redis-server prometheus; do
+        case " $missing " in
+        *" $unit "*) as_root systemctl --quiet disable "$unit.service" >/dev/null 2>&1 || true ;;
+        esac
+    done
+}
+
+install_missing() {
+    has apt-get || say_what_to_install
+    if [ "$(id -u)" -ne 0 ] && ! has sudo; then
+        echo "This machine lacks:$missing. Installing needs root: run 'make setup' as root once." >&2
+        exit 1
+    fi
+    echo "Installing with apt:$missing"
+    log=$(mktemp)
+    trap 'allow_starts; rm -f "$log"' EXIT
+    trap 'exit 130' INT TERM HUP
+    if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get update >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        echo "apt-get update failed (above): trying with the lists that are there." >&2
+    fi
+    packages=$(echo " $missing " | sed "s/ java / $(java_package) /")
+    forbid_starts
+    # shellcheck disable=SC2086 # one word a package
+    if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        -o Dpkg::Options::=--force-confold $packages >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        echo "apt could not install:$missing" >&2
+        exit 1
+    fi
+    allow_starts
+    disable_at_boot
+}
+
+if [ -n "$missing" ]; then
+    install_missing
+fi
+
+"$root/dev/scripts/kafka-jars.sh"
+
+if ! has cargo; then
+    cat >&2 <<'END'
+Rust is not installed. Install it with
+    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh
+and run this again; the right version comes by itself (rust-toolchain.toml).
+END
+    exit 1
+fi

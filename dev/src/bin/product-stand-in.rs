@@ -1,0 +1,36 @@
+//! The product service's stand-in as a program of its own, for the local stack.
+
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use dev::product_stand_in::{Controls, serve};
+
+/// Answers for the product service of a local shop.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// The address to listen on; 0.0.0.0 is every one of this machine.
+    #[arg(long, env = "HTTP_HOST", default_value = "127.0.0.1")]
+    host: IpAddr,
+    /// The port to listen on.
+    #[arg(long, env = "HTTP_PORT", default_value_t = 8090)]
+    port: u16,
+}
+
+#[actix_web::main]
+async fn main() -> Result<()> {
+    let Arguments { host, port } = Arguments::parse();
+    let address = SocketAddr::from((host, port));
+    let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    println!("product stand-in on http://{address}");
+    let server = serve(listener, Arc::new(Controls::default()))?;
+    let mut interruption = dev::stack::signals::Interruption::listen()?;
+    let handle = server.handle();
+    actix_web::rt::spawn(async move {
+        interruption.next().await;
+        handle.stop(true).await;
+    });
+    Ok(server.await?)
+}

@@ -1,0 +1,63 @@
+//! Starts the shop's servers natively: for one test run, or with the services and a visible purchase.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use dev::demo::{self, Afterwards};
+use dev::stack::ports::free_port;
+use dev::stack::signals::Interruption;
+use dev::stack::test_run;
+
+/// The shop's servers and services, run natively.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Runs a command on servers of its own, whose addresses it finds in `SHOP_TEST_*`.
+    Test {
+        /// The command and its arguments.
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
+    /// Starts the whole shop on its default ports, plays one purchase, and stays until Ctrl-C.
+    Run,
+    /// Starts the whole shop on its default ports, plays one purchase, and ends.
+    Demo,
+    /// Prints free ports of this machine in one line, for scripts.
+    FreePorts {
+        /// How many.
+        count: usize,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse().command).await {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("\n{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(task: Task) -> Result<u8> {
+    let mut interruption = Interruption::listen()?;
+    match task {
+        Task::Test { command } => test_run::run(&command, &mut interruption).await,
+        Task::Run => demo::run(Afterwards::Stay, &mut interruption).await,
+        Task::FreePorts { count } => {
+            let ports = (0..count).map(|_| free_port().map(|port| port.to_string()));
+            println!("{}", ports.collect::<Result<Vec<_>>>()?.join(" "));
+            Ok(0)
+        }
+        Task::Demo => demo::run(Afterwards::Leave, &mut interruption).await,
+    }
+}

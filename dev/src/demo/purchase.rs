@@ -1,0 +1,70 @@
+//! One purchase from the cart to the notification.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::calls::Calls;
+use super::notification::Notifications;
+use crate::stack::report::headline;
+use crate::stack::shop::{CART_PORT, LOMS_PORT};
+
+/// The SKUs that a new shop has in stock.
+const IN_STOCK: [u32; 5] = [773_297_411, 1002, 1003, 1004, 1005];
+
+/// Plays the purchase of one unit each of two products by a new user.
+pub async fn play(notifier_log: &Path) -> Result<()> {
+    let calls = Calls::new();
+    let (cart, loms) = (format!("http://localhost:{CART_PORT}"), format!("http://localhost:{LOMS_PORT}"));
+    let user = 1 + uuid::Uuid::new_v4().as_u128() % 1_000_000_000;
+    let mut notifications = Notifications::from_now_on(notifier_log);
+
+    headline("What is in stock");
+    let (first, second) = best_stocked(&calls, &loms).await?;
+
+    headline(&format!("User {user} fills a cart"));
+    for sku in [first, second] {
+        calls.post(&format!("{cart}/user/{user}/cart/{sku}"), json!({ "count": 1 })).await?;
+    }
+    calls.get(&format!("{cart}/user/{user}/cart")).await?;
+
+    headline("Checks out");
+    let ordered = calls.post(&format!("{cart}/cart/checkout"), json!({ "user": user })).await?;
+    let order = ordered["orderID"].as_i64().context("the checkout's answer holds no orderID")?;
+    let url = format!("{loms}/v1/orders/{order}");
+    require_status(&calls.get(&url).await?, "AWAITING_PAYMENT")?;
+
+    headline("Pays");
+    calls.post(&format!("{url}/pay"), json!({})).await?;
+    require_status(&calls.get(&url).await?, "PAYED")?;
+
+    headline("The notifier hears of it");
+    notifications.show_until_payed(order, Duration::from_secs(20)).await
+}
+
+/// The two SKUs of which most are there, so that a shop which sells out does so as late as it can.
+async fn best_stocked(calls: &Calls, loms: &str) -> Result<(u32, u32)> {
+    let mut stocks = Vec::new();
+    for sku in IN_STOCK {
+        let answer = calls.get(&format!("{loms}/v1/stocks/{sku}")).await?;
+        let count = answer["count"].as_str().and_then(|count| count.parse::<u64>().ok());
+        let count = count.with_context(|| format!("the stock of {sku} holds no count"))?;
+        if count > 0 {
+            stocks.push((count, sku));
+        }
+    }
+    stocks.sort_unstable_by(|one, other| other.cmp(one));
+    match stocks[..] {
+        [(_, first), (_, second), ..] => Ok((first, second)),
+        _ => bail!("the shop is sold out; remove its data (the folder .stack) to start with a full one"),
+    }
+}
+
+fn require_status(answer: &Value, status: &str) -> Result<()> {
+    if answer["order"]["status"] != status {
+        bail!("the order should be {status}, but is {}", answer["order"]["status"]);
+    }
+    Ok(())
+}

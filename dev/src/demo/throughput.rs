@@ -1,0 +1,81 @@
+//! Message throughput of the actors, read back from Prometheus.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use crate::stack::report::headline;
+use crate::stack::shop::{CART_PORT, PROMETHEUS_PORT};
+
+/// Messages a second of each actor.
+const QUERY: &str = "sum by (actor) (rate(actor_messages_total[1m]))";
+/// The page of Prometheus that draws [`QUERY`].
+pub const PAGE: &str = "http://localhost:9090/graph?g0.expr=sum%20by%20(actor)%20(rate(actor_messages_total%5B1m%5D))\
+                        &g0.tab=0&g0.range_input=15m";
+
+/// A rate needs traffic between two looks of Prometheus, which looks every 2 s.
+const TRAFFIC: Duration = Duration::from_secs(5);
+const GIVE_UP: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Browses the shop for a few seconds and prints the messages a second that Prometheus saw.
+pub async fn show() -> Result<()> {
+    headline("Others browse for some seconds; messages a second of each actor, from Prometheus");
+    println!("    {QUERY}");
+    let client = crate::http::client();
+    let started = Instant::now();
+    let mut latest = Vec::new();
+    while started.elapsed() < GIVE_UP {
+        browse(&client, TRAFFIC).await?;
+        latest = rates(&client).await?;
+        if latest.iter().any(|(_, rate)| *rate > 0.0) {
+            break;
+        }
+    }
+    if latest.is_empty() {
+        bail!("Prometheus has no rate of actor_messages_total after {} s", GIVE_UP.as_secs());
+    }
+    for (actor, rate) in latest {
+        println!("    {actor:<24} {rate:>8.1}");
+    }
+    Ok(())
+}
+
+/// One user who puts a product into the cart, looks at it, and empties it again, over and over.
+async fn browse(client: &Client, how_long: Duration) -> Result<()> {
+    let started = Instant::now();
+    let user = 1_000_000_001 + uuid::Uuid::new_v4().as_u128() % 1_000_000_000;
+    let cart = format!("http://localhost:{CART_PORT}/user/{user}/cart");
+    while started.elapsed() < how_long {
+        let add = client.post(format!("{cart}/1005")).json(&json!({ "count": 1 }));
+        for request in [add, client.get(&cart), client.delete(&cart)] {
+            request.send().await.context("cart does not answer")?;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+    Ok(())
+}
+
+async fn rates(client: &Client) -> Result<Vec<(String, f64)>> {
+    let url = format!("http://localhost:{PROMETHEUS_PORT}/api/v1/query");
+    let response = client.post(url).header("content-type", "application/x-www-form-urlencoded");
+    let text = response.body(format!("query={}", percent_encoded(QUERY))).send().await?.text().await?;
+    let answer: Value = serde_json::from_str(&text).with_context(|| format!("Prometheus answered {text}"))?;
+    let series =
+        answer["data"]["result"].as_array().with_context(|| format!("Prometheus answered {text}"))?;
+    let mut rates: Vec<(String, f64)> = series
+        .iter()
+        .filter_map(|one| {
+            let rate = one["value"][1].as_str()?.parse().ok()?;
+            Some((one["metric"]["actor"].as_str()?.to_owned(), rate))
+        })
+        .collect();
+    rates.sort_by(|one, other| other.1.total_cmp(&one.1));
+    Ok(rates)
+}
+
+fn percent_encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |encoded, byte| format!("{encoded}%{byte:02X}"))
+}

@@ -1,0 +1,8 @@
+//! What only developers run: the native stack with its visible purchase, the product
+//! service's stand-in, and helpers for tests on real servers.
+
+pub mod demo;
+pub mod http;
+pub mod product_stand_in;
+pub mod stack;
+pub mod testing;

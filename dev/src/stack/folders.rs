@@ -1,0 +1,127 @@
+//! Where a stack keeps its data and logs, and the lock that keeps a second stack out of them.
+
+use std::fs::{self, File, Permissions, TryLockError};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::user::remove_folder;
+
+const TEST_PREFIX: &str = "shop-test-";
+const LOCK: &str = "lock";
+
+/// The folder of one stack, locked while this value lives.
+#[derive(Debug)]
+pub struct Folders {
+    root: PathBuf,
+    base: PathBuf,
+    private: bool,
+    _lock: File,
+}
+
+impl Folders {
+    /// The project's own folder, `.stack`, whose data outlive the stack.
+    pub fn of_the_project() -> Result<Self> {
+        let root = project_root()?;
+        let base = root.join(".stack");
+        fs::create_dir_all(&base).with_context(|| format!("cannot create {}", base.display()))?;
+        let Some(lock) = try_lock(&base)? else {
+            bail!("another stack runs on the data in {}: end it first", base.display());
+        };
+        Ok(Self { root, base, private: false, _lock: lock })
+    }
+
+    /// A new private folder that vanishes with this value. What killed test runs left behind is removed first.
+    pub fn for_a_test_run() -> Result<Self> {
+        let parent = std::env::temp_dir();
+        remove_abandoned(&parent);
+        let folder = tempfile::Builder::new().prefix(TEST_PREFIX).tempdir_in(&parent)?;
+        // Others may pass through (the server's user does), not look around.
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o711))?;
+        let Some(lock) = try_lock(folder.path())? else {
+            bail!("{} is in use", folder.path().display());
+        };
+        Ok(Self { root: project_root()?, base: folder.keep(), private: true, _lock: lock })
+    }
+
+    /// The root of the project.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder that holds everything of this stack.
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// The data folder of a server; not created.
+    pub fn data(&self, server: &str) -> PathBuf {
+        self.base.join(server)
+    }
+
+    /// The data folder of a server, created when it is missing.
+    pub fn create_data(&self, server: &str) -> Result<PathBuf> {
+        let folder = self.data(server);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        Ok(folder)
+    }
+
+    /// The log file of a process.
+    pub fn log(&self, process: &str) -> PathBuf {
+        self.base.join("logs").join(format!("{process}.log"))
+    }
+
+    /// The folder of Kafka's jars, filled by `make setup` and only read here.
+    pub fn kafka_jars(&self) -> PathBuf {
+        self.root.join(".stack/cache/kafka")
+    }
+}
+
+impl Drop for Folders {
+    fn drop(&mut self) {
+        if self.private
+            && let Err(error) = remove_folder(&self.base)
+        {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+/// The project's root: the nearest folder upwards that looks like it, or else the one that this program was built in.
+fn project_root() -> Result<PathBuf> {
+    let looks_like_it = |folder: &&Path| folder.join("docker/postgres/postgresql.conf").is_file();
+    let here = std::env::current_dir()?;
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    let found = here.ancestors().find(looks_like_it).or(built_in.filter(looks_like_it));
+    found.map(Path::to_path_buf).context("the project's folder was not found: run this inside of it")
+}
+
+/// The lock goes with the process that holds it, however that ends.
+fn try_lock(folder: &Path) -> Result<Option<File>> {
+    let path = folder.join(LOCK);
+    let file = File::options().create(true).append(true).open(&path);
+    let file = file.with_context(|| format!("cannot write {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error).context("cannot lock the stack's folder"),
+    }
+}
+
+fn remove_abandoned(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(TEST_PREFIX));
+        let age =
+            fs::metadata(entry.path().join(LOCK)).and_then(|lock| lock.modified()).map(|made| made.elapsed());
+        // A younger one may just be coming into being.
+        let old = age.is_ok_and(|age| age.is_ok_and(|age| age > Duration::from_mins(1)));
+        if !ours || !old {
+            continue;
+        }
+        if let Ok(Some(_lock)) = try_lock(&entry.path()) {
+            let _ = remove_folder(&entry.path());
+        }
+    }
+}

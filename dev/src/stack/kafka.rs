@@ -1,0 +1,156 @@
+//! Apache Kafka in `KRaft` mode, one node, with the configuration file of docker/kafka.
+
+use std::ffi::OsString;
+use std::fs;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::folders::Folders;
+use super::process::Process;
+use super::program::Program;
+use super::tools;
+
+/// The topic of the order events.
+pub const TOPIC: &str = "loms.order-events";
+/// How many partitions [`TOPIC`] has.
+pub const PARTITIONS: i32 = 2;
+
+/// 16 bytes in base64, as Kafka wants a cluster's id; one cluster is all that a data folder ever sees.
+const CLUSTER_ID: &str = "c2hvcC1sb2NhbC1rYWZrYQ";
+
+/// Starts Kafka on localhost, creates the topic of the order events when it is missing, and returns when both serve.
+pub async fn start(port: u16, controller_port: u16, folders: &Folders) -> Result<Process> {
+    let jars = folders.kafka_jars();
+    if !jars.join("pom.xml").is_file() {
+        bail!("Kafka's jars are not in {}: run `make setup`", jars.display());
+    }
+    let folder = folders.create_data("kafka")?;
+    let data = folder.join("data");
+    if !data.join("meta.properties").is_file() {
+        format_storage(port, controller_port, &folder, &data, folders).await?;
+    }
+    let properties = folder.join("server.properties");
+    render_properties(port, controller_port, &data, &properties, folders)?;
+    let mut process = java("Kafka", "kafka", "kafka.Kafka", folders)?.arg(&properties).start()?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let accepts = async || Ok(TcpStream::connect_timeout(&address, Duration::from_secs(1)).map(drop)?);
+    process.until_ready(Duration::from_mins(1), accepts).await?;
+    let admin = admin_client(&address.to_string())?;
+    process
+        .until_ready(Duration::from_secs(30), async || create_topic(&admin, TOPIC, PARTITIONS).await)
+        .await?;
+    Ok(process)
+}
+
+/// A client for creating and deleting topics.
+pub fn admin_client(host_port: &str) -> Result<AdminClient<DefaultClientContext>> {
+    Ok(ClientConfig::new()
+        .set("bootstrap.servers", host_port)
+        .set("broker.address.family", "v4")
+        .set("reconnect.backoff.max.ms", "100")
+        .create()?)
+}
+
+/// Creates a topic, unless it is there.
+pub async fn create_topic(
+    admin: &AdminClient<DefaultClientContext>,
+    name: &str,
+    partitions: i32,
+) -> Result<()> {
+    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    let timeout = Some(Duration::from_secs(10));
+    let options = AdminOptions::new().request_timeout(timeout).operation_timeout(timeout);
+    for outcome in admin.create_topics([&topic], &options).await? {
+        match outcome {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => bail!("topic {topic} cannot be created: {code}"),
+        }
+    }
+    Ok(())
+}
+
+/// The data come into being beside their place: what a killed start left is removed here.
+async fn format_storage(
+    port: u16,
+    controller_port: u16,
+    folder: &Path,
+    data: &Path,
+    folders: &Folders,
+) -> Result<()> {
+    let unfinished = folder.join("data.unfinished");
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished)?;
+    }
+    let properties = folder.join("format.properties");
+    render_properties(port, controller_port, &unfinished, &properties, folders)?;
+    java("Kafka (format)", "kafka-format", "kafka.tools.StorageTool", folders)?
+        .args(["format", "--standalone", "-t", CLUSTER_ID, "-c"])
+        .arg(&properties)
+        .run(Duration::from_mins(1))
+        .await?;
+    if data.exists() {
+        fs::remove_dir_all(data)?;
+    }
+    fs::rename(&unfinished, data)?;
+    Ok(())
+}
+
+fn java(name: &str, log: &str, class: &str, folders: &Folders) -> Result<Program> {
+    let logging = folders.root().join("dev/kafka/log4j2.properties");
+    let mut logging_option = OsString::from("-Dlog4j2.configurationFile=");
+    logging_option.push(&logging);
+    let classpath: PathBuf = folders.kafka_jars().join("*");
+    // A small heap and the first compiler only: the broker shares a developer's machine.
+    Ok(Program::new(name, tools::java()?, folders.log(log))
+        .args(["-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"])
+        .arg(logging_option)
+        .arg("-cp")
+        .arg(classpath)
+        .arg(class))
+}
+
+fn render_properties(
+    port: u16,
+    controller_port: u16,
+    data: &Path,
+    rendered: &Path,
+    folders: &Folders,
+) -> Result<()> {
+    let source = folders.root().join("docker/kafka/server.properties");
+    let text = fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
+    let controller = format!("127.0.0.1:{controller_port}");
+    let common = format!("CONTROLLER://{controller},EXTERNAL://127.0.0.1:{port}");
+    // Where localhost means ::1 too, clients try that first: they are heard there and sent on to the other.
+    let (listeners, advertised) = if has_ipv6() {
+        (format!("{common},EXTERNAL6://[::1]:{port}"), format!("{common},EXTERNAL6://127.0.0.1:{port}"))
+    } else {
+        (common.clone(), common)
+    };
+    let protocols = "CONTROLLER:PLAINTEXT,EXTERNAL:PLAINTEXT,EXTERNAL6:PLAINTEXT";
+    let replaced = [
+        ("controller.quorum.bootstrap.servers", controller),
+        ("listeners", listeners),
+        ("advertised.listeners", advertised),
+        ("listener.security.protocol.map", protocols.to_owned()),
+        ("inter.broker.listener.name", "EXTERNAL".to_owned()),
+        ("log.dirs", data.display().to_string()),
+    ];
+    let key = |line: &str| line.split_once('=').map(|(key, _)| key.trim().to_owned());
+    let kept =
+        text.lines().filter(|line| !replaced.iter().any(|(name, _)| key(line).as_deref() == Some(name)));
+    let ours = replaced.iter().map(|(name, value)| format!("{name}={value}"));
+    let lines: Vec<String> = kept.map(str::to_owned).chain(ours).collect();
+    fs::write(rendered, lines.join("\n") + "\n")
+        .with_context(|| format!("cannot write {}", rendered.display()))
+}
+
+fn has_ipv6() -> bool {
+    TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
+}

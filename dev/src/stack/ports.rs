@@ -1,0 +1,46 @@
+//! Ports: whether one is free, and which one is.
+
+use std::collections::HashSet;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Result, bail};
+
+/// Free ports are looked for below the range that the kernel gives to outgoing connections, so that none of these can
+/// take the port between the search and the start of the server.
+const FIRST: u16 = 20_000;
+const COUNT: u16 = 12_000;
+
+/// Fails with a message that names the server when its port is taken.
+pub fn require_free(server: &str, port: u16) -> Result<()> {
+    if is_free(port) {
+        return Ok(());
+    }
+    bail!(
+        "port {port} of {server} is taken by another process (`ss -ltnp sport = :{port}` shows which); nothing was started"
+    )
+}
+
+/// A port that was free a moment ago and that this process is not given a second time.
+pub fn free_port() -> Result<u16> {
+    static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let given = given.get_or_insert_with(HashSet::new);
+    let seed = uuid::Uuid::new_v4().as_u128() % u128::from(COUNT);
+    let seed = u16::try_from(seed)?;
+    for step in 0..COUNT {
+        let port = FIRST + (seed + step) % COUNT;
+        if !given.contains(&port) && is_free(port) {
+            given.insert(port);
+            return Ok(port);
+        }
+    }
+    bail!("no free port between {FIRST} and {}", FIRST + COUNT)
+}
+
+fn is_free(port: u16) -> bool {
+    let on_ipv4 = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    let on_ipv6 = TcpListener::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, port)));
+    on_ipv4.is_ok() && !on_ipv6.is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+}

@@ -1,0 +1,131 @@
+//! What is to be started, and how. What a running process does is in `process`.
+//!
+//! A process stands in a process group of its own, so that the terminal's Ctrl-C reaches the stack alone, which then
+//! ends its processes in order.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+
+use super::process::{Process, describe};
+use super::tether::{self, tied};
+use super::user::ServerUser;
+
+/// A program that is to be started. Its environment holds `PATH`, `HOME`, `LANG` and what `env` adds, nothing else.
+#[derive(Debug, Clone)]
+pub struct Program {
+    name: String,
+    path: PathBuf,
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    log: PathBuf,
+    user: Option<ServerUser>,
+    stop_signal: Signal,
+    orphan_signal: Signal,
+    grace: Duration,
+}
+
+impl Program {
+    /// A program whose output goes to the file `log`; `name` is what people read in messages.
+    pub fn new(name: impl Into<String>, path: impl Into<PathBuf>, log: impl Into<PathBuf>) -> Self {
+        Self {
+            name: name.into(),
+            path: path.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            log: log.into(),
+            user: None,
+            stop_signal: Signal::SIGTERM,
+            orphan_signal: Signal::SIGKILL,
+            grace: Duration::from_secs(20),
+        }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Adds one argument.
+    #[must_use]
+    pub fn arg(self, arg: impl AsRef<OsStr>) -> Self {
+        self.args([arg])
+    }
+
+    /// Adds a variable to the environment.
+    #[must_use]
+    pub fn env(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((key.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Runs the program as another user; `None` leaves the user as it is.
+    #[must_use]
+    pub fn user(mut self, user: Option<ServerUser>) -> Self {
+        self.user = user;
+        self
+    }
+
+    /// The signal that asks the program to end in order (SIGTERM unless told), and the one that the kernel sends when
+    /// the stack is gone (SIGKILL unless told).
+    #[must_use]
+    pub fn signals(mut self, stop: Signal, orphan: Signal) -> Self {
+        self.stop_signal = stop;
+        self.orphan_signal = orphan;
+        self
+    }
+
+    /// Starts the program.
+    pub fn start(&self) -> Result<Process> {
+        if let Some(folder) = self.log.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        }
+        let log = File::create(&self.log).with_context(|| format!("cannot write {}", self.log.display()))?;
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
+        let child = tether::spawn(command)
+            .with_context(|| format!("{}: cannot start {}", self.name, self.path.display()))?;
+        Ok(Process::new(self.name.clone(), child, self.log.clone(), self.stop_signal, self.grace))
+    }
+
+    /// Runs the program to its end, which must be a success within `deadline`.
+    pub async fn run(&self, deadline: Duration) -> Result<()> {
+        let started = Instant::now();
+        let mut process = self.start()?;
+        loop {
+            if let Some(status) = process.exit_status()? {
+                if status.success() {
+                    return Ok(());
+                }
+                return Err(process.failure(&format!("failed ({})", describe(status))));
+            }
+            if started.elapsed() > deadline {
+                return Err(process.failure(&format!("did not end within {} s", deadline.as_secs())));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = tied(&self.path, self.orphan_signal);
+        command.args(&self.args).env_clear().env("LANG", "C.UTF-8");
+        for inherited in ["PATH", "HOME"] {
+            if let Some(value) = std::env::var_os(inherited) {
+                command.env(inherited, value);
+            }
+        }
+        command.envs(self.env.iter().map(|(key, value)| (key, value)));
+        if let Some(user) = &self.user {
+            command.uid(user.uid).gid(user.gid).current_dir("/");
+        }
+        command
+    }
+}

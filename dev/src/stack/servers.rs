@@ -1,0 +1,108 @@
+//! The servers that the shop stands on, started together: `PostgreSQL` three times, Redis, Kafka.
+
+use anyhow::Result;
+
+use super::folders::Folders;
+use super::ports::{free_port, require_free};
+use super::postgres::Postgres;
+use super::process::Process;
+use super::report::step;
+use super::{kafka, redis};
+
+/// The ports of the servers on localhost.
+#[derive(Debug, Clone, Copy)]
+pub struct ServerPorts {
+    /// The primary of shard 0.
+    pub postgres_0: u16,
+    /// The streaming replica of shard 0.
+    pub postgres_replica_0: u16,
+    /// The primary of shard 1.
+    pub postgres_1: u16,
+    /// Redis.
+    pub redis: u16,
+    /// Kafka, for clients.
+    pub kafka: u16,
+    /// Kafka, for its own controller.
+    pub kafka_controller: u16,
+}
+
+impl ServerPorts {
+    /// The ports that every service of the shop expects by default.
+    pub const DEFAULT: Self = Self {
+        postgres_0: 5432,
+        postgres_replica_0: 5433,
+        postgres_1: 5434,
+        redis: 6379,
+        kafka: 9092,
+        kafka_controller: 9093,
+    };
+
+    /// Ports that are free now.
+    pub fn free() -> Result<Self> {
+        Ok(Self {
+            postgres_0: free_port()?,
+            postgres_replica_0: free_port()?,
+            postgres_1: free_port()?,
+            redis: free_port()?,
+            kafka: free_port()?,
+            kafka_controller: free_port()?,
+        })
+    }
+
+    /// Fails when a port is taken.
+    pub fn require_free(&self) -> Result<()> {
+        require_free("PostgreSQL shard 0", self.postgres_0)?;
+        require_free("PostgreSQL shard 0 replica", self.postgres_replica_0)?;
+        require_free("PostgreSQL shard 1", self.postgres_1)?;
+        require_free("Redis", self.redis)?;
+        require_free("Kafka", self.kafka)?;
+        require_free("Kafka's controller", self.kafka_controller)
+    }
+}
+
+/// Starts the servers side by side and returns them in the order in which they may be relied upon: whoever stops them
+/// in the reverse order stops no server before its clients. When one fails, those that started are stopped again.
+pub async fn start(ports: ServerPorts, folders: &Folders, for_tests: bool) -> Result<Vec<Process>> {
+    let databases: (&[&str], &[&str]) =
+        if for_tests { (&[], &[]) } else { (&["loms", "cart", "notifier"], &["loms", "cart"]) };
+    let shard_0 = Postgres {
+        name: "PostgreSQL shard 0",
+        folder: "shard-0",
+        port: ports.postgres_0,
+        databases: databases.0,
+        replica_of: None,
+        for_tests,
+    };
+    let replica_0 = Postgres {
+        name: "PostgreSQL shard 0 replica",
+        folder: "shard-0-replica",
+        port: ports.postgres_replica_0,
+        databases: &[],
+        replica_of: Some(ports.postgres_0),
+        for_tests,
+    };
+    let shard_1 = Postgres {
+        name: "PostgreSQL shard 1",
+        folder: "shard-1",
+        port: ports.postgres_1,
+        databases: databases.1,
+        replica_of: None,
+        for_tests,
+    };
+    let replicated_shard_0 = async {
+        let primary = started(shard_0.name, shard_0.port, shard_0.start(folders)).await?;
+        let replica = started(replica_0.name, replica_0.port, replica_0.start(folders)).await?;
+        Ok((primary, replica))
+    };
+    let ((primary_0, replica_0), primary_1, redis, kafka) = tokio::try_join!(
+        replicated_shard_0,
+        started(shard_1.name, shard_1.port, shard_1.start(folders)),
+        started("Redis", ports.redis, redis::start(ports.redis, folders)),
+        started("Kafka", ports.kafka, kafka::start(ports.kafka, ports.kafka_controller, folders)),
+    )?;
+    Ok(vec![primary_0, replica_0, primary_1, redis, kafka])
+}
+
+async fn started(name: &str, port: u16, start: impl Future<Output = Result<Process>>) -> Result<Process> {
+    step(&format!("{name} (localhost:{port})"), start).await
+}

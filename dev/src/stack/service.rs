@@ -1,0 +1,51 @@
+//! One of our own binaries as a part of the stack.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::folders::Folders;
+use super::process::Process;
+use super::program::Program;
+use crate::http;
+
+/// Settings that a person may hand through to every service; all others keep their defaults, which fit the stack.
+const HANDED_THROUGH: [&str; 3] = ["RUST_LOG", "RUST_BACKTRACE", "LOG_FORMAT"];
+
+/// A binary that stands beside this one and serves HTTP on `port`.
+#[derive(Debug, Clone, Copy)]
+pub struct Service {
+    /// The binary, its log, and what people call it.
+    pub name: &'static str,
+    /// Its HTTP port.
+    pub port: u16,
+}
+
+impl Service {
+    /// Starts the service and waits until its /readyz says 200.
+    pub async fn start(&self, folders: &Folders) -> Result<Process> {
+        let own = std::env::current_exe()?;
+        let binary = own.parent().context("this program has no folder")?.join(self.name);
+        if !binary.is_file() {
+            bail!("{} is not built: run `make build`", binary.display());
+        }
+        let mut program = Program::new(self.name, binary, folders.log(self.name));
+        for (key, value) in std::env::vars_os() {
+            let name = key.to_string_lossy();
+            if HANDED_THROUGH.contains(&name.as_ref()) || name.starts_with("OTEL_") {
+                program = program.env(&key, value);
+            }
+        }
+        let mut process = program.start()?;
+        let url = format!("http://127.0.0.1:{}/readyz", self.port);
+        let client = http::client();
+        let ready = async || {
+            let response = client.get(&url).send().await?;
+            let status = response.status();
+            ensure!(status.is_success(), "{url} answered {status}: {}", response.text().await?);
+            Ok(())
+        };
+        process.until_ready(Duration::from_mins(1), ready).await?;
+        Ok(process)
+    }
+}

@@ -1,0 +1,105 @@
+//! The user that servers run as which refuse to run as root (`PostgreSQL`), and folders that this user can reach.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use nix::unistd::{Uid, User};
+
+use super::tools;
+
+/// An unprivileged user of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerUser {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+impl ServerUser {
+    /// Nobody else when we are an ordinary user ourselves; `postgres`, or else `nobody`, when we are root.
+    pub fn unless_ordinary() -> Result<Option<Self>> {
+        if !Uid::effective().is_root() {
+            return Ok(None);
+        }
+        for name in ["postgres", "nobody"] {
+            if let Some(user) = User::from_name(name)? {
+                return Ok(Some(Self { uid: user.uid.as_raw(), gid: user.gid.as_raw() }));
+            }
+        }
+        bail!(
+            "PostgreSQL does not run as root, and this machine has neither a user postgres nor a user nobody"
+        )
+    }
+
+    fn can_write(self, folder: &Path) -> Result<bool> {
+        let status = Command::new(tools::find("test")?)
+            .arg("-w")
+            .arg(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .current_dir("/")
+            .uid(self.uid)
+            .gid(self.gid)
+            .status()?;
+        Ok(status.success())
+    }
+}
+
+/// Creates `wanted` as a private folder of `user` and returns where it really is.
+///
+/// A home that is closed to others closes everything below it too: the folder then stands in /var/tmp and `wanted` is
+/// a link to it.
+pub fn private_folder(wanted: &Path, user: Option<ServerUser>) -> Result<PathBuf> {
+    let Some(user) = user else {
+        fs::create_dir_all(wanted).with_context(|| format!("cannot create {}", wanted.display()))?;
+        return close(wanted.to_path_buf());
+    };
+    if let Ok(elsewhere) = fs::read_link(wanted) {
+        if elsewhere.is_dir() {
+            let owner = fs::symlink_metadata(&elsewhere)?.uid();
+            if owner != user.uid {
+                bail!(
+                    "{} belongs to another user: remove the link {}",
+                    elsewhere.display(),
+                    wanted.display()
+                );
+            }
+            return close(elsewhere);
+        }
+        fs::remove_file(wanted)?;
+    }
+    fs::create_dir_all(wanted).with_context(|| format!("cannot create {}", wanted.display()))?;
+    chown(wanted, Some(user.uid), Some(user.gid))?;
+    if user.can_write(wanted)? {
+        return close(wanted.to_path_buf());
+    }
+    fs::remove_dir(wanted)?;
+    let elsewhere = tempfile::Builder::new().prefix("shop-postgres-").tempdir_in("/var/tmp")?;
+    chown(elsewhere.path(), Some(user.uid), Some(user.gid))?;
+    symlink(elsewhere.path(), wanted)?;
+    close(elsewhere.keep())
+}
+
+/// Removes a folder of the stack with all that is in it, also what one of its links put into /var/tmp.
+pub fn remove_folder(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_symlink() {
+            let target = fs::read_link(entry.path())?;
+            if target.parent() == Some(Path::new("/var/tmp")) && target.is_dir() {
+                fs::remove_dir_all(&target)?;
+            }
+        }
+    }
+    fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))
+}
+
+fn close(folder: PathBuf) -> Result<PathBuf> {
+    fs::set_permissions(&folder, Permissions::from_mode(0o700))
+        .with_context(|| format!("cannot make {} private", folder.display()))?;
+    Ok(folder)
+}

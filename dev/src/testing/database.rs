@@ -1,0 +1,79 @@
+//! A database of one test's own.
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor};
+
+use super::clean_up;
+use crate::stack::postgres::{PASSWORD, USER, connect};
+
+/// A database that vanishes with this value.
+#[derive(Debug)]
+pub struct Database {
+    /// The server, `host:port`.
+    pub host_port: String,
+    /// The database's name.
+    pub name: String,
+}
+
+/// Creates an empty database with a unique name on a server (`host:port`). One made on the primary of shard 0 comes to
+/// its replica too.
+pub async fn create_database(host_port: &str, prefix: &str) -> Database {
+    let name = format!("{prefix}_{}", uuid::Uuid::new_v4().simple());
+    let mut connection = connect(port(host_port), "postgres").await.expect("PostgreSQL answers");
+    let create = AssertSqlSafe(format!("create database {name}"));
+    connection.execute(create).await.expect("a database can be created");
+    Database { host_port: host_port.to_owned(), name }
+}
+
+impl Database {
+    /// What sqlx needs for a pool.
+    pub fn options(&self) -> PgConnectOptions {
+        PgConnectOptions::new_without_pgpass()
+            .host("127.0.0.1")
+            .port(port(&self.host_port))
+            .username(USER)
+            .password(PASSWORD)
+            .database(&self.name)
+    }
+
+    /// A connection to this database.
+    pub async fn connect(&self) -> PgConnection {
+        PgConnection::connect_with(&self.options()).await.expect("the test's database answers")
+    }
+
+    /// The settings by which a service finds this database as the primary of shard `shard`.
+    pub fn master_env(&self, shard: u16) -> Vec<(String, String)> {
+        self.env("MASTER", shard, &self.host_port)
+    }
+
+    /// The settings by which a service finds this database on a replica (`host:port`) of shard `shard`.
+    pub fn replica_env(&self, shard: u16, replica: &str) -> Vec<(String, String)> {
+        self.env("REPLICA", shard, replica)
+    }
+
+    fn env(&self, role: &str, shard: u16, host_port: &str) -> Vec<(String, String)> {
+        let setting = |what: &str, value: &str| (format!("DATABASE_{role}_{what}_{shard}"), value.to_owned());
+        vec![
+            setting("HOST_PORT", host_port),
+            setting("USER", USER),
+            setting("PASSWORD", PASSWORD),
+            setting("NAME", &self.name),
+        ]
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let (port, name) = (port(&self.host_port), self.name.clone());
+        clean_up(async move {
+            let mut connection = connect(port, "postgres").await?;
+            connection.execute(AssertSqlSafe(format!("drop database if exists {name} with (force)"))).await?;
+            Ok(())
+        });
+    }
+}
+
+fn port(host_port: &str) -> u16 {
+    let port = host_port.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    port.unwrap_or_else(|| panic!("{host_port} is not host:port"))
+}

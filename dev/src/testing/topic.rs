@@ -1,0 +1,45 @@
+//! A Kafka topic of one test's own.
+
+use std::time::Duration;
+
+use rdkafka::admin::AdminOptions;
+
+use super::clean_up;
+use crate::stack::kafka::{admin_client, create_topic};
+
+/// A topic that vanishes with this value, and with it the dead-letter topic that a consumer may have made beside it.
+#[derive(Debug)]
+pub struct Topic {
+    /// The broker, `host:port`.
+    pub host_port: String,
+    /// The topic's name.
+    pub name: String,
+}
+
+/// Creates an empty topic with a unique name on a broker (`host:port`).
+pub async fn unique_topic(host_port: &str, partitions: i32) -> Topic {
+    let name = format!("test.{}", uuid::Uuid::new_v4().simple());
+    let admin = admin_client(host_port).expect("a Kafka client");
+    create_topic(&admin, &name, partitions).await.expect("a topic can be created");
+    Topic { host_port: host_port.to_owned(), name }
+}
+
+impl Topic {
+    /// The name of the dead-letter topic that belongs to this one.
+    pub fn dead_letters(&self) -> String {
+        format!("{}.dlq", self.name)
+    }
+}
+
+impl Drop for Topic {
+    fn drop(&mut self) {
+        let (host_port, name, dead_letters) =
+            (self.host_port.clone(), self.name.clone(), self.dead_letters());
+        clean_up(async move {
+            let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(10)));
+            // The dead-letter topic is seldom there: what each single deletion says does not matter.
+            admin_client(&host_port)?.delete_topics(&[&name, &dead_letters], &options).await?;
+            Ok(())
+        });
+    }
+}
