@@ -1,0 +1,69 @@
+//! The six calls, message in and message out, as both front-ends make them.
+
+use shared_actors::telemetry;
+
+use crate::domain::{NewOrder, OrderError, OrderId, PageRequest, Sku};
+use crate::orders::Orders;
+use crate::stock::Stocks;
+
+use super::proto;
+use super::request::merge_key;
+
+/// The name under which an idempotency key comes beside the message: metadata of gRPC, header of REST.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The calls of the service.
+#[derive(Clone)]
+pub struct Calls {
+    orders: Orders,
+    stocks: Stocks,
+}
+
+impl Calls {
+    pub const fn new(orders: Orders, stocks: Stocks) -> Self {
+        Self { orders, stocks }
+    }
+
+    /// `keys` are the values that came as [`IDEMPOTENCY_KEY`].
+    pub async fn order_create<'a>(
+        &self,
+        mut request: proto::OrderCreateRequest,
+        keys: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<proto::OrderCreateResponse, OrderError> {
+        merge_key(&mut request, keys)?;
+        let order = NewOrder { traceparent: telemetry::traceparent(), ..NewOrder::try_from(request)? };
+        let id = self.orders.create(order).await?;
+        Ok(proto::OrderCreateResponse { order_id: id.get() })
+    }
+
+    pub async fn order_info(
+        &self,
+        request: proto::OrderInfoRequest,
+    ) -> Result<proto::OrderInfoResponse, OrderError> {
+        let order = self.orders.info(OrderId::try_from(request.order_id)?).await?;
+        Ok(proto::OrderInfoResponse { order: Some(order.into()) })
+    }
+
+    pub async fn order_pay(&self, request: proto::OrderPayRequest) -> Result<(), OrderError> {
+        self.orders.pay(OrderId::try_from(request.order_id)?).await
+    }
+
+    pub async fn order_cancel(&self, request: proto::OrderCancelRequest) -> Result<(), OrderError> {
+        self.orders.cancel(OrderId::try_from(request.order_id)?).await
+    }
+
+    pub async fn orders_all(
+        &self,
+        request: proto::OrdersAllRequest,
+    ) -> Result<proto::OrderAllResponse, OrderError> {
+        Ok(self.orders.list(PageRequest::try_from(request)?).await?.into())
+    }
+
+    pub async fn stocks_info(
+        &self,
+        request: proto::StocksInfoRequest,
+    ) -> Result<proto::StocksInfoResponse, OrderError> {
+        let count = self.stocks.available(Sku::try_from(request.sku)?).await?;
+        Ok(proto::StocksInfoResponse { count })
+    }
+}

@@ -1,0 +1,157 @@
+//! The routes of the gateway: JSON and path in, the call, JSON out. The id in the path wins over one in the body.
+
+use std::str::FromStr;
+
+use actix_web::http::header::{ContentType, HeaderValue};
+use actix_web::web::{Bytes, Data, Path, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use prost::Name;
+use shared_actors::http::ApiError;
+
+use crate::api::calls::{Calls, IDEMPOTENCY_KEY};
+use crate::api::proto;
+use crate::domain::OrderError;
+
+use super::{json, openapi as docs};
+
+/// Creates an order
+///
+/// Reserves its items: all of them or none. Items of one SKU are summed. With a key, the same request can be sent again
+/// safely: it gets the answer of the first.
+#[utoipa::path(
+    post, path = "/v1/orders", tag = "orders", operation_id = "OrderCreate",
+    params(docs::IdempotencyHeader),
+    request_body(content = docs::OrderCreateRequest, description = "The order, at most 64 KiB."),
+    responses(
+        (status = 200, description = "The order awaits its payment.", body = docs::OrderCreateResponse),
+        docs::CreateErrors, docs::EveryCall,
+    )
+)]
+pub async fn order_create(
+    calls: Data<Calls>,
+    request: HttpRequest,
+    body: Bytes,
+) -> Result<HttpResponse, ApiError> {
+    let keys = request.headers().get_all(IDEMPOTENCY_KEY).map(HeaderValue::as_bytes);
+    answer(&calls.order_create(json::decode(&body)?, keys).await?)
+}
+
+/// Lists the orders of all users
+///
+/// Newest id first, page by page; may lag behind the latest changes.
+#[utoipa::path(
+    get, path = "/v1/orders", tag = "orders", operation_id = "OrdersAll",
+    params(
+        ("pageSize" = Option<u32>, Query, minimum = 0, example = 50,
+         description = "The most orders to answer. 0 or more than 1,000 means 1,000. A page may hold fewer although \
+                        more follow. Also read as `page_size`."),
+        ("pageToken" = Option<String>, Query, pattern = "^([1-9][0-9]{0,17})?$", example = "1000",
+         description = "The `nextPageToken` of the page before. Also read as `page_token`."),
+    ),
+    responses(
+        (status = 200, description = "A page of orders.", body = docs::OrderAllResponse),
+        docs::ListErrors, docs::EveryCall,
+    )
+)]
+pub async fn orders_all(
+    calls: Data<Calls>,
+    query: Query<Vec<(String, String)>>,
+) -> Result<HttpResponse, ApiError> {
+    let (mut size, mut token) = (None, None);
+    for (name, value) in query.into_inner() {
+        let (field, slot) = match name.as_str() {
+            "page_size" | "pageSize" => ("page_size", &mut size),
+            "page_token" | "pageToken" => ("page_token", &mut token),
+            _ => continue,
+        };
+        if slot.replace(value).is_some() {
+            return Err(OrderError::invalid(field, "is given more than once").into());
+        }
+    }
+    let page_size = size.map_or(Ok(0), |size| number("page_size", &size))?;
+    let request = proto::OrdersAllRequest { page_size, page_token: token.unwrap_or_default() };
+    answer(&calls.orders_all(request).await?)
+}
+
+/// Reads one order
+///
+/// Shows every change that was answered before.
+#[utoipa::path(
+    get, path = "/v1/orders/{order_id}", tag = "orders", operation_id = "OrderInfo",
+    params(("order_id" = i64, Path, minimum = 1, example = 1000, description = "The order's number.")),
+    responses(
+        (status = 200, description = "The order as it stands.", body = docs::OrderInfoResponse),
+        docs::OrderErrors, docs::EveryCall,
+    )
+)]
+pub async fn order_info(calls: Data<Calls>, id: Path<String>) -> Result<HttpResponse, ApiError> {
+    let order_id = number("order_id", &id)?;
+    answer(&calls.order_info(proto::OrderInfoRequest { order_id }).await?)
+}
+
+/// Pays an order
+///
+/// What it reserved leaves the stock. Paying a paid order again changes nothing.
+#[utoipa::path(
+    post, path = "/v1/orders/{order_id}/pay", tag = "orders", operation_id = "OrderPay",
+    params(("order_id" = i64, Path, minimum = 1, example = 1000, description = "The order's number.")),
+    request_body(content = ref("#/components/schemas/Empty"), description = "Nothing, or an empty object."),
+    responses(
+        (status = 200, description = "The order is paid.", body = docs::Empty),
+        docs::TransitionErrors, docs::EveryCall,
+    )
+)]
+pub async fn order_pay(calls: Data<Calls>, id: Path<String>, body: Bytes) -> Result<HttpResponse, ApiError> {
+    let mut request: proto::OrderPayRequest = json::decode(&body)?;
+    request.order_id = number("order_id", &id)?;
+    calls.order_pay(request).await?;
+    answer(&())
+}
+
+/// Cancels an order
+///
+/// What it reserved can be sold again. Cancelling a cancelled order again changes nothing.
+#[utoipa::path(
+    post, path = "/v1/orders/{order_id}/cancel", tag = "orders", operation_id = "OrderCancel",
+    params(("order_id" = i64, Path, minimum = 1, example = 1000, description = "The order's number.")),
+    request_body(content = ref("#/components/schemas/Empty"), description = "Nothing, or an empty object."),
+    responses(
+        (status = 200, description = "The order is cancelled.", body = docs::Empty),
+        docs::TransitionErrors, docs::EveryCall,
+    )
+)]
+pub async fn order_cancel(
+    calls: Data<Calls>,
+    id: Path<String>,
+    body: Bytes,
+) -> Result<HttpResponse, ApiError> {
+    let mut request: proto::OrderCancelRequest = json::decode(&body)?;
+    request.order_id = number("order_id", &id)?;
+    calls.order_cancel(request).await?;
+    answer(&())
+}
+
+/// Tells how many pieces of a SKU can be sold
+///
+/// Shows every change that was answered before.
+#[utoipa::path(
+    get, path = "/v1/stocks/{sku}", tag = "stock", operation_id = "StocksInfo",
+    params(("sku" = u32, Path, minimum = 1, maximum = 4_294_967_295_u32, example = 1002, description = "The SKU.")),
+    responses(
+        (status = 200, description = "What is in stock and not reserved.", body = docs::StocksInfoResponse),
+        docs::StockErrors, docs::EveryCall,
+    )
+)]
+pub async fn stocks_info(calls: Data<Calls>, sku: Path<String>) -> Result<HttpResponse, ApiError> {
+    let sku = number("sku", &sku)?;
+    answer(&calls.stocks_info(proto::StocksInfoRequest { sku }).await?)
+}
+
+fn answer(message: &impl Name) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(json::encode(message)?))
+}
+
+fn number<T: FromStr>(field: &'static str, text: &str) -> Result<T, OrderError> {
+    let bits = 8 * size_of::<T>();
+    text.parse().map_err(|_| OrderError::invalid(field, format!("must be a whole number of {bits} bits")))
+}

@@ -1,0 +1,148 @@
+//! The errors of the gateway, by the routes that answer them.
+
+#![expect(dead_code, reason = "only the schemas are used")]
+
+use utoipa::{IntoResponses, ToSchema};
+
+/// Every error looks like this.
+#[derive(ToSchema)]
+pub struct Error {
+    /// The gRPC code of the outcome.
+    #[schema(minimum = 1, maximum = 16, example = 5)]
+    code: i32,
+    /// What is wrong, for people; names the field at fault.
+    #[schema(example = "there is no order 1000")]
+    message: String,
+    /// Always empty.
+    #[schema(value_type = Vec<Object>, max_items = 0)]
+    details: (),
+}
+
+/// What every call may answer.
+#[derive(IntoResponses)]
+pub enum EveryCall {
+    /// Too much is waiting; nothing happened. `Retry-After` says when to ask again.
+    #[response(
+        status = 429,
+        headers(("Retry-After" = u32, description = "Seconds.")),
+        example = json!({"code": 8, "message": "too much is waiting already", "details": []})
+    )]
+    Overloaded(Error),
+    /// A defect of the service.
+    #[response(status = 500, example = json!({"code": 13, "message": "internal error", "details": []}))]
+    Internal(Error),
+    /// A database is down, or the service is starting or stopping. `Retry-After` says when to ask again.
+    #[response(
+        status = 503,
+        headers(("Retry-After" = u32, description = "Seconds.")),
+        example = json!({"code": 14, "message": "not available at the moment, try again", "details": []})
+    )]
+    Unavailable(Error),
+    /// The answer was not there in time; what was asked for may have happened.
+    #[response(
+        status = 504,
+        example = json!({"code": 4, "message": "the deadline passed before the answer", "details": []})
+    )]
+    DeadlineExceeded(Error),
+}
+
+/// What a create may answer.
+#[derive(IntoResponses)]
+pub enum CreateErrors {
+    /// A rule of the request is broken (code 3), or a SKU is unknown or too few are in stock (code 9): then the order
+    /// is kept and can be read as `FAILED`.
+    #[response(
+        status = 400,
+        examples(
+            ("a rule" = (value = json!({"code": 3, "message": "user: must be a positive number", "details": []}))),
+            ("the stock" = (value = json!({
+                "code": 9,
+                "message": "order 1000 failed: a sku is unknown, or too few of it are in stock",
+                "details": [],
+            }))),
+        )
+    )]
+    BadRequest(Error),
+    /// The idempotency key belongs to an order with other items.
+    #[response(
+        status = 409,
+        example = json!({
+            "code": 6,
+            "message": "the idempotency key was used for order 1000, whose items differ",
+            "details": [],
+        })
+    )]
+    KeyReused(Error),
+    /// The body is larger than 64 KiB.
+    #[response(
+        status = 413,
+        example = json!({"code": 8, "message": "the body is larger than 65536 bytes", "details": []})
+    )]
+    PayloadTooLarge(Error),
+}
+
+/// What a list may answer.
+#[derive(IntoResponses)]
+pub enum ListErrors {
+    /// A parameter breaks a rule.
+    #[response(
+        status = 400,
+        example = json!({"code": 3, "message": "page_size: must be a whole number of 32 bits", "details": []})
+    )]
+    BadRequest(Error),
+}
+
+/// What a read of one order may answer.
+#[derive(IntoResponses)]
+pub enum OrderErrors {
+    /// The id breaks a rule.
+    #[response(
+        status = 400,
+        example = json!({"code": 3, "message": "order_id: must be a positive number", "details": []})
+    )]
+    BadRequest(Error),
+    /// There is no such order.
+    #[response(status = 404, example = json!({"code": 5, "message": "there is no order 1000", "details": []}))]
+    NotFound(Error),
+}
+
+/// What a change of one order may answer.
+#[derive(IntoResponses)]
+pub enum TransitionErrors {
+    /// The id or the body breaks a rule (code 3), or the state of the order forbids the change (code 9).
+    #[response(
+        status = 400,
+        examples(
+            ("a rule" = (value = json!({"code": 3, "message": "order_id: must be a positive number", "details": []}))),
+            ("the state" = (value = json!({
+                "code": 9,
+                "message": "order 1000 is CANCELLED and cannot become PAYED",
+                "details": [],
+            }))),
+        )
+    )]
+    BadRequest(Error),
+    /// There is no such order.
+    #[response(status = 404, example = json!({"code": 5, "message": "there is no order 1000", "details": []}))]
+    NotFound(Error),
+    /// The body is larger than 64 KiB.
+    #[response(
+        status = 413,
+        example = json!({"code": 8, "message": "the body is larger than 65536 bytes", "details": []})
+    )]
+    PayloadTooLarge(Error),
+}
+
+/// What a read of one SKU may answer.
+#[derive(IntoResponses)]
+pub enum StockErrors {
+    /// The SKU breaks a rule.
+    #[response(
+        status = 400,
+        example = json!({"code": 3, "message": "sku: must be a whole number of 32 bits", "details": []})
+    )]
+    BadRequest(Error),
+    /// There is no such SKU.
+    #[response(status = 404, example = json!({"code": 5, "message": "there is no sku 7", "details": []}))]
+    NotFound(Error),
+}

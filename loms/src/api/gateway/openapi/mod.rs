@@ -1,0 +1,81 @@
+//! The gateway's `OpenAPI` document: the handlers' annotations and these schemas.
+
+mod errors;
+mod schemas;
+
+use utoipa::OpenApi;
+
+use super::handlers;
+
+pub(super) use errors::{CreateErrors, EveryCall, ListErrors, OrderErrors, StockErrors, TransitionErrors};
+pub(super) use schemas::{
+    Empty, IdempotencyHeader, OrderAllResponse, OrderCreateRequest, OrderCreateResponse, OrderInfoResponse,
+    StocksInfoResponse,
+};
+
+/// The document that the HTTP port serves.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "loms",
+        description = "Orders and stock of the shop: the gRPC service `Loms` as JSON.\n\nMembers are written in \
+            lowerCamelCase and also read in snake_case; unknown ones are ignored. 64-bit integers are written as \
+            strings and read either way. A body is read as JSON whatever its Content-Type. A wrong method answers 405 \
+            and an unknown route 404, in the shape of every other error.",
+    ),
+    tags(
+        (name = "orders", description = "From creation to payment or cancellation."),
+        (name = "stock", description = "What can be sold."),
+    ),
+    paths(
+        handlers::order_create,
+        handlers::orders_all,
+        handlers::order_info,
+        handlers::order_pay,
+        handlers::order_cancel,
+        handlers::stocks_info,
+    )
+)]
+struct Document;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_tells_its_answers_and_its_errors() {
+        let document = serde_json::to_value(openapi()).unwrap();
+        let routes = [
+            ("/v1/orders", "post", "200 400 409 413 429 500 503 504"),
+            ("/v1/orders", "get", "200 400 429 500 503 504"),
+            ("/v1/orders/{order_id}", "get", "200 400 404 429 500 503 504"),
+            ("/v1/orders/{order_id}/pay", "post", "200 400 404 413 429 500 503 504"),
+            ("/v1/orders/{order_id}/cancel", "post", "200 400 404 413 429 500 503 504"),
+            ("/v1/stocks/{sku}", "get", "200 400 404 429 500 503 504"),
+        ];
+        let paths = document["paths"].as_object().unwrap();
+        let operations: usize = paths.values().map(|path| path.as_object().unwrap().len()).sum();
+        assert_eq!(operations, routes.len());
+        for (path, method, statuses) in routes {
+            let responses = paths[path][method]["responses"].as_object().unwrap();
+            assert_eq!(
+                responses.keys().map(String::as_str).collect::<Vec<_>>().join(" "),
+                statuses,
+                "{method} {path}"
+            );
+            for (status, response) in responses {
+                let body = &response["content"]["application/json"];
+                assert!(!response["description"].as_str().unwrap().is_empty(), "{path} {status}");
+                assert!(body["schema"].is_object(), "{path} {status}");
+                assert!(
+                    status == "200" || body["example"].is_object() || body["examples"].is_object(),
+                    "{path} {status}"
+                );
+            }
+        }
+    }
+}

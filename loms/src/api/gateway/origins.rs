@@ -1,0 +1,76 @@
+//! Whose pages may call the gateway from a browser.
+
+use std::fmt;
+use std::str::FromStr;
+
+use actix_web::http::Uri;
+use thiserror::Error;
+
+/// A comma-separated list of origins, such as `http://localhost:8089`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowedOrigins(Vec<String>);
+
+/// Not a list of origins.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("origins like http://localhost:8089, separated by commas")]
+pub struct AllowedOriginsError;
+
+impl AllowedOrigins {
+    /// One origin after the other, as browsers spell them.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+/// The Swagger UI of the local stack.
+impl Default for AllowedOrigins {
+    fn default() -> Self {
+        Self(["http://localhost:8089", "http://127.0.0.1:8089"].map(str::to_owned).to_vec())
+    }
+}
+
+impl fmt::Display for AllowedOrigins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(","))
+    }
+}
+
+impl FromStr for AllowedOrigins {
+    type Err = AllowedOriginsError;
+
+    fn from_str(list: &str) -> Result<Self, AllowedOriginsError> {
+        let origins = list.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+        let origins: Vec<String> = origins.map(origin).collect::<Option<_>>().ok_or(AllowedOriginsError)?;
+        if origins.is_empty() { Err(AllowedOriginsError) } else { Ok(Self(origins)) }
+    }
+}
+
+/// Scheme, host and port; a slash at the end is what people paste from a browser.
+fn origin(text: &str) -> Option<String> {
+    let uri: Uri = text.parse().ok()?;
+    let scheme = uri.scheme_str().filter(|scheme| ["http", "https"].contains(scheme))?;
+    let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
+    (uri.path() == "/" && uri.query().is_none())
+        .then(|| format!("{scheme}://{authority}").to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_origins_is_read_as_browsers_spell_them() {
+        let origins: AllowedOrigins = "http://localhost:8089/, HTTPS://Shop.Example".parse().unwrap();
+        assert_eq!(origins.iter().collect::<Vec<_>>(), ["http://localhost:8089", "https://shop.example"]);
+        assert_eq!(AllowedOrigins::default().to_string().parse(), Ok(AllowedOrigins::default()));
+    }
+
+    #[test]
+    fn what_is_no_origin_is_refused() {
+        for wrong in
+            ["", ",", "*", "localhost:8089", "http://a/b", "http://a?b", "ftp://a", "http://u@a", "http://"]
+        {
+            assert!(wrong.parse::<AllowedOrigins>().is_err(), "{wrong:?}");
+        }
+    }
+}

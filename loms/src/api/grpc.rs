@@ -1,0 +1,70 @@
+//! The gRPC front-end: unwraps the message, makes the call, wraps the answer.
+
+use shared_actors::grpc::status;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status, async_trait};
+
+use crate::domain::OrderError;
+use crate::orders::Orders;
+use crate::stock::Stocks;
+
+use super::calls::{Calls, IDEMPOTENCY_KEY};
+use super::proto::loms_server::{Loms, LomsServer};
+use super::{REQUEST_LIMIT_BYTES, proto};
+
+/// The service as a gRPC server mounts it.
+pub fn routes(orders: Orders, stocks: Stocks) -> Routes {
+    let service = LomsServer::new(LomsService(Calls::new(orders, stocks)));
+    Routes::new(service.max_decoding_message_size(REQUEST_LIMIT_BYTES))
+}
+
+struct LomsService(Calls);
+
+#[async_trait]
+impl Loms for LomsService {
+    async fn order_create(
+        &self,
+        request: Request<proto::OrderCreateRequest>,
+    ) -> Result<Response<proto::OrderCreateResponse>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        let keys = metadata.get_all(IDEMPOTENCY_KEY);
+        let keys = keys.iter().map(tonic::metadata::MetadataValue::as_bytes);
+        answer(self.0.order_create(message, keys).await)
+    }
+
+    async fn order_info(
+        &self,
+        request: Request<proto::OrderInfoRequest>,
+    ) -> Result<Response<proto::OrderInfoResponse>, Status> {
+        answer(self.0.order_info(request.into_inner()).await)
+    }
+
+    async fn order_pay(&self, request: Request<proto::OrderPayRequest>) -> Result<Response<()>, Status> {
+        answer(self.0.order_pay(request.into_inner()).await)
+    }
+
+    async fn order_cancel(
+        &self,
+        request: Request<proto::OrderCancelRequest>,
+    ) -> Result<Response<()>, Status> {
+        answer(self.0.order_cancel(request.into_inner()).await)
+    }
+
+    async fn orders_all(
+        &self,
+        request: Request<proto::OrdersAllRequest>,
+    ) -> Result<Response<proto::OrderAllResponse>, Status> {
+        answer(self.0.orders_all(request.into_inner()).await)
+    }
+
+    async fn stocks_info(
+        &self,
+        request: Request<proto::StocksInfoRequest>,
+    ) -> Result<Response<proto::StocksInfoResponse>, Status> {
+        answer(self.0.stocks_info(request.into_inner()).await)
+    }
+}
+
+fn answer<T>(result: Result<T, OrderError>) -> Result<Response<T>, Status> {
+    result.map(Response::new).map_err(|error| status(&error))
+}

@@ -1,0 +1,200 @@
+//! The application: everything that runs, how it is put together, and how it stops.
+
+mod prepare;
+mod shards;
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures::future::{join_all, try_join_all};
+use shared_actors::database::{self, Migrations};
+use shared_actors::grpc::{self, GrpcFrontEnd, GrpcService};
+use shared_actors::health::Health;
+use shared_actors::http::{self, HttpFrontEnd, HttpService};
+use shared_actors::metrics;
+use shared_actors::shutdown::Shutdown;
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::info;
+
+use crate::api::{self, gateway};
+use crate::orders::Orders;
+use crate::settings::Settings;
+use crate::stock::Stocks;
+use shards::Shards;
+
+pub use prepare::ShardError;
+
+/// All that happens after SIGTERM takes at most so long.
+const STOP_WITHIN: Duration = Duration::from_secs(18);
+
+/// Why loms cannot run.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A port cannot be listened on, or signals cannot be received.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A shard can never be used as it is.
+    #[error(transparent)]
+    Shard(#[from] ShardError),
+}
+
+/// A loms that runs.
+pub struct Application {
+    http: HttpFrontEnd,
+    grpc: GrpcFrontEnd,
+    health: Health,
+    shards: Shards,
+    migrations: Migrations,
+    prepared: watch::Sender<bool>,
+    orders: Orders,
+    stocks: Stocks,
+}
+
+impl Application {
+    /// Listens on its ports at once; everything else may come up later. To be called on an actix System.
+    ///
+    /// # Errors
+    /// A port cannot be listened on.
+    pub async fn build(settings: &Settings) -> Result<Self, StartError> {
+        metrics::set_build_info(
+            "loms",
+            env!("CARGO_PKG_VERSION"),
+            option_env!("GIT_REVISION").unwrap_or_default(),
+        );
+        let health = Health::new();
+        let prepared = watch::Sender::new(false);
+        let shards = Shards::start(settings, &health, &prepared.subscribe());
+        let orders =
+            Orders::new(settings.router, shards.all.iter().map(|shard| shard.orders.clone()).collect());
+        let stocks = Stocks::new(shards.stock.clone());
+
+        let service = GrpcService {
+            routes: api::grpc::routes(orders.clone(), stocks.clone()),
+            health: health.clone(),
+            descriptors: api::FILE_DESCRIPTOR_SET,
+        };
+        let grpc = grpc::serve(&settings.grpc, service).await?;
+        let service =
+            HttpService { health: health.clone(), openapi: api::openapi(), errors: gateway::error_body };
+        let state = gateway::GatewayState {
+            orders: orders.clone(),
+            stocks: stocks.clone(),
+            allowed_origins: settings.allowed_origins.clone(),
+        };
+        let http = http::serve(&settings.http, service, move |config| gateway::configure(config, &state))?;
+        info!(http = %http.address, grpc = %grpc.address, shards = settings.shards.len(), "loms started");
+        let migrations = if settings.migrate_on_start { Migrations::Apply } else { Migrations::Await };
+        Ok(Self { http, grpc, health, shards, migrations, prepared, orders, stocks })
+    }
+
+    /// Where the HTTP port listens.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http.address
+    }
+
+    /// Where gRPC listens.
+    pub fn grpc_address(&self) -> SocketAddr {
+        self.grpc.address
+    }
+
+    /// Whether the parts work.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// The use cases of orders, for who is in this process.
+    pub fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    /// The use cases of the stock, for who is in this process.
+    pub fn stocks(&self) -> &Stocks {
+        &self.stocks
+    }
+
+    /// Runs until SIGTERM or SIGINT, then stops in order: nothing that was begun is left half done.
+    ///
+    /// # Errors
+    /// A shard can never be used as it is.
+    pub async fn run_until_stopped(self) -> Result<(), StartError> {
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let stopped = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        self.run_until(stopped).await
+    }
+
+    /// Runs until `stopped`, then stops in order.
+    ///
+    /// # Errors
+    /// A shard can never be used as it is.
+    pub async fn run_until(self, stopped: impl Future<Output = ()>) -> Result<(), StartError> {
+        let outcome = tokio::select! {
+            failure = self.work() => Err(failure.into()),
+            () = stopped => Ok(()),
+        };
+        self.stop().await;
+        info!("loms stopped");
+        outcome
+    }
+
+    /// Prepares the shards and keeps an eye on their databases; ends only when a shard cannot be used.
+    async fn work(&self) -> ShardError {
+        let prepare = self.shards.all.iter().map(|shard| async {
+            let settings = &shard.settings.primary;
+            prepare::prepare(shard.index, settings, &shard.pool, self.migrations, &shard.components).await?;
+            shard.prepared.send_replace(true);
+            Ok(())
+        });
+        if let Err(error) = try_join_all(prepare).await {
+            return error;
+        }
+        self.prepared.send_replace(true);
+        let watch =
+            self.shards.all.iter().map(|shard| {
+                database::watch(shard.settings.primary.clone(), shard.components.database.clone())
+            });
+        join_all(watch).await;
+        futures::future::pending().await
+    }
+
+    async fn stop(self) {
+        let Self { http, grpc, health, shards, .. } = self;
+        health.stopping();
+        let shards = Rc::new(shards);
+        let each = || Rc::clone(&shards);
+        let (sweepers, orders, stock, relays, producers, pools) =
+            (each(), each(), each(), each(), each(), each());
+        Shutdown::new(STOP_WITHIN)
+            .step("front-ends", async {
+                futures::join!(http.stop(), grpc.stop());
+            })
+            .step("sweepers", async move { sweepers.stop_sweepers().await })
+            .step("orders", async move { orders.drain_orders().await })
+            .step("stock", async move { stock.stock.drain().await })
+            .step("relays", async move { relays.stop_relays().await })
+            .step("producers", async move { producers.drain_producers().await })
+            .step("databases", async move { pools.close_pools().await })
+            .run()
+            .await;
+    }
+}
+
+/// Brings the databases of all shards up to date, once.
+///
+/// # Errors
+/// Why one could not be, in words for people.
+pub async fn migrate(settings: &Settings) -> Result<(), String> {
+    for (index, shard) in settings.router.all().zip(&settings.shards) {
+        prepare::migrate(index, &shard.primary).await?;
+    }
+    Ok(())
+}

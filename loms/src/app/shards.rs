@@ -1,0 +1,162 @@
+//! The actors of all shards, put together and ended in order.
+
+use shared_actors::actor::Arbiters;
+use shared_actors::database::{self, PoolSettings};
+use shared_actors::health::Health;
+use shared_actors::kafka::{ProducerHandle, ProducerOptions};
+use shared_actors::settings::ShardSettings;
+use shared_actors::shard::ShardIndex;
+use sqlx::PgPool;
+use tokio::sync::watch;
+
+use super::prepare::{STOCK_SHARD, ShardComponents};
+use crate::orders::{OrderShardHandle, OrderShardParts};
+use crate::outbox::{RelayHandle, RelayParts};
+use crate::settings::Settings;
+use crate::stock::StockHandle;
+use crate::sweeper::{SweeperHandle, SweeperParts};
+
+/// One shard at work.
+pub(super) struct Shard {
+    pub index: ShardIndex,
+    pub settings: ShardSettings,
+    pub components: ShardComponents,
+    pub pool: PgPool,
+    pub orders: OrderShardHandle,
+    /// Turns true when the database may be used.
+    pub prepared: watch::Sender<bool>,
+    replica: Option<PgPool>,
+    relay: RelayHandle,
+    producer: ProducerHandle,
+    sweeper: SweeperHandle,
+}
+
+/// All shards, and the stock of the first one.
+pub(super) struct Shards {
+    pub stock: StockHandle,
+    stock_pool: PgPool,
+    pub all: Vec<Shard>,
+}
+
+impl Shards {
+    /// Starts the actors of every shard; they wait for `prepared`, which tells that all databases may be used.
+    pub fn start(settings: &Settings, health: &Health, prepared: &watch::Receiver<bool>) -> Self {
+        let arbiters = Arbiters::new(settings.actor_threads);
+        let limits = PoolSettings::new("loms").with_max_connections(settings.max_connections);
+        // A pool of its own: no list of orders may keep a reservation waiting.
+        let stock_pool = database::pool(&settings.shards[STOCK_SHARD.index()].primary, &limits);
+        let stock = StockHandle::start(stock_pool.clone(), settings.actor_capacity, arbiters.pick(0));
+        let shards = settings.router.all().zip(&settings.shards);
+        let all = shards
+            .map(|(index, shard)| {
+                start_shard(
+                    index,
+                    shard,
+                    settings,
+                    &limits,
+                    health,
+                    stock.clone(),
+                    prepared.clone(),
+                    &arbiters,
+                )
+            })
+            .collect();
+        Self { stock, stock_pool, all }
+    }
+
+    pub async fn stop_sweepers(&self) {
+        for shard in &self.all {
+            shard.sweeper.stop().await;
+        }
+    }
+
+    pub async fn drain_orders(&self) {
+        for shard in &self.all {
+            shard.orders.drain().await;
+        }
+    }
+
+    pub async fn stop_relays(&self) {
+        futures::future::join_all(self.all.iter().map(|shard| shard.relay.stop())).await;
+    }
+
+    pub async fn drain_producers(&self) {
+        for shard in &self.all {
+            shard.producer.drain().await;
+        }
+    }
+
+    pub async fn close_pools(&self) {
+        self.stock_pool.close().await;
+        for shard in &self.all {
+            shard.pool.close().await;
+            if let Some(replica) = &shard.replica {
+                replica.close().await;
+            }
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the one place where everything meets")]
+fn start_shard(
+    index: ShardIndex,
+    shard: &ShardSettings,
+    settings: &Settings,
+    limits: &PoolSettings,
+    health: &Health,
+    stock: StockHandle,
+    all_prepared: watch::Receiver<bool>,
+    arbiters: &Arbiters,
+) -> Shard {
+    let components = ShardComponents {
+        database: health.component(format!("postgres shard {index}")),
+        identity: health.component(format!("orders shard {index}")),
+    };
+    let arbiter = arbiters.pick(index.index());
+    let options = ProducerOptions::new(&settings.kafka.brokers, format!("loms-relay-{index}"))
+        .transactional_id(format!("{}-relay-{index}", settings.kafka.topic))
+        .retry_max(settings.kafka.retry_max)
+        .component(health.optional_component(format!("kafka shard {index}")));
+    let producer = ProducerHandle::start(options, arbiter);
+    let prepared = watch::Sender::new(false);
+    let relay = RelayParts {
+        shard: index,
+        database: shard.primary.clone(),
+        topic: settings.kafka.topic.clone(),
+        producer: producer.clone(),
+        interval: settings.outbox_interval,
+        prepared: prepared.subscribe(),
+    };
+    let relay = RelayHandle::start(relay, arbiter);
+    let pool = database::pool(&shard.primary, limits);
+    let replica = shard.replica.as_ref().map(|replica| database::pool(replica, limits));
+    let parts = OrderShardParts {
+        index,
+        primary: pool.clone(),
+        replica: replica.clone().map(|pool| (pool, settings.replica_max_lag)),
+        stock: stock.clone(),
+        relay: relay.clone(),
+        payment_ttl: settings.payment_ttl,
+    };
+    let orders = OrderShardHandle::start(parts, settings.actor_capacity, arbiter);
+    let sweeper = SweeperParts {
+        orders: orders.clone(),
+        stock,
+        interval: settings.sweep_interval,
+        reservation_grace: settings.reservation_grace,
+        prepared: all_prepared,
+    };
+    let sweeper = SweeperHandle::start(sweeper, arbiter);
+    Shard {
+        index,
+        settings: shard.clone(),
+        components,
+        pool,
+        orders,
+        prepared,
+        replica,
+        relay,
+        producer,
+        sweeper,
+    }
+}

@@ -1,0 +1,158 @@
+//! What can go wrong with an order or with the stock, and what a client is told of it.
+
+use std::time::Duration;
+
+use shared_actors::actor::AskError;
+use shared_actors::database::DatabaseError;
+use shared_actors::error::{ErrorCode, ServiceError};
+use thiserror::Error;
+
+use super::ids::{OrderId, Sku};
+use super::status::OrderStatus;
+
+/// Why a use case of orders or stock was not carried out.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum OrderError {
+    /// The request breaks a rule.
+    #[error("{field}: {message}")]
+    InvalidArgument {
+        /// The field at fault, as the client spells it.
+        field: &'static str,
+        /// The rule.
+        message: String,
+    },
+    /// There is no such order.
+    #[error("there is no order {0}")]
+    OrderNotFound(OrderId),
+    /// There is no such SKU.
+    #[error("there is no sku {0}")]
+    SkuNotFound(Sku),
+    /// The order was written down as failed: a SKU is unknown, or too few are left.
+    #[error("order {order} failed: a sku is unknown, or too few of it are in stock")]
+    OutOfStock {
+        /// The order that can be read as `FAILED`.
+        order: OrderId,
+    },
+    /// The state of the order forbids the change.
+    #[error("order {order} is {from} and cannot become {to}")]
+    Forbidden {
+        /// The order.
+        order: OrderId,
+        /// The state it is in.
+        from: OrderStatus,
+        /// The state that was asked for.
+        to: OrderStatus,
+    },
+    /// The idempotency key stands for an order with other items.
+    #[error("the idempotency key was used for order {order}, whose items differ")]
+    KeyReused {
+        /// The order made under the key.
+        order: OrderId,
+    },
+    /// Too much is waiting; nothing happened.
+    #[error("too much is waiting already")]
+    Overloaded {
+        /// When it may be worth to ask again.
+        retry_after: Duration,
+    },
+    /// A database or an actor did not serve. What was asked for may have happened: ask again with the same key.
+    #[error("not available at the moment: {reason}")]
+    Unavailable {
+        /// What failed, for the log.
+        reason: String,
+    },
+    /// The answer was not there in time. What was asked for may have happened, or may yet.
+    #[error("the deadline passed before the answer")]
+    DeadlineExceeded,
+    /// A defect of ours.
+    #[error("{reason}")]
+    Internal {
+        /// What is wrong, for the log.
+        reason: String,
+    },
+}
+
+impl OrderError {
+    /// `field` breaks the rule that `message` tells.
+    pub fn invalid(field: &'static str, message: impl Into<String>) -> Self {
+        Self::InvalidArgument { field, message: message.into() }
+    }
+
+    /// A defect of ours, told to the log alone.
+    pub fn internal(reason: impl Into<String>) -> Self {
+        Self::Internal { reason: reason.into() }
+    }
+}
+
+impl ServiceError for OrderError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::InvalidArgument { .. } => ErrorCode::InvalidArgument,
+            Self::OrderNotFound(_) | Self::SkuNotFound(_) => ErrorCode::NotFound,
+            Self::OutOfStock { .. } | Self::Forbidden { .. } => ErrorCode::FailedPrecondition,
+            Self::KeyReused { .. } => ErrorCode::AlreadyExists,
+            Self::Overloaded { .. } => ErrorCode::Overloaded,
+            Self::Unavailable { .. } => ErrorCode::Unavailable,
+            Self::DeadlineExceeded => ErrorCode::DeadlineExceeded,
+            Self::Internal { .. } => ErrorCode::Internal,
+        }
+    }
+
+    fn public_message(&self) -> String {
+        match self {
+            Self::Unavailable { .. } => "not available at the moment, try again".to_owned(),
+            Self::Internal { .. } => "internal error".to_owned(),
+            told => told.to_string(),
+        }
+    }
+
+    fn field(&self) -> Option<&str> {
+        match self {
+            Self::InvalidArgument { field, .. } => Some(field),
+            _ => None,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Overloaded { retry_after } => Some(*retry_after),
+            Self::Unavailable { .. } => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+}
+
+impl From<AskError> for OrderError {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Overloaded { retry_after } => Self::Overloaded { retry_after },
+            AskError::DeadlineExceeded => Self::DeadlineExceeded,
+            AskError::Unavailable => Self::Unavailable { reason: "the actor did not answer".to_owned() },
+        }
+    }
+}
+
+impl From<DatabaseError> for OrderError {
+    fn from(error: DatabaseError) -> Self {
+        let reason = error.to_string();
+        match error {
+            DatabaseError::Unavailable(_) | DatabaseError::Conflict(_) => Self::Unavailable { reason },
+            DatabaseError::Internal(_) => Self::Internal { reason },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_never_reads_what_is_for_the_log() {
+        for error in [
+            OrderError::Unavailable { reason: "db-7.internal refused".to_owned() },
+            OrderError::internal("db-7.internal sent nonsense"),
+        ] {
+            assert!(!error.public_message().contains("db-7"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The numbers that name things: SKUs, users and orders.
+
+use std::fmt;
+
+use super::error::OrderError;
+
+/// A stock keeping unit: positive, 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sku(u32);
+
+impl Sku {
+    /// The number itself.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl TryFrom<u32> for Sku {
+    type Error = OrderError;
+
+    fn try_from(sku: u32) -> Result<Self, OrderError> {
+        if sku == 0 {
+            return Err(OrderError::invalid("sku", "must be a positive number of 32 bits"));
+        }
+        Ok(Self(sku))
+    }
+}
+
+impl From<Sku> for i64 {
+    fn from(sku: Sku) -> Self {
+        Self::from(sku.0)
+    }
+}
+
+/// A user: a positive number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(i64);
+
+impl UserId {
+    /// The number itself.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl TryFrom<i64> for UserId {
+    type Error = OrderError;
+
+    fn try_from(user: i64) -> Result<Self, OrderError> {
+        if user <= 0 {
+            return Err(OrderError::invalid("user", "must be a positive number"));
+        }
+        Ok(Self(user))
+    }
+}
+
+/// An order: a positive number that also says the order's shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OrderId(i64);
+
+impl OrderId {
+    /// The number itself.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl TryFrom<i64> for OrderId {
+    type Error = OrderError;
+
+    fn try_from(id: i64) -> Result<Self, OrderError> {
+        if id <= 0 {
+            return Err(OrderError::invalid("order_id", "must be a positive number"));
+        }
+        Ok(Self(id))
+    }
+}
+
+macro_rules! display_as_number {
+    ($($id:ty),+) => {$(
+        impl fmt::Display for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )+};
+}
+display_as_number!(Sku, UserId, OrderId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_positive() {
+        assert!(Sku::try_from(0).is_err() && Sku::try_from(u32::MAX).is_ok());
+        assert!(UserId::try_from(0).is_err() && UserId::try_from(-1).is_err() && UserId::try_from(1).is_ok());
+        assert!(OrderId::try_from(0).is_err() && OrderId::try_from(i64::MAX).is_ok());
+    }
+}

@@ -1,0 +1,55 @@
+//! The key under which a client may create one order several times over and get it once.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::error::OrderError;
+
+const MAX_LENGTH: usize = 128;
+
+/// A client's key for one create: 1 to 128 printable ASCII characters; its scope is the user.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdempotencyKey(Arc<str>);
+
+impl IdempotencyKey {
+    /// The key as the client spelt it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<&str> for IdempotencyKey {
+    type Error = OrderError;
+
+    fn try_from(key: &str) -> Result<Self, OrderError> {
+        let printable = key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        if key.is_empty() || key.len() > MAX_LENGTH || !printable {
+            return Err(OrderError::invalid(
+                "idempotency_key",
+                "must be 1 to 128 printable ASCII characters",
+            ));
+        }
+        Ok(Self(key.into()))
+    }
+}
+
+impl fmt::Display for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_short_printable_ascii() {
+        for right in ["a", "9f1c-4e", &"k".repeat(128)] {
+            assert_eq!(IdempotencyKey::try_from(right).unwrap().as_str(), right);
+        }
+        for wrong in ["", "ключ", "a\nb", "a\0", &"k".repeat(129)] {
+            assert!(IdempotencyKey::try_from(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What an order is about: how many pieces of which SKU.
+
+use std::num::NonZeroU32;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::error::OrderError;
+use super::ids::Sku;
+
+/// The most lines of one order, after lines of one SKU have been summed.
+pub const MAX_LINES: usize = 1000;
+
+/// A number of pieces: positive, 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Quantity(NonZeroU32);
+
+impl Quantity {
+    /// The number itself.
+    pub const fn get(self) -> u32 {
+        self.0.get()
+    }
+
+    fn checked_add(self, other: Self) -> Option<Self> {
+        self.0.checked_add(other.get()).map(Self)
+    }
+}
+
+impl TryFrom<u32> for Quantity {
+    type Error = OrderError;
+
+    fn try_from(count: u32) -> Result<Self, OrderError> {
+        let count = NonZeroU32::new(count);
+        count.map(Self).ok_or_else(|| OrderError::invalid("count", "must be a positive number of 32 bits"))
+    }
+}
+
+impl From<Quantity> for i64 {
+    fn from(quantity: Quantity) -> Self {
+        Self::from(quantity.get())
+    }
+}
+
+/// So many pieces of one SKU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// What.
+    pub sku: Sku,
+    /// How many.
+    pub count: Quantity,
+}
+
+/// The lines of an order: at least one, at most [`MAX_LINES`], by rising SKU, each SKU once. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lines(Arc<[Line]>);
+
+impl Lines {
+    /// Sorts the lines by SKU and sums those of one SKU.
+    ///
+    /// # Errors
+    /// `InvalidArgument` naming `items`, when there are none or too many, or a sum does not fit 32 bits.
+    pub fn new(lines: impl IntoIterator<Item = Line>) -> Result<Self, OrderError> {
+        let mut lines: Vec<Line> = lines.into_iter().collect();
+        lines.sort_by_key(|line| line.sku);
+        let mut summed: Vec<Line> = Vec::with_capacity(lines.len());
+        for line in lines {
+            match summed.last_mut() {
+                Some(last) if last.sku == line.sku => {
+                    last.count = last.count.checked_add(line.count).ok_or_else(|| {
+                        OrderError::invalid(
+                            "items",
+                            format!("the counts of sku {} add up to too many", line.sku),
+                        )
+                    })?;
+                }
+                _ => summed.push(line),
+            }
+        }
+        if summed.is_empty() {
+            return Err(OrderError::invalid("items", "must hold at least one item"));
+        }
+        if summed.len() > MAX_LINES {
+            return Err(OrderError::invalid(
+                "items",
+                format!("must hold at most {MAX_LINES} different SKUs"),
+            ));
+        }
+        Ok(Self(summed.into()))
+    }
+}
+
+impl Deref for Lines {
+    type Target = [Line];
+
+    fn deref(&self) -> &[Line] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(items: &[(u32, u32)]) -> Result<Lines, OrderError> {
+        Lines::new(items.iter().map(|(sku, count)| Line {
+            sku: Sku::try_from(*sku).unwrap(),
+            count: Quantity::try_from(*count).unwrap(),
+        }))
+    }
+
+    #[test]
+    fn lines_are_sorted_and_those_of_one_sku_summed() {
+        assert_eq!(lines(&[(3, 1), (1, 2), (3, 4)]).unwrap(), lines(&[(1, 2), (3, 5)]).unwrap());
+    }
+
+    #[test]
+    fn a_sum_past_32_bits_is_refused() {
+        let error = lines(&[(1, u32::MAX), (1, 1)]).unwrap_err();
+        assert!(matches!(error, OrderError::InvalidArgument { field: "items", .. }), "{error:?}");
+        assert!(lines(&[(1, u32::MAX - 1), (1, 1)]).is_ok());
+    }
+
+    #[test]
+    fn an_order_has_one_to_a_thousand_lines() {
+        let many: Vec<(u32, u32)> = (1..=1001).map(|sku| (sku, 1)).collect();
+        assert!(lines(&[]).is_err() && lines(&many).is_err());
+        assert_eq!(lines(&many[1..]).unwrap().len(), 1000);
+    }
+}

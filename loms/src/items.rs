@@ -1,0 +1,76 @@
+//! Lines as the database keeps them: two arrays of equal length, one of SKUs and one of counts.
+
+use crate::domain::{Line, Lines, Quantity, Sku};
+
+/// The lines of many orders in one pair of arrays, of which `first[n]..=last[n]`, from 1, are those of order `n`.
+///
+/// There are no ragged arrays in the database: a statement about many orders cuts each one's lines out of the long arrays.
+#[derive(Default)]
+pub(crate) struct ItemArrays {
+    pub skus: Vec<i64>,
+    pub counts: Vec<i64>,
+    pub first: Vec<i32>,
+    pub last: Vec<i32>,
+}
+
+impl ItemArrays {
+    pub fn collect<'a>(orders: impl Iterator<Item = &'a Lines>) -> Self {
+        let mut arrays = Self::default();
+        for lines in orders {
+            arrays.first.push(arrays.position() + 1);
+            arrays.skus.extend(lines.iter().map(|line| i64::from(line.sku)));
+            arrays.counts.extend(lines.iter().map(|line| i64::from(line.count)));
+            arrays.last.push(arrays.position());
+        }
+        arrays
+    }
+
+    /// A batch of a few hundred orders of at most [`crate::domain::MAX_LINES`] lines is far from the limit.
+    fn position(&self) -> i32 {
+        i32::try_from(self.skus.len()).unwrap_or(i32::MAX)
+    }
+}
+
+/// The lines that two arrays of a row hold.
+///
+/// # Errors
+/// `Decode`, when they cannot be an order's.
+pub(crate) fn lines(skus: &[i64], counts: &[i64]) -> Result<Lines, sqlx::Error> {
+    let line = |(sku, count): (&i64, &i64)| {
+        let sku = Sku::try_from(u32::try_from(*sku).ok()?).ok()?;
+        let count = Quantity::try_from(u32::try_from(*count).ok()?).ok()?;
+        Some(Line { sku, count })
+    };
+    let lines: Option<Vec<Line>> = skus.iter().zip(counts).map(line).collect();
+    let wrong = || format!("a row holds no lines of an order: {skus:?} {counts:?}");
+    lines.and_then(|lines| Lines::new(lines).ok()).ok_or_else(|| sqlx::Error::Decode(wrong().into()))
+}
+
+/// What a row says, as the domain's type; that it is not one is a defect of whoever wrote the row.
+pub(crate) fn decoded<T, U>(value: T) -> Result<U, sqlx::Error>
+where
+    U: TryFrom<T>,
+    U::Error: std::error::Error + Send + Sync + 'static,
+{
+    U::try_from(value).map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_read_back_from_their_slice_of_the_arrays() {
+        let orders = [lines(&[1, 2], &[3, 4]).unwrap(), lines(&[7], &[1]).unwrap()];
+        let arrays = ItemArrays::collect(orders.iter());
+        assert_eq!((arrays.first, arrays.last), (vec![1, 3], vec![2, 3]));
+        assert_eq!(lines(&arrays.skus[2..3], &arrays.counts[2..3]).unwrap(), orders[1]);
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_an_order_is_a_defect() {
+        for (sku, count) in [(0, 1), (1, 0), (-1, 1), (1 << 32, 1), (1, 1 << 32)] {
+            assert!(matches!(lines(&[sku], &[count]), Err(sqlx::Error::Decode(_))), "{sku} {count}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! loms: orders, the stock that is reserved for them, and the events of what became of them.
+
+pub mod api;
+mod app;
+pub mod domain;
+mod items;
+pub mod orders;
+pub mod outbox;
+mod retry;
+mod settings;
+pub mod stock;
+pub mod sweeper;
+
+pub use app::{Application, ShardError, StartError, migrate};
+pub use settings::Settings;

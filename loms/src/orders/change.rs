@@ -1,0 +1,93 @@
+//! Paying and cancelling orders: decide, then settle with the stock. The workflow of one batch.
+//!
+//! The row of the order is the decision. What it does to the stock is written down with it, and done before the answer
+//! when the stock answers in time; the sweeper does it otherwise.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use shared_actors::database::DatabaseError;
+use tokio::time::timeout;
+
+use super::queries::{self, Change};
+use super::shard::OrderShard;
+use crate::domain::{OrderError, OrderId, OrderStatus};
+use crate::retry::after_conflict;
+use crate::stock::{Effect, EffectKind};
+
+/// How long an answer waits for the stock.
+const STOCK_BOUND: Duration = Duration::from_secs(2);
+
+/// One order that somebody wants paid or cancelled.
+pub(crate) struct StateChange {
+    pub order: OrderId,
+    pub to: OrderStatus,
+    pub traceparent: Option<String>,
+}
+
+impl OrderShard {
+    /// Changes the orders of one batch; each is answered at its index. Of several changes of one order the first one
+    /// counts.
+    pub(super) async fn change(&self, batch: &[StateChange]) -> Vec<Result<(), OrderError>> {
+        match self.try_change(batch).await {
+            Ok(answers) => answers,
+            Err(error) => vec![Err(error.into()); batch.len()],
+        }
+    }
+
+    async fn try_change(&self, batch: &[StateChange]) -> Result<Vec<Result<(), OrderError>>, DatabaseError> {
+        let mut seen = HashSet::new();
+        let firsts: Vec<&StateChange> = batch.iter().filter(|change| seen.insert(change.order)).collect();
+        let changes: Vec<Change<'_>> = firsts.iter().filter_map(|change| as_change(change)).collect();
+        let decided = after_conflict(|| queries::change_states(&self.primary, &changes)).await?;
+        let decided: HashSet<i64> = decided.into_iter().collect();
+
+        let mut states: HashMap<OrderId, OrderStatus> = HashMap::with_capacity(firsts.len());
+        let mut effects = Vec::with_capacity(decided.len());
+        for change in changes.iter().filter(|change| decided.contains(&change.order.get())) {
+            states.insert(change.order, change.to);
+            effects.push(Effect { order: change.order, kind: change.effect });
+            self.metrics.entered(change.to);
+        }
+        let unchanged = firsts.iter().map(|change| change.order.get()).filter(|id| !decided.contains(id));
+        let unchanged: Vec<i64> = unchanged.collect();
+        if !effects.is_empty() {
+            self.relay.wake();
+            self.settle(effects).await;
+        }
+        if !unchanged.is_empty() {
+            let found = queries::find(&self.primary, &unchanged).await?;
+            states.extend(found.into_iter().map(|order| (order.id, order.status)));
+        }
+        Ok(batch.iter().map(|change| answer(change, states.get(&change.order).copied())).collect())
+    }
+
+    /// Does to the stock what changed orders require, and forgets the effects. Answers whether that worked; what did not
+    /// stays written down.
+    pub(crate) async fn settle(&self, effects: Vec<Effect>) -> bool {
+        let orders: Vec<i64> = effects.iter().map(|effect| effect.order.get()).collect();
+        let settled = async {
+            self.stock.settle(effects).await?;
+            queries::delete_effects(&self.primary, &orders).await.map_err(DatabaseError::from)?;
+            Ok::<(), OrderError>(())
+        };
+        let result = timeout(STOCK_BOUND, settled).await.unwrap_or(Err(OrderError::DeadlineExceeded));
+        if let Err(error) = &result {
+            tracing::warn!(%error, orders = orders.len(), shard = %self.index, "left to the sweeper to settle");
+        }
+        result.is_ok()
+    }
+}
+
+fn as_change(change: &StateChange) -> Option<Change<'_>> {
+    let effect = EffectKind::of(change.to)?;
+    Some(Change { order: change.order, to: change.to, effect, traceparent: change.traceparent.as_deref() })
+}
+
+fn answer(change: &StateChange, state: Option<OrderStatus>) -> Result<(), OrderError> {
+    match state {
+        None => Err(OrderError::OrderNotFound(change.order)),
+        Some(state) if state == change.to => Ok(()),
+        Some(from) => Err(OrderError::Forbidden { order: change.order, from, to: change.to }),
+    }
+}

@@ -1,0 +1,206 @@
+//! Creating orders: reserve, then write down. The workflow of one batch, from the requests to their answers.
+//!
+//! It runs in the actor's own future: a client that hangs up cancels nothing half-way. What a crash leaves behind is a
+//! reservation without an order, which a retry under the same key finds again and the sweeper gives back otherwise.
+
+use std::collections::{HashMap, HashSet};
+
+use shared_actors::database::DatabaseError;
+
+use super::queries::{self, InsertedRow};
+use super::shard::OrderShard;
+use crate::domain::{IdempotencyKey, NewOrder, Order, OrderError, OrderId, OrderStatus, UserId};
+use crate::retry::after_conflict;
+use crate::stock::{Effect, EffectKind, Reservation, ReservationRequest};
+
+type Answer = Result<OrderId, OrderError>;
+type Key<'a> = (UserId, &'a IdempotencyKey);
+
+impl OrderShard {
+    /// Creates the orders of one batch; each request is answered at its index.
+    pub(super) async fn create(&self, requests: &[NewOrder]) -> Vec<Answer> {
+        match self.try_create(requests).await {
+            Ok(answers) => answers,
+            Err(error) => vec![Err(error); requests.len()],
+        }
+    }
+
+    async fn try_create(&self, requests: &[NewOrder]) -> Result<Vec<Answer>, OrderError> {
+        let mut answers: Vec<Option<Answer>> = vec![None; requests.len()];
+        let leaders = leaders(requests);
+        self.answer_known(requests, &leaders, &mut answers).await?;
+
+        let open: Vec<usize> = (0..requests.len())
+            .filter(|index| answers[*index].is_none() && leader_of(*index, requests, &leaders) == *index)
+            .collect();
+        let attempts: Vec<&NewOrder> = open.iter().map(|index| &requests[*index]).collect();
+        for (index, answer) in open.iter().zip(self.attempt(&attempts).await?) {
+            answers[*index] = Some(answer);
+        }
+        Ok((0..requests.len())
+            .map(|index| {
+                let leader = leader_of(index, requests, &leaders);
+                let answer = answers[leader].clone().unwrap_or_else(|| Err(unanswered()));
+                if leader == index {
+                    answer
+                } else {
+                    as_follower(answer, &requests[leader], &requests[index])
+                }
+            })
+            .collect())
+    }
+
+    /// Answers the requests whose key has led to an order before.
+    async fn answer_known(
+        &self,
+        requests: &[NewOrder],
+        leaders: &HashMap<Key<'_>, usize>,
+        answers: &mut [Option<Answer>],
+    ) -> Result<(), OrderError> {
+        if leaders.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<Key<'_>> = leaders.keys().copied().collect();
+        let known = queries::find_by_keys(&self.primary, &keys).await.map_err(DatabaseError::from)?;
+        for (key, order) in known {
+            if let Some(index) = leaders.get(&(order.user, &key)) {
+                answers[*index] = Some(answer_with(&order, &requests[*index]));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reserves for orders, and writes them down as what that led to.
+    async fn attempt(&self, orders: &[&NewOrder]) -> Result<Vec<Answer>, OrderError> {
+        if orders.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids = self.ids.take(&self.primary, orders.len()).await.map_err(DatabaseError::from)?;
+        let requests = ids.iter().zip(orders).map(|(id, order)| request(*id, order)).collect();
+        let reservations = self.stock.reserve(requests).await?;
+
+        let mut rows = Vec::with_capacity(orders.len());
+        let mut answers = Vec::with_capacity(orders.len());
+        for ((reservation, own_id), order) in reservations.into_iter().zip(ids).zip(orders.iter().copied()) {
+            match reservation {
+                Reservation::Held { order: id } if !self.owns(id) => answers.push(Err(elsewhere(id))),
+                Reservation::Held { order: id } => {
+                    rows.push(InsertedRow { id, order, failed: false });
+                    answers.push(Ok(id));
+                }
+                Reservation::Short => {
+                    rows.push(InsertedRow { id: own_id, order, failed: true });
+                    answers.push(Err(OrderError::OutOfStock { order: own_id }));
+                }
+                Reservation::KeyReused { order } => answers.push(Err(OrderError::KeyReused { order })),
+            }
+        }
+        let inserted = self.insert(&rows).await?;
+        if inserted.len() < rows.len() {
+            let lost: Vec<_> = rows.iter().filter(|row| !inserted.contains(&row.id)).copied().collect();
+            let mut won = self.winners(&lost).await?;
+            for answer in &mut answers {
+                if let Ok(id) | Err(OrderError::OutOfStock { order: id }) = answer
+                    && let Some(winner) = won.remove(id)
+                {
+                    *answer = winner;
+                }
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Writes orders down, and answers the ids of those that were not there before.
+    pub(crate) async fn insert(&self, rows: &[InsertedRow<'_>]) -> Result<HashSet<OrderId>, OrderError> {
+        if rows.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let inserted = after_conflict(|| queries::insert(&self.primary, rows, self.payment_ttl)).await?;
+        let inserted: HashSet<OrderId> = inserted.into_iter().collect();
+        self.metrics.created(rows.iter().filter(|row| inserted.contains(&row.id)).map(|row| row.failed));
+        self.relay.wake();
+        Ok(inserted)
+    }
+
+    /// The answers for orders that somebody else wrote down first, under the same key or in the place of an attempt
+    /// that had been given up. What they hold beside the winner's order is given back.
+    async fn winners(&self, lost: &[InsertedRow<'_>]) -> Result<HashMap<OrderId, Answer>, OrderError> {
+        let keys: Vec<Key<'_>> =
+            lost.iter().filter_map(|row| Some((row.order.user, row.order.key.as_ref()?))).collect();
+        let by_key = queries::find_by_keys(&self.primary, &keys).await.map_err(DatabaseError::from)?;
+        let by_key: HashMap<(UserId, IdempotencyKey), Order> =
+            by_key.into_iter().map(|(key, order)| ((order.user, key), order)).collect();
+        let ids: Vec<i64> = lost.iter().map(|row| row.id.get()).collect();
+        let by_id = queries::find(&self.primary, &ids).await.map_err(DatabaseError::from)?;
+        let by_id: HashMap<OrderId, Order> = by_id.into_iter().map(|order| (order.id, order)).collect();
+
+        let mut answers = HashMap::with_capacity(lost.len());
+        let mut surplus = Vec::new();
+        for row in lost {
+            let key = row.order.key.clone().map(|key| (row.order.user, key));
+            let winner = key.and_then(|key| by_key.get(&key)).or_else(|| by_id.get(&row.id));
+            answers.insert(
+                row.id,
+                winner.map_or_else(|| Err(unanswered()), |winner| answer_with(winner, row.order)),
+            );
+            if !row.failed && winner.is_some_and(|winner| winner.id != row.id) {
+                surplus.push(Effect { order: row.id, kind: EffectKind::Return });
+            }
+        }
+        if !surplus.is_empty()
+            && let Err(error) = self.stock.settle(surplus).await
+        {
+            tracing::warn!(%error, "a second reservation under one key is left to the sweeper");
+        }
+        Ok(answers)
+    }
+}
+
+fn request(order: OrderId, new: &NewOrder) -> ReservationRequest {
+    ReservationRequest { order, user: new.user, key: new.key.clone(), lines: new.lines.clone() }
+}
+
+/// The first request of each key: it is carried out, the others of its key share its order.
+fn leaders(requests: &[NewOrder]) -> HashMap<Key<'_>, usize> {
+    let mut leaders = HashMap::new();
+    for (index, request) in requests.iter().enumerate() {
+        if let Some(key) = &request.key {
+            leaders.entry((request.user, key)).or_insert(index);
+        }
+    }
+    leaders
+}
+
+fn leader_of(index: usize, requests: &[NewOrder], leaders: &HashMap<Key<'_>, usize>) -> usize {
+    let key = requests[index].key.as_ref();
+    key.and_then(|key| leaders.get(&(requests[index].user, key))).copied().unwrap_or(index)
+}
+
+/// What a request is told whose key has led to `order`.
+fn answer_with(order: &Order, request: &NewOrder) -> Answer {
+    if order.lines != request.lines {
+        Err(OrderError::KeyReused { order: order.id })
+    } else if order.status == OrderStatus::Failed {
+        Err(OrderError::OutOfStock { order: order.id })
+    } else {
+        Ok(order.id)
+    }
+}
+
+fn as_follower(answer: Answer, leader: &NewOrder, follower: &NewOrder) -> Answer {
+    match answer {
+        Ok(order) | Err(OrderError::OutOfStock { order }) if leader.lines != follower.lines => {
+            Err(OrderError::KeyReused { order })
+        }
+        other => other,
+    }
+}
+
+/// The number of shards was changed between two attempts under one key, and the user has another shard now.
+fn elsewhere(order: OrderId) -> OrderError {
+    OrderError::Unavailable { reason: format!("the key holds stock for order {order} of another shard") }
+}
+
+fn unanswered() -> OrderError {
+    OrderError::Unavailable { reason: "the order was there and then was not".to_owned() }
+}

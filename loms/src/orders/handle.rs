@@ -1,0 +1,55 @@
+//! The way to one shard of orders.
+
+use std::sync::Arc;
+
+use actix::ArbiterHandle;
+use shared_actors::actor::{ActorOptions, Handle};
+
+use super::actor::{ChangeState, CreateOrder, GetOrder, ListOrders, OrderShardActor};
+use super::change::StateChange;
+use super::shard::{OrderShard, OrderShardParts};
+use crate::domain::{NewOrder, Order, OrderError, OrderId};
+
+/// Asks one shard of orders. Cheap to clone.
+#[derive(Clone)]
+pub struct OrderShardHandle {
+    actor: Handle<OrderShardActor>,
+    shard: Arc<OrderShard>,
+}
+
+impl OrderShardHandle {
+    /// Starts the shard's actor on `arbiter`, which holds at most `capacity` commands.
+    pub fn start(parts: OrderShardParts, capacity: usize, arbiter: &ArbiterHandle) -> Self {
+        let shard = Arc::new(OrderShard::new(parts));
+        let own = Arc::clone(&shard);
+        let options = ActorOptions::new("order_shard").capacity(capacity);
+        let actor = Handle::supervise(options, arbiter, move |_| OrderShardActor::new(Arc::clone(&own)));
+        Self { actor, shard }
+    }
+
+    /// The shard itself, for the sweeper's own workflows.
+    pub(crate) fn shard(&self) -> &OrderShard {
+        &self.shard
+    }
+
+    pub(super) async fn create(&self, order: NewOrder) -> Result<OrderId, OrderError> {
+        self.actor.ask(CreateOrder(order)).await
+    }
+
+    pub(crate) async fn change(&self, change: StateChange) -> Result<(), OrderError> {
+        self.actor.ask(ChangeState(change)).await
+    }
+
+    pub(super) async fn get(&self, id: OrderId) -> Result<Order, OrderError> {
+        self.actor.ask(GetOrder(id)).await
+    }
+
+    pub(super) async fn list(&self, before: Option<OrderId>, limit: u32) -> Result<Vec<Order>, OrderError> {
+        self.actor.ask(ListOrders { before, limit }).await
+    }
+
+    /// Takes nothing more, and returns when all that was taken is answered.
+    pub async fn drain(&self) {
+        self.actor.drain().await;
+    }
+}

@@ -1,0 +1,54 @@
+//! How many orders went where.
+
+use std::sync::LazyLock;
+
+use prometheus::{IntCounter, IntCounterVec};
+use shared_actors::metrics;
+
+use crate::domain::OrderStatus;
+
+static ORDERS: LazyLock<IntCounterVec> =
+    LazyLock::new(|| metrics::counters("orders_total", "Orders that entered a state.", &["state"]));
+static LISTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    metrics::counters("order_lists_total", "Lists of orders, by who served them.", &["source"])
+});
+
+/// The counters of orders by the state that they entered.
+pub(super) struct OrderMetrics {
+    by_state: [IntCounter; OrderStatus::ALL.len()],
+}
+
+impl OrderMetrics {
+    pub fn new() -> Self {
+        Self { by_state: OrderStatus::ALL.map(|state| ORDERS.with_label_values(&[state.as_str()])) }
+    }
+
+    /// Counts new orders, each of which failed or not.
+    pub fn created(&self, failed: impl Iterator<Item = bool>) {
+        for failed in failed {
+            self.entered(OrderStatus::New);
+            self.entered(if failed { OrderStatus::Failed } else { OrderStatus::AwaitingPayment });
+        }
+    }
+
+    pub fn entered(&self, state: OrderStatus) {
+        self.by_state[state as usize].inc();
+    }
+}
+
+/// Counts a list that `source` (`primary` or `replica`) served.
+pub(super) fn list_served(source: &str) {
+    LISTS.with_label_values(&[source]).inc();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_state_has_its_own_counter() {
+        for (index, state) in OrderStatus::ALL.into_iter().enumerate() {
+            assert_eq!(state as usize, index, "{state}");
+        }
+    }
+}

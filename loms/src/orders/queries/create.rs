@@ -1,0 +1,98 @@
+//! Writing down new orders.
+
+use std::time::Duration;
+
+use shared_actors::database::observe;
+use sqlx::PgPool;
+
+use super::read::{OrderRow, order};
+use crate::domain::{IdempotencyKey, NewOrder, Order, OrderId, UserId};
+use crate::items::{ItemArrays, decoded};
+
+const NEXT_IDS: &str = "SELECT nextval('order_id_seq') FROM generate_series(1, $1)";
+
+/// Ids that no other order gets, rising.
+pub(crate) async fn next_ids(pool: &PgPool, count: i32) -> Result<Vec<OrderId>, sqlx::Error> {
+    let ids: Vec<i64> = observe("next_ids", sqlx::query_scalar(NEXT_IDS).bind(count).fetch_all(pool)).await?;
+    ids.into_iter().map(decoded).collect()
+}
+
+const FIND_BY_KEYS: &str = "
+SELECT id, user_id, state, skus, counts, idempotency_key
+FROM unnest($1::bigint[], $2::text[]) AS wanted (user_id, idempotency_key)
+JOIN orders USING (user_id, idempotency_key)";
+
+/// An order's row with its key.
+type KeyedRow = (i64, i64, String, Vec<i64>, Vec<i64>, String);
+
+/// The orders made under these keys.
+pub(crate) async fn find_by_keys(
+    pool: &PgPool,
+    keys: &[(UserId, &IdempotencyKey)],
+) -> Result<Vec<(IdempotencyKey, Order)>, sqlx::Error> {
+    let (users, keys): (Vec<i64>, Vec<&str>) =
+        keys.iter().map(|(user, key)| (user.get(), key.as_str())).unzip();
+    let query = sqlx::query_as(FIND_BY_KEYS).bind(users).bind(keys);
+    let rows: Vec<KeyedRow> = observe("find_orders_by_keys", query.fetch_all(pool)).await?;
+    rows.into_iter()
+        .map(|(id, user, state, skus, counts, key)| {
+            let row: OrderRow = (id, user, state, skus, counts);
+            Ok((decoded(key.as_str())?, order(&row)?))
+        })
+        .collect()
+}
+
+/// An order goes into the table as it came out: its history tells that it was new. The events stand in the outbox in
+/// the order of their numbers. What is there already, under the id or under the key, is left alone.
+const INSERT: &str = "
+WITH input AS MATERIALIZED (
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bool[], $5::text[], $6::int[], $7::int[])
+        AS input (id, user_id, idempotency_key, failed, traceparent, first_item, last_item)
+), inserted AS (
+    INSERT INTO orders (id, state, user_id, skus, counts, idempotency_key, sequence, pay_before)
+    SELECT id, CASE WHEN failed THEN 'FAILED' ELSE 'AWAITING_PAYMENT' END, user_id,
+        ($8)[first_item:last_item], ($9)[first_item:last_item], idempotency_key, 2,
+        CASE WHEN NOT failed THEN now() + $10 END
+    FROM input
+    ON CONFLICT DO NOTHING
+    RETURNING id, state
+), history AS (
+    INSERT INTO order_history (order_id, sequence, state, traceparent)
+    SELECT id, change.sequence, change.state, input.traceparent
+    FROM inserted JOIN input USING (id), LATERAL (VALUES (1, 'NEW'), (2, inserted.state)) AS change (sequence, state)
+), events AS (
+    INSERT INTO outbox (order_id, sequence)
+    SELECT id, sequence FROM inserted, generate_series(1, 2) AS sequence ORDER BY id, sequence
+)
+SELECT id FROM inserted";
+
+/// An order to write down in the state that creating it led to.
+#[derive(Clone, Copy)]
+pub(crate) struct InsertedRow<'a> {
+    pub id: OrderId,
+    pub order: &'a NewOrder,
+    /// `FAILED`, and not `AWAITING_PAYMENT`.
+    pub failed: bool,
+}
+
+/// Writes down orders with their history and events, and answers which of them were not there before.
+pub(crate) async fn insert(
+    pool: &PgPool,
+    rows: &[InsertedRow<'_>],
+    payment_ttl: Duration,
+) -> Result<Vec<OrderId>, sqlx::Error> {
+    let items = ItemArrays::collect(rows.iter().map(|row| &row.order.lines));
+    let query = sqlx::query_scalar(INSERT)
+        .bind(rows.iter().map(|row| row.id.get()).collect::<Vec<i64>>())
+        .bind(rows.iter().map(|row| row.order.user.get()).collect::<Vec<i64>>())
+        .bind(rows.iter().map(|row| row.order.key.as_ref().map(IdempotencyKey::as_str)).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.failed).collect::<Vec<bool>>())
+        .bind(rows.iter().map(|row| row.order.traceparent.as_deref()).collect::<Vec<_>>())
+        .bind(items.first)
+        .bind(items.last)
+        .bind(items.skus)
+        .bind(items.counts)
+        .bind(payment_ttl);
+    let inserted: Vec<i64> = observe("insert_orders", query.fetch_all(pool)).await?;
+    inserted.into_iter().map(decoded).collect()
+}

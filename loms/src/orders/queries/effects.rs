@@ -1,0 +1,32 @@
+//! What changed orders still have to do to the stock.
+
+use std::time::Duration;
+
+use shared_actors::database::observe;
+use sqlx::PgPool;
+
+use crate::items::decoded;
+use crate::stock::{Effect, EffectKind};
+
+const DELETE_EFFECTS: &str = "DELETE FROM stock_effects WHERE order_id = ANY($1)";
+
+/// Forgets the effects of these orders: the stock has seen them.
+pub(crate) async fn delete_effects(pool: &PgPool, orders: &[i64]) -> Result<(), sqlx::Error> {
+    observe("delete_effects", sqlx::query(DELETE_EFFECTS).bind(orders).execute(pool)).await?;
+    Ok(())
+}
+
+const LATE_EFFECTS: &str = "
+SELECT order_id, kind = 'TAKE' FROM stock_effects WHERE created_at < now() - $1 ORDER BY order_id LIMIT $2";
+
+/// Effects that have waited for at least `age`.
+pub(crate) async fn late_effects(
+    pool: &PgPool,
+    age: Duration,
+    limit: i64,
+) -> Result<Vec<Effect>, sqlx::Error> {
+    let query = sqlx::query_as(LATE_EFFECTS).bind(age).bind(limit);
+    let rows: Vec<(i64, bool)> = observe("late_effects", query.fetch_all(pool)).await?;
+    let kind = |takes| if takes { EffectKind::Take } else { EffectKind::Return };
+    rows.into_iter().map(|(order, takes)| Ok(Effect { order: decoded(order)?, kind: kind(takes) })).collect()
+}

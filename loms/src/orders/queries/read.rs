@@ -1,0 +1,70 @@
+//! Reading orders.
+
+use std::time::Duration;
+
+use shared_actors::database::observe;
+use sqlx::PgPool;
+
+use crate::domain::{Order, OrderId, OrderStatus};
+use crate::items::{decoded, lines};
+
+/// Id, user, state, SKUs, counts.
+pub(super) type OrderRow = (i64, i64, String, Vec<i64>, Vec<i64>);
+
+pub(super) fn order((id, user, state, skus, counts): &OrderRow) -> Result<Order, sqlx::Error> {
+    let status: OrderStatus = state.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    Ok(Order { id: decoded(*id)?, user: decoded(*user)?, status, lines: lines(skus, counts)? })
+}
+
+fn orders(rows: &[OrderRow]) -> Result<Vec<Order>, sqlx::Error> {
+    rows.iter().map(order).collect()
+}
+
+const FIND: &str = "SELECT id, user_id, state, skus, counts FROM orders WHERE id = ANY($1)";
+
+/// The orders with these ids, in any order; unknown ids are left out.
+pub(crate) async fn find(pool: &PgPool, ids: &[i64]) -> Result<Vec<Order>, sqlx::Error> {
+    let rows: Vec<OrderRow> = observe("get_orders", sqlx::query_as(FIND).bind(ids).fetch_all(pool)).await?;
+    orders(&rows)
+}
+
+const NOT_FAILED: &str = "SELECT id FROM orders WHERE id = ANY($1) AND state <> 'FAILED'";
+
+/// Those of the orders that are there and have not failed: their reservations are theirs.
+pub(crate) async fn not_failed(pool: &PgPool, ids: &[i64]) -> Result<Vec<OrderId>, sqlx::Error> {
+    let query = sqlx::query_scalar(NOT_FAILED).bind(ids);
+    let ids: Vec<i64> = observe("not_failed_orders", query.fetch_all(pool)).await?;
+    ids.into_iter().map(decoded).collect()
+}
+
+const PAGE: &str = "
+SELECT id, user_id, state, skus, counts FROM orders WHERE id < $1 ORDER BY id DESC LIMIT $2";
+
+/// The newest orders that are older than `before`, newest first.
+pub(crate) async fn page(pool: &PgPool, before: i64, limit: i64) -> Result<Vec<Order>, sqlx::Error> {
+    let query = sqlx::query_as(PAGE).bind(before).bind(limit);
+    let rows: Vec<OrderRow> = observe("list_orders", query.fetch_all(pool)).await?;
+    orders(&rows)
+}
+
+const UNPAID: &str = "
+SELECT id FROM orders WHERE state = 'AWAITING_PAYMENT' AND pay_before < now() ORDER BY pay_before LIMIT $1";
+
+/// Orders whose time to be paid is over, by the clock of the database.
+pub(crate) async fn unpaid(pool: &PgPool, limit: i64) -> Result<Vec<OrderId>, sqlx::Error> {
+    let ids: Vec<i64> =
+        observe("unpaid_orders", sqlx::query_scalar(UNPAID).bind(limit).fetch_all(pool)).await?;
+    ids.into_iter().map(decoded).collect()
+}
+
+/// A replica that streams and has replayed what it received has no lag, however long ago the last transaction was; one
+/// that lost its primary knows nothing newer than the last transaction that it saw.
+const LAG_IS_UNDER: &str = "
+SELECT NOT pg_is_in_recovery()
+    OR (EXISTS (SELECT FROM pg_stat_wal_receiver) AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn())
+    OR coalesce(now() - pg_last_xact_replay_timestamp() < $1, false)";
+
+/// Whether a replica lags by less than `max_lag`.
+pub(crate) async fn replica_is_current(replica: &PgPool, max_lag: Duration) -> Result<bool, sqlx::Error> {
+    observe("replica_lag", sqlx::query_scalar(LAG_IS_UNDER).bind(max_lag).fetch_one(replica)).await
+}

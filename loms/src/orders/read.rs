@@ -1,0 +1,45 @@
+//! Reading orders: merged reads of single ones from the primary, pages from a replica that is recent enough.
+
+use std::collections::HashMap;
+
+use shared_actors::database::DatabaseError;
+
+use super::metrics;
+use super::queries;
+use super::shard::OrderShard;
+use crate::domain::{Order, OrderError, OrderId};
+
+impl OrderShard {
+    /// Reads the orders of one batch in one query.
+    pub(super) async fn get(&self, ids: &[OrderId]) -> Vec<Result<Order, OrderError>> {
+        let numbers: Vec<i64> = ids.iter().map(|id| id.get()).collect();
+        match queries::find(&self.primary, &numbers).await.map_err(DatabaseError::from) {
+            Ok(found) => {
+                let found: HashMap<OrderId, Order> =
+                    found.into_iter().map(|order| (order.id, order)).collect();
+                ids.iter().map(|id| found.get(id).cloned().ok_or(OrderError::OrderNotFound(*id))).collect()
+            }
+            Err(error) => vec![Err(error.into()); ids.len()],
+        }
+    }
+
+    /// The newest orders that are older than `before`, newest first.
+    pub(super) async fn page(&self, before: Option<OrderId>, limit: u32) -> Result<Vec<Order>, OrderError> {
+        let before = before.map_or(i64::MAX, OrderId::get);
+        if let Some(replica) = &self.replica
+            && let Some(pool) = replica.current().await
+        {
+            match queries::page(pool, before, i64::from(limit)).await {
+                Ok(orders) => {
+                    metrics::list_served("replica");
+                    return Ok(orders);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, shard = %self.index, "the replica fails: asking the primary");
+                }
+            }
+        }
+        metrics::list_served("primary");
+        Ok(queries::page(&self.primary, before, i64::from(limit)).await.map_err(DatabaseError::from)?)
+    }
+}

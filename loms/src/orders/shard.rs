@@ -1,0 +1,61 @@
+//! What all workflows of one shard of orders share. The workflows stand in files of their own.
+
+use std::time::Duration;
+
+use shared_actors::shard::{ORDER_ID_STEP, ShardIndex};
+use sqlx::PgPool;
+
+use super::ids::IdBlock;
+use super::metrics::OrderMetrics;
+use super::replica::Replica;
+use crate::domain::OrderId;
+use crate::outbox::RelayHandle;
+use crate::stock::StockHandle;
+
+/// One shard of orders: its databases and whom it needs.
+pub(crate) struct OrderShard {
+    pub(crate) index: ShardIndex,
+    pub(crate) primary: PgPool,
+    pub(super) replica: Option<Replica>,
+    pub(super) stock: StockHandle,
+    pub(super) relay: RelayHandle,
+    pub(super) ids: IdBlock,
+    pub(super) payment_ttl: Duration,
+    pub(super) metrics: OrderMetrics,
+}
+
+/// What a shard of orders is made of.
+pub struct OrderShardParts {
+    /// Its number.
+    pub index: ShardIndex,
+    /// Where decisions are made.
+    pub primary: PgPool,
+    /// Where lists may be read, and by how much that may lag.
+    pub replica: Option<(PgPool, Duration)>,
+    /// Who reserves.
+    pub stock: StockHandle,
+    /// Who publishes this shard's events.
+    pub relay: RelayHandle,
+    /// How long an order may await its payment.
+    pub payment_ttl: Duration,
+}
+
+impl OrderShard {
+    pub(super) fn new(parts: OrderShardParts) -> Self {
+        Self {
+            index: parts.index,
+            primary: parts.primary,
+            replica: parts.replica.map(|(pool, max_lag)| Replica::new(pool, max_lag)),
+            stock: parts.stock,
+            relay: parts.relay,
+            ids: IdBlock::default(),
+            payment_ttl: parts.payment_ttl,
+            metrics: OrderMetrics::new(),
+        }
+    }
+
+    /// Whether the order's id names this shard.
+    pub(super) fn owns(&self, order: OrderId) -> bool {
+        order.get() % ORDER_ID_STEP == i64::from(self.index.get())
+    }
+}

@@ -1,0 +1,78 @@
+//! The right to publish a shard's events: a lock that lives and dies with one connection.
+//!
+//! Whoever is killed loses it with the connection; whoever freezes loses it when the server ends the silent session.
+//! All that the holder does to the outbox goes over this very connection, so that after a loss it can do no more.
+
+use std::time::Duration;
+
+use shared_actors::database::connect_options;
+use shared_actors::settings::DatabaseSettings;
+use sqlx::postgres::PgConnection;
+use sqlx::{ConnectOptions, Connection};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use super::metrics::RelayMetrics;
+use super::queries;
+
+/// How often a session that waits says that it lives.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
+const SILENCE: &str = "5s";
+const STATEMENT_TIMEOUT: &str = "10s";
+
+/// A connection that holds the lease, or waits for it.
+pub(super) struct Lease {
+    connection: PgConnection,
+}
+
+impl Lease {
+    /// A connection that may ask for the lease.
+    pub async fn connect(database: &DatabaseSettings) -> Result<Self, sqlx::Error> {
+        let options = connect_options(database, "loms relay")
+            .options([("idle_session_timeout", SILENCE), ("statement_timeout", STATEMENT_TIMEOUT)]);
+        Ok(Self { connection: options.connect().await? })
+    }
+
+    /// Takes the lease unless another session has it.
+    pub async fn take(&mut self) -> Result<bool, sqlx::Error> {
+        queries::take_lease(&mut self.connection).await
+    }
+
+    /// The connection, for statements that only the holder may send.
+    pub fn connection(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+
+    /// Does `work` while the session says that it lives.
+    ///
+    /// # Errors
+    /// When the lease is lost. The work is dropped then, which does not undo what it has begun elsewhere.
+    pub async fn hold_while<T>(
+        &mut self,
+        metrics: &RelayMetrics,
+        work: impl Future<Output = T>,
+    ) -> Result<T, sqlx::Error> {
+        let mut beats = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return Ok(done),
+                _ = beats.tick() => self.measure(metrics).await?,
+            }
+        }
+    }
+
+    /// Shows how much waits, which also says that the session lives.
+    pub async fn measure(&mut self, metrics: &RelayMetrics) -> Result<(), sqlx::Error> {
+        let (events, oldest_age_seconds) = queries::waiting(&mut self.connection).await?;
+        metrics.waiting(events, oldest_age_seconds);
+        Ok(())
+    }
+
+    /// Gives the lease back at once.
+    pub async fn close(self) {
+        if let Err(error) = self.connection.close().await {
+            tracing::debug!(%error, "the relay's connection was not closed in good order");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What can be seen of a relay from outside.
+
+use std::sync::LazyLock;
+
+use prometheus::{Gauge, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec};
+use shared_actors::metrics;
+use shared_actors::shard::ShardIndex;
+
+use super::event::OrderEvent;
+
+static BACKLOG: LazyLock<IntGaugeVec> =
+    LazyLock::new(|| metrics::gauges("outbox_backlog", "Events that wait to be published.", &["shard"]));
+static OLDEST_AGE: LazyLock<GaugeVec> = LazyLock::new(|| {
+    metrics::float_gauges("outbox_oldest_age_seconds", "Age of the event that waits longest.", &["shard"])
+});
+static HOLDER: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    metrics::gauges("relay_holder", "1 while this instance publishes the shard's events.", &["shard"])
+});
+static PUBLISHED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    metrics::counters("events_published_total", "Events that Kafka acknowledged.", &["shard", "state"])
+});
+
+/// The metrics of one shard's relay.
+pub(super) struct RelayMetrics {
+    shard: String,
+    pub holder: IntGauge,
+    backlog: IntGauge,
+    oldest_age: Gauge,
+}
+
+impl RelayMetrics {
+    pub fn new(shard: ShardIndex) -> Self {
+        let shard = shard.to_string();
+        let labels = [shard.as_str()];
+        Self {
+            holder: HOLDER.with_label_values(&labels),
+            backlog: BACKLOG.with_label_values(&labels),
+            oldest_age: OLDEST_AGE.with_label_values(&labels),
+            shard,
+        }
+    }
+
+    pub fn waiting(&self, events: i64, oldest_age_seconds: f64) {
+        self.backlog.set(events);
+        self.oldest_age.set(oldest_age_seconds);
+    }
+
+    pub fn published(&self, events: &[OrderEvent]) {
+        for event in events {
+            PUBLISHED.with_label_values(&[self.shard.as_str(), event.state.as_str()]).inc();
+        }
+    }
+}

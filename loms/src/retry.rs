@@ -1,0 +1,39 @@
+//! Trying again what another transaction was in the way of.
+
+use shared_actors::database::DatabaseError;
+
+const ATTEMPTS: usize = 4;
+
+/// Does `work` again when another transaction came first: it left nothing behind, and finds what the other one did.
+pub(crate) async fn after_conflict<T, F>(mut work: impl FnMut() -> F) -> Result<T, DatabaseError>
+where
+    F: Future<Output = Result<T, sqlx::Error>>,
+{
+    let mut attempt = 1;
+    loop {
+        match work().await.map_err(DatabaseError::from) {
+            Err(DatabaseError::Conflict(error)) if attempt < ATTEMPTS => {
+                tracing::debug!(%error, attempt, "another transaction came first, once more");
+                attempt += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_conflict_is_tried_again() {
+        let mut calls = 0;
+        let result: Result<(), _> = after_conflict(|| {
+            calls += 1;
+            async { Err(sqlx::Error::PoolTimedOut) }
+        })
+        .await;
+        assert!(matches!(result, Err(DatabaseError::Unavailable(_))));
+        assert_eq!(calls, 1);
+    }
+}

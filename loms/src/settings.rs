@@ -1,0 +1,121 @@
+//! What loms reads from its environment. Names and units of the older settings are fixed by those who set them.
+
+use std::time::Duration;
+
+use shared_actors::grpc::GrpcServerSettings;
+use shared_actors::http::HttpServerSettings;
+use shared_actors::kafka::KafkaSettings;
+use shared_actors::settings::{Reader, SettingsError, ShardDefaults, ShardSettings};
+use shared_actors::shard::ShardRouter;
+
+use crate::api::{REQUEST_LIMIT_BYTES, gateway::AllowedOrigins};
+
+const LOCAL_STACK: ShardDefaults = ShardDefaults {
+    primaries: &["localhost:5432", "localhost:5434"],
+    replicas: &[Some("localhost:5433"), None],
+    name: "loms",
+};
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the REST gateway and the operational routes are served (`HTTP_PORT`).
+    pub http: HttpServerSettings,
+    /// Where gRPC is served (`GRPC_HOST_PORT`).
+    pub grpc: GrpcServerSettings,
+    /// Whose pages may call the gateway from a browser (`SWAGGER_FOR_CORS_ALLOWED_URL`).
+    pub allowed_origins: AllowedOrigins,
+    /// The databases, shard by shard (`DATABASE_MASTER_*_k`, `DATABASE_REPLICA_*_k`).
+    pub shards: Vec<ShardSettings>,
+    /// Which shard a user and an order belong to: as many as there are in `shards`.
+    pub router: ShardRouter,
+    /// Connections of each pool (`DATABASE_MAX_CONNECTIONS`).
+    pub max_connections: u32,
+    /// How far a replica may lag to be read (`REPLICA_MAX_LAG`).
+    pub replica_max_lag: Duration,
+    /// Whether the start migrates the databases (`MIGRATE_ON_START`).
+    pub migrate_on_start: bool,
+    /// `KAFKA_BROKER`, `KAFKA_TOPIC`, `KAFKA_RETRY_MAX`.
+    pub kafka: KafkaSettings,
+    /// How often the outbox is looked into when nothing wakes its relay (`INTERVAL_OUTBOX`, nanoseconds).
+    pub outbox_interval: Duration,
+    /// How long an order may await its payment (`ORDER_PAYMENT_TTL`).
+    pub payment_ttl: Duration,
+    /// How often time and crashes are cleaned up after (`SWEEP_INTERVAL`).
+    pub sweep_interval: Duration,
+    /// How old a reservation without an order must be to be given back (`RESERVATION_GRACE`).
+    pub reservation_grace: Duration,
+    /// How many commands one actor may hold (`ACTOR_CAPACITY`).
+    pub actor_capacity: usize,
+    /// Threads for the actors; with 0 they share the thread of the gRPC server (`ACTOR_THREADS`).
+    pub actor_threads: usize,
+}
+
+impl Settings {
+    /// Reads all settings; the defaults fit the local stack.
+    ///
+    /// # Errors
+    /// Every wrong setting.
+    pub fn read(mut reader: Reader) -> Result<Self, SettingsError> {
+        let http = HttpServerSettings::read(&mut reader, "HTTP_PORT", 8081);
+        let grpc = GrpcServerSettings::read(&mut reader, "GRPC_HOST_PORT", 50051);
+        let shards = ShardSettings::read(&mut reader, &LOCAL_STACK);
+        let settings = Self {
+            http: HttpServerSettings { body_limit_bytes: REQUEST_LIMIT_BYTES, ..http },
+            grpc: GrpcServerSettings { message_limit_bytes: REQUEST_LIMIT_BYTES, ..grpc },
+            allowed_origins: reader.get("SWAGGER_FOR_CORS_ALLOWED_URL", AllowedOrigins::default()),
+            router: router(&mut reader, shards.len()),
+            shards,
+            max_connections: reader.get_in("DATABASE_MAX_CONNECTIONS", 8, 2..=1000),
+            replica_max_lag: reader.duration("REPLICA_MAX_LAG", Duration::from_secs(2)),
+            migrate_on_start: reader.flag("MIGRATE_ON_START", true),
+            kafka: KafkaSettings::read(&mut reader),
+            outbox_interval: reader.nanoseconds("INTERVAL_OUTBOX", Duration::from_secs(1)),
+            payment_ttl: reader.duration("ORDER_PAYMENT_TTL", Duration::from_mins(10)),
+            sweep_interval: reader.duration("SWEEP_INTERVAL", Duration::from_secs(1)),
+            reservation_grace: reader.duration("RESERVATION_GRACE", Duration::from_mins(1)),
+            actor_capacity: reader.get_in("ACTOR_CAPACITY", 4096, 1..=1_000_000),
+            actor_threads: reader.get_in("ACTOR_THREADS", 0, 0..=256),
+        };
+        reader.finish().map(|()| settings)
+    }
+}
+
+const ONE_SHARD: ShardRouter = match ShardRouter::new(1) {
+    Some(router) => router,
+    None => panic!("a router has one shard at least"),
+};
+
+fn router(reader: &mut Reader, shards: usize) -> ShardRouter {
+    u16::try_from(shards).ok().and_then(ShardRouter::new).unwrap_or_else(|| {
+        reader.reject("DATABASE_MASTER_HOST_PORT_0", "one shard at least, and at most 1000");
+        ONE_SHARD
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_fit_the_local_stack() {
+        let settings = Settings::read(Reader::from_pairs([("", "")])).unwrap();
+        assert_eq!(settings.http.address.to_string(), "0.0.0.0:8081");
+        assert_eq!(settings.grpc.address.to_string(), "0.0.0.0:50051");
+        let primaries: Vec<String> =
+            settings.shards.iter().map(|shard| shard.primary.address.to_string()).collect();
+        assert_eq!(primaries, ["localhost:5432", "localhost:5434"]);
+        assert_eq!(settings.shards[0].primary.name, "loms");
+        assert!(settings.shards[0].replica.is_some() && settings.shards[1].replica.is_none());
+        assert_eq!(settings.router.len(), 2);
+        assert_eq!(settings.payment_ttl, Duration::from_mins(10));
+    }
+
+    #[test]
+    fn every_wrong_setting_is_told() {
+        let pairs = [("HTTP_PORT", "http"), ("ORDER_PAYMENT_TTL", "10"), ("INTERVAL_OUTBOX", "1s")];
+        let error = Settings::read(Reader::from_pairs(pairs)).unwrap_err();
+        let names: Vec<&str> = error.problems.iter().map(|problem| problem.name.as_str()).collect();
+        assert_eq!(names, ["HTTP_PORT", "INTERVAL_OUTBOX", "ORDER_PAYMENT_TTL"]);
+    }
+}

@@ -1,0 +1,206 @@
+//! The actor that owns the way to the stock: it reserves, settles and reads in batches.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use actix::{Actor, Context, Handler};
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
+use shared_actors::actor::{Command, Envelope, GroupCommit, Lane, LaneLimits};
+use shared_actors::database::{DatabaseError, observe};
+use sqlx::PgPool;
+use tokio::sync::Mutex;
+
+use super::decide::{ByKey, Reservation, ReservationRequest, decide};
+use super::queries;
+use super::settle::Effect;
+use crate::domain::{OrderError, Sku};
+use crate::retry::after_conflict;
+
+/// Reserve stock for orders; answers one [`Reservation`] each, in their order.
+pub(super) struct Reserve(pub Vec<ReservationRequest>);
+
+impl Command for Reserve {
+    type Output = Vec<Reservation>;
+    type Error = OrderError;
+    const NAME: &'static str = "reserve";
+}
+
+/// Settle reservations; those settled before are passed over.
+pub(super) struct Settle(pub Vec<Effect>);
+
+impl Command for Settle {
+    type Output = ();
+    type Error = OrderError;
+    const NAME: &'static str = "settle";
+}
+
+/// Tell how many pieces are left to reserve.
+pub(super) struct GetStock(pub Sku);
+
+impl Command for GetStock {
+    type Output = u64;
+    type Error = OrderError;
+    const NAME: &'static str = "get_stock";
+}
+
+/// The database of the stock, and the turn to write to it.
+pub(super) struct StockShard {
+    pool: PgPool,
+    /// Reserving and settling change the same few rows: they queue here, for no connection and no row lock.
+    turn: Mutex<()>,
+}
+
+impl StockShard {
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool, turn: Mutex::new(()) }
+    }
+
+    async fn reserve(&self, requests: &[ReservationRequest]) -> Result<Vec<Reservation>, DatabaseError> {
+        let _turn = self.turn.lock().await;
+        // A conflict: another instance made a reservation under one of the keys in between. It will be found now.
+        after_conflict(|| self.try_reserve(requests)).await
+    }
+
+    async fn try_reserve(&self, requests: &[ReservationRequest]) -> Result<Vec<Reservation>, sqlx::Error> {
+        let lines = requests.iter().flat_map(|request| request.lines.iter());
+        let skus: BTreeSet<i64> = lines.map(|line| i64::from(line.sku)).collect();
+        let skus: Vec<i64> = skus.into_iter().collect();
+        let keys: Vec<_> =
+            requests.iter().filter_map(|request| Some((request.user, request.key.as_ref()?))).collect();
+
+        let mut transaction = self.pool.begin().await?;
+        let available = queries::lock_stock(&mut transaction, &skus).await?;
+        // Read after the locks are held: whoever held them before may have reserved under one of these keys.
+        let by_key = if keys.is_empty() {
+            ByKey::new()
+        } else {
+            queries::find_by_keys(&mut transaction, &keys).await?
+        };
+        let decision = decide(available, by_key, requests);
+        if !decision.granted.is_empty() {
+            queries::reserve(&mut transaction, requests, &decision).await?;
+        }
+        observe("commit", transaction.commit()).await?;
+        Ok(decision.answers)
+    }
+
+    async fn settle(&self, effects: &[Effect]) -> Result<(), DatabaseError> {
+        let _turn = self.turn.lock().await;
+        after_conflict(|| queries::settle(&self.pool, effects)).await
+    }
+}
+
+/// Does what concerns the stock of all shards, batch by batch.
+pub(super) struct StockShardActor {
+    shard: Arc<StockShard>,
+    reserve: Lane<Reserve>,
+    settle: Lane<Settle>,
+    read: Lane<GetStock>,
+}
+
+impl StockShardActor {
+    pub fn new(shard: Arc<StockShard>) -> Self {
+        let reads = LaneLimits { max_batch: 256, concurrency: 2 };
+        Self { shard, reserve: Lane::default(), settle: Lane::default(), read: Lane::new(reads) }
+    }
+}
+
+impl Actor for StockShardActor {
+    type Context = Context<Self>;
+}
+
+impl GroupCommit<Reserve> for StockShardActor {
+    fn lane(&mut self) -> &mut Lane<Reserve> {
+        &mut self.reserve
+    }
+
+    fn commit(
+        &mut self,
+        batch: Vec<Reserve>,
+    ) -> LocalBoxFuture<'static, Vec<Result<Vec<Reservation>, OrderError>>> {
+        let shard = Arc::clone(&self.shard);
+        async move {
+            let sizes: Vec<usize> = batch.iter().map(|Reserve(requests)| requests.len()).collect();
+            let requests: Vec<ReservationRequest> =
+                batch.into_iter().flat_map(|Reserve(requests)| requests).collect();
+            match shard.reserve(&requests).await {
+                Ok(answers) => {
+                    let mut answers = answers.into_iter();
+                    sizes.into_iter().map(|size| Ok(answers.by_ref().take(size).collect())).collect()
+                }
+                Err(error) => vec![Err(error.into()); sizes.len()],
+            }
+        }
+        .boxed_local()
+    }
+}
+
+impl GroupCommit<Settle> for StockShardActor {
+    fn lane(&mut self) -> &mut Lane<Settle> {
+        &mut self.settle
+    }
+
+    fn commit(&mut self, batch: Vec<Settle>) -> LocalBoxFuture<'static, Vec<Result<(), OrderError>>> {
+        let shard = Arc::clone(&self.shard);
+        async move {
+            let commands = batch.len();
+            let mut known = HashSet::new();
+            let mut effects: Vec<Effect> = batch.into_iter().flat_map(|Settle(effects)| effects).collect();
+            effects.retain(|effect| known.insert(effect.order));
+            let result = shard.settle(&effects).await.map_err(OrderError::from);
+            vec![result; commands]
+        }
+        .boxed_local()
+    }
+}
+
+impl GroupCommit<GetStock> for StockShardActor {
+    fn lane(&mut self) -> &mut Lane<GetStock> {
+        &mut self.read
+    }
+
+    fn commit(&mut self, batch: Vec<GetStock>) -> LocalBoxFuture<'static, Vec<Result<u64, OrderError>>> {
+        let shard = Arc::clone(&self.shard);
+        async move {
+            let skus: HashSet<i64> = batch.iter().map(|GetStock(sku)| i64::from(*sku)).collect();
+            let skus: Vec<i64> = skus.into_iter().collect();
+            match queries::available(&shard.pool, &skus).await.map_err(DatabaseError::from) {
+                Ok(available) => batch
+                    .iter()
+                    .map(|GetStock(sku)| {
+                        let left = available.get(sku).ok_or(OrderError::SkuNotFound(*sku))?;
+                        u64::try_from(*left)
+                            .map_err(|_| OrderError::internal(format!("{left} left of sku {sku}")))
+                    })
+                    .collect(),
+                Err(error) => vec![Err(error.into()); batch.len()],
+            }
+        }
+        .boxed_local()
+    }
+}
+
+impl Handler<Envelope<Reserve>> for StockShardActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Reserve>, ctx: &mut Context<Self>) {
+        self.accept(envelope, ctx);
+    }
+}
+
+impl Handler<Envelope<Settle>> for StockShardActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Settle>, ctx: &mut Context<Self>) {
+        self.accept(envelope, ctx);
+    }
+}
+
+impl Handler<Envelope<GetStock>> for StockShardActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<GetStock>, ctx: &mut Context<Self>) {
+        self.accept(envelope, ctx);
+    }
+}

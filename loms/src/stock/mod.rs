@@ -1,0 +1,92 @@
+//! Stock: how much of each SKU is there, how much of it is reserved, and for whom. Stands on shard 0.
+//!
+//! Reserving decides in [`decide`] over locked rows; [`settle`] says how a reservation ends. Nothing here knows the
+//! table of orders.
+
+mod actor;
+mod decide;
+mod queries;
+mod settle;
+
+use std::sync::Arc;
+
+use actix::ArbiterHandle;
+use shared_actors::actor::{ActorOptions, Handle};
+use sqlx::PgPool;
+
+use crate::domain::{OrderError, Sku};
+use actor::{GetStock, Reserve, Settle, StockShard, StockShardActor};
+
+pub use decide::{Reservation, ReservationRequest};
+pub(crate) use queries::{OpenReservation, OpenSince};
+pub use settle::{Effect, EffectKind};
+
+/// Asks the shard of the stock. Cheap to clone.
+#[derive(Clone)]
+pub struct StockHandle {
+    actor: Handle<StockShardActor>,
+    pool: PgPool,
+}
+
+impl StockHandle {
+    /// Starts the actor on `arbiter`, which holds at most `capacity` commands: a command is a batch of some shard, or
+    /// one read.
+    pub fn start(pool: PgPool, capacity: usize, arbiter: &ArbiterHandle) -> Self {
+        let shard = Arc::new(StockShard::new(pool.clone()));
+        let options = ActorOptions::new("stock_shard").capacity(capacity);
+        let actor = Handle::supervise(options, arbiter, move |_| StockShardActor::new(Arc::clone(&shard)));
+        Self { actor, pool }
+    }
+
+    /// Reserves for each request all of its lines or nothing, in their order. Answers once that is durable.
+    ///
+    /// Asking again under a request's key finds what the first attempt holds.
+    ///
+    /// # Errors
+    /// `Unavailable` and `DeadlineExceeded` leave open whether anything was reserved.
+    pub async fn reserve(&self, requests: Vec<ReservationRequest>) -> Result<Vec<Reservation>, OrderError> {
+        self.actor.ask(Reserve(requests)).await
+    }
+
+    /// Ends the reservations of orders; those that have none any more are passed over, so that asking again is safe.
+    pub async fn settle(&self, effects: Vec<Effect>) -> Result<(), OrderError> {
+        self.actor.ask(Settle(effects)).await
+    }
+
+    /// How many pieces of `sku` are left to reserve.
+    ///
+    /// # Errors
+    /// `SkuNotFound`, and what the database or the actor cannot serve.
+    pub async fn available(&self, sku: Sku) -> Result<u64, OrderError> {
+        self.actor.ask(GetStock(sku)).await
+    }
+
+    /// Reservations that have been open for a while, the oldest first.
+    pub(crate) async fn open_since(&self, wanted: &OpenSince) -> Result<Vec<OpenReservation>, sqlx::Error> {
+        queries::open_since(&self.pool, wanted).await
+    }
+
+    /// Takes nothing more, and returns when all that was taken is answered.
+    pub async fn drain(&self) {
+        self.actor.drain().await;
+    }
+}
+
+/// The stock, as the front-ends see it.
+#[derive(Clone)]
+pub struct Stocks(StockHandle);
+
+impl Stocks {
+    /// The use cases of the stock behind `handle`.
+    pub const fn new(handle: StockHandle) -> Self {
+        Self(handle)
+    }
+
+    /// How many pieces of `sku` are left to reserve.
+    ///
+    /// # Errors
+    /// `SkuNotFound`, `Overloaded`, `Unavailable`, `DeadlineExceeded`.
+    pub async fn available(&self, sku: Sku) -> Result<u64, OrderError> {
+        self.0.available(sku).await
+    }
+}

@@ -1,0 +1,182 @@
+//! Every statement about stock and reservations, on shard 0.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use shared_actors::database::observe;
+use sqlx::{PgConnection, PgPool};
+
+use super::decide::{Available, ByKey, Decision, ReservationRequest};
+use super::settle::{Effect, EffectKind};
+use crate::domain::{IdempotencyKey, Sku, UserId};
+use crate::items::{ItemArrays, decoded, lines};
+
+const LOCK_STOCK: &str = "
+SELECT sku, total_count - reserved_count FROM stock WHERE sku = ANY($1) ORDER BY sku FOR UPDATE";
+
+/// What is left of each SKU. Locks the SKUs, always in the same order, until the transaction ends.
+pub(super) async fn lock_stock(
+    connection: &mut PgConnection,
+    skus: &[i64],
+) -> Result<Available, sqlx::Error> {
+    let rows: Vec<(i64, i64)> =
+        observe("lock_stock", sqlx::query_as(LOCK_STOCK).bind(skus).fetch_all(connection)).await?;
+    Ok(rows.into_iter().filter_map(|(sku, left)| Some((known(sku)?, left))).collect())
+}
+
+/// The table's own check keeps other numbers out.
+fn known(sku: i64) -> Option<Sku> {
+    Sku::try_from(u32::try_from(sku).ok()?).ok()
+}
+
+const FIND_BY_KEYS: &str = "
+SELECT user_id, idempotency_key, order_id, skus, counts
+FROM unnest($1::bigint[], $2::text[]) AS wanted (user_id, idempotency_key)
+JOIN reservations USING (user_id, idempotency_key)";
+
+/// User, key, order, SKUs, counts.
+type KeyedRow = (i64, String, i64, Vec<i64>, Vec<i64>);
+
+/// The open reservations made under these keys.
+pub(super) async fn find_by_keys(
+    connection: &mut PgConnection,
+    keys: &[(UserId, &IdempotencyKey)],
+) -> Result<ByKey, sqlx::Error> {
+    let (users, keys): (Vec<i64>, Vec<&str>) =
+        keys.iter().map(|(user, key)| (user.get(), key.as_str())).unzip();
+    let query = sqlx::query_as(FIND_BY_KEYS).bind(users).bind(keys);
+    let rows: Vec<KeyedRow> = observe("find_reservations", query.fetch_all(connection)).await?;
+    rows.into_iter()
+        .map(|(user, key, order, skus, counts)| {
+            let key = (decoded(user)?, decoded(key.as_str())?);
+            Ok((key, (decoded(order)?, lines(&skus, &counts)?)))
+        })
+        .collect()
+}
+
+const RESERVE: &str = "
+WITH held AS (
+    INSERT INTO reservations (order_id, user_id, idempotency_key, skus, counts)
+    SELECT order_id, user_id, idempotency_key, ($6)[first_item:last_item], ($7)[first_item:last_item]
+    FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::int[])
+        AS granted (order_id, user_id, idempotency_key, first_item, last_item)
+)
+UPDATE stock SET reserved_count = reserved_count + more.count
+FROM unnest($8::bigint[], $9::bigint[]) AS more (sku, count)
+WHERE stock.sku = more.sku";
+
+/// Writes what was decided over stock that this transaction has locked.
+pub(super) async fn reserve(
+    connection: &mut PgConnection,
+    requests: &[ReservationRequest],
+    decision: &Decision,
+) -> Result<(), sqlx::Error> {
+    let granted = || decision.granted.iter().map(|index| &requests[*index]);
+    let items = ItemArrays::collect(granted().map(|request| &request.lines));
+    let (skus, counts): (Vec<i64>, Vec<i64>) =
+        decision.reserved.iter().map(|(sku, count)| (i64::from(*sku), *count)).unzip();
+    let query = sqlx::query(RESERVE)
+        .bind(granted().map(|request| request.order.get()).collect::<Vec<i64>>())
+        .bind(granted().map(|request| request.user.get()).collect::<Vec<i64>>())
+        .bind(granted().map(|request| request.key.as_ref().map(IdempotencyKey::as_str)).collect::<Vec<_>>())
+        .bind(items.first)
+        .bind(items.last)
+        .bind(items.skus)
+        .bind(items.counts)
+        .bind(skus)
+        .bind(counts);
+    observe("reserve", query.execute(connection)).await?;
+    Ok(())
+}
+
+/// A reservation goes with the first effect of its order, so that a second one finds nothing to change.
+const SETTLE: &str = "
+WITH effects AS MATERIALIZED (
+    SELECT * FROM unnest($1::bigint[], $2::bool[]) AS effects (order_id, takes)
+), locked AS MATERIALIZED (
+    SELECT order_id FROM reservations WHERE order_id = ANY($1) ORDER BY order_id FOR UPDATE
+), settled AS (
+    DELETE FROM reservations USING locked, effects
+    WHERE reservations.order_id = locked.order_id AND effects.order_id = locked.order_id
+    RETURNING effects.takes, reservations.skus, reservations.counts
+), less AS MATERIALIZED (
+    SELECT item.sku, sum(item.count)::bigint AS reserved,
+        coalesce(sum(item.count) FILTER (WHERE settled.takes), 0)::bigint AS taken
+    FROM settled, unnest(settled.skus, settled.counts) AS item (sku, count)
+    GROUP BY item.sku
+), ordered AS MATERIALIZED (
+    SELECT stock.sku FROM stock WHERE stock.sku IN (SELECT less.sku FROM less) ORDER BY stock.sku FOR UPDATE
+)
+UPDATE stock SET reserved_count = reserved_count - less.reserved, total_count = total_count - less.taken
+FROM less JOIN ordered USING (sku)
+WHERE stock.sku = less.sku";
+
+/// Takes or gives back what the orders hold; those that hold nothing any more are passed over.
+pub(super) async fn settle(pool: &PgPool, effects: &[Effect]) -> Result<(), sqlx::Error> {
+    let (orders, takes): (Vec<i64>, Vec<bool>) =
+        effects.iter().map(|effect| (effect.order.get(), effect.kind == EffectKind::Take)).unzip();
+    observe("settle", sqlx::query(SETTLE).bind(orders).bind(takes).execute(pool)).await?;
+    Ok(())
+}
+
+const AVAILABLE: &str = "SELECT sku, total_count - reserved_count FROM stock WHERE sku = ANY($1)";
+
+/// What is left of each SKU, without a lock.
+pub(super) async fn available(pool: &PgPool, skus: &[i64]) -> Result<Available, sqlx::Error> {
+    let query = sqlx::query_as(AVAILABLE).bind(skus);
+    let rows: Vec<(i64, i64)> = observe("get_stock", query.fetch_all(pool)).await?;
+    Ok(rows.into_iter().filter_map(|(sku, left)| Some((known(sku)?, left))).collect())
+}
+
+const OPEN_SINCE: &str = "
+SELECT order_id, user_id, idempotency_key, skus, counts, created_at
+FROM reservations
+WHERE created_at < now() - $1 AND (created_at, order_id) > ($2, $3) AND order_id > 0 AND order_id % $4 = $5
+ORDER BY created_at, order_id
+LIMIT $6";
+
+/// A reservation that has been open for a while.
+pub(crate) struct OpenReservation {
+    pub request: ReservationRequest,
+    pub created_at: DateTime<Utc>,
+}
+
+/// Which open reservations to look at.
+pub(crate) struct OpenSince {
+    /// The orders' shard.
+    pub shard: i64,
+    /// Reservations at least so old.
+    pub age: Duration,
+    /// Only those after this one.
+    pub after: (DateTime<Utc>, i64),
+    pub limit: i64,
+}
+
+/// Order, user, key, SKUs, counts, time of the reservation.
+type OpenRow = (i64, i64, Option<String>, Vec<i64>, Vec<i64>, DateTime<Utc>);
+
+/// Open reservations by age, the oldest first.
+pub(crate) async fn open_since(
+    pool: &PgPool,
+    wanted: &OpenSince,
+) -> Result<Vec<OpenReservation>, sqlx::Error> {
+    let query = sqlx::query_as(OPEN_SINCE)
+        .bind(wanted.age)
+        .bind(wanted.after.0)
+        .bind(wanted.after.1)
+        .bind(shared_actors::shard::ORDER_ID_STEP)
+        .bind(wanted.shard)
+        .bind(wanted.limit);
+    let rows: Vec<OpenRow> = observe("open_reservations", query.fetch_all(pool)).await?;
+    rows.into_iter()
+        .map(|(order, user, key, skus, counts, created_at)| {
+            let request = ReservationRequest {
+                order: decoded(order)?,
+                user: decoded(user)?,
+                key: key.as_deref().map(decoded).transpose()?,
+                lines: lines(&skus, &counts)?,
+            };
+            Ok(OpenReservation { request, created_at })
+        })
+        .collect()
+}

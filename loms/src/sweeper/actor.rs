@@ -1,0 +1,85 @@
+//! The actor that sweeps one shard at intervals.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::fut::wrap_future;
+use actix::{Actor, ArbiterHandle, AsyncContext, Context};
+use shared_actors::actor::{ActorOptions, Handle};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::cursor::Cursor;
+use super::payments::cancel_unpaid;
+use super::reservations::give_back_orphans;
+use super::settlements::settle_late;
+use crate::orders::OrderShardHandle;
+use crate::stock::StockHandle;
+
+/// What a sweeper is made of.
+#[derive(Clone)]
+pub struct SweeperParts {
+    /// The shard to sweep.
+    pub orders: OrderShardHandle,
+    /// Who holds the reservations.
+    pub stock: StockHandle,
+    /// How often to sweep.
+    pub interval: Duration,
+    /// How old a reservation without an order must be to be given back; longer than any transaction may take.
+    pub reservation_grace: Duration,
+    /// Turns true when the databases of this shard and of the stock are ready to be used.
+    pub prepared: watch::Receiver<bool>,
+}
+
+struct SweeperActor {
+    parts: Arc<SweeperParts>,
+}
+
+impl Actor for SweeperActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.spawn(wrap_future(sweep(Arc::clone(&self.parts))));
+    }
+}
+
+async fn sweep(parts: Arc<SweeperParts>) {
+    if parts.prepared.clone().wait_for(|prepared| *prepared).await.is_err() {
+        return;
+    }
+    let mut ticks = interval(parts.interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut cursor = Cursor::START;
+    loop {
+        ticks.tick().await;
+        let shard = parts.orders.shard();
+        if let Err(error) = cancel_unpaid(&parts.orders).await {
+            tracing::warn!(%error, shard = %shard.index, "unpaid orders are not cancelled yet");
+        }
+        if let Err(error) = settle_late(shard).await {
+            tracing::warn!(%error, shard = %shard.index, "late effects are not settled yet");
+        }
+        if let Err(error) = give_back_orphans(shard, &parts.stock, parts.reservation_grace, &mut cursor).await
+        {
+            tracing::warn!(%error, shard = %shard.index, "reservations without an order are not given back yet");
+        }
+    }
+}
+
+/// Keeps the sweeper of one shard going.
+#[derive(Clone)]
+pub struct SweeperHandle(Handle<SweeperActor>);
+
+impl SweeperHandle {
+    /// Starts the sweeper on `arbiter`.
+    pub fn start(parts: SweeperParts, arbiter: &ArbiterHandle) -> Self {
+        let parts = Arc::new(parts);
+        let options = ActorOptions::new("sweeper").capacity(1);
+        Self(Handle::supervise(options, arbiter, move |_| SweeperActor { parts: Arc::clone(&parts) }))
+    }
+
+    /// Ends the sweeper, wherever it is.
+    pub async fn stop(&self) {
+        self.0.drain().await;
+    }
+}

@@ -1,0 +1,22 @@
+//! Paid and cancelled orders whose effect on the stock was not applied in time: it is now.
+
+use std::time::Duration;
+
+use super::metrics::swept;
+use crate::orders::{OrderShard, queries};
+
+/// The request that changed the order applies its effect itself within this time, or not at all.
+const GRACE: Duration = Duration::from_secs(3);
+const LIMIT: i64 = 500;
+
+/// Applies all effects that are late.
+pub(super) async fn settle_late(shard: &OrderShard) -> Result<(), sqlx::Error> {
+    loop {
+        let late = queries::late_effects(&shard.primary, GRACE, LIMIT).await?;
+        let count = late.len();
+        if count == 0 || !shard.settle(late).await {
+            return Ok(());
+        }
+        swept("settlement", count);
+    }
+}

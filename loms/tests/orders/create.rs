@@ -1,0 +1,85 @@
+//! Creating orders.
+
+use futures::future::join_all;
+use loms::domain::{OrderError, OrderStatus};
+
+use crate::invariants;
+use crate::shop::{Backend, order};
+
+#[actix::test]
+async fn an_order_reserves_its_items_and_awaits_its_payment() {
+    let backend = Backend::new().await;
+    let shop = backend.open(&[]).await;
+    let id = shop.orders.create(order(1, &[(1003, 2), (1002, 1), (1003, 3)])).await.unwrap();
+    let created = shop.orders.info(id).await.unwrap();
+    assert_eq!(created.status, OrderStatus::AwaitingPayment);
+    assert_eq!(created.lines, order(1, &[(1002, 1), (1003, 5)]).lines);
+    assert_eq!((shop.left(1002).await, shop.left(1003).await), (179, 215));
+    invariants::hold(&backend).await;
+    shop.close().await;
+}
+
+#[actix::test]
+async fn an_order_that_cannot_be_served_reserves_nothing_and_is_kept_as_failed() {
+    let backend = Backend::new().await;
+    let shop = backend.open(&[]).await;
+    for items in [&[(1002, 1), (1003, 221)][..], &[(1002, 1), (9, 1)], &[(1002, u32::MAX)]] {
+        let refused = shop.orders.create(order(1, items)).await;
+        let Err(OrderError::OutOfStock { order }) = refused else { panic!("{refused:?}") };
+        assert_eq!(shop.orders.info(order).await.unwrap().status, OrderStatus::Failed);
+    }
+    assert_eq!((shop.left(1002).await, shop.left(1003).await), (180, 220));
+    invariants::hold(&backend).await;
+    shop.close().await;
+}
+
+#[actix::test]
+async fn ids_start_at_the_shard_and_go_by_thousands() {
+    let backend = Backend::new().await;
+    let shop = backend.open(&[]).await;
+    let mut ids = Vec::new();
+    for user in [5, 5, 1, 1] {
+        ids.push(shop.orders.create(order(user, &[(1002, 1)])).await.unwrap().get());
+    }
+    assert_eq!(ids, [1000, 2000, 1001, 2001]);
+    shop.close().await;
+}
+
+#[actix::test]
+async fn a_hundred_units_go_to_a_hundred_of_four_hundred_buyers_at_two_instances() {
+    let backend = Backend::new().await;
+    let shops = [backend.open(&[]).await, backend.open(&[]).await];
+    backend.add_stock(1, 100).await;
+    let buyers =
+        (1..=400).map(|user| shops[usize::from(user % 2 == 0)].orders.create(order(user, &[(1, 1)])));
+    let answers = join_all(buyers).await;
+    let served = answers.iter().filter(|answer| answer.is_ok()).count();
+    let refused =
+        answers.iter().filter(|answer| matches!(answer, Err(OrderError::OutOfStock { .. }))).count();
+    assert_eq!((served, refused), (100, 300));
+    assert_eq!(shops[0].left(1).await, 0);
+    invariants::hold(&backend).await;
+    for shop in shops {
+        shop.close().await;
+    }
+}
+
+#[actix::test]
+async fn orders_of_several_items_in_any_order_never_block_each_other_nor_oversell() {
+    let backend = Backend::new().await;
+    let shops = [backend.open(&[]).await, backend.open(&[]).await];
+    for sku in 1..=5 {
+        backend.add_stock(sku, 300).await;
+    }
+    let buyers = (1..=600_u32).map(|user| {
+        let items = [(user % 5 + 1, 1), (user * 7 % 5 + 1, 2), (user * 3 % 4 + 1, 1)];
+        shops[(user % 2) as usize].orders.create(order(i64::from(user), &items))
+    });
+    for answer in join_all(buyers).await {
+        assert!(matches!(answer, Ok(_) | Err(OrderError::OutOfStock { .. })), "{answer:?}");
+    }
+    invariants::hold(&backend).await;
+    for shop in shops {
+        shop.close().await;
+    }
+}

@@ -1,0 +1,129 @@
+//! The events of orders in Kafka.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix::Arbiter;
+use dev::testing::eventually;
+use futures::FutureExt;
+use futures::future::{LocalBoxFuture, join_all};
+use loms::domain::NewOrder;
+use serde_json::Value;
+use shared_actors::kafka::{ConsumerHandle, ConsumerOptions, ReceivedRecord, RecordSink, SinkError};
+
+use crate::shop::{Backend, order};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// All records that were read, in the order of their partitions.
+#[derive(Clone, Default)]
+struct Events(Arc<Mutex<Vec<ReceivedRecord>>>);
+
+impl RecordSink for Events {
+    fn deliver(&self, batch: Arc<[ReceivedRecord]>) -> LocalBoxFuture<'static, Result<(), SinkError>> {
+        self.0.lock().unwrap().extend(batch.iter().cloned());
+        futures::future::ready(Ok(())).boxed_local()
+    }
+}
+
+impl Events {
+    fn read(backend: &Backend) -> (Self, ConsumerHandle) {
+        let events = Self::default();
+        let topic = &backend.topic;
+        let options = ConsumerOptions::new(&topic.host_port, format!("{}-reader", topic.name), &topic.name);
+        let consumer = ConsumerHandle::start(options, &Arbiter::current(), events.clone());
+        (events, consumer)
+    }
+
+    async fn when(&self, count: usize) -> Vec<ReceivedRecord> {
+        eventually(SOON, "every event is there", async || {
+            let found = self.0.lock().unwrap().len();
+            if found < count { Err(found) } else { Ok(()) }
+        })
+        .await;
+        self.0.lock().unwrap().clone()
+    }
+}
+
+/// The sequences and states of each order, in the order in which they came.
+fn stories(records: &[ReceivedRecord]) -> BTreeMap<i64, Vec<(i64, String)>> {
+    let mut stories = BTreeMap::<i64, Vec<(i64, String)>>::new();
+    for record in records {
+        let event: Value = serde_json::from_slice(record.payload.as_deref().unwrap()).unwrap();
+        let state = event["state"].as_str().unwrap().to_owned();
+        let step = (event["sequence"].as_i64().unwrap(), state);
+        stories.entry(event["id"].as_i64().unwrap()).or_default().push(step);
+    }
+    stories
+}
+
+fn story(states: &[&str]) -> Vec<(i64, String)> {
+    (1..).zip(states.iter().map(|state| (*state).to_owned())).collect()
+}
+
+#[actix::test]
+async fn every_change_of_an_order_is_told_once_and_in_order() {
+    let backend = Backend::new().await;
+    let shop = backend.open(&[]).await;
+    let (events, consumer) = Events::read(&backend);
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let traced = NewOrder { traceparent: Some(traceparent.to_owned()), ..order(1, &[(1002, 2), (1003, 1)]) };
+    let paid = shop.orders.create(traced).await.unwrap();
+    shop.orders.pay(paid).await.unwrap();
+    let cancelled = shop.orders.create(order(5, &[(1002, 1)])).await.unwrap();
+    shop.orders.cancel(cancelled).await.unwrap();
+    shop.orders.create(order(5, &[(7, 1)])).await.unwrap_err();
+
+    let records = events.when(8).await;
+    let expected = BTreeMap::from([
+        (1000, story(&["NEW", "AWAITING_PAYMENT", "CANCELLED"])),
+        (1001, story(&["NEW", "AWAITING_PAYMENT", "PAYED"])),
+        (2000, story(&["NEW", "FAILED"])),
+    ]);
+    assert_eq!(stories(&records), expected);
+    let first = records.iter().find(|record| record.key.as_deref() == Some(b"1001")).unwrap();
+    let event: Value = serde_json::from_slice(first.payload.as_deref().unwrap()).unwrap();
+    assert_eq!(event["userId"], 1);
+    assert_eq!(event["items"], serde_json::json!([{"sku": 1002, "count": 2}, {"sku": 1003, "count": 1}]));
+    assert_eq!(first.headers.traceparent(), Some(traceparent));
+    assert_eq!(first.headers.text("ce_source"), Some("/loms/shards/1"));
+    assert_eq!(first.headers.text("ce_id"), event["eventId"].as_str());
+    consumer.drain().await;
+    shop.close().await;
+}
+
+#[actix::test]
+async fn two_instances_tell_each_event_once_also_when_one_of_them_stops() {
+    let backend = Backend::new().await;
+    let shops = [backend.open(&[]).await, backend.open(&[]).await];
+    let (events, consumer) = Events::read(&backend);
+    let buy = |shop: usize, users: std::ops::Range<i64>| {
+        let orders = &shops[shop].orders;
+        join_all(users.map(move |user| async move {
+            let id = orders.create(order(user, &[(1002, 1)])).await.unwrap();
+            orders.pay(id).await.unwrap();
+        }))
+    };
+    futures::join!(buy(0, 1..40), buy(1, 40..80));
+    let [first, second] = shops;
+    first.close().await;
+    let id = second.orders.create(order(80, &[(1002, 1)])).await.unwrap();
+    second.orders.pay(id).await.unwrap();
+
+    let records = events.when(240).await;
+    assert_eq!(records.len(), 240);
+    let told = story(&["NEW", "AWAITING_PAYMENT", "PAYED"]);
+    assert!(stories(&records).values().all(|story| *story == told), "{records:?}");
+    let left = async || {
+        let mut left = 0;
+        for pool in &backend.pools {
+            left +=
+                sqlx::query_scalar::<_, i64>("SELECT count(*) FROM outbox").fetch_one(pool).await.unwrap();
+        }
+        left == 0
+    };
+    eventually(SOON, "the outbox is empty", left).await;
+    consumer.drain().await;
+    second.close().await;
+}

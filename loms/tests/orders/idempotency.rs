@@ -1,0 +1,83 @@
+//! One key, one order.
+
+use futures::future::join_all;
+use loms::domain::{OrderError, OrderStatus};
+
+use crate::invariants;
+use crate::shop::{Backend, id, keyed, order};
+
+#[actix::test]
+async fn concurrent_retries_at_two_instances_make_one_order() {
+    let backend = Backend::new().await;
+    let shops = [backend.open(&[]).await, backend.open(&[]).await];
+    backend.add_stock(1, 3).await;
+    let tries = (0..60).map(|n| shops[n % 2].orders.create(keyed("k", 1, &[(1, 3)])));
+    let answers = join_all(tries).await;
+    let first = answers[0].clone().unwrap();
+    assert!(answers.iter().all(|answer| *answer == Ok(first)), "{answers:?}");
+    let orders: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM orders").fetch_one(&backend.pools[1]).await.unwrap();
+    assert_eq!(orders, 1);
+    assert_eq!(shops[0].left(1).await, 0);
+    invariants::hold(&backend).await;
+    for shop in shops {
+        shop.close().await;
+    }
+}
+
+#[actix::test]
+async fn a_key_stands_for_its_items_and_its_user() {
+    let backend = Backend::new().await;
+    let shop = backend.open(&[]).await;
+    let first = shop.orders.create(keyed("k", 1, &[(1002, 1), (1003, 2)])).await.unwrap();
+    assert_eq!(shop.orders.create(keyed("k", 1, &[(1003, 2), (1002, 1)])).await, Ok(first));
+    let other_items = shop.orders.create(keyed("k", 1, &[(1002, 1)])).await;
+    assert_eq!(other_items, Err(OrderError::KeyReused { order: first }));
+    assert_ne!(shop.orders.create(keyed("k", 2, &[(1002, 1), (1003, 2)])).await.unwrap(), first);
+    invariants::hold(&backend).await;
+    shop.close().await;
+}
+
+#[actix::test]
+async fn a_key_with_two_bodies_at_once_makes_one_order() {
+    let backend = Backend::new().await;
+    let shop = backend.open(&[]).await;
+    let tries = (0..40).map(|n| shop.orders.create(keyed("k", 1, &[(1002, 1 + n % 2)])));
+    let answers = join_all(tries).await;
+    let won: Vec<_> = answers.iter().flatten().collect();
+    assert_eq!(won.len(), 20);
+    assert!(won.windows(2).all(|pair| pair[0] == pair[1]));
+    assert!(
+        answers.iter().all(|answer| matches!(answer, Ok(_) | Err(OrderError::KeyReused { .. }))),
+        "{answers:?}"
+    );
+    invariants::hold(&backend).await;
+    shop.close().await;
+}
+
+#[actix::test]
+async fn a_failed_order_stays_failed_under_its_key() {
+    let backend = Backend::new().await;
+    let shop = backend.open(&[]).await;
+    let refused = shop.orders.create(keyed("k", 1, &[(7, 1)])).await;
+    assert!(matches!(refused, Err(OrderError::OutOfStock { .. })));
+    backend.add_stock(7, 10).await;
+    assert_eq!(shop.orders.create(keyed("k", 1, &[(7, 1)])).await, refused);
+    assert!(shop.orders.create(order(1, &[(7, 1)])).await.is_ok());
+    shop.close().await;
+}
+
+#[actix::test]
+async fn a_retry_gets_the_stock_that_its_first_attempt_holds() {
+    let backend = Backend::new().await;
+    let shop = backend.open(&[]).await;
+    backend.add_stock(1, 5).await;
+    backend.leave_reservation(5_001, 1, Some("k"), 1, 5).await;
+    assert_eq!(shop.left(1).await, 0);
+    let refused = shop.orders.create(keyed("k", 1, &[(1, 4)])).await;
+    assert_eq!(refused, Err(OrderError::KeyReused { order: id(5_001) }));
+    assert_eq!(shop.orders.create(keyed("k", 1, &[(1, 5)])).await, Ok(id(5_001)));
+    assert_eq!(shop.orders.info(id(5_001)).await.unwrap().status, OrderStatus::AwaitingPayment);
+    invariants::hold(&backend).await;
+    shop.close().await;
+}

@@ -1,0 +1,13 @@
+//! Orders, stock and events of the application that ships, on real databases and a real broker.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by its panic")]
+
+mod create;
+mod events;
+mod idempotency;
+mod invariants;
+mod list;
+mod payment;
+mod shop;
+mod start;
+mod sweeper;
