@@ -1,0 +1,16 @@
+//! The shape of an error: `{"code": "…", "message": "…"}`.
+
+use actix_web::HttpResponse;
+use shared_actors::http::ErrorParts;
+
+use super::body::ErrorAnswer;
+
+/// Writes an error as clients of carts know it.
+pub fn error_body(parts: &ErrorParts) -> HttpResponse {
+    let message = match &parts.field {
+        Some(field) if !parts.message.contains(field.as_str()) => format!("{field}: {}", parts.message),
+        _ => parts.message.clone(),
+    };
+    let code = parts.code.as_str().to_owned();
+    HttpResponse::build(parts.code.http_status()).json(ErrorAnswer { code, message })
+}

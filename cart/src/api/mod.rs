@@ -1,0 +1,31 @@
+//! The REST front-end: parses requests into domain values, asks the use cases, maps their answers. No rule of carts and
+//! no SQL lives here.
+
+mod body;
+mod errors;
+mod handlers;
+mod openapi;
+
+use actix_web::web::{self, Data, ServiceConfig};
+
+use crate::carts::Carts;
+
+pub use errors::error_body;
+pub use openapi::openapi;
+
+/// Adds the routes of carts.
+pub fn routes(config: &mut ServiceConfig, carts: &Carts) {
+    config
+        .app_data(Data::new(carts.clone()))
+        .service(
+            web::resource("/user/{user_id}/cart")
+                .route(web::get().to(handlers::show_cart))
+                .route(web::delete().to(handlers::clear_cart)),
+        )
+        .service(
+            web::resource("/user/{user_id}/cart/{sku_id}")
+                .route(web::post().to(handlers::add_item))
+                .route(web::delete().to(handlers::remove_item)),
+        )
+        .service(web::resource("/cart/checkout").route(web::post().to(handlers::checkout)));
+}

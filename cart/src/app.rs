@@ -1,0 +1,273 @@
+//! The service as a whole: how its parts are put together, started and stopped.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared_actors::actor::{ActorOptions, Arbiters, Handle, KeyedHandle, KeyedOptions};
+use shared_actors::database::{self, PoolSettings, migrate_now};
+use shared_actors::health::Health;
+use shared_actors::http::{self, HttpFrontEnd, HttpService};
+use shared_actors::settings;
+use shared_actors::shard::ShardRouter;
+use shared_actors::shutdown::Shutdown;
+use sqlx::PgPool;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+use tracing::{error, info};
+
+use crate::Settings;
+use crate::api;
+use crate::carts::{CartActor, CartActors, CartShard, Carts, ShardSettings};
+use crate::checkout::CheckoutSweeper;
+use crate::idempotency::KeySweeper;
+use crate::loms::Loms;
+use crate::products::{ProductClient, Products, RedisCache};
+
+mod identity;
+mod prepare;
+
+use prepare::MIGRATIONS;
+
+const STOP_WITHIN: Duration = Duration::from_secs(18);
+
+/// Why the service cannot start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port is taken, or signals cannot be listened to.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The settings name no shard, or too many.
+    #[error("there must be 1 to {} shards", ShardRouter::MAX_SHARDS)]
+    Shards,
+    /// The address of loms.
+    #[error("LOMS_BASE_URL: {0}")]
+    Loms(#[from] tonic::transport::Error),
+    /// The client of the product service.
+    #[error("the client of the product service: {0}")]
+    Products(#[from] reqwest::Error),
+    /// The pool of Redis.
+    #[error("the pool of Redis: {0}")]
+    Redis(#[from] deadpool_redis::CreatePoolError),
+    /// A database that cannot serve, in words for people.
+    #[error("{0}")]
+    Database(String),
+}
+
+/// The running service. Ports are bound; the databases are being prepared, which `/readyz` tells.
+pub struct Application {
+    front_end: HttpFrontEnd,
+    health: Health,
+    carts: CartActors,
+    shards: Arc<[CartShard]>,
+    products: Products,
+    checkout_sweepers: Vec<Handle<CheckoutSweeper>>,
+    key_sweepers: Vec<Handle<KeySweeper>>,
+    pools: Vec<PgPool>,
+    /// Answers when a database turns out to be unusable.
+    unusable: watch::Receiver<Option<String>>,
+    /// Dropped, it ends the tasks that watch the surroundings.
+    _watching: Vec<oneshot::Sender<()>>,
+}
+
+impl Application {
+    /// Starts everything. To be called within an actix System.
+    ///
+    /// # Errors
+    /// What cannot be mended by waiting: a taken port, an address that is none.
+    pub fn build(settings: &Settings) -> Result<Self, StartError> {
+        let count = u16::try_from(settings.shards.len()).map_err(|_| StartError::Shards)?;
+        let router = ShardRouter::new(count).ok_or(StartError::Shards)?;
+        let arbiters = Arbiters::new(settings.arbiters);
+        let health = Health::new();
+        let mut watching = Vec::new();
+
+        let limits = PoolSettings::new("cart").with_max_connections(settings.database_connections);
+        let (unusable_sender, unusable) = watch::channel(None);
+        let mut pools = Vec::new();
+        let mut shards = Vec::new();
+        for (index, shard) in router.all().zip(&settings.shards) {
+            let pool = database::pool(&shard.primary, &limits);
+            let (prepared_sender, prepared) = watch::channel(false);
+            let preparation = prepare::Preparation {
+                shard: index,
+                shards: count,
+                database: shard.primary.clone(),
+                migrations: settings.migrations,
+                component: health.component(format!("postgres shard {index}")),
+                identity: health.component(format!("identity of shard {index}")),
+            };
+            let unusable = unusable_sender.clone();
+            watching.push(background(async move { preparation.run(&prepared_sender, &unusable).await }));
+            let options = ShardSettings { capacity: settings.capacity, key_ttl: settings.idempotency_ttl };
+            shards.push(CartShard::start(pool.clone(), options, arbiters.pick(index.index()), prepared));
+            pools.push(pool);
+        }
+        let shards: Arc<[CartShard]> = shards.into();
+
+        let redis = Arc::new(RedisCache::new(&settings.redis)?);
+        let (cache, component) = (Arc::clone(&redis), health.optional_component("redis"));
+        watching.push(background(async move { cache.watch(component).await }));
+        let loms = Loms::new(&settings.loms)?;
+        let (orders, component) = (loms.clone(), health.optional_component("loms"));
+        watching.push(background(async move { orders.watch(component).await }));
+        let client = ProductClient::new(settings.products.clone())?;
+        let products = Products::start(redis, client, settings.cache_capacity, arbiters.pick(0));
+
+        let carts = cart_actors(settings, arbiters.clone(), router, &shards, &loms);
+        let use_cases = Carts::new(carts.clone(), Arc::clone(&shards), router, products.clone(), loms);
+        let service =
+            HttpService { health: health.clone(), openapi: api::openapi(), errors: api::error_body };
+        let front_end = http::serve(&settings.http, service, move |config| api::routes(config, &use_cases))?;
+        info!(address = %front_end.address, shards = count, "cart listens");
+
+        let (checkout_sweepers, key_sweepers) = sweepers(settings, &arbiters, &shards, &carts);
+        Ok(Self {
+            front_end,
+            health,
+            carts,
+            shards,
+            products,
+            checkout_sweepers,
+            key_sweepers,
+            pools,
+            unusable,
+            _watching: watching,
+        })
+    }
+
+    /// Where the REST front-end listens.
+    pub fn address(&self) -> SocketAddr {
+        self.front_end.address
+    }
+
+    /// What `/readyz` tells.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Serves until SIGTERM or SIGINT, then stops.
+    ///
+    /// # Errors
+    /// A database that belongs to somebody else, or cannot be migrated.
+    pub async fn run_until_stopped(self) -> Result<(), StartError> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut unusable = self.unusable.clone();
+        let problem = tokio::select! {
+            _ = terminate.recv() => None,
+            _ = interrupt.recv() => None,
+            reason = unusable.wait_for(Option::is_some) => reason.ok().and_then(|reason| reason.clone()),
+        };
+        self.stop().await;
+        problem.map_or(Ok(()), |reason| Err(StartError::Database(reason)))
+    }
+
+    /// Stops taking work, finishes what was taken, and closes everything, in this order.
+    pub async fn stop(self) {
+        let Self {
+            front_end, health, carts, shards, products, checkout_sweepers, key_sweepers, pools, ..
+        } = self;
+        health.stopping();
+        let in_time = Shutdown::new(STOP_WITHIN)
+            .step("front-end", front_end.stop())
+            .step("sweepers", async move {
+                for sweeper in &checkout_sweepers {
+                    sweeper.drain().await;
+                }
+                for sweeper in &key_sweepers {
+                    sweeper.drain().await;
+                }
+            })
+            .step("carts", async move { carts.drain().await })
+            .step("products", async move { products.drain().await })
+            .step("shards", async move {
+                for shard in shards.iter() {
+                    shard.drain().await;
+                }
+            })
+            .step("pools", async move {
+                for pool in pools {
+                    pool.close().await;
+                }
+            })
+            .run()
+            .await;
+        if !in_time {
+            error!("not everything was finished in time; open checkouts are settled after the next start");
+        }
+    }
+}
+
+/// Creates and migrates every database, and ends.
+///
+/// # Errors
+/// The first database for which that is not possible.
+pub async fn migrate(settings: &Settings) -> Result<(), StartError> {
+    for shard in &settings.shards {
+        migrate_now(&shard.primary, &[&MIGRATIONS]).await.map_err(StartError::Database)?;
+        describe_migrated(&shard.primary);
+    }
+    Ok(())
+}
+
+fn describe_migrated(database: &settings::DatabaseSettings) {
+    info!(address = %database.address, name = database.name, "migrated");
+}
+
+fn cart_actors(
+    settings: &Settings,
+    arbiters: Arbiters,
+    router: ShardRouter,
+    shards: &Arc<[CartShard]>,
+    loms: &Loms,
+) -> CartActors {
+    let options = KeyedOptions {
+        capacity: settings.capacity,
+        capacity_per_key: settings.capacity_per_cart,
+        max_live: settings.max_live,
+        idle: settings.idle,
+        deadline: settings.http.request_timeout,
+        ..KeyedOptions::new("cart")
+    };
+    let (shards, loms) = (Arc::clone(shards), loms.clone());
+    KeyedHandle::new(options, arbiters, move |user: &crate::domain::UserId| {
+        let shard = &shards[router.shard_of_user(user.get()).index()];
+        CartActor::new(*user, shard.clone(), loms.clone())
+    })
+}
+
+fn sweepers(
+    settings: &Settings,
+    arbiters: &Arbiters,
+    shards: &Arc<[CartShard]>,
+    carts: &CartActors,
+) -> (Vec<Handle<CheckoutSweeper>>, Vec<Handle<KeySweeper>>) {
+    let sweep = settings.sweep;
+    let of_shard = |(index, shard): (usize, &CartShard)| {
+        let (own, carts) = (shard.clone(), carts.clone());
+        let checkouts =
+            Handle::supervise(ActorOptions::new("checkout_sweeper"), arbiters.pick(index), move |_| {
+                CheckoutSweeper::new(own.clone(), carts.clone(), sweep)
+            });
+        let own = shard.clone();
+        let keys = Handle::supervise(ActorOptions::new("key_sweeper"), arbiters.pick(index), move |_| {
+            KeySweeper::new(own.clone())
+        });
+        (checkouts, keys)
+    };
+    shards.iter().enumerate().map(of_shard).unzip()
+}
+
+/// Runs `work` beside everything else until the answer is dropped.
+fn background(work: impl Future<Output = ()> + 'static) -> oneshot::Sender<()> {
+    let (alive, ended) = oneshot::channel();
+    actix::spawn(async move {
+        tokio::select! {
+            () = work => {}
+            _ = ended => {}
+        }
+    });
+    alive
+}

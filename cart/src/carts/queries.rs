@@ -1,0 +1,254 @@
+//! The SQL of carts. Each statement serves many users at once.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use shared_actors::database::{DatabaseError, observe};
+use sqlx::{FromRow, PgPool};
+use uuid::Uuid;
+
+use super::state::{IntentChange, Loaded, StoredCart, Write, Written};
+use crate::checkout::Intent;
+use crate::domain::{Cart, Line, OrderId, Quantity, Sku, UserId};
+use crate::idempotency::{IdempotencyKey, StoredAnswer};
+
+const LOAD: &str = "
+select asked.position, cart.version, cart.skus, cart.counts,
+       intent.id as intent_id, intent.skus as intent_skus, intent.counts as intent_counts, intent.key as intent_key,
+       answer.request, answer.order_id
+from unnest($1::bigint[], $2::text[]) with ordinality as asked (user_id, key, position)
+left join carts cart using (user_id)
+left join checkout_intents intent using (user_id)
+left join idempotency_keys answer
+       on answer.user_id = asked.user_id and answer.key = asked.key
+      and answer.created_at > now() - make_interval(secs => $3)";
+
+/// Rows are locked in the order of their users, so that the batches of two instances cannot block each other for ever.
+/// What belongs to a row is written only where the row was.
+const WRITE: &str = "
+with written as (
+    insert into carts as cart (user_id, version, skus, counts)
+    select user_id, version + 1, skus::bigint[], counts::integer[]
+    from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) as change (user_id, version, skus, counts)
+    order by user_id
+    on conflict (user_id) do update
+        set version = excluded.version, skus = excluded.skus, counts = excluded.counts, updated_at = now()
+        where cart.version = excluded.version - 1
+    returning user_id
+), closed as (
+    delete from checkout_intents
+    where user_id = any ($5::bigint[]) and user_id in (select user_id from written)
+), opened as (
+    insert into checkout_intents (user_id, id, skus, counts, key)
+    select user_id, id, skus::bigint[], counts::integer[], key
+    from unnest($6::bigint[], $7::uuid[], $8::text[], $9::text[], $10::text[]) as intent (user_id, id, skus, counts, key)
+    where user_id in (select user_id from written)
+), remembered as (
+    insert into idempotency_keys as stored (user_id, key, request, order_id)
+    select user_id, key, request, order_id
+    from unnest($11::bigint[], $12::text[], $13::text[], $14::bigint[]) as answer (user_id, key, request, order_id)
+    where user_id in (select user_id from written)
+    on conflict (user_id, key) do update
+        set request = excluded.request, order_id = excluded.order_id, created_at = now()
+        where stored.created_at <= now() - make_interval(secs => $15)
+)
+select user_id from written";
+
+const OPEN_CHECKOUTS: &str = "
+select user_id from checkout_intents
+where created_at < now() - make_interval(secs => $1) order by created_at limit $2";
+
+const FORGET_KEYS: &str = "
+delete from idempotency_keys where ctid in (
+    select ctid from idempotency_keys where created_at <= now() - make_interval(secs => $1)
+    order by created_at limit $2 for update skip locked)";
+
+#[derive(FromRow)]
+struct Row {
+    position: i64,
+    version: Option<i64>,
+    skus: Option<Vec<i64>>,
+    counts: Option<Vec<i32>>,
+    intent_id: Option<Uuid>,
+    intent_skus: Option<Vec<i64>>,
+    intent_counts: Option<Vec<i32>>,
+    intent_key: Option<String>,
+    request: Option<String>,
+    order_id: Option<i64>,
+}
+
+/// Reads the rows of `asked`, each with what is stored under its key, in the order of `asked`.
+pub async fn load(
+    pool: &PgPool,
+    asked: &[(UserId, Option<IdempotencyKey>)],
+    key_ttl: Duration,
+) -> Result<Vec<Loaded>, DatabaseError> {
+    let users: Vec<i64> = asked.iter().map(|(user, _)| user.get()).collect();
+    let keys: Vec<Option<&str>> =
+        asked.iter().map(|(_, key)| key.as_ref().map(IdempotencyKey::as_str)).collect();
+    let query = sqlx::query_as(LOAD).bind(users).bind(keys).bind(key_ttl.as_secs_f64());
+    let rows: Vec<Row> = observe("load_carts", query.fetch_all(pool)).await?;
+    let mut loaded = vec![Loaded::default(); asked.len()];
+    for row in rows {
+        let position = usize::try_from(row.position - 1).ok();
+        if let Some(place) = position.and_then(|position| loaded.get_mut(position)) {
+            *place = row.into_loaded()?;
+        }
+    }
+    Ok(loaded)
+}
+
+/// Makes every change whose version is the next one, in one transaction.
+pub async fn write(
+    pool: &PgPool,
+    writes: &[Write],
+    key_ttl: Duration,
+) -> Result<Vec<Written>, DatabaseError> {
+    let mut changes = Changes::default();
+    let mut users = HashSet::with_capacity(writes.len());
+    // A statement can change a row once: of two writes of one user the later one was decided on an old version.
+    let first: Vec<bool> = writes.iter().map(|write| users.insert(write.user)).collect();
+    for (write, _) in writes.iter().zip(&first).filter(|(_, first)| **first) {
+        changes.push(write);
+    }
+    let written = observe("write_carts", changes.query(key_ttl).fetch_all(pool)).await?;
+    let written: HashSet<i64> = written.into_iter().collect();
+    let outcome = |(write, first): (&Write, &bool)| {
+        if *first && written.contains(&write.user.get()) { Written::Committed } else { Written::Stale }
+    };
+    Ok(writes.iter().zip(&first).map(outcome).collect())
+}
+
+/// The users whose checkout has been open for longer than `grace`, the oldest first.
+pub async fn open_checkouts(
+    pool: &PgPool,
+    grace: Duration,
+    limit: u32,
+) -> Result<Vec<UserId>, DatabaseError> {
+    let query = sqlx::query_scalar(OPEN_CHECKOUTS).bind(grace.as_secs_f64()).bind(i64::from(limit));
+    let users: Vec<i64> = observe("open_checkouts", query.fetch_all(pool)).await?;
+    Ok(users.into_iter().filter_map(UserId::new).collect())
+}
+
+/// Deletes up to `limit` keys older than `ttl`, and says how many there were.
+pub async fn forget_keys(pool: &PgPool, ttl: Duration, limit: u32) -> Result<u64, DatabaseError> {
+    let query = sqlx::query(FORGET_KEYS).bind(ttl.as_secs_f64()).bind(i64::from(limit));
+    Ok(observe("forget_keys", query.execute(pool)).await?.rows_affected())
+}
+
+/// The parameters of [`WRITE`], column by column. Lists within a column travel as array literals, since `PostgreSQL`'s
+/// own arrays of arrays must be rectangular.
+#[derive(Default)]
+struct Changes {
+    users: Vec<i64>,
+    versions: Vec<i64>,
+    skus: Vec<String>,
+    counts: Vec<String>,
+    closed: Vec<i64>,
+    opened: Opened,
+    answers: Answers,
+}
+
+#[derive(Default)]
+struct Opened {
+    users: Vec<i64>,
+    ids: Vec<Uuid>,
+    skus: Vec<String>,
+    counts: Vec<String>,
+    keys: Vec<Option<String>>,
+}
+
+#[derive(Default)]
+struct Answers {
+    users: Vec<i64>,
+    keys: Vec<String>,
+    requests: Vec<String>,
+    orders: Vec<Option<i64>>,
+}
+
+impl Changes {
+    fn push(&mut self, Write { user, version, change }: &Write) {
+        let user = user.get();
+        let (skus, counts) = literals(&change.cart);
+        self.users.push(user);
+        self.versions.push(*version);
+        self.skus.push(skus);
+        self.counts.push(counts);
+        match &change.intent {
+            IntentChange::Keep => {}
+            IntentChange::Close => self.closed.push(user),
+            IntentChange::Open(intent) => {
+                let (skus, counts) = literals(&intent.ordered);
+                self.opened.users.push(user);
+                self.opened.ids.push(intent.id);
+                self.opened.skus.push(skus);
+                self.opened.counts.push(counts);
+                self.opened.keys.push(intent.key.as_ref().map(|key| key.as_str().to_owned()));
+            }
+        }
+        for (key, answer) in &change.answers {
+            self.answers.users.push(user);
+            self.answers.keys.push(key.as_str().to_owned());
+            self.answers.requests.push(answer.request.clone());
+            self.answers.orders.push(answer.order.map(OrderId::get));
+        }
+    }
+
+    fn query(
+        self,
+        key_ttl: Duration,
+    ) -> sqlx::query::QueryScalar<'static, sqlx::Postgres, i64, sqlx::postgres::PgArguments> {
+        sqlx::query_scalar(WRITE)
+            .bind(self.users)
+            .bind(self.versions)
+            .bind(self.skus)
+            .bind(self.counts)
+            .bind(self.closed)
+            .bind(self.opened.users)
+            .bind(self.opened.ids)
+            .bind(self.opened.skus)
+            .bind(self.opened.counts)
+            .bind(self.opened.keys)
+            .bind(self.answers.users)
+            .bind(self.answers.keys)
+            .bind(self.answers.requests)
+            .bind(self.answers.orders)
+            .bind(key_ttl.as_secs_f64())
+    }
+}
+
+fn literals(cart: &Cart) -> (String, String) {
+    let literal = |numbers: Vec<String>| format!("{{{}}}", numbers.join(","));
+    let skus = cart.lines().map(|line| line.sku.get().to_string()).collect();
+    let counts = cart.lines().map(|line| line.count.get().to_string()).collect();
+    (literal(skus), literal(counts))
+}
+
+impl Row {
+    fn into_loaded(self) -> Result<Loaded, sqlx::Error> {
+        let cart = cart(self.skus.as_deref(), self.counts.as_deref())?;
+        let intent = match self.intent_id {
+            None => None,
+            Some(id) => Some(Intent {
+                id,
+                ordered: self::cart(self.intent_skus.as_deref(), self.intent_counts.as_deref())?,
+                key: self.intent_key.map(IdempotencyKey::stored),
+            }),
+        };
+        let order = self.order_id.map(OrderId::new);
+        Ok(Loaded {
+            stored: StoredCart { version: self.version.unwrap_or_default(), cart, intent },
+            answer: self.request.map(|request| StoredAnswer { request, order }),
+        })
+    }
+}
+
+fn cart(skus: Option<&[i64]>, counts: Option<&[i32]>) -> Result<Cart, sqlx::Error> {
+    let line = |(sku, count): (&i64, &i32)| {
+        let sku = u32::try_from(*sku).ok().and_then(Sku::new)?;
+        let count = u16::try_from(*count).ok().and_then(Quantity::new)?;
+        Some(Line { sku, count })
+    };
+    let lines = skus.unwrap_or_default().iter().zip(counts.unwrap_or_default()).map(line);
+    lines.collect::<Option<Cart>>().ok_or_else(|| sqlx::Error::Decode("a line that is no line".into()))
+}

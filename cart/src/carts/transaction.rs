@@ -1,0 +1,84 @@
+//! Read, decide, write; and again when somebody else came first.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use prometheus::IntCounterVec;
+use shared_actors::actor::Backoff;
+use shared_actors::metrics;
+use tokio::time::sleep;
+
+use super::shard::CartShard;
+use super::state::{Change, Loaded, StoredCart, Write, Written};
+use crate::domain::{CartError, Part, UserId};
+use crate::idempotency::IdempotencyKey;
+
+/// Each time, somebody else has changed the very cart: so often only under a quarrel of many instances.
+const ATTEMPTS: u32 = 40;
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(1), max: Duration::from_millis(20) };
+
+static STALE_WRITES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    metrics::counters(
+        "cart_stale_writes_total",
+        "Writes that another instance's came before, and were redone.",
+        &[],
+    )
+});
+
+/// What came out of a transaction.
+pub struct Done<T> {
+    /// The answer.
+    pub result: Result<T, CartError>,
+    /// What stands in the database now; `None` when that is not known.
+    pub known: Option<StoredCart>,
+}
+
+/// Where a transaction starts from.
+pub struct Start<'a> {
+    /// The shard of the user.
+    pub shard: &'a CartShard,
+    /// The user.
+    pub user: UserId,
+    /// What stood in the database when it was last seen.
+    pub known: Option<StoredCart>,
+    /// A key whose stored answer is needed to decide.
+    pub key: Option<&'a IdempotencyKey>,
+}
+
+/// Lets `decide` choose, on what stands in the database, a change and an answer; answers when the change is durable.
+///
+/// What is known from before serves only for changes, which the version fences: a refusal, or an answer without a
+/// change, is given on what has just been read.
+pub async fn transact<T>(
+    Start { shard, user, known, key }: Start<'_>,
+    decide: impl Fn(&Loaded) -> Result<(Option<Change>, T), CartError>,
+) -> Done<T> {
+    let mut known = known.filter(|_| key.is_none()).map(|stored| Loaded { stored, answer: None });
+    for attempt in 0..ATTEMPTS {
+        let (current, fresh) = match known.take() {
+            Some(known) => (known, false),
+            None => match shard.load(user, key.cloned()).await {
+                Ok(loaded) => (loaded, true),
+                Err(error) => return Done { result: Err(error), known: None },
+            },
+        };
+        let (change, answer) = match decide(&current) {
+            Ok((Some(change), answer)) => (change, answer),
+            Ok((None, _)) | Err(_) if !fresh => continue,
+            Ok((None, answer)) => return Done { result: Ok(answer), known: Some(current.stored) },
+            Err(error) => return Done { result: Err(error), known: Some(current.stored) },
+        };
+        let write = Write { user, version: current.stored.version, change: change.clone() };
+        match shard.write(write).await {
+            Ok(Written::Committed) => {
+                return Done { result: Ok(answer), known: Some(current.stored.after(change)) };
+            }
+            Ok(Written::Stale) => {
+                STALE_WRITES.with_label_values::<&str>(&[]).inc();
+                sleep(BACKOFF.wait(attempt)).await;
+            }
+            Err(error) => return Done { result: Err(error), known: None },
+        }
+    }
+    Done { result: Err(CartError::Unavailable(Part::Carts)), known: None }
+}

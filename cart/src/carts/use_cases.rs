@@ -1,0 +1,154 @@
+//! What a client can do with a cart: the only thing that front-ends see.
+
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+use futures::join;
+use shared_actors::shard::ShardRouter;
+
+use super::CartActors;
+use super::commands::{AddItem, Checkout, ClearCart, Keyed, RemoveItem};
+use super::shard::CartShard;
+use crate::checkout;
+use crate::domain::{CartError, Line, OrderId, Quantity, Sku, UserId};
+use crate::idempotency::{Claims, IdempotencyKey, KeyedRequest};
+use crate::loms::Loms;
+use crate::products::{Product, Products};
+
+/// The carts of all users. Cheap to clone.
+#[derive(Clone)]
+pub struct Carts {
+    actors: CartActors,
+    shards: Arc<[CartShard]>,
+    router: ShardRouter,
+    products: Products,
+    loms: Loms,
+    claims: Claims,
+}
+
+/// A cart as its user sees it: never empty, in the order of the SKUs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CartView {
+    /// The lines.
+    pub lines: Vec<PricedLine>,
+    /// The sum of count times price.
+    pub total_price: u64,
+}
+
+/// A line with what the product service says of its SKU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PricedLine {
+    /// Of what, and how many.
+    pub line: Line,
+    /// Its name and price.
+    pub product: Arc<Product>,
+}
+
+enum Claimed {
+    /// The request was done before; a checkout with this order.
+    Answered(Option<OrderId>),
+    /// The request is to be done.
+    Go(Option<Keyed>),
+}
+
+impl Carts {
+    /// `shards` in the order of `router`.
+    pub fn new(
+        actors: CartActors,
+        shards: Arc<[CartShard]>,
+        router: ShardRouter,
+        products: Products,
+        loms: Loms,
+    ) -> Self {
+        Self { actors, shards, router, products, loms, claims: Claims::default() }
+    }
+
+    /// Adds `count` pieces of `sku` to what the cart holds, if the product service knows it and that many can be sold.
+    ///
+    /// # Errors
+    /// Those of [`CartError`].
+    pub async fn add(
+        &self,
+        user: UserId,
+        sku: Sku,
+        count: Quantity,
+        key: Option<IdempotencyKey>,
+    ) -> Result<(), CartError> {
+        let request = || format!("POST /cart/{sku} count={}", count.get());
+        let Claimed::Go(keyed) = self.claim(user, key, request).await? else { return Ok(()) };
+        let (product, available) = join!(self.products.find(sku), self.loms.available(sku));
+        product?.ok_or(CartError::UnknownSku(sku))?;
+        let add = AddItem { sku, count, available: available?, keyed };
+        self.actors.ask(&user, add).await
+    }
+
+    /// Removes the line of `sku`, if there is one.
+    ///
+    /// # Errors
+    /// Those of [`CartError`].
+    pub async fn remove(&self, user: UserId, sku: Sku) -> Result<(), CartError> {
+        self.actors.ask(&user, RemoveItem { sku }).await
+    }
+
+    /// Removes every line.
+    ///
+    /// # Errors
+    /// Those of [`CartError`].
+    pub async fn clear(&self, user: UserId) -> Result<(), CartError> {
+        self.actors.ask(&user, ClearCart).await
+    }
+
+    /// The cart with names and prices.
+    ///
+    /// # Errors
+    /// `EmptyCart`; `LostProduct` when the product service has forgotten a product: a line without a price cannot be
+    /// shown, and leaving it out would hide what a checkout orders.
+    pub async fn show(&self, user: UserId) -> Result<CartView, CartError> {
+        let cart = self.shard(user).load(user, None).await?.stored.cart;
+        if cart.is_empty() {
+            return Err(CartError::EmptyCart);
+        }
+        let priced = cart.lines().map(async |line| {
+            let product = self.products.find(line.sku).await?.ok_or(CartError::LostProduct(line.sku))?;
+            Ok::<_, CartError>(PricedLine { line, product })
+        });
+        let lines = try_join_all(priced).await?;
+        // At most 1,000 lines of 16 and 32 bits: far below 64.
+        let price =
+            |priced: &PricedLine| u64::from(priced.line.count.get()) * u64::from(priced.product.price);
+        let total_price = lines.iter().map(price).sum();
+        Ok(CartView { lines, total_price })
+    }
+
+    /// Orders what is in the cart. When a checkout is open already, settles that one and answers with its order.
+    ///
+    /// # Errors
+    /// Those of [`CartError`]. After `Unavailable` and `DeadlineExceeded` there may be an order: asking again, with the
+    /// same key if there was one, answers with it as long as the cart has not been settled in the meantime.
+    pub async fn checkout(&self, user: UserId, key: Option<IdempotencyKey>) -> Result<OrderId, CartError> {
+        match self.claim(user, key, || checkout::REQUEST.to_owned()).await? {
+            Claimed::Answered(order) => order.ok_or(CartError::KeyReused),
+            Claimed::Go(keyed) => self.actors.ask(&user, Checkout::new(keyed)).await,
+        }
+    }
+
+    async fn claim(
+        &self,
+        user: UserId,
+        key: Option<IdempotencyKey>,
+        request: impl FnOnce() -> String,
+    ) -> Result<Claimed, CartError> {
+        let Some(key) = key else { return Ok(Claimed::Go(None)) };
+        let claim = self.claims.claim(user, &key)?;
+        let request = KeyedRequest { key, request: request() };
+        // The user's actor looks again before it changes anything; here, a repeated request is spared the dependencies.
+        match self.shard(user).load(user, Some(request.key.clone())).await?.answer {
+            Some(answer) => Ok(Claimed::Answered(answer.replay(&request)?)),
+            None => Ok(Claimed::Go(Some(Keyed { request, claim }))),
+        }
+    }
+
+    fn shard(&self, user: UserId) -> &CartShard {
+        &self.shards[self.router.shard_of_user(user.get()).index()]
+    }
+}

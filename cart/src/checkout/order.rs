@@ -1,0 +1,60 @@
+//! Step 2: asking loms for the order until the outcome is known or the time is up.
+
+use std::time::Duration;
+
+use shared_actors::actor::Backoff;
+use shared_actors::deadline;
+use tokio::time::sleep;
+use tracing::{error, warn};
+
+use super::Intent;
+use crate::domain::{CartError, OrderId, Part, UserId};
+use crate::loms::{Loms, LomsError};
+
+const ATTEMPTS: u32 = 4;
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_millis(400) };
+/// What is left of the deadline for step 3.
+const SETTLING: Duration = Duration::from_millis(500);
+
+/// What became of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is an order.
+    Created(OrderId),
+    /// There is none, and there will be none under this intent.
+    Refused(CartError),
+    /// Nobody knows yet: the intent must stand.
+    Unknown(CartError),
+}
+
+/// Asks loms for the order of `intent`; safe to repeat, as loms knows the intent by its id.
+///
+/// A loms that is overloaded proves nothing about the order: another instance may have asked for it at the same time.
+pub async fn place(loms: Loms, user: UserId, intent: Intent) -> Outcome {
+    let mut attempt = 1;
+    loop {
+        let error = match loms.create_order(user, &intent.ordered, intent.id).await {
+            Ok(order) => return Outcome::Created(order),
+            Err(error) => error,
+        };
+        match error {
+            LomsError::FailedPrecondition => return Outcome::Refused(CartError::OrderRefused),
+            LomsError::Rejected(reason) => {
+                error!(%user, intent = %intent.id, reason, "the order service rejects an order");
+                return Outcome::Refused(CartError::BadGateway(Part::Loms));
+            }
+            LomsError::NotFound
+            | LomsError::Overloaded
+            | LomsError::Unavailable
+            | LomsError::DeadlineExceeded => {}
+        }
+        let wait = BACKOFF.wait(attempt);
+        let time_is_up = deadline::remaining().is_some_and(|left| left <= wait + SETTLING);
+        if attempt >= ATTEMPTS || time_is_up {
+            warn!(%user, intent = %intent.id, %error, "the outcome of a checkout is unknown, its intent stands");
+            return Outcome::Unknown(error.into());
+        }
+        attempt += 1;
+        sleep(wait).await;
+    }
+}

@@ -1,0 +1,63 @@
+//! How many pieces of one SKU a line holds.
+
+use std::num::NonZeroU16;
+
+use serde_json::Value;
+
+use super::CartError;
+
+/// 1 to 65,535 pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Quantity(NonZeroU16);
+
+impl Quantity {
+    /// `None` for 0.
+    pub fn new(count: u16) -> Option<Self> {
+        NonZeroU16::new(count).map(Self)
+    }
+
+    /// Reads a whole number out of a JSON body, where the field is called `count`.
+    ///
+    /// # Errors
+    /// `InvalidArgument` naming `count`.
+    pub fn from_json(value: Option<&Value>) -> Result<Self, CartError> {
+        let count = value.and_then(Value::as_u64).and_then(|count| u16::try_from(count).ok());
+        count
+            .and_then(Self::new)
+            .ok_or_else(|| CartError::invalid("count", "must be a whole number from 1 to 65535"))
+    }
+
+    /// The number itself.
+    pub const fn get(self) -> u16 {
+        self.0.get()
+    }
+
+    /// Both together; `None` past 65,535.
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        self.0.checked_add(other.get()).map(Self)
+    }
+
+    /// What is left without `other`; `None` when nothing is.
+    pub fn minus(self, other: Self) -> Option<Self> {
+        Self::new(self.get().saturating_sub(other.get()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_count_in_json_is_a_whole_number_within_16_bits() {
+        assert_eq!(Quantity::from_json(Some(&json!(65_535))).unwrap().get(), u16::MAX);
+        for value in
+            [json!(0), json!(65_536), json!(-1), json!(1.5), json!(1.0), json!("1"), json!(null), json!([1])]
+        {
+            let error = Quantity::from_json(Some(&value)).unwrap_err();
+            assert!(matches!(error, CartError::InvalidArgument { field: "count", .. }), "{value}");
+        }
+        assert!(Quantity::from_json(None).is_err());
+    }
+}

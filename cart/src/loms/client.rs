@@ -1,0 +1,110 @@
+//! The gRPC client of loms: one connection, opened when it is first used.
+
+use std::time::Duration;
+
+use shared_actors::health::Component;
+use shared_actors::{deadline, grpc};
+use tokio::time::sleep;
+use tonic::transport::{Channel, Error};
+use tonic::{Response, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use uuid::Uuid;
+
+use super::LomsError;
+use super::wire::loms_client::LomsClient;
+use super::wire::{Item, Order, OrderCreateRequest, StocksInfoRequest};
+use crate::domain::{Cart, Line, OrderId, Sku, UserId};
+
+const PROBE_PERIOD: Duration = Duration::from_secs(2);
+
+/// Where loms is, and how long it is waited for.
+#[derive(Clone, Debug)]
+pub struct LomsSettings {
+    /// Where it listens for gRPC, with or without `http://`.
+    pub base_url: String,
+    /// How long one call may take.
+    pub timeout: Duration,
+}
+
+/// Asks loms. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Loms {
+    channel: Channel,
+    timeout: Duration,
+}
+
+impl Loms {
+    /// A client that connects with its first call. To be called on a runtime.
+    ///
+    /// # Errors
+    /// The URL is none.
+    pub fn new(settings: &LomsSettings) -> Result<Self, Error> {
+        Ok(Self { channel: grpc::channel(&settings.base_url)?, timeout: settings.timeout })
+    }
+
+    /// How many pieces of `sku` can be sold; none of a SKU that loms does not know.
+    ///
+    /// # Errors
+    /// `Overloaded`, `Unavailable`, `DeadlineExceeded`, `Rejected`.
+    pub async fn available(&self, sku: Sku) -> Result<u64, LomsError> {
+        let mut client = LomsClient::new(self.channel.clone());
+        let answer = self.call("/Loms/StocksInfo", async || {
+            client.stocks_info(grpc::inject(StocksInfoRequest { sku: sku.get() })).await
+        });
+        match answer.await {
+            Ok(stock) => Ok(stock.count),
+            Err(LomsError::NotFound) => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates the order of `lines` that is known by `key`, or finds it again.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` when the stock does not suffice; after `Overloaded`, `Unavailable` and `DeadlineExceeded`
+    /// the order may exist or not.
+    pub async fn create_order(&self, user: UserId, lines: &Cart, key: Uuid) -> Result<OrderId, LomsError> {
+        let item = |line: Line| Item { sku: line.sku.get(), count: line.count.get().into() };
+        let order = Order { user: user.get(), items: lines.lines().map(item).collect(), ..Order::default() };
+        let request = OrderCreateRequest { order: Some(order), idempotency_key: key.to_string() };
+        let mut client = LomsClient::new(self.channel.clone());
+        let answer =
+            self.call("/Loms/OrderCreate", async || client.order_create(grpc::inject(request)).await);
+        Ok(OrderId::new(answer.await?.order_id))
+    }
+
+    /// Asks loms every two seconds whether it serves, and says so to `component`. Runs until it is dropped.
+    pub async fn watch(&self, component: Component) {
+        loop {
+            let mut client = HealthClient::new(self.channel.clone());
+            let request = HealthCheckRequest { service: String::new() };
+            let within = deadline::within(self.timeout);
+            match tokio::time::timeout_at(within, client.check(request)).await {
+                Ok(Ok(answer)) if answer.get_ref().status() == ServingStatus::Serving => component.ready(),
+                Ok(Ok(_)) => component.waiting("not serving"),
+                Ok(Err(status)) => component.waiting(status.message()),
+                Err(_) => component.waiting("no answer"),
+            }
+            sleep(PROBE_PERIOD).await;
+        }
+    }
+
+    async fn call<T>(
+        &self,
+        method: &'static str,
+        send: impl AsyncFnOnce() -> Result<Response<T>, Status>,
+    ) -> Result<T, LomsError> {
+        let answer =
+            deadline::scope(deadline::within(self.timeout), async { grpc::call(method, send()).await });
+        answer.await.map_err(|status| {
+            let error = LomsError::from(&status);
+            if !matches!(error, LomsError::NotFound | LomsError::FailedPrecondition) {
+                let code = grpc::code_name(status.code());
+                tracing::warn!(method, code, message = status.message(), "loms did not do it");
+            }
+            error
+        })
+    }
+}

@@ -1,0 +1,55 @@
+//! What a call to loms can end with, as far as the cart tells it apart.
+
+use shared_actors::error::ErrorCode;
+use tonic::Status;
+
+use crate::domain::{CartError, Part};
+
+/// Why loms did not do what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LomsError {
+    /// There is no such SKU.
+    #[error("not found")]
+    NotFound,
+    /// The stock does not suffice.
+    #[error("not enough stock")]
+    FailedPrecondition,
+    /// The request itself is refused; asking again changes nothing.
+    #[error("rejected: {0}")]
+    Rejected(&'static str),
+    /// More work than loms admits. This call did nothing.
+    #[error("overloaded")]
+    Overloaded,
+    /// It is down, or failed in the middle: the outcome is unknown.
+    #[error("unavailable")]
+    Unavailable,
+    /// It did not answer in time: the outcome is unknown.
+    #[error("no answer in time")]
+    DeadlineExceeded,
+}
+
+impl From<&Status> for LomsError {
+    fn from(status: &Status) -> Self {
+        match ErrorCode::from_grpc(status.code()) {
+            Some(ErrorCode::NotFound) => Self::NotFound,
+            Some(ErrorCode::FailedPrecondition) => Self::FailedPrecondition,
+            Some(ErrorCode::InvalidArgument) => Self::Rejected("invalid argument"),
+            Some(ErrorCode::AlreadyExists) => Self::Rejected("the intent's key belongs to another order"),
+            Some(ErrorCode::Overloaded) => Self::Overloaded,
+            Some(ErrorCode::DeadlineExceeded) => Self::DeadlineExceeded,
+            _ => Self::Unavailable,
+        }
+    }
+}
+
+impl From<LomsError> for CartError {
+    fn from(error: LomsError) -> Self {
+        match error {
+            LomsError::Overloaded | LomsError::Unavailable => Self::Unavailable(Part::Loms),
+            LomsError::DeadlineExceeded => Self::DeadlineExceeded(Part::Loms),
+            LomsError::NotFound | LomsError::FailedPrecondition | LomsError::Rejected(_) => {
+                Self::BadGateway(Part::Loms)
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The product service over HTTP: its pace, its timeouts, its retries.
+
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, Response, StatusCode, Url, redirect};
+use serde::Serialize;
+use shared_actors::settings::Secret;
+use shared_actors::{deadline, metrics, telemetry};
+use tokio::time::{sleep, sleep_until};
+use tracing::warn;
+
+use super::Product;
+use super::pace::Pace;
+use crate::domain::{CartError, Part, Sku};
+
+const ENHANCE_YOUR_CALM: u16 = 420;
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// Where the product service is and how it wants to be asked.
+#[derive(Clone, Debug)]
+pub struct ProductServiceSettings {
+    /// The address of its method.
+    pub url: Url,
+    /// What it knows us by.
+    pub token: Secret,
+    /// How often a call is repeated after a failure that may pass.
+    pub max_retries: u32,
+    /// How long a repeated call waits.
+    pub retry_delay: Duration,
+    /// How many calls may leave in any second, repeated ones included.
+    pub requests_per_second: usize,
+    /// How long one call may take.
+    pub timeout: Duration,
+}
+
+/// Asks the product service.
+pub struct ProductClient {
+    client: Client,
+    settings: ProductServiceSettings,
+    /// The path alone, as the label of metrics.
+    path: String,
+    pace: Pace,
+}
+
+#[derive(Serialize)]
+struct GetProduct<'a> {
+    token: &'a str,
+    sku: String,
+}
+
+/// A failure of one call.
+struct Failure {
+    error: CartError,
+    may_pass: bool,
+}
+
+impl ProductClient {
+    /// A client with its own connections.
+    ///
+    /// # Errors
+    /// When the TLS of the system cannot be used.
+    pub fn new(settings: ProductServiceSettings) -> Result<Self, reqwest::Error> {
+        // Another provider may stand already; either serves.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .connect_timeout(settings.timeout)
+            .timeout(settings.timeout)
+            .redirect(redirect::Policy::none())
+            .tcp_nodelay(true)
+            .build()?;
+        let pace = Pace::new(settings.requests_per_second);
+        Ok(Self { client, path: settings.url.path().to_owned(), pace, settings })
+    }
+
+    /// The product; `None` when the service does not know the SKU. Repeats what may pass, as long as there is time.
+    ///
+    /// # Errors
+    /// `Overloaded` when no call may leave before the deadline; `Unavailable`, `DeadlineExceeded`, `BadGateway`.
+    pub async fn get(&self, sku: Sku) -> Result<Option<Product>, CartError> {
+        let mut retries = 0;
+        loop {
+            let moment = self.pace.take(deadline::current()).ok_or(CartError::Overloaded)?;
+            sleep_until(moment).await;
+            let failure = match self.call(sku).await {
+                Ok(product) => return Ok(product),
+                Err(failure) => failure,
+            };
+            let time_is_up = deadline::remaining().is_some_and(|left| left <= self.settings.retry_delay);
+            if !failure.may_pass || retries >= self.settings.max_retries || time_is_up {
+                return Err(failure.error);
+            }
+            retries += 1;
+            sleep(self.settings.retry_delay).await;
+        }
+    }
+
+    async fn call(&self, sku: Sku) -> Result<Option<Product>, Failure> {
+        let started = Instant::now();
+        let question = GetProduct { token: self.settings.token.expose(), sku: sku.to_string() };
+        let mut request = self.client.post(self.settings.url.clone()).json(&question);
+        if let Some(left) = deadline::remaining() {
+            request = request.timeout(left.min(self.settings.timeout));
+        }
+        if let Some(traceparent) = telemetry::traceparent() {
+            request = request.header("traceparent", traceparent);
+        }
+        let answer = request.send().await;
+        let status = match &answer {
+            Ok(response) => response.status().as_str().to_owned(),
+            Err(error) if error.is_timeout() => "timeout".to_owned(),
+            Err(_) => "transport".to_owned(),
+        };
+        let product = match answer {
+            Ok(response) => understand(response).await,
+            Err(error) => Err(Failure::of_transport(&error)),
+        };
+        metrics::external(&self.path, &status, started.elapsed());
+        if let Err(failure) = &product {
+            warn!(%sku, status, error = %failure.error, "the product service did not answer a question");
+        }
+        product
+    }
+}
+
+async fn understand(response: Response) -> Result<Option<Product>, Failure> {
+    let bad = |may_pass| Failure { error: CartError::BadGateway(Part::Products), may_pass };
+    match response.status() {
+        StatusCode::OK => {
+            let body = bounded_body(response).await?;
+            serde_json::from_slice(&body).map(Some).map_err(|_| bad(false))
+        }
+        StatusCode::NOT_FOUND => Ok(None),
+        status if status == StatusCode::TOO_MANY_REQUESTS || status.as_u16() == ENHANCE_YOUR_CALM => {
+            Err(Failure { error: CartError::Unavailable(Part::Products), may_pass: true })
+        }
+        status => Err(bad(status.is_server_error())),
+    }
+}
+
+async fn bounded_body(mut response: Response) -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| Failure::of_transport(&error))? {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Err(Failure { error: CartError::BadGateway(Part::Products), may_pass: false });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+impl Failure {
+    fn of_transport(error: &reqwest::Error) -> Self {
+        let part = Part::Products;
+        let error =
+            if error.is_timeout() { CartError::DeadlineExceeded(part) } else { CartError::Unavailable(part) };
+        Self { error, may_pass: true }
+    }
+}

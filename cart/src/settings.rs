@@ -1,0 +1,191 @@
+//! What the service reads from its environment.
+
+use std::time::Duration;
+
+use reqwest::Url;
+use shared_actors::database::Migrations;
+use shared_actors::http::HttpServerSettings;
+use shared_actors::settings::{HostPort, Reader, SettingsError, ShardDefaults, ShardSettings};
+
+use crate::checkout::SweepSettings;
+use crate::loms::LomsSettings;
+use crate::products::{ProductServiceSettings, RedisSettings};
+
+const REDIS_PORT: u16 = 6379;
+const PRODUCT_SERVICE: &str = "http://localhost:8090";
+const SHARDS: ShardDefaults =
+    ShardDefaults { primaries: &["localhost:5432", "localhost:5434"], replicas: &[], name: "cart" };
+
+/// Everything that can be set; the defaults fit the local stack.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The REST front-end.
+    pub http: HttpServerSettings,
+    /// The databases of carts, in the order of their numbers.
+    pub shards: Vec<ShardSettings>,
+    /// Who migrates them.
+    pub migrations: Migrations,
+    /// Connections to each of them.
+    pub database_connections: u32,
+    /// loms.
+    pub loms: LomsSettings,
+    /// The product service.
+    pub products: ProductServiceSettings,
+    /// SKUs kept in this process.
+    pub cache_capacity: u64,
+    /// Redis.
+    pub redis: RedisSettings,
+    /// How long the answer to a keyed request is remembered.
+    pub idempotency_ttl: Duration,
+    /// When open checkouts are settled.
+    pub sweep: SweepSettings,
+    /// Threads for actors; 0: they share the thread of the start.
+    pub arbiters: usize,
+    /// Commands to carts that may wait or run at once.
+    pub capacity: usize,
+    /// Commands to one cart that may wait or run at once.
+    pub capacity_per_cart: usize,
+    /// Carts whose actors stay in memory.
+    pub max_live: usize,
+    /// How long the actor of a cart without commands stays in memory.
+    pub idle: Duration,
+}
+
+impl Settings {
+    /// From the process' environment.
+    ///
+    /// # Errors
+    /// Every wrong setting.
+    pub fn from_env() -> Result<Self, SettingsError> {
+        Self::read(Reader::from_env())
+    }
+
+    /// From `reader`.
+    ///
+    /// # Errors
+    /// Every wrong setting.
+    pub fn read(mut reader: Reader) -> Result<Self, SettingsError> {
+        let r = &mut reader;
+        let settings = Self {
+            http: HttpServerSettings::read(r, "HOST_PORT", 8082),
+            shards: ShardSettings::read(r, &SHARDS),
+            migrations: if r.flag("MIGRATE_ON_START", true) { Migrations::Apply } else { Migrations::Await },
+            database_connections: r.get_in("DATABASE_CONNECTIONS", 8, 1..=1000),
+            loms: loms(r),
+            products: products(r),
+            cache_capacity: r.get_in("CACHE_CAPACITY", 10_000, 1..=100_000_000),
+            redis: redis(r),
+            idempotency_ttl: r.duration("IDEMPOTENCY_TTL", Duration::from_hours(24)),
+            sweep: SweepSettings {
+                period: r.duration("SWEEP_INTERVAL", Duration::from_secs(1)),
+                grace: r.duration("CHECKOUT_GRACE", Duration::from_secs(5)),
+            },
+            arbiters: r.get_in("ARBITERS", 0, 0..=1024),
+            capacity: r.get_in("CART_CAPACITY", 10_000, 1..=1_000_000),
+            capacity_per_cart: r.get_in("CART_CAPACITY_PER_USER", 256, 1..=1_000_000),
+            max_live: r.get_in("CART_MAX_LIVE", 50_000, 1..=10_000_000),
+            idle: r.duration("CART_IDLE", Duration::from_mins(5)),
+        };
+        reader.finish()?;
+        Ok(settings)
+    }
+}
+
+fn loms(reader: &mut Reader) -> LomsSettings {
+    let base_url = reader.text("LOMS_BASE_URL", "http://localhost:50051");
+    if server_url(&base_url).is_none() {
+        reader.reject("LOMS_BASE_URL", "host:port or http://host:port");
+    }
+    LomsSettings { base_url, timeout: reader.duration("LOMS_TIMEOUT", Duration::from_secs(3)) }
+}
+
+fn products(reader: &mut Reader) -> ProductServiceSettings {
+    let base = reader.text("PRODUCT_SERVICE_BASE_URL", PRODUCT_SERVICE);
+    let path = reader.text("PRODUCT_SERVICE_PATH", "/get_product");
+    let mut url = server_url(&base).unwrap_or_else(|| {
+        reader.reject("PRODUCT_SERVICE_BASE_URL", "http://host:port or https://host:port");
+        Url::parse(PRODUCT_SERVICE).unwrap_or_else(|_| unreachable!("a constant that is a URL"))
+    });
+    url.set_path(&format!("{}/{}", url.path().trim_end_matches('/'), path.trim_start_matches('/')));
+    ProductServiceSettings {
+        url,
+        token: reader.secret("TOKEN", "testtoken"),
+        max_retries: reader.get_in("MAX_RETRIES", 3, 0..=20),
+        retry_delay: reader.milliseconds("RETRY_DELAY_MS", Duration::from_millis(100)),
+        requests_per_second: reader.get_in("REQUESTS_PER_SECOND", 10, 1..=100_000),
+        timeout: reader.duration("PRODUCT_SERVICE_TIMEOUT", Duration::from_secs(2)),
+    }
+}
+
+fn redis(reader: &mut Reader) -> RedisSettings {
+    let address = HostPort::parse(&reader.text("REDIS_ADDRESS", "localhost:6379"), REDIS_PORT);
+    let address = address.unwrap_or_else(|expected| {
+        reader.reject("REDIS_ADDRESS", expected);
+        HostPort { host: "localhost".to_owned(), port: REDIS_PORT }
+    });
+    RedisSettings {
+        address,
+        password: reader.secret("REDIS_PASSWORD", ""),
+        database: reader.get_in("REDIS_DB_INDEX", 0, 0..=1_000_000),
+        ttl: reader.nanoseconds("REDIS_TTL_KEY", Duration::from_mins(5)),
+    }
+}
+
+/// A URL of a server, also without its scheme.
+fn server_url(text: &str) -> Option<Url> {
+    let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        Settings::read(Reader::from_pairs(pairs.iter().copied()))
+    }
+
+    #[test]
+    fn the_defaults_fit_the_local_stack() {
+        let settings = read(&[]).unwrap();
+        assert_eq!(settings.http.address.to_string(), "0.0.0.0:8082");
+        assert_eq!(settings.shards.len(), 2);
+        assert_eq!(settings.products.url.as_str(), "http://localhost:8090/get_product");
+        assert_eq!(settings.redis.ttl, Duration::from_secs(300));
+    }
+
+    #[test]
+    fn the_original_names_and_units_are_read() {
+        let settings = read(&[
+            ("HOST_PORT", ":9000"),
+            ("LOMS_BASE_URL", "loms:50051"),
+            ("PRODUCT_SERVICE_BASE_URL", "https://products.example/"),
+            ("PRODUCT_SERVICE_PATH", "v2/get"),
+            ("RETRY_DELAY_MS", "250"),
+            ("REDIS_TTL_KEY", "60_000_000_000 ### a minute"),
+            ("REDIS_ADDRESS", "redis:6380"),
+        ]);
+        let settings = settings.unwrap();
+        assert_eq!(settings.products.url.as_str(), "https://products.example/v2/get");
+        assert_eq!(settings.products.retry_delay, Duration::from_millis(250));
+        assert_eq!(settings.redis.ttl, Duration::from_secs(60));
+        assert_eq!(settings.redis.address.to_string(), "redis:6380");
+        assert_eq!(settings.loms.base_url, "loms:50051");
+    }
+
+    #[test]
+    fn every_wrong_setting_is_named() {
+        let wrong = [
+            ("LOMS_BASE_URL", "ftp://loms"),
+            ("PRODUCT_SERVICE_BASE_URL", "http://"),
+            ("REDIS_ADDRESS", "redis:0"),
+            ("REQUESTS_PER_SECOND", "0"),
+            ("IDEMPOTENCY_TTL", "24"),
+        ];
+        let error = read(&wrong).unwrap_err();
+        for (name, _) in wrong {
+            assert!(error.problems.iter().any(|problem| problem.name == name), "{name}: {error}");
+        }
+        assert_eq!(error.problems.len(), wrong.len(), "{error}");
+    }
+}

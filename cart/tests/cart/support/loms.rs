@@ -1,0 +1,178 @@
+//! A loms that keeps orders by their key in memory and fails in the ways that a test asks for.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+use tonic::{Code, Request, Response, Status};
+
+#[allow(clippy::all, clippy::pedantic, dead_code)]
+mod wire {
+    include!(concat!(env!("OUT_DIR"), "/stand_in/_.rs"));
+}
+
+use wire::loms_server::{Loms, LomsServer};
+
+/// What becomes of one `OrderCreate`.
+#[derive(Clone, Copy, Debug)]
+pub enum Fate {
+    /// The order is not created; the call ends with this code.
+    Refused(Code),
+    /// The order is created, but the answer is this code.
+    AnswerLost(Code),
+    /// The order is created, and the answer never comes.
+    Silence,
+}
+
+/// An order that was created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacedOrder {
+    pub id: i64,
+    pub user: i64,
+    pub items: Vec<(u32, u32)>,
+}
+
+#[derive(Default)]
+struct State {
+    stocks: HashMap<u32, u64>,
+    fates: VecDeque<Fate>,
+    orders: HashMap<String, PlacedOrder>,
+    keys_asked: Vec<String>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// `OrderCreate` waits while this is true.
+    held: watch::Sender<bool>,
+}
+
+/// A running stand-in. Dropping it ends it.
+pub struct LomsStandIn {
+    pub address: SocketAddr,
+    shared: Arc<Shared>,
+    _stop: oneshot::Sender<()>,
+}
+
+impl LomsStandIn {
+    pub async fn start() -> Self {
+        Self::start_on("127.0.0.1:0".parse().unwrap()).await
+    }
+
+    pub async fn start_on(address: SocketAddr) -> Self {
+        let shared = Arc::new(Shared { state: Mutex::default(), held: watch::Sender::new(false) });
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let service = LomsServer::from_arc(Arc::clone(&shared));
+        tokio::spawn(async move {
+            let stopped = async move {
+                let _ = stopped.await;
+            };
+            let serving =
+                Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener));
+            tokio::select! {
+                ended = serving => ended.unwrap(),
+                () = stopped => {}
+            }
+        });
+        Self { address, shared, _stop: stop }
+    }
+
+    pub fn stock(&self, sku: u32, count: u64) {
+        self.state().stocks.insert(sku, count);
+    }
+
+    /// The next `OrderCreates` end like this, one each.
+    pub fn next(&self, fates: impl IntoIterator<Item = Fate>) {
+        self.state().fates.extend(fates);
+    }
+
+    /// `OrderCreate` waits, or goes on.
+    pub fn hold(&self, hold: bool) {
+        self.shared.held.send_replace(hold);
+    }
+
+    pub fn orders(&self) -> Vec<PlacedOrder> {
+        let mut orders: Vec<_> = self.state().orders.values().cloned().collect();
+        orders.sort_by_key(|order| order.id);
+        orders
+    }
+
+    /// The key of each `OrderCreate` that came, oldest first.
+    pub fn keys_asked(&self) -> Vec<String> {
+        self.state().keys_asked.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap()
+    }
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl Loms for Shared {
+    async fn order_create(
+        &self,
+        request: Request<wire::OrderCreateRequest>,
+    ) -> Answer<wire::OrderCreateResponse> {
+        let wire::OrderCreateRequest { order, idempotency_key: key } = request.into_inner();
+        let order = order.unwrap();
+        let fate = {
+            let mut state = self.state.lock().unwrap();
+            state.keys_asked.push(key.clone());
+            state.fates.pop_front()
+        };
+        let _ = self.held.subscribe().wait_for(|held| !held).await;
+        if let Some(Fate::Refused(code)) = fate {
+            return Err(Status::new(code, "refused by the test"));
+        }
+        let items: Vec<_> = order.items.iter().map(|item| (item.sku, item.count)).collect();
+        let order_id = {
+            let mut state = self.state.lock().unwrap();
+            let id = 1000 + 1000 * i64::try_from(state.orders.len()).unwrap();
+            let placed = PlacedOrder { id, user: order.user, items: items.clone() };
+            let placed = state.orders.entry(key).or_insert(placed);
+            assert_eq!(placed.items, items, "one key, one order");
+            placed.id
+        };
+        match fate {
+            Some(Fate::AnswerLost(code)) => Err(Status::new(code, "lost by the test")),
+            Some(Fate::Silence) => {
+                tokio::time::sleep(Duration::from_hours(1)).await;
+                Err(Status::cancelled("nobody waits so long"))
+            }
+            _ => Ok(Response::new(wire::OrderCreateResponse { order_id })),
+        }
+    }
+
+    async fn stocks_info(
+        &self,
+        request: Request<wire::StocksInfoRequest>,
+    ) -> Answer<wire::StocksInfoResponse> {
+        let count = self.state.lock().unwrap().stocks.get(&request.into_inner().sku).copied();
+        let count = count.ok_or_else(|| Status::not_found("no such SKU"))?;
+        Ok(Response::new(wire::StocksInfoResponse { count }))
+    }
+
+    async fn order_info(&self, _: Request<wire::OrderInfoRequest>) -> Answer<wire::OrderInfoResponse> {
+        Err(Status::unimplemented("not asked by carts"))
+    }
+
+    async fn order_pay(&self, _: Request<wire::OrderPayRequest>) -> Answer<()> {
+        Err(Status::unimplemented("not asked by carts"))
+    }
+
+    async fn order_cancel(&self, _: Request<wire::OrderCancelRequest>) -> Answer<()> {
+        Err(Status::unimplemented("not asked by carts"))
+    }
+
+    async fn orders_all(&self, _: Request<wire::OrdersAllRequest>) -> Answer<wire::OrderAllResponse> {
+        Err(Status::unimplemented("not asked by carts"))
+    }
+}

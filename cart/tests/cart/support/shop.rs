@@ -1,0 +1,168 @@
+//! The shop and its client.
+
+use std::time::Duration;
+
+use cart::{Application, Settings};
+use dev::testing::{Database, ProductStandIn, Servers, create_database, eventually, http_client};
+use reqwest::Method;
+use serde_json::{Value, json};
+use shared_actors::settings::Reader;
+use sqlx::PgConnection;
+
+use super::{LomsStandIn, SOON};
+
+/// SKUs that the product stand-in knows.
+const SKUS: [u32; 5] = [773_297_411, 1002, 1003, 1004, 1005];
+
+/// Two databases and the stand-ins; start as many cart services over them as wanted.
+pub struct Shop {
+    pub servers: Servers,
+    pub databases: [Database; 2],
+    pub products: ProductStandIn,
+    pub loms: LomsStandIn,
+    /// Settings beside those that the shop itself makes; the last one of a name counts.
+    pub settings: Vec<(String, String)>,
+}
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    pub status: u16,
+    pub body: Value,
+    pub retry_after: Option<u64>,
+}
+
+/// Speaks to one cart service.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub base_url: String,
+    client: reqwest::Client,
+}
+
+impl Shop {
+    pub async fn open() -> Self {
+        let servers = Servers::from_env();
+        let databases = [
+            create_database(&servers.postgres_0, "cart").await,
+            create_database(&servers.postgres_1, "cart").await,
+        ];
+        let products = ProductStandIn::start().unwrap();
+        let loms = LomsStandIn::start().await;
+        for sku in SKUS {
+            loms.stock(sku, 1_000_000);
+        }
+        Self { servers, databases, products, loms, settings: Vec::new() }
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) -> &mut Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn env(&self) -> Vec<(String, String)> {
+        let mut env = vec![
+            ("HOST_PORT".to_owned(), "127.0.0.1:0".to_owned()),
+            ("HTTP_WORKERS".to_owned(), "1".to_owned()),
+            ("LOMS_BASE_URL".to_owned(), self.loms.address.to_string()),
+            ("PRODUCT_SERVICE_BASE_URL".to_owned(), self.products.base_url().to_owned()),
+            ("REDIS_ADDRESS".to_owned(), self.servers.redis.clone()),
+            // A database of Redis that no other test asks for the same SKUs.
+            ("REDIS_DB_INDEX".to_owned(), "0".to_owned()),
+            ("DATABASE_CONNECTIONS".to_owned(), "4".to_owned()),
+        ];
+        for (shard, database) in (0..).zip(&self.databases) {
+            env.extend(database.master_env(shard));
+        }
+        env.extend(self.settings.iter().cloned());
+        env
+    }
+
+    /// Starts a cart service and waits until it is ready.
+    pub async fn start(&self) -> Application {
+        let settings = Settings::read(Reader::from_pairs(self.env())).unwrap();
+        let application = Application::build(&settings).unwrap();
+        let health = application.health().clone();
+        eventually(SOON, "the cart service is ready", async || health.is_ready()).await;
+        application
+    }
+
+    /// The one number that `query` finds, over all databases together.
+    pub async fn count(&self, query: &'static str) -> i64 {
+        let mut sum = 0;
+        for database in &self.databases {
+            let mut connection: PgConnection = database.connect().await;
+            sum += sqlx::query_scalar::<_, i64>(query).fetch_one(&mut connection).await.unwrap();
+        }
+        sum
+    }
+}
+
+impl Client {
+    pub fn of(application: &Application) -> Self {
+        Self { base_url: format!("http://{}", application.address()), client: http_client() }
+    }
+
+    pub async fn add(&self, user: i64, sku: u32, count: u32) -> Reply {
+        self.post(&format!("/user/{user}/cart/{sku}"), &json!({"count": count}), None).await
+    }
+
+    pub async fn add_with_key(&self, user: i64, sku: u32, count: u32, key: &str) -> Reply {
+        self.post(&format!("/user/{user}/cart/{sku}"), &json!({"count": count}), Some(key)).await
+    }
+
+    pub async fn checkout(&self, user: i64) -> Reply {
+        self.post("/cart/checkout", &json!({"user": user}), None).await
+    }
+
+    pub async fn checkout_with_key(&self, user: i64, key: &str) -> Reply {
+        self.post("/cart/checkout", &json!({"user": user}), Some(key)).await
+    }
+
+    pub async fn remove(&self, user: i64, sku: u32) -> Reply {
+        self.send(Method::DELETE, &format!("/user/{user}/cart/{sku}"), None, None).await
+    }
+
+    pub async fn clear(&self, user: i64) -> Reply {
+        self.send(Method::DELETE, &format!("/user/{user}/cart"), None, None).await
+    }
+
+    pub async fn show(&self, user: i64) -> Reply {
+        self.send(Method::GET, &format!("/user/{user}/cart"), None, None).await
+    }
+
+    /// SKU and count of each line; nothing for an empty cart.
+    pub async fn lines(&self, user: i64) -> Vec<(u64, u64)> {
+        let cart = self.show(user).await;
+        assert!(matches!(cart.status, 200 | 404), "{cart:?}");
+        let items = cart.body["items"].as_array().cloned().unwrap_or_default();
+        items.iter().map(|item| (item["sku_id"].as_u64().unwrap(), item["count"].as_u64().unwrap())).collect()
+    }
+
+    pub async fn post(&self, path: &str, body: &Value, key: Option<&str>) -> Reply {
+        self.send(Method::POST, path, Some(body.to_string()), key).await
+    }
+
+    pub async fn send(&self, method: Method, path: &str, body: Option<String>, key: Option<&str>) -> Reply {
+        let mut request = self.client.request(method, format!("{}{path}", self.base_url));
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
+        let response = request.timeout(Duration::from_secs(30)).send().await.unwrap();
+        let retry_after =
+            response.headers().get("retry-after").map(|value| value.to_str().unwrap().parse().unwrap());
+        let status = response.status().as_u16();
+        let text = response.text().await.unwrap();
+        let body =
+            if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(text.into()) };
+        Reply { status, body, retry_after }
+    }
+}
+
+impl Reply {
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+}
