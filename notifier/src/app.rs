@@ -1,0 +1,208 @@
+//! The application: everything that runs, how it is put together, and how it stops.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared_actors::actor::Arbiters;
+use shared_actors::database::{self, Migrations, PoolSettings, PrepareError};
+use shared_actors::health::{Component, Health};
+use shared_actors::http::{self, HttpFrontEnd, HttpService};
+use shared_actors::kafka::{ConsumerHandle, ConsumerOptions, ProducerHandle, ProducerOptions};
+use shared_actors::metrics;
+use shared_actors::shutdown::Shutdown;
+use sqlx::PgPool;
+use sqlx::migrate::Migrator;
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
+use crate::api;
+use crate::notifications::{Channel, DeadLetters, LogChannel, NotificationHandle, NotificationSink};
+use crate::settings::Settings;
+
+static MIGRATOR: Migrator = sqlx::migrate!("../migrations/notifier");
+
+/// All that happens after SIGTERM takes at most so long.
+const STOP_WITHIN: Duration = Duration::from_secs(18);
+
+/// Why the notifier cannot run.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The port cannot be listened on, or signals cannot be received.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The database cannot be made ready, whatever the time.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+}
+
+/// A notifier that runs.
+pub struct Application {
+    http: HttpFrontEnd,
+    health: Health,
+    database: Component,
+    kafka: Component,
+    settings: Settings,
+    pool: PgPool,
+    arbiters: Arbiters,
+    notifications: NotificationHandle,
+    dead_letters: ProducerHandle,
+    sink: NotificationSink,
+}
+
+impl Application {
+    /// Listens on its port at once; everything else may come up later. To be called on an actix System.
+    ///
+    /// # Errors
+    /// The port cannot be listened on.
+    pub fn build(settings: &Settings) -> Result<Self, StartError> {
+        Self::with_channel(settings, LogChannel)
+    }
+
+    /// The same with another channel than the log.
+    ///
+    /// # Errors
+    /// The port cannot be listened on.
+    pub fn with_channel(settings: &Settings, channel: impl Channel) -> Result<Self, StartError> {
+        metrics::set_build_info(
+            "notifier",
+            env!("CARGO_PKG_VERSION"),
+            option_env!("GIT_REVISION").unwrap_or_default(),
+        );
+        let health = Health::new();
+        let (database, kafka) = (health.component("postgres"), health.component("kafka"));
+        let service =
+            HttpService { health: health.clone(), openapi: api::document(), errors: api::error_body };
+        let http = http::serve(&settings.http, service, |_| ())?;
+        let arbiters = Arbiters::new(0);
+        // A channel that refuses an event is tried again within the transaction, which idles meanwhile.
+        let limits = PoolSettings {
+            statement_timeout: Duration::from_secs(30),
+            ..PoolSettings::new("notifier").with_max_connections(settings.max_connections)
+        };
+        let pool = database::pool(&settings.database, &limits);
+        let name = channel.name();
+        let notifications = NotificationHandle::start(
+            pool.clone(),
+            Arc::new(channel),
+            settings.max_retries,
+            arbiters.pick(0),
+        );
+        let options = ProducerOptions::new(&settings.kafka.brokers, "notifier-dead-letters")
+            .retry_max(settings.kafka.retry_max);
+        let dead_letters = ProducerHandle::start(options, arbiters.pick(0));
+        let sink = NotificationSink {
+            notifications: notifications.clone(),
+            dead_letters: DeadLetters::new(settings.dead_letter_topic(), dead_letters.clone()),
+            channel: name,
+            event_max_bytes: settings.event_max_bytes,
+        };
+        info!(address = %http.address, topic = settings.kafka.topic, group = settings.group, "notifier started");
+        let settings = settings.clone();
+        Ok(Self {
+            http,
+            health,
+            database,
+            kafka,
+            settings,
+            pool,
+            arbiters,
+            notifications,
+            dead_letters,
+            sink,
+        })
+    }
+
+    /// Where the HTTP port listens.
+    pub fn address(&self) -> SocketAddr {
+        self.http.address
+    }
+
+    /// Runs until SIGTERM or SIGINT, then stops in order: nothing that was begun is left half done.
+    ///
+    /// # Errors
+    /// The database cannot be made ready.
+    pub async fn run_until_stopped(self) -> Result<(), StartError> {
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let stopped = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        self.run_until(stopped).await
+    }
+
+    /// Runs until `stopped`, then stops in order.
+    ///
+    /// # Errors
+    /// The database cannot be made ready.
+    pub async fn run_until(self, stopped: impl Future<Output = ()>) -> Result<(), StartError> {
+        tokio::pin!(stopped);
+        let prepared = tokio::select! {
+            prepared = self.prepare() => Some(prepared),
+            () = &mut stopped => None,
+        };
+        let outcome = match prepared {
+            Some(Ok(())) => {
+                let consumer = self.consume();
+                let watch = database::watch(self.settings.database.clone(), self.database.clone());
+                tokio::select! {
+                    () = watch => {}
+                    () = &mut stopped => {}
+                }
+                self.stop(Some(consumer)).await;
+                Ok(())
+            }
+            Some(Err(error)) => {
+                self.stop(None).await;
+                Err(error.into())
+            }
+            None => {
+                self.stop(None).await;
+                Ok(())
+            }
+        };
+        info!("notifier stopped");
+        outcome
+    }
+
+    async fn prepare(&self) -> Result<(), PrepareError> {
+        let migrations = if self.settings.migrate_on_start { Migrations::Apply } else { Migrations::Await };
+        database::prepare(&self.settings.database, &[&MIGRATOR], migrations, &self.database).await
+    }
+
+    fn consume(&self) -> ConsumerHandle {
+        let Settings { kafka, group, .. } = &self.settings;
+        let options = ConsumerOptions::new(&kafka.brokers, group, &kafka.topic).component(self.kafka.clone());
+        ConsumerHandle::start(options, self.arbiters.pick(0), self.sink.clone())
+    }
+
+    async fn stop(self, consumer: Option<ConsumerHandle>) {
+        let Self { http, health, pool, notifications, dead_letters, .. } = self;
+        health.stopping();
+        Shutdown::new(STOP_WITHIN)
+            .step("consumer", async move {
+                if let Some(consumer) = consumer {
+                    consumer.drain().await;
+                }
+            })
+            .step("notifications", async move { notifications.drain().await })
+            .step("dead letters", async move { dead_letters.drain().await })
+            .step("database", async move { pool.close().await })
+            .step("http", http.stop())
+            .run()
+            .await;
+    }
+}
+
+/// Brings the database up to date, once.
+///
+/// # Errors
+/// Why it could not be, in words for people.
+pub async fn migrate(settings: &Settings) -> Result<(), String> {
+    database::migrate_now(&settings.database, &[&MIGRATOR]).await
+}

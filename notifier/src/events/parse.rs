@@ -1,0 +1,196 @@
+//! Reading an event from a record's value, and saying exactly why it cannot be read.
+
+use std::num::NonZeroU32;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use thiserror::Error;
+use uuid::Uuid;
+
+use super::{Item, OrderEvent, OrderState};
+
+/// Why a record holds no event. Trying again does not help.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Poison {
+    /// There is no value.
+    #[error("the record has no value")]
+    Empty,
+    /// The value is longer than what is read.
+    #[error("the value has {bytes} bytes, at most {limit} are read")]
+    TooLarge {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        limit: usize,
+    },
+    /// The value is not a JSON object.
+    #[error("the value is not a JSON object: {0}")]
+    NotJson(String),
+    /// A field is missing, or has a value that it cannot have.
+    #[error("not an order event: {0}")]
+    NotAnEvent(String),
+}
+
+/// The wire's names in lower case: they match without regard to case, as they do for the other readers of the topic.
+#[derive(Deserialize)]
+struct Wire {
+    id: i64,
+    state: OrderState,
+    #[serde(rename = "userid")]
+    user_id: i64,
+    items: Vec<Item>,
+    #[serde(rename = "eventid")]
+    event_id: Uuid,
+    sequence: NonZeroU32,
+    #[serde(rename = "occurredat")]
+    occurred_at: DateTime<Utc>,
+}
+
+impl OrderEvent {
+    /// Reads the event from a record's value of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// Why the record is none.
+    pub fn parse(value: Option<&[u8]>, limit: usize) -> Result<Self, Poison> {
+        let value = value.ok_or(Poison::Empty)?;
+        if value.len() > limit {
+            return Err(Poison::TooLarge { bytes: value.len(), limit });
+        }
+        let object: Map<String, Value> =
+            serde_json::from_slice(value).map_err(|error| Poison::NotJson(error.to_string()))?;
+        let wire: Wire = serde_json::from_value(lower_case_names(Value::Object(object)))
+            .map_err(|error| Poison::NotAnEvent(error.to_string()))?;
+        wire.checked()
+    }
+}
+
+impl Wire {
+    fn checked(self) -> Result<OrderEvent, Poison> {
+        let wrong = |what: &str| Err(Poison::NotAnEvent(what.to_owned()));
+        if self.id <= 0 {
+            return wrong("id must be positive");
+        }
+        if self.user_id <= 0 {
+            return wrong("userId must be positive");
+        }
+        if self.items.is_empty() {
+            return wrong("items must not be empty");
+        }
+        if i32::try_from(self.sequence.get()).is_err() {
+            return wrong("sequence is too large");
+        }
+        Ok(OrderEvent {
+            event_id: self.event_id,
+            order_id: self.id,
+            sequence: self.sequence,
+            state: self.state,
+            user_id: self.user_id,
+            items: self.items,
+            occurred_at: self.occurred_at,
+        })
+    }
+}
+
+fn lower_case_names(value: Value) -> Value {
+    match value {
+        Value::Object(members) => Value::Object(
+            members.into_iter().map(|(name, value)| (name.to_lowercase(), lower_case_names(value))).collect(),
+        ),
+        Value::Array(values) => Value::Array(values.into_iter().map(lower_case_names).collect()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn valid() -> Value {
+        json!({
+            "id": 1000, "state": "AWAITING_PAYMENT", "userId": 7, "items": [{"sku": 1002, "count": 2}, {"sku": 1003, "count": 1}],
+            "eventId": "018f3f64-2e3a-7c52-a4a1-0d7f8a3a1c11", "sequence": 2, "occurredAt": "2026-11-23T15:04:05.678Z"
+        })
+    }
+
+    fn parse(value: &Value) -> Result<OrderEvent, Poison> {
+        OrderEvent::parse(Some(value.to_string().as_bytes()), 1024)
+    }
+
+    #[test]
+    fn an_event_reads_as_one_line() {
+        let line = parse(&valid()).unwrap().to_string();
+        assert_eq!(
+            line,
+            "order 1000 of user 7 is now AWAITING_PAYMENT (event 2): 2 x sku 1002, 1 x sku 1003"
+        );
+    }
+
+    #[test]
+    fn names_match_without_regard_to_case_and_unknown_ones_are_ignored() {
+        let text =
+            valid().to_string().replace("\"id\"", "\"ID\"").replace("userId", "UserID").replace("sku", "SKU");
+        let mut value: Value = serde_json::from_str(&text).unwrap();
+        value["note"] = json!({"any": ["thing"]});
+        assert_eq!(parse(&value), parse(&valid()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let changed = |name: &str, value: Value| {
+            let mut event = valid();
+            event[name] = value;
+            parse(&event).unwrap_err().to_string()
+        };
+        assert!(changed("id", json!("1000")).contains("invalid type: string"));
+        assert!(changed("id", json!(0)).contains("id must be positive"));
+        assert!(changed("userId", json!(-1)).contains("userId must be positive"));
+        assert!(changed("state", json!("PAID")).contains("PAID"));
+        assert!(changed("items", json!([])).contains("items must not be empty"));
+        assert!(changed("items", json!([{"sku": 0, "count": 1}])).contains("nonzero"));
+        assert!(changed("sequence", json!(0)).contains("nonzero"));
+        assert!(changed("eventId", json!("7")).contains("UUID"));
+        for name in ["id", "state", "userId", "items", "eventId", "sequence", "occurredAt"] {
+            let mut event = valid();
+            event.as_object_mut().unwrap().remove(name);
+            let reason = parse(&event).unwrap_err().to_string();
+            assert!(reason.contains("missing field") && reason.contains(&name.to_lowercase()), "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_or_too_large_is_poison() {
+        for value in ["", "null", "[]", "{", "order 7", "\u{0}"] {
+            assert!(
+                matches!(OrderEvent::parse(Some(value.as_bytes()), 1024), Err(Poison::NotJson(_))),
+                "{value}"
+            );
+        }
+        assert_eq!(OrderEvent::parse(None, 1024), Err(Poison::Empty));
+        let large = OrderEvent::parse(Some(&[b' '; 1025]), 1024);
+        assert_eq!(large, Err(Poison::TooLarge { bytes: 1025, limit: 1024 }));
+        let deep = "[".repeat(100_000);
+        assert!(matches!(OrderEvent::parse(Some(deep.as_bytes()), 1 << 20), Err(Poison::NotJson(_))));
+    }
+
+    #[test]
+    fn the_published_schema_names_every_field_that_is_read() {
+        let schema: Value =
+            serde_json::from_str(include_str!("../../../proto/order-event.schema.json")).unwrap();
+        let event = valid();
+        let read: Vec<&String> = event.as_object().unwrap().keys().collect();
+        for name in &read {
+            assert!(schema["properties"][name.as_str()].is_object(), "{name}");
+            assert!(
+                schema["required"].as_array().unwrap().iter().any(|required| required == name.as_str()),
+                "{name}"
+            );
+        }
+        assert_eq!(schema["required"].as_array().unwrap().len(), read.len());
+        for example in schema["examples"].as_array().unwrap() {
+            parse(example).unwrap();
+        }
+    }
+}

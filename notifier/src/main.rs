@@ -1,0 +1,41 @@
+//! The notifier's process: settings, telemetry, then the application until it is told to stop.
+
+use std::process::ExitCode;
+
+use notifier::{Application, Settings, migrate};
+use shared_actors::settings::Reader;
+use shared_actors::telemetry;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let task: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = actix::System::new().block_on(run(&task));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("notifier: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(task: &[String]) -> anyhow::Result<()> {
+    let migrate_only = match task {
+        [] => false,
+        [task] if task == "migrate" => true,
+        _ => anyhow::bail!("usage: notifier [migrate]"),
+    };
+    let settings = Settings::read(Reader::from_env())?;
+    if migrate_only {
+        return migrate(&settings).await.map_err(anyhow::Error::msg);
+    }
+    let telemetry = telemetry::init("notifier")?;
+    let outcome = match Application::build(&settings) {
+        Ok(application) => application.run_until_stopped().await.map_err(anyhow::Error::from),
+        Err(error) => Err(error.into()),
+    };
+    telemetry.shutdown().await;
+    outcome
+}

@@ -1,0 +1,16 @@
+//! What is done about order events: each is notified once, or ends as a dead letter.
+//!
+//! Records come in through [`NotificationSink`]; [`NotificationHandle`] does the effect together with the inbox.
+
+mod actor;
+mod channel;
+mod dead_letter;
+mod effect;
+mod metrics;
+mod queries;
+mod sink;
+
+pub use actor::NotificationHandle;
+pub use channel::{Channel, ChannelError, LogChannel, Notification};
+pub use dead_letter::DeadLetters;
+pub use sink::NotificationSink;

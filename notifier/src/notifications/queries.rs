@@ -1,0 +1,52 @@
+//! The statements on the inbox.
+
+use std::collections::HashSet;
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::channel::Notification;
+
+/// Enters the events that were not there; answers which ones these are. An event that another transaction is entering
+/// at the same time waits for the end of that one.
+pub(super) async fn receive(
+    connection: &mut PgConnection,
+    notifications: &[Notification],
+) -> Result<HashSet<Uuid>, sqlx::Error> {
+    let events = || notifications.iter().map(|notification| &notification.event);
+    let event_ids: Vec<Uuid> = events().map(|event| event.event_id).collect();
+    let order_ids: Vec<i64> = events().map(|event| event.order_id).collect();
+    let sequences: Vec<i32> = events().map(|event| event.sequence.get().cast_signed()).collect();
+    let states: Vec<&str> = events().map(|event| event.state.as_str()).collect();
+    // In one order everywhere, so that two notifiers with the same events cannot wait for each other.
+    let statement = "insert into inbox (event_id, order_id, sequence, state) \
+         select * from unnest($1::uuid[], $2::bigint[], $3::int[], $4::text[]) as event (id, order_id, sequence, state) \
+         order by id on conflict do nothing returning event_id";
+    let received: Vec<Uuid> = sqlx::query_scalar(statement)
+        .bind(event_ids)
+        .bind(order_ids)
+        .bind(sequences)
+        .bind(states)
+        .fetch_all(connection)
+        .await?;
+    Ok(received.into_iter().collect())
+}
+
+/// Takes back events for which nothing was done.
+pub(super) async fn give_back(connection: &mut PgConnection, event_ids: &[Uuid]) -> Result<(), sqlx::Error> {
+    let statement = "delete from inbox where event_id = any($1)";
+    sqlx::query(statement).bind(event_ids).execute(connection).await.map(drop)
+}
+
+/// Records what was sent over `channel`.
+pub(super) async fn record(
+    connection: &mut PgConnection,
+    channel: &str,
+    sent: &[&Notification],
+) -> Result<(), sqlx::Error> {
+    let event_ids: Vec<Uuid> = sent.iter().map(|notification| notification.event.event_id).collect();
+    let texts: Vec<&str> = sent.iter().map(|notification| notification.text.as_str()).collect();
+    let statement = "insert into notifications (event_id, channel, text) \
+         select id, $1, text from unnest($2::uuid[], $3::text[]) as sent (id, text)";
+    sqlx::query(statement).bind(channel).bind(event_ids).bind(texts).execute(connection).await.map(drop)
+}

@@ -1,0 +1,94 @@
+//! What the notifier reads from its environment.
+
+use shared_actors::http::HttpServerSettings;
+use shared_actors::kafka::KafkaSettings;
+use shared_actors::settings::{DatabaseSettings, Reader, SettingsError, ShardDefaults, ShardSettings};
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where /livez, /readyz and /metrics are served (`HTTP_PORT`).
+    pub http: HttpServerSettings,
+    /// `KAFKA_BROKER`, `KAFKA_TOPIC`, `KAFKA_RETRY_MAX`.
+    pub kafka: KafkaSettings,
+    /// The group that shares the work (`KAFKA_GROUP_ID`).
+    pub group: String,
+    /// Where the inbox is (`DATABASE_MASTER_*_0`).
+    pub database: DatabaseSettings,
+    /// Connections to the database (`DATABASE_MAX_CONNECTIONS`).
+    pub max_connections: u32,
+    /// Whether the start migrates the database (`MIGRATE_ON_START`).
+    pub migrate_on_start: bool,
+    /// How often a notification that a channel refuses is tried again before its event becomes a dead letter
+    /// (`NOTIFICATION_MAX_RETRIES`).
+    pub max_retries: u32,
+    /// An event with a longer value is a dead letter (`EVENT_MAX_BYTES`).
+    pub event_max_bytes: usize,
+}
+
+impl Settings {
+    /// Reads all settings; the defaults fit the local stack.
+    ///
+    /// # Errors
+    /// Every wrong setting.
+    pub fn read(mut reader: Reader) -> Result<Self, SettingsError> {
+        let defaults = ShardDefaults { primaries: &["localhost:5432"], replicas: &[], name: "notifier" };
+        let mut databases = ShardSettings::read(&mut reader, &defaults);
+        if databases.len() > 1 {
+            reader.reject(
+                "DATABASE_MASTER_HOST_PORT_1",
+                "nothing: the notifier has one database, that of number 0",
+            );
+        }
+        let settings = Self {
+            http: HttpServerSettings {
+                workers: 1,
+                ..HttpServerSettings::read(&mut reader, "HTTP_PORT", 8083)
+            },
+            kafka: KafkaSettings::read(&mut reader),
+            group: reader.text("KAFKA_GROUP_ID", "loms-notifier"),
+            database: databases.swap_remove(0).primary,
+            max_connections: reader.get_in("DATABASE_MAX_CONNECTIONS", 4, 2..=100),
+            migrate_on_start: reader.flag("MIGRATE_ON_START", true),
+            max_retries: reader.get_in("NOTIFICATION_MAX_RETRIES", 5, 0..=100),
+            event_max_bytes: reader.get_in("EVENT_MAX_BYTES", 256 * 1024, 1024..=1024 * 1024 * 1024),
+        };
+        reader.finish().map(|()| settings)
+    }
+
+    /// Where events go that cannot be handled.
+    pub fn dead_letter_topic(&self) -> String {
+        format!("{}.dlq", self.kafka.topic)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_fit_the_local_stack() {
+        let settings = Settings::read(Reader::from_pairs([("", "")])).unwrap();
+        assert_eq!(settings.http.address.to_string(), "0.0.0.0:8083");
+        assert_eq!(
+            (settings.kafka.brokers.as_str(), settings.group.as_str()),
+            ("localhost:9092", "loms-notifier")
+        );
+        assert_eq!(settings.database.address.to_string(), "localhost:5432");
+        assert_eq!(settings.database.name, "notifier");
+        assert_eq!(settings.dead_letter_topic(), "loms.order-events.dlq");
+    }
+
+    #[test]
+    fn every_wrong_setting_is_told() {
+        let pairs = [
+            ("HTTP_PORT", "http"),
+            ("NOTIFICATION_MAX_RETRIES", "-1"),
+            ("DATABASE_MASTER_HOST_PORT_0", "a"),
+            ("DATABASE_MASTER_HOST_PORT_1", "b"),
+        ];
+        let error = Settings::read(Reader::from_pairs(pairs)).unwrap_err();
+        let names: Vec<&str> = error.problems.iter().map(|problem| problem.name.as_str()).collect();
+        assert_eq!(names, ["DATABASE_MASTER_HOST_PORT_1", "HTTP_PORT", "NOTIFICATION_MAX_RETRIES"]);
+    }
+}

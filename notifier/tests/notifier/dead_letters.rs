@@ -1,0 +1,91 @@
+//! Records that cannot be handled end in the dead-letter topic, with their reason, and are in nobody's way.
+
+use shared_actors::kafka::{Headers, Record};
+
+use crate::support::{MemoryChannel, World, event};
+
+#[actix::test]
+async fn poison_becomes_a_dead_letter_with_its_reason_and_blocks_nobody() {
+    let world = World::new().await;
+    let channel = MemoryChannel::default();
+    let mut no_event_id = event(1000, 1, "NEW");
+    no_event_id.as_object_mut().unwrap().remove("eventId");
+    let mut wrong_type = event(1000, 1, "NEW");
+    wrong_type["id"] = "1000".into();
+    let topic = &world.topic.name;
+    let not_json = Record::new(topic, "key", "no json")
+        .with_headers(Headers::new().with("ce_id", "7").with("raw", [0xff]));
+    let too_large = Record::new(topic, "key", vec![b' '; 300_000]);
+    let no_value = Record { payload: None, ..Record::new(topic, "key", "") };
+    let good = event(2000, 1, "NEW");
+    let records = vec![
+        not_json,
+        world.record(&no_event_id),
+        too_large,
+        world.record(&wrong_type),
+        no_value,
+        world.record(&good),
+    ];
+    world.producer.publish(records).await.unwrap();
+    let notifier = world.start("one", &channel);
+    assert_eq!(channel.holds(1).await, [(2000, 1)]);
+
+    let letters = world.dead_letters(5).await;
+    assert_eq!(letters.len(), 5);
+    let find = |reason: &str| {
+        let says = |letter: &&shared_actors::kafka::ReceivedRecord| {
+            letter.headers.text("x-error-reason").is_some_and(|text| text.contains(reason))
+        };
+        letters.iter().find(says).unwrap_or_else(|| panic!("no dead letter says {reason:?}"))
+    };
+    let letter = find("not a JSON object");
+    assert_eq!(
+        (letter.key.as_deref(), letter.payload.as_deref()),
+        (Some(&b"key"[..]), Some(&b"no json"[..]))
+    );
+    assert_eq!((letter.headers.text("ce_id"), letter.headers.get("raw")), (Some("7"), Some(&[0xff][..])));
+    assert_eq!(letter.headers.text("x-original-topic"), Some(topic.as_str()));
+    assert!(letter.headers.text("x-original-partition").is_some_and(|text| text == "0" || text == "1"));
+    assert!(letter.headers.text("x-original-offset").is_some_and(|text| text.parse::<u64>().is_ok()));
+    find("missing field `eventid`");
+    find("invalid type: string");
+    find("no value");
+    assert_eq!(find("300000 bytes").payload.as_ref().map(Vec::len), Some(300_000));
+
+    world.publish(&[event(2000, 2, "FAILED")]).await;
+    channel.holds(2).await;
+    notifier.stop().await;
+}
+
+#[actix::test]
+async fn poison_at_the_limit_of_kafka_leaves_its_whereabouts() {
+    let world = World::new().await;
+    let channel = MemoryChannel::default();
+    let largest = Record::new(&world.topic.name, "key", vec![b' '; 999_850]);
+    world.producer.publish(vec![largest]).await.unwrap();
+    let notifier = world.start("one", &channel);
+    world.publish(&[event(2000, 1, "NEW")]).await;
+    channel.holds(1).await;
+    let letters = world.dead_letters(1).await;
+    assert_eq!(letters[0].payload, None);
+    assert_eq!(letters[0].headers.text("x-original-bytes"), Some("999850"));
+    notifier.stop().await;
+}
+
+#[actix::test]
+async fn what_a_channel_refuses_is_tried_again_a_bounded_number_of_times() {
+    let world = World::new().await;
+    let channel = MemoryChannel::refusing(1000);
+    let refused = event(1000, 1, "NEW");
+    world.publish(&[event(2000, 1, "NEW"), refused, event(2000, 2, "FAILED"), event(3000, 1, "NEW")]).await;
+    let notifier = world.start("one", &channel);
+    let mut sent = channel.holds(3).await;
+    sent.sort_unstable();
+    assert_eq!(sent, [(2000, 1), (2000, 2), (3000, 1)]);
+    let letters = world.dead_letters(1).await;
+    assert_eq!(letters[0].headers.text("x-error-reason"), Some("no such address"));
+    assert_eq!(letters[0].key.as_deref(), Some(&b"1000"[..]));
+    notifier.stop().await;
+    assert_eq!(*channel.refusals.lock().unwrap(), 3, "two retries");
+    assert_eq!((world.count("inbox").await, world.count("notifications").await), (3, 3));
+}

@@ -1,0 +1,67 @@
+//! Each event is notified once, in the order of its order's events, whoever reads it and however often.
+
+use std::collections::HashMap;
+
+use dev::testing::eventually;
+use serde_json::Value;
+
+use crate::support::{MemoryChannel, SOON, World, event};
+
+#[actix::test]
+async fn an_event_is_notified_once_however_often_it_is_delivered() {
+    let world = World::new().await;
+    let channel = MemoryChannel::default();
+    let first = event(1000, 1, "NEW");
+    let second = event(1000, 2, "AWAITING_PAYMENT");
+    world.publish(&[first.clone(), first.clone(), second.clone(), first.clone()]).await;
+    let notifier = world.start("one", &channel);
+    assert_eq!(channel.holds(2).await, [(1000, 1), (1000, 2)]);
+    world.publish(&[second.clone(), first.clone()]).await;
+    notifier.stop().await;
+
+    // Another group reads everything from the beginning: a redelivery of the whole topic.
+    let last = event(1000, 3, "PAYED");
+    world.publish(std::slice::from_ref(&last)).await;
+    let again = world.start("another", &channel);
+    channel.holds(3).await;
+    again.stop().await;
+    assert_eq!(channel.sent(), [(1000, 1), (1000, 2), (1000, 3)]);
+    assert_eq!((world.count("inbox").await, world.count("notifications").await), (3, 3));
+}
+
+#[actix::test]
+async fn notifiers_share_the_work_and_one_that_leaves_loses_and_repeats_nothing() {
+    let world = World::new().await;
+    let (left, right) = (MemoryChannel::default(), MemoryChannel::default());
+    let orders: Vec<i64> = (1..=40).map(|n| n * 1000).collect();
+    let round = |sequence: u32, state: &str| -> Vec<Value> {
+        orders.iter().map(|order| event(*order, sequence, state)).collect()
+    };
+    let first = world.start("shared", &left);
+    world.publish(&round(1, "NEW")).await;
+    left.holds(40).await;
+    let second = world.start("shared", &right);
+    let mut sequence = 1;
+    eventually(SOON, "the second one has its share", async || {
+        sequence += 1;
+        world.publish(&round(sequence, "AWAITING_PAYMENT")).await;
+        !right.sent().is_empty()
+    })
+    .await;
+    first.stop().await;
+    sequence += 1;
+    world.publish(&round(sequence, "PAYED")).await;
+    let expected = orders.len() * sequence as usize;
+    let total = || left.sent().len() + right.sent().len();
+    eventually(SOON, "all is notified", async || if total() >= expected { Ok(()) } else { Err(total()) })
+        .await;
+    second.stop().await;
+    assert_eq!(total(), expected, "each once");
+    assert_eq!(world.count("inbox").await, i64::try_from(expected).unwrap());
+    for channel in [&left, &right] {
+        let mut last: HashMap<i64, u32> = HashMap::new();
+        for (order, sequence) in channel.sent() {
+            assert!(last.insert(order, sequence).is_none_or(|before| before < sequence), "order {order}");
+        }
+    }
+}

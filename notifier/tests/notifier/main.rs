@@ -1,0 +1,6 @@
+//! The notifier on a real Kafka and a real `PostgreSQL`: in this process with a channel that remembers, and as it ships.
+
+mod dead_letters;
+mod delivery;
+mod process;
+mod support;

@@ -1,0 +1,164 @@
+//! A topic and a database of a test's own, notifiers on them, and a channel that remembers.
+#![allow(clippy::unwrap_used, reason = "a test's helper fails the test by its panic")]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use dev::testing::{Database, Servers, Topic, create_database, eventually, unique_topic};
+use futures::future::{LocalBoxFuture, ready};
+use notifier::{Application, Channel, ChannelError, Notification, Settings};
+use serde_json::{Value, json};
+use shared_actors::actor::Arbiters;
+use shared_actors::kafka::{
+    ConsumerHandle, ConsumerOptions, Headers, ProducerHandle, ProducerOptions, ReceivedRecord, Record,
+    RecordSink, SinkError,
+};
+use shared_actors::settings::Reader;
+use sqlx::PgConnection;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+pub const SOON: Duration = Duration::from_secs(30);
+
+pub struct World {
+    pub topic: Topic,
+    pub database: Database,
+    pub producer: ProducerHandle,
+}
+
+pub struct RunningNotifier {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let servers = Servers::from_env();
+        let topic = unique_topic(&servers.kafka, 2).await;
+        let database = create_database(&servers.postgres_0, "notifier").await;
+        let producer =
+            ProducerHandle::start(ProducerOptions::new(&servers.kafka, "test"), Arbiters::new(0).pick(0));
+        Self { topic, database, producer }
+    }
+
+    pub fn env(&self, group: &str) -> Vec<(String, String)> {
+        let mut env = self.database.master_env(0);
+        let more = [
+            ("KAFKA_BROKER", self.topic.host_port.as_str()),
+            ("KAFKA_TOPIC", &self.topic.name),
+            ("KAFKA_GROUP_ID", group),
+            ("HTTP_PORT", "127.0.0.1:0"),
+            ("NOTIFICATION_MAX_RETRIES", "2"),
+        ];
+        env.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        env
+    }
+
+    pub fn start(&self, group: &str, channel: &MemoryChannel) -> RunningNotifier {
+        let settings = Settings::read(Reader::from_pairs(self.env(group))).unwrap();
+        let application = Application::with_channel(&settings, channel.clone()).unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = actix::spawn(async move {
+            let stopped = async { drop(stopped.await) };
+            application.run_until(stopped).await.unwrap();
+        });
+        RunningNotifier { stop, task }
+    }
+
+    pub async fn publish(&self, events: &[Value]) {
+        let records = events.iter().map(|event| self.record(event)).collect();
+        self.producer.publish(records).await.unwrap();
+    }
+
+    pub fn record(&self, event: &Value) -> Record {
+        Record::new(&self.topic.name, event["id"].to_string(), event.to_string())
+            .with_headers(Headers::new().with("ce_id", event["eventId"].to_string()))
+    }
+
+    pub async fn count(&self, table: &str) -> i64 {
+        let mut connection: PgConnection = self.database.connect().await;
+        let statement = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
+        sqlx::query_scalar(statement).fetch_one(&mut connection).await.unwrap()
+    }
+
+    /// The first `count` dead letters, in the order of their reading.
+    pub async fn dead_letters(&self, count: usize) -> Vec<ReceivedRecord> {
+        let sink = MemorySink::default();
+        let options = ConsumerOptions::new(&self.topic.host_port, "undertaker", self.topic.dead_letters());
+        let reader = ConsumerHandle::start(options, Arbiters::new(0).pick(0), sink.clone());
+        let letters = eventually(SOON, "the dead letters are there", async || {
+            let letters = sink.0.lock().unwrap().clone();
+            if letters.len() >= count { Ok(letters) } else { Err(letters.len()) }
+        })
+        .await;
+        reader.drain().await;
+        letters
+    }
+}
+
+impl RunningNotifier {
+    pub async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.task.await.unwrap();
+    }
+}
+
+pub fn event(order: i64, sequence: u32, state: &str) -> Value {
+    json!({
+        "id": order, "state": state, "userId": 7, "items": [{"sku": 1002, "count": 2}],
+        "eventId": Uuid::new_v4(), "sequence": sequence, "occurredAt": "2026-11-23T15:04:05.678Z"
+    })
+}
+
+/// Remembers what it sent; refuses the orders that it is told to refuse.
+#[derive(Clone, Default)]
+pub struct MemoryChannel {
+    sent: Arc<Mutex<Vec<Notification>>>,
+    refused_order: Option<i64>,
+    pub refusals: Arc<Mutex<usize>>,
+}
+
+impl MemoryChannel {
+    pub fn refusing(order: i64) -> Self {
+        Self { refused_order: Some(order), ..Self::default() }
+    }
+
+    pub fn sent(&self) -> Vec<(i64, u32)> {
+        let sent = self.sent.lock().unwrap();
+        sent.iter().map(|sent| (sent.event.order_id, sent.event.sequence.get())).collect()
+    }
+
+    pub async fn holds(&self, count: usize) -> Vec<(i64, u32)> {
+        eventually(SOON, "the notifications are sent", async || {
+            let sent = self.sent();
+            if sent.len() >= count { Ok(sent) } else { Err(sent.len()) }
+        })
+        .await
+    }
+}
+
+impl Channel for MemoryChannel {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn send<'a>(&'a self, notification: &'a Notification) -> LocalBoxFuture<'a, Result<(), ChannelError>> {
+        if self.refused_order == Some(notification.event.order_id) {
+            *self.refusals.lock().unwrap() += 1;
+            return Box::pin(ready(Err(ChannelError::Refused { reason: "no such address".to_owned() })));
+        }
+        self.sent.lock().unwrap().push(notification.clone());
+        Box::pin(ready(Ok(())))
+    }
+}
+
+#[derive(Clone, Default)]
+struct MemorySink(Arc<Mutex<Vec<ReceivedRecord>>>);
+
+impl RecordSink for MemorySink {
+    fn deliver(&self, batch: Arc<[ReceivedRecord]>) -> LocalBoxFuture<'static, Result<(), SinkError>> {
+        self.0.lock().unwrap().extend(batch.iter().cloned());
+        Box::pin(ready(Ok(())))
+    }
+}
