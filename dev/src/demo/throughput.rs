@@ -7,10 +7,12 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 use crate::stack::report::headline;
-use crate::stack::shop::{CART_PORT, PROMETHEUS_PORT};
+use crate::stack::shop::{CART_PORT, LOMS_PORT, PROMETHEUS_PORT};
 
 /// Messages a second of each actor.
 const QUERY: &str = "sum by (actor) (rate(actor_messages_total[1m]))";
+/// The actor that an event reaches last.
+const LAST: &str = "notification";
 /// The page of Prometheus that draws [`QUERY`].
 pub const PAGE: &str = "http://localhost:9090/graph?g0.expr=sum%20by%20(actor)%20(rate(actor_messages_total%5B1m%5D))\
                         &g0.tab=0&g0.range_input=15m";
@@ -20,17 +22,19 @@ const TRAFFIC: Duration = Duration::from_secs(5);
 const GIVE_UP: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Browses the shop for a few seconds and prints the messages a second that Prometheus saw.
+/// Keeps the shop busy for a few seconds and prints the messages a second that Prometheus saw.
 pub async fn show() -> Result<()> {
-    headline("Others browse for some seconds; messages a second of each actor, from Prometheus");
+    headline(
+        "Another user orders and cancels for some seconds; messages a second of each actor, from Prometheus",
+    );
     println!("    {QUERY}");
     let client = crate::http::client();
     let started = Instant::now();
     let mut latest = Vec::new();
     while started.elapsed() < GIVE_UP {
-        browse(&client, TRAFFIC).await?;
+        change_minds(&client, TRAFFIC).await?;
         latest = rates(&client).await?;
-        if latest.iter().any(|(_, rate)| *rate > 0.0) {
+        if latest.iter().any(|(actor, rate)| actor == LAST && *rate > 0.0) {
             break;
         }
     }
@@ -43,17 +47,21 @@ pub async fn show() -> Result<()> {
     Ok(())
 }
 
-/// One user who puts a product into the cart, looks at it, and empties it again, over and over.
-async fn browse(client: &Client, how_long: Duration) -> Result<()> {
+/// One user who fills a cart, checks out and cancels, over and over: each actor gets work, the stock stays as it was.
+async fn change_minds(client: &Client, how_long: Duration) -> Result<()> {
     let started = Instant::now();
     let user = 1_000_000_001 + uuid::Uuid::new_v4().as_u128() % 1_000_000_000;
-    let cart = format!("http://localhost:{CART_PORT}/user/{user}/cart");
+    let shop = format!("http://localhost:{CART_PORT}");
     while started.elapsed() < how_long {
-        let add = client.post(format!("{cart}/1005")).json(&json!({ "count": 1 }));
-        for request in [add, client.get(&cart), client.delete(&cart)] {
-            request.send().await.context("cart does not answer")?;
-            tokio::time::sleep(PAUSE).await;
+        let add = client.post(format!("{shop}/user/{user}/cart/1005")).json(&json!({ "count": 1 }));
+        add.send().await.context("cart does not answer")?;
+        let checkout = client.post(format!("{shop}/cart/checkout")).json(&json!({ "user": user }));
+        let answer: Value = checkout.send().await?.json().await.context("cart does not answer in JSON")?;
+        if let Some(order) = answer["orderID"].as_i64() {
+            let cancel = format!("http://localhost:{LOMS_PORT}/v1/orders/{order}/cancel");
+            client.post(cancel).send().await.context("loms does not answer")?;
         }
+        tokio::time::sleep(PAUSE).await;
     }
     Ok(())
 }

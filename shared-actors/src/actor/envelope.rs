@@ -123,6 +123,8 @@ impl<C: Command> Responder<C> {
         let span = tracing::debug_span!(
             target: "actor", parent: &self.span, "actor", actor = self.metrics.actor, command = C::NAME
         );
+        // Where nobody looks at spans of actors, the asking one still carries the trace.
+        let span = if span.is_disabled() { self.span.clone() } else { span };
         deadline::scope(self.deadline, future).instrument(span)
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::value;
 use super::{Secret, SettingsError as Error};
+use crate::telemetry;
 
 /// Reads settings by name. A setting that is empty counts as not set. A trailing `### comment` is
 /// ignored, numbers may carry underscores.
@@ -61,16 +62,16 @@ impl fmt::Display for SettingsError {
 }
 
 impl Reader {
-    /// The process environment over the file that `ENV_PATH` names, when it names one.
+    /// The process environment over the file that `ENV_PATH` names, when it names one. What logging reads from the
+    /// environment is checked along with it.
     pub fn from_env() -> Self {
-        let mut reader = Self::from_pairs(std::iter::empty::<(String, String)>());
-        let environment: BTreeMap<String, String> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        if let Some(path) = environment.get("ENV_PATH").filter(|path| !path.is_empty()) {
-            reader.read_file(path);
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let mut reader = Self::from_pairs(environment);
+        if let Some(path) = reader.values.get("ENV_PATH").filter(|path| !path.is_empty()).cloned() {
+            reader.read_file(&path);
         }
-        reader.values.extend(environment);
+        telemetry::check(&mut reader);
         reader
     }
 
@@ -83,7 +84,11 @@ impl Reader {
     fn read_file(&mut self, path: &str) {
         let file: Result<Vec<_>, _> = dotenvy::from_path_iter(path).and_then(Iterator::collect);
         match file {
-            Ok(pairs) => self.values.extend(pairs),
+            Ok(pairs) => {
+                for (name, value) in pairs {
+                    self.values.entry(name).or_insert(value);
+                }
+            }
             Err(error) => self.reject("ENV_PATH", format!("a readable file of settings ({error})")),
         }
     }

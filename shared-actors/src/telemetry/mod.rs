@@ -24,6 +24,8 @@ pub use current::{add_link, current, set_parent, trace_id, traceparent};
 use export::Export;
 use format::{LogFormat, NoSpanFields};
 
+use crate::settings::Reader;
+
 /// The target of the spans of requests. They exist whatever `RUST_LOG` says, because they carry the trace.
 pub const REQUEST: &str = "request";
 
@@ -101,6 +103,16 @@ pub fn init(service_name: &'static str) -> Result<Telemetry, TelemetryError> {
     }
     EXPORTING.store(export.is_some(), Ordering::Relaxed);
     Ok(Telemetry { export })
+}
+
+/// Notes what [`init`] would refuse, so that a start with several wrong settings tells of all of them at once.
+pub(crate) fn check(reader: &mut Reader) {
+    if log_format().is_err() {
+        reader.reject("LOG_FORMAT", "json or pretty");
+    }
+    if log_filter().is_err() {
+        reader.reject("RUST_LOG", "a filter such as info or info,loms=debug");
+    }
 }
 
 fn log_format() -> Result<LogFormat, TelemetryError> {

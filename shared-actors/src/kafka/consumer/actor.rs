@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use actix::fut::wrap_future;
 use actix::{Actor, AsyncContext, Context, Handler};
 use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
 use super::reader::{Delivery, Outcome, Reader};
 use super::{ConsumerOptions, RecordSink, SinkError};
 use crate::actor::{AskError, Backoff, Command, Envelope};
 use crate::kafka::metrics::FAMILIES;
+
+/// How long a stop waits for librdkafka, which waits in turn for brokers that may be gone.
+const LEAVE_WITHIN: Duration = Duration::from_secs(6);
 
 /// Read no more, finish what is under way, leave the group.
 pub(super) struct StopConsuming;
@@ -72,7 +76,10 @@ impl Handler<Envelope<StopConsuming>> for ConsumerActor {
         envelope.run(|StopConsuming| async move {
             if let Some(mut reading) = reading {
                 // An error says that the reader is gone, which is what is waited for.
-                while reading.changed().await.is_ok() {}
+                let gone = async { while reading.changed().await.is_ok() {} };
+                if timeout(LEAVE_WITHIN, gone).await.is_err() {
+                    warn!("the consumer cannot leave its group, which will notice by itself");
+                }
             }
             Ok(())
         });

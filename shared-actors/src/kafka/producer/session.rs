@@ -195,8 +195,8 @@ fn config(options: &ProducerOptions) -> ClientConfig {
         .set("message.timeout.ms", &timeout)
         .set("queue.buffering.max.messages", (u64::from(options.max_records) + 1).to_string())
         .set("queue.buffering.max.kbytes", "65536")
-        // A publication is sent whole, so there is nothing to wait for.
-        .set("linger.ms", "0")
+        // Long enough for a publication to be queued as a whole, so that it makes one request a partition.
+        .set("linger.ms", "1")
         // The partition that Java's clients choose for the same key.
         .set("partitioner", "murmur2_random");
     if let Some(id) = &options.transactional_id {
