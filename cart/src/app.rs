@@ -1,5 +1,8 @@
 //! The service as a whole: how its parts are put together, started and stopped.
 
+mod identity;
+mod prepare;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +12,6 @@ use shared_actors::actor::{ActorOptions, Arbiters, Handle, KeyedHandle, KeyedOpt
 use shared_actors::database::{self, PoolSettings, migrate_now};
 use shared_actors::health::Health;
 use shared_actors::http::{self, HttpFrontEnd, HttpService};
-use shared_actors::settings;
 use shared_actors::shard::ShardRouter;
 use shared_actors::shutdown::Shutdown;
 use sqlx::PgPool;
@@ -17,18 +19,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tracing::{error, info};
 
+use self::prepare::MIGRATIONS;
 use crate::Settings;
 use crate::api;
 use crate::carts::{CartActor, CartActors, CartShard, Carts, ShardSettings};
 use crate::checkout::CheckoutSweeper;
+use crate::domain::UserId;
 use crate::idempotency::KeySweeper;
 use crate::loms::Loms;
 use crate::products::{ProductClient, Products, RedisCache};
-
-mod identity;
-mod prepare;
-
-use prepare::MIGRATIONS;
 
 const STOP_WITHIN: Duration = Duration::from_secs(18);
 
@@ -207,13 +206,9 @@ impl Application {
 pub async fn migrate(settings: &Settings) -> Result<(), StartError> {
     for shard in &settings.shards {
         migrate_now(&shard.primary, &[&MIGRATIONS]).await.map_err(StartError::Database)?;
-        describe_migrated(&shard.primary);
+        info!(address = %shard.primary.address, name = shard.primary.name, "migrated");
     }
     Ok(())
-}
-
-fn describe_migrated(database: &settings::DatabaseSettings) {
-    info!(address = %database.address, name = database.name, "migrated");
 }
 
 fn cart_actors(
@@ -232,7 +227,7 @@ fn cart_actors(
         ..KeyedOptions::new("cart")
     };
     let (shards, loms) = (Arc::clone(shards), loms.clone());
-    KeyedHandle::new(options, arbiters, move |user: &crate::domain::UserId| {
+    KeyedHandle::new(options, arbiters, move |user: &UserId| {
         let shard = &shards[router.shard_of_user(user.get()).index()];
         CartActor::new(*user, shard.clone(), loms.clone())
     })

@@ -70,7 +70,7 @@ impl Settings {
             http: HttpServerSettings::read(r, "HOST_PORT", 8082),
             shards: ShardSettings::read(r, &SHARDS),
             migrations: if r.flag("MIGRATE_ON_START", true) { Migrations::Apply } else { Migrations::Await },
-            database_connections: r.get_in("DATABASE_CONNECTIONS", 8, 1..=1000),
+            database_connections: r.get_in("DATABASE_MAX_CONNECTIONS", 8, 1..=1000),
             loms: loms(r),
             products: products(r),
             cache_capacity: r.get_in("CACHE_CAPACITY", 10_000, 1..=100_000_000),
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(settings.http.address.to_string(), "0.0.0.0:8082");
         assert_eq!(settings.shards.len(), 2);
         assert_eq!(settings.products.url.as_str(), "http://localhost:8090/get_product");
-        assert_eq!(settings.redis.ttl, Duration::from_secs(300));
+        assert_eq!(settings.redis.ttl, Duration::from_mins(5));
     }
 
     #[test]
@@ -168,7 +168,7 @@ mod tests {
         let settings = settings.unwrap();
         assert_eq!(settings.products.url.as_str(), "https://products.example/v2/get");
         assert_eq!(settings.products.retry_delay, Duration::from_millis(250));
-        assert_eq!(settings.redis.ttl, Duration::from_secs(60));
+        assert_eq!(settings.redis.ttl, Duration::from_mins(1));
         assert_eq!(settings.redis.address.to_string(), "redis:6380");
         assert_eq!(settings.loms.base_url, "loms:50051");
     }

@@ -23,7 +23,7 @@ type Body = JsonBody<Map<String, Value>>;
         ("user_id" = i64, Path, description = "The user", minimum = 1, example = 31337),
         ("sku_id" = u32, Path, description = "The product", minimum = 1, maximum = 4_294_967_295_u32, example = 1003),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a retry safe: the same key, route and body \
-          give the first answer again", min_length = 1, max_length = 255),
+          give the first answer again", min_length = 1, max_length = 255, pattern = "^[ -~]+$"),
     ),
     request_body = AddItemRequest,
     responses(
@@ -141,7 +141,7 @@ pub async fn show_cart(carts: Data<Carts>, path: Path<String>) -> Answer {
     post, path = "/cart/checkout", tag = "cart", operation_id = "checkout",
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a retry safe: the same key and body give the \
-          first answer again", min_length = 1, max_length = 255),
+          first answer again", min_length = 1, max_length = 255, pattern = "^[ -~]+$"),
     ),
     request_body = CheckoutRequest,
     responses(

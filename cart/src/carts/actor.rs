@@ -1,12 +1,9 @@
 //! The actor of one user: their changes one after the other, and their checkout beside them.
 
-use std::time::Duration;
-
 use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler};
 use futures::future::Either;
 use shared_actors::actor::{Command, Envelope, Responder};
-use shared_actors::deadline;
 
 use super::commands::{AddItem, Checkout, ClearCart, Keyed, RemoveItem};
 use super::shard::CartShard;
@@ -16,9 +13,6 @@ use crate::checkout::{Intent, Outcome, REQUEST, place};
 use crate::domain::{Cart, CartError, OrderId, UserId};
 use crate::idempotency::{IdempotencyKey, KeyedRequest, StoredAnswer};
 use crate::loms::Loms;
-
-/// How long an open checkout is worked on when no request waits for it.
-const PURSUIT: Duration = Duration::from_secs(10);
 
 /// Holds what is known of one user's row. A command that changes it holds up the mailbox until its commit; the call to
 /// loms within a checkout does not.
@@ -119,7 +113,7 @@ impl CartActor {
 fn scoped<F: Future>(waiting: &[Waiting], work: F) -> impl Future<Output = F::Output> + use<F> {
     match waiting.first() {
         Some(Waiting { responder, .. }) => Either::Left(responder.scope(work)),
-        None => Either::Right(deadline::scope(deadline::within(PURSUIT), work)),
+        None => Either::Right(work),
     }
 }
 

@@ -13,6 +13,8 @@ use crate::loms::{Loms, LomsError};
 
 const ATTEMPTS: u32 = 4;
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_millis(400) };
+/// How long loms is asked when no request waits for the answer.
+const LONGEST: Duration = Duration::from_secs(10);
 /// What is left of the deadline for step 3.
 const SETTLING: Duration = Duration::from_millis(500);
 
@@ -31,6 +33,11 @@ pub enum Outcome {
 ///
 /// A loms that is overloaded proves nothing about the order: another instance may have asked for it at the same time.
 pub async fn place(loms: Loms, user: UserId, intent: Intent) -> Outcome {
+    let by = deadline::within(LONGEST) - SETTLING;
+    deadline::scope(by, ask(loms, user, intent)).await
+}
+
+async fn ask(loms: Loms, user: UserId, intent: Intent) -> Outcome {
     let mut attempt = 1;
     loop {
         let error = match loms.create_order(user, &intent.ordered, intent.id).await {
@@ -49,7 +56,7 @@ pub async fn place(loms: Loms, user: UserId, intent: Intent) -> Outcome {
             | LomsError::DeadlineExceeded => {}
         }
         let wait = BACKOFF.wait(attempt);
-        let time_is_up = deadline::remaining().is_some_and(|left| left <= wait + SETTLING);
+        let time_is_up = deadline::remaining().is_some_and(|left| left <= wait);
         if attempt >= ATTEMPTS || time_is_up {
             warn!(%user, intent = %intent.id, %error, "the outcome of a checkout is unknown, its intent stands");
             return Outcome::Unknown(error.into());

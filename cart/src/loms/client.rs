@@ -102,7 +102,7 @@ impl Loms {
             let error = LomsError::from(&status);
             if !matches!(error, LomsError::NotFound | LomsError::FailedPrecondition) {
                 let code = grpc::code_name(status.code());
-                tracing::warn!(method, code, message = status.message(), "loms did not do it");
+                tracing::debug!(method, code, message = status.message(), "loms did not do it");
             }
             error
         })

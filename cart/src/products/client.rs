@@ -6,7 +6,7 @@ use reqwest::{Client, Response, StatusCode, Url, redirect};
 use serde::Serialize;
 use shared_actors::settings::Secret;
 use shared_actors::{deadline, metrics, telemetry};
-use tokio::time::{sleep, sleep_until};
+use tokio::time::sleep;
 use tracing::warn;
 
 use super::Product;
@@ -14,6 +14,8 @@ use super::pace::Pace;
 use crate::domain::{CartError, Part, Sku};
 
 const ENHANCE_YOUR_CALM: u16 = 420;
+/// How long a call may wait for its turn.
+const PATIENCE: Duration = Duration::from_secs(10);
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Where the product service is and how it wants to be asked.
@@ -52,6 +54,8 @@ struct GetProduct<'a> {
 struct Failure {
     error: CartError,
     may_pass: bool,
+    /// For the log.
+    cause: String,
 }
 
 impl ProductClient {
@@ -68,7 +72,7 @@ impl ProductClient {
             .redirect(redirect::Policy::none())
             .tcp_nodelay(true)
             .build()?;
-        let pace = Pace::new(settings.requests_per_second);
+        let pace = Pace::new(settings.requests_per_second, PATIENCE);
         Ok(Self { client, path: settings.url.path().to_owned(), pace, settings })
     }
 
@@ -79,9 +83,10 @@ impl ProductClient {
     pub async fn get(&self, sku: Sku) -> Result<Option<Product>, CartError> {
         let mut retries = 0;
         loop {
-            let moment = self.pace.take(deadline::current()).ok_or(CartError::Overloaded)?;
-            sleep_until(moment).await;
-            let failure = match self.call(sku).await {
+            let turn = self.pace.turn(deadline::within(PATIENCE)).await?;
+            let answer = self.call(sku).await;
+            drop(turn);
+            let failure = match answer {
                 Ok(product) => return Ok(product),
                 Err(failure) => failure,
             };
@@ -104,36 +109,35 @@ impl ProductClient {
         if let Some(traceparent) = telemetry::traceparent() {
             request = request.header("traceparent", traceparent);
         }
-        let answer = request.send().await;
-        let status = match &answer {
-            Ok(response) => response.status().as_str().to_owned(),
-            Err(error) if error.is_timeout() => "timeout".to_owned(),
-            Err(_) => "transport".to_owned(),
-        };
-        let product = match answer {
-            Ok(response) => understand(response).await,
-            Err(error) => Err(Failure::of_transport(&error)),
+        let (status, product) = match request.send().await {
+            Ok(response) => (response.status().as_str().to_owned(), understand(response).await),
+            Err(error) => {
+                let status = if error.is_timeout() { "timeout" } else { "transport" };
+                (status.to_owned(), Err(Failure::of_transport(&error)))
+            }
         };
         metrics::external(&self.path, &status, started.elapsed());
         if let Err(failure) = &product {
-            warn!(%sku, status, error = %failure.error, "the product service did not answer a question");
+            warn!(%sku, status, cause = failure.cause, "the product service did not answer a question");
         }
         product
     }
 }
 
 async fn understand(response: Response) -> Result<Option<Product>, Failure> {
-    let bad = |may_pass| Failure { error: CartError::BadGateway(Part::Products), may_pass };
     match response.status() {
         StatusCode::OK => {
             let body = bounded_body(response).await?;
-            serde_json::from_slice(&body).map(Some).map_err(|_| bad(false))
+            serde_json::from_slice(&body).map(Some).map_err(|error| Failure::unusable(error.to_string()))
         }
         StatusCode::NOT_FOUND => Ok(None),
         status if status == StatusCode::TOO_MANY_REQUESTS || status.as_u16() == ENHANCE_YOUR_CALM => {
-            Err(Failure { error: CartError::Unavailable(Part::Products), may_pass: true })
+            let error = CartError::Unavailable(Part::Products);
+            Err(Failure { error, may_pass: true, cause: "it asks to slow down".to_owned() })
         }
-        status => Err(bad(status.is_server_error())),
+        status => {
+            Err(Failure { may_pass: status.is_server_error(), ..Failure::unusable(status.to_string()) })
+        }
     }
 }
 
@@ -141,7 +145,7 @@ async fn bounded_body(mut response: Response) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| Failure::of_transport(&error))? {
         if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-            return Err(Failure { error: CartError::BadGateway(Part::Products), may_pass: false });
+            return Err(Failure::unusable("the answer is too large".to_owned()));
         }
         body.extend_from_slice(&chunk);
     }
@@ -149,10 +153,17 @@ async fn bounded_body(mut response: Response) -> Result<Vec<u8>, Failure> {
 }
 
 impl Failure {
+    fn unusable(cause: String) -> Self {
+        Self { error: CartError::BadGateway(Part::Products), may_pass: false, cause }
+    }
+
     fn of_transport(error: &reqwest::Error) -> Self {
         let part = Part::Products;
-        let error =
+        let outcome =
             if error.is_timeout() { CartError::DeadlineExceeded(part) } else { CartError::Unavailable(part) };
-        Self { error, may_pass: true }
+        // The outermost text says only that a request failed.
+        let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+        let cause = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
+        Self { error: outcome, may_pass: true, cause }
     }
 }

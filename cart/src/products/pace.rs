@@ -1,44 +1,58 @@
 //! How often the product service may be called.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, timeout_at};
 
-/// A little longer than the second that the product service counts by, since calls do not all travel equally fast.
-const WINDOW: Duration = Duration::from_millis(1050);
+use crate::domain::CartError;
 
-/// Gives out the moments at which calls may leave: in any second no more than allowed, and none later than need be.
-/// A burst after a pause passes at once, which a token bucket cannot allow without passing twice as many in its first
-/// second.
+/// A second, and what two clocks may differ by within one.
+const WINDOW: Duration = Duration::from_millis(1005);
+
+/// Lets calls leave, in any second no more than allowed, and none later than need be.
+///
+/// A place is taken again a second after its call has been answered, not after it left: so the product service too sees
+/// no more, however long a call travels. A token bucket would see to neither that nor the first second, in which it
+/// lets twice as many pass.
 pub struct Pace {
-    per_second: usize,
-    taken: Mutex<VecDeque<Instant>>,
+    places: Arc<Semaphore>,
+    /// One for each call that may wait for a place before the deadline of most would pass.
+    queue: Semaphore,
 }
 
+/// The permission to make one call; drop it when the call has been answered.
+pub struct Turn(Option<OwnedSemaphorePermit>);
+
 impl Pace {
-    /// At most `per_second` calls in any second.
-    pub fn new(per_second: usize) -> Self {
-        Self { per_second: per_second.max(1), taken: Mutex::new(VecDeque::new()) }
+    /// At most `per_second` calls in any second, and at most as many waiting as leave in `patience`.
+    pub fn new(per_second: usize, patience: Duration) -> Self {
+        let per_second = per_second.max(1);
+        let waiting = usize::try_from(patience.as_secs()).unwrap_or(usize::MAX).max(1);
+        let waiting = per_second.saturating_mul(waiting).min(Semaphore::MAX_PERMITS);
+        Self { places: Arc::new(Semaphore::new(per_second)), queue: Semaphore::new(waiting) }
     }
 
-    /// Takes the next free moment; `None`, and nothing taken, when that is after `latest`.
-    pub fn take(&self, latest: Option<Instant>) -> Option<Instant> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let moment = match taken.front() {
-            Some(oldest) if taken.len() >= self.per_second => now.max(*oldest + WINDOW),
-            _ => now,
-        };
-        if latest.is_some_and(|latest| moment > latest) {
-            return None;
-        }
-        if taken.len() >= self.per_second {
-            taken.pop_front();
-        }
-        taken.push_back(moment);
-        Some(moment)
+    /// Waits for a turn until `deadline`.
+    ///
+    /// # Errors
+    /// `Overloaded`: at once when too many wait, or at the deadline.
+    pub async fn turn(&self, deadline: Instant) -> Result<Turn, CartError> {
+        let _waiting = self.queue.try_acquire().map_err(|_| CartError::Overloaded)?;
+        let place = timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await;
+        let place = place.map_err(|_| CartError::Overloaded)?;
+        Ok(Turn(Some(place.map_err(|_| CartError::Internal)?)))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let place = self.0.take();
+        actix::spawn(async move {
+            sleep(WINDOW).await;
+            drop(place);
+        });
     }
 }
 
@@ -46,21 +60,32 @@ impl Pace {
 mod tests {
     use super::*;
 
-    #[test]
-    fn no_second_has_more_moments_than_allowed() {
-        let pace = Pace::new(10);
-        let moments: Vec<Instant> = (0..35).map(|_| pace.take(None).unwrap()).collect();
-        assert!(moments.windows(11).all(|eleven| eleven[10] - eleven[0] > Duration::from_secs(1)));
-        assert!(moments[9] - moments[0] < Duration::from_millis(50), "a burst passes at once");
-        assert!(moments[34] - moments[0] < Duration::from_millis(3300), "no moment is given away");
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn in_ten_seconds() -> Instant {
+        Instant::now() + PATIENCE
     }
 
-    #[test]
-    fn a_moment_after_the_deadline_is_not_taken() {
-        let pace = Pace::new(1);
-        let soon = Instant::now() + Duration::from_millis(100);
-        assert!(pace.take(Some(soon)).is_some());
-        assert!(pace.take(Some(soon)).is_none());
-        assert!(pace.take(None).unwrap() <= soon + WINDOW);
+    #[actix_web::test]
+    async fn no_second_has_more_turns_than_allowed() {
+        let pace = Pace::new(10, PATIENCE);
+        let mut moments = Vec::new();
+        for _ in 0..25 {
+            drop(pace.turn(in_ten_seconds()).await.unwrap());
+            moments.push(Instant::now());
+        }
+        assert!(moments.windows(11).all(|eleven| eleven[10] - eleven[0] > Duration::from_secs(1)));
+        assert!(moments[9] - moments[0] < Duration::from_millis(500), "a burst passes at once");
+    }
+
+    #[actix_web::test]
+    async fn who_cannot_have_a_turn_in_time_is_refused() {
+        let pace = Pace::new(1, Duration::from_secs(1));
+        drop(pace.turn(in_ten_seconds()).await.unwrap());
+        let soon = Instant::now() + Duration::from_millis(20);
+        assert_eq!(pace.turn(soon).await.err(), Some(CartError::Overloaded));
+        let (waits, refused) = futures::join!(pace.turn(in_ten_seconds()), pace.turn(in_ten_seconds()));
+        assert!(waits.is_ok());
+        assert_eq!(refused.err(), Some(CartError::Overloaded));
     }
 }

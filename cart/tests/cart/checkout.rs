@@ -5,7 +5,7 @@ use futures::join;
 use serde_json::json;
 use tonic::Code;
 
-use crate::support::{Client, Fate, LomsStandIn, SOON, Shop, eventually};
+use crate::support::{Client, Fate, SOON, Shop, eventually};
 
 #[actix_web::test]
 async fn a_checkout_orders_the_cart_and_empties_it() {
@@ -13,8 +13,7 @@ async fn a_checkout_orders_the_cart_and_empties_it() {
     let cart = shop.start().await;
     let client = Client::of(&cart);
     assert_eq!(client.checkout(1).await.status, 404);
-    client.add(1, 1003, 2).await;
-    client.add(1, 1002, 1).await;
+    client.fill(1, &[(1003, 2), (1002, 1)]).await;
     let ordered = client.checkout(1).await;
     assert_eq!((ordered.status, ordered.body), (200, json!({"orderID": 1000})));
     let orders = shop.loms.orders();
@@ -30,7 +29,7 @@ async fn what_is_added_during_a_checkout_stays_in_the_cart() {
     let shop = Shop::open().await;
     let cart = shop.start().await;
     let client = Client::of(&cart);
-    client.add(1, 1003, 2).await;
+    client.fill(1, &[(1003, 2)]).await;
     shop.loms.hold(true);
     let meanwhile = async {
         eventually(SOON, "the order service was asked", async || shop.loms.keys_asked().len() == 1).await;
@@ -51,7 +50,7 @@ async fn concurrent_checkouts_of_one_cart_make_one_order() {
     let shop = Shop::open().await;
     let cart = shop.start().await;
     let client = Client::of(&cart);
-    client.add(1, 1003, 2).await;
+    client.fill(1, &[(1003, 2)]).await;
     let replies = join_all((0..40).map(|_| client.checkout(1))).await;
     assert!(replies.iter().any(|reply| reply.status == 200));
     for reply in replies {
@@ -66,7 +65,7 @@ async fn a_checkout_without_stock_leaves_the_cart_as_it_was() {
     let shop = Shop::open().await;
     let cart = shop.start().await;
     let client = Client::of(&cart);
-    client.add(1, 1003, 2).await;
+    client.fill(1, &[(1003, 2)]).await;
     shop.loms.next([Fate::Refused(Code::FailedPrecondition)]);
     let refused = client.checkout(1).await;
     assert_eq!((refused.status, refused.code()), (412, "FAILED_PRECONDITION"));
@@ -83,7 +82,7 @@ async fn a_rejected_order_is_a_bad_gateway_and_leaves_no_intent() {
     let shop = Shop::open().await;
     let cart = shop.start().await;
     let client = Client::of(&cart);
-    client.add(1, 1003, 2).await;
+    client.fill(1, &[(1003, 2)]).await;
     shop.loms.next([Fate::Refused(Code::InvalidArgument)]);
     assert_eq!(client.checkout(1).await.status, 502);
     assert_eq!(shop.count("select count(*) from checkout_intents").await, 0);
@@ -96,7 +95,7 @@ async fn a_lost_answer_is_asked_for_again_with_the_same_key() {
     let shop = Shop::open().await;
     let cart = shop.start().await;
     let client = Client::of(&cart);
-    client.add(1, 1003, 2).await;
+    client.fill(1, &[(1003, 2)]).await;
     shop.loms.next([Fate::AnswerLost(Code::Unavailable), Fate::AnswerLost(Code::Internal)]);
     assert_eq!(client.checkout(1).await.body, json!({"orderID": 1000}));
     let keys = shop.loms.keys_asked();
@@ -113,7 +112,7 @@ async fn an_unknown_outcome_is_settled_by_the_next_checkout() {
     shop.set("CHECKOUT_GRACE", "1h");
     let cart = shop.start().await;
     let client = Client::of(&cart);
-    client.add(1, 1003, 2).await;
+    client.fill(1, &[(1003, 2)]).await;
     shop.loms.next([Fate::AnswerLost(Code::Unavailable); 4]);
     let unknown = client.checkout_with_key(1, "a").await;
     assert_eq!((unknown.status, unknown.code(), unknown.retry_after), (503, "UNAVAILABLE", Some(1)));
@@ -132,7 +131,7 @@ async fn an_unknown_outcome_is_settled_after_any_next_change() {
     shop.set("CHECKOUT_GRACE", "1h");
     let cart = shop.start().await;
     let client = Client::of(&cart);
-    client.add(1, 1003, 2).await;
+    client.fill(1, &[(1003, 2)]).await;
     shop.loms.next([Fate::AnswerLost(Code::Unavailable); 4]);
     assert_eq!(client.checkout(1).await.status, 503);
     assert_eq!(client.add(1, 1004, 1).await.status, 200);
@@ -147,7 +146,7 @@ async fn silence_is_answered_in_time_and_settled_by_the_sweeper() {
     shop.set("LOMS_TIMEOUT", "100ms").set("CHECKOUT_GRACE", "100ms").set("SWEEP_INTERVAL", "50ms");
     let cart = shop.start().await;
     let client = Client::of(&cart);
-    client.add(1, 1003, 2).await;
+    client.fill(1, &[(1003, 2)]).await;
     shop.loms.next([Fate::Silence; 4]);
     let unknown = client.checkout_with_key(1, "a").await;
     assert_eq!((unknown.status, unknown.code()), (504, "DEADLINE_EXCEEDED"));
@@ -164,24 +163,18 @@ async fn silence_is_answered_in_time_and_settled_by_the_sweeper() {
 #[actix_web::test]
 async fn a_checkout_left_open_by_a_stop_is_settled_after_the_next_start() {
     let mut shop = Shop::open().await;
-    shop.set("CHECKOUT_GRACE", "100ms").set("SWEEP_INTERVAL", "50ms");
+    shop.set("CHECKOUT_GRACE", "1h");
     let cart = shop.start().await;
     let client = Client::of(&cart);
-    client.add(1, 1003, 2).await;
-    let address = shop.loms.address;
-    let before = std::mem::replace(&mut shop.loms, LomsStandIn::start().await);
-    before.next([Fate::AnswerLost(Code::Unavailable); 4]);
-    assert_eq!(client.checkout(1).await.status, 503);
-    let orders = before.orders();
-    drop(before);
+    client.fill(1, &[(1003, 2)]).await;
+    shop.loms.next([Fate::AnswerLost(Code::Unavailable); 4]);
     assert_eq!(client.checkout(1).await.status, 503);
     cart.stop().await;
 
-    eventually(SOON, "the address is free", async || std::net::TcpListener::bind(address)).await;
+    shop.set("CHECKOUT_GRACE", "100ms");
     let cart = shop.start().await;
     let client = Client::of(&cart);
     eventually(SOON, "the cart is empty", async || client.show(1).await.status == 404).await;
-    let settled = shop.loms.orders();
-    assert_eq!((settled.len(), &settled[0].items), (1, &orders[0].items));
+    assert_eq!(shop.loms.orders().len(), 1);
     cart.stop().await;
 }

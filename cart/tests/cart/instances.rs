@@ -55,7 +55,7 @@ async fn checkouts_at_both_instances_make_one_order() {
     let shop = Shop::open().await;
     let (one, two) = join(shop.start(), shop.start()).await;
     let clients = [Client::of(&one), Client::of(&two)];
-    clients[0].add(9, 1003, 3).await;
+    clients[0].fill(9, &[(1003, 3)]).await;
     let replies = join_all((0..20).map(|n| clients[n % 2].checkout(9))).await;
     for reply in &replies {
         assert!(reply.status == 404 || reply.body == json!({"orderID": 1000}), "{reply:?}");
@@ -71,7 +71,7 @@ async fn one_instance_settles_what_the_other_left_open() {
     shop.set("CHECKOUT_GRACE", "1h");
     let (one, two) = join(shop.start(), shop.start()).await;
     let (first, second) = (Client::of(&one), Client::of(&two));
-    first.add(9, 1003, 3).await;
+    first.fill(9, &[(1003, 3)]).await;
     shop.loms.next([Fate::AnswerLost(Code::Unavailable); 4]);
     assert_eq!(first.checkout_with_key(9, "a").await.status, 503);
     assert_eq!(second.checkout_with_key(9, "b").await.body, json!({"orderID": 1000}));

@@ -7,6 +7,7 @@ mod support;
 
 mod carts;
 mod checkout;
+mod crash;
 mod idempotency;
 mod input;
 mod instances;

@@ -60,12 +60,8 @@ pub struct LomsStandIn {
 
 impl LomsStandIn {
     pub async fn start() -> Self {
-        Self::start_on("127.0.0.1:0".parse().unwrap()).await
-    }
-
-    pub async fn start_on(address: SocketAddr) -> Self {
         let shared = Arc::new(Shared { state: Mutex::default(), held: watch::Sender::new(false) });
-        let listener = TcpListener::bind(address).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let service = LomsServer::from_arc(Arc::clone(&shared));

@@ -1,7 +1,5 @@
 //! The shop and its client.
 
-use std::time::Duration;
-
 use cart::{Application, Settings};
 use dev::testing::{Database, ProductStandIn, Servers, create_database, eventually, http_client};
 use reqwest::Method;
@@ -20,7 +18,7 @@ pub struct Shop {
     pub databases: [Database; 2],
     pub products: ProductStandIn,
     pub loms: LomsStandIn,
-    /// Settings beside those that the shop itself makes; the last one of a name counts.
+    /// Settings over those that the shop itself makes.
     pub settings: Vec<(String, String)>,
 }
 
@@ -55,6 +53,7 @@ impl Shop {
     }
 
     pub fn set(&mut self, name: &str, value: &str) -> &mut Self {
+        self.settings.retain(|(own, _)| own != name);
         self.settings.push((name.to_owned(), value.to_owned()));
         self
     }
@@ -68,11 +67,12 @@ impl Shop {
             ("REDIS_ADDRESS".to_owned(), self.servers.redis.clone()),
             // A database of Redis that no other test asks for the same SKUs.
             ("REDIS_DB_INDEX".to_owned(), "0".to_owned()),
-            ("DATABASE_CONNECTIONS".to_owned(), "4".to_owned()),
+            ("DATABASE_MAX_CONNECTIONS".to_owned(), "4".to_owned()),
         ];
         for (shard, database) in (0..).zip(&self.databases) {
             env.extend(database.master_env(shard));
         }
+        env.retain(|(name, _)| self.settings.iter().all(|(own, _)| own != name));
         env.extend(self.settings.iter().cloned());
         env
     }
@@ -99,11 +99,23 @@ impl Shop {
 
 impl Client {
     pub fn of(application: &Application) -> Self {
-        Self { base_url: format!("http://{}", application.address()), client: http_client() }
+        Self::at(format!("http://{}", application.address()))
+    }
+
+    pub fn at(base_url: String) -> Self {
+        Self { base_url, client: http_client() }
     }
 
     pub async fn add(&self, user: i64, sku: u32, count: u32) -> Reply {
         self.post(&format!("/user/{user}/cart/{sku}"), &json!({"count": count}), None).await
+    }
+
+    /// Adds pieces of some SKUs, which must succeed.
+    pub async fn fill(&self, user: i64, lines: &[(u32, u32)]) {
+        for (sku, count) in lines {
+            let reply = self.add(user, *sku, *count).await;
+            assert_eq!(reply.status, 200, "{reply:?}");
+        }
     }
 
     pub async fn add_with_key(&self, user: i64, sku: u32, count: u32, key: &str) -> Reply {
@@ -116,6 +128,12 @@ impl Client {
 
     pub async fn checkout_with_key(&self, user: i64, key: &str) -> Reply {
         self.post("/cart/checkout", &json!({"user": user}), Some(key)).await
+    }
+
+    /// As [`Self::checkout_with_key`], of a service that may die over it.
+    pub async fn try_checkout_with_key(&self, user: i64, key: &str) -> Result<Reply, reqwest::Error> {
+        let body = json!({"user": user}).to_string();
+        self.try_send(Method::POST, "/cart/checkout", Some(body), Some(key)).await
     }
 
     pub async fn remove(&self, user: i64, sku: u32) -> Reply {
@@ -143,6 +161,16 @@ impl Client {
     }
 
     pub async fn send(&self, method: Method, path: &str, body: Option<String>, key: Option<&str>) -> Reply {
+        self.try_send(method, path, body, key).await.unwrap()
+    }
+
+    async fn try_send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+        key: Option<&str>,
+    ) -> Result<Reply, reqwest::Error> {
         let mut request = self.client.request(method, format!("{}{path}", self.base_url));
         if let Some(body) = body {
             request = request.body(body);
@@ -150,14 +178,14 @@ impl Client {
         if let Some(key) = key {
             request = request.header("Idempotency-Key", key);
         }
-        let response = request.timeout(Duration::from_secs(30)).send().await.unwrap();
-        let retry_after =
-            response.headers().get("retry-after").map(|value| value.to_str().unwrap().parse().unwrap());
+        let response = request.send().await?;
+        let retry_after = response.headers().get("retry-after");
+        let retry_after = retry_after.map(|value| value.to_str().unwrap().parse().unwrap());
         let status = response.status().as_u16();
-        let text = response.text().await.unwrap();
+        let text = response.text().await?;
         let body =
             if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(text.into()) };
-        Reply { status, body, retry_after }
+        Ok(Reply { status, body, retry_after })
     }
 }
 
