@@ -16,6 +16,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(out.join("loms.bin"), descriptors.encode_to_vec())?;
     let mut config = tonic_prost_build::Config::new();
     config.enable_type_names();
-    tonic_prost_build::configure().compile_fds_with_config(descriptors, config)?;
+    tonic_prost_build::configure()
+        .codec_path("crate::api::codec::RequestCodec")
+        .compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

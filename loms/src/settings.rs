@@ -47,8 +47,8 @@ pub struct Settings {
     pub reservation_grace: Duration,
     /// How many commands one actor may hold (`ACTOR_CAPACITY`).
     pub actor_capacity: usize,
-    /// Threads for the actors; with 0 they share the thread of the gRPC server (`ACTOR_THREADS`).
-    pub actor_threads: usize,
+    /// Threads for the actors; with 0 they share the thread of the gRPC server (`ARBITERS`).
+    pub arbiters: usize,
 }
 
 impl Settings {
@@ -75,7 +75,7 @@ impl Settings {
             sweep_interval: reader.duration("SWEEP_INTERVAL", Duration::from_secs(1)),
             reservation_grace: reader.duration("RESERVATION_GRACE", Duration::from_mins(1)),
             actor_capacity: reader.get_in("ACTOR_CAPACITY", 4096, 1..=1_000_000),
-            actor_threads: reader.get_in("ACTOR_THREADS", 0, 0..=256),
+            arbiters: reader.get_in("ARBITERS", 0, 0..=256),
         };
         reader.finish().map(|()| settings)
     }

@@ -42,11 +42,15 @@ CREATE TABLE order_history (
 COMMENT ON TABLE order_history IS 'One row a state change, written in its statement: no foreign key has to prove it.';
 
 CREATE TABLE outbox (
-    id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    order_id bigint NOT NULL,
-    sequence integer NOT NULL
-) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
-COMMENT ON TABLE outbox IS 'Events that are not published yet; what they say stands in order_history and orders.';
+    id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    order_ids bigint[] NOT NULL,
+    sequences integer[] NOT NULL,
+    events    integer NOT NULL CHECK (events > 0),
+    CHECK (cardinality(order_ids) = events AND cardinality(sequences) = events)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+COMMENT ON TABLE outbox IS
+    'Events that are not published yet, one row a statement that changed orders, in the order in which they happened. '
+    'What they say stands in order_history and orders.';
 
 CREATE TABLE stock_effects (
     order_id   bigint PRIMARY KEY,

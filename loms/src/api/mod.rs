@@ -3,6 +3,7 @@
 //! A front-end parses, asks a use case and maps the answer. No SQL, no Kafka and no business rule lives here.
 
 mod calls;
+pub mod codec;
 pub mod gateway;
 pub mod grpc;
 pub mod proto;

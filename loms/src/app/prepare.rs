@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared_actors::database::{self, DatabaseError, Migrations, PrepareError};
+use shared_actors::database::{self, DatabaseError, Migrations, PoolSettings, PrepareError};
 use shared_actors::health::Component;
 use shared_actors::settings::DatabaseSettings;
 use shared_actors::shard::{ORDER_ID_STEP, ShardIndex};
@@ -77,10 +77,18 @@ pub(super) struct ShardComponents {
     pub identity: Component,
 }
 
-/// Brings shard `index` up to date once, without waiting.
+/// Brings shard `index` up to date once, without waiting, and takes the database for this number.
 pub(super) async fn migrate(index: ShardIndex, settings: &DatabaseSettings) -> Result<(), String> {
     let migrators = migrators(index);
-    database::migrate_now(settings, &migrators.iter().collect::<Vec<_>>()).await
+    database::migrate_now(settings, &migrators.iter().collect::<Vec<_>>()).await?;
+    let pool = database::pool(settings, &PoolSettings::new("migrations").with_max_connections(1));
+    let found = claim(&pool, index).await.map_err(|error| format!("shard {index}: {error}"))?;
+    pool.close().await;
+    if found == i32::from(index.get()) {
+        Ok(())
+    } else {
+        Err(ShardError::WrongShard { wanted: index, found }.to_string())
+    }
 }
 
 fn migrators(index: ShardIndex) -> Vec<Migrator> {

@@ -41,7 +41,7 @@ pub(super) struct Shards {
 impl Shards {
     /// Starts the actors of every shard; they wait for `prepared`, which tells that all databases may be used.
     pub fn start(settings: &Settings, health: &Health, prepared: &watch::Receiver<bool>) -> Self {
-        let arbiters = Arbiters::new(settings.actor_threads);
+        let arbiters = Arbiters::new(settings.arbiters);
         let limits = PoolSettings::new("loms").with_max_connections(settings.max_connections);
         // A pool of its own: no list of orders may keep a reservation waiting.
         let stock_pool = database::pool(&settings.shards[STOCK_SHARD.index()].primary, &limits);

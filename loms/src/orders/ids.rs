@@ -1,26 +1,37 @@
 //! Order ids, taken from the shard's sequence a block at a time.
 
+use std::collections::VecDeque;
+
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 
 use super::queries;
 use crate::domain::OrderId;
 
-/// The fewest ids that are fetched at once. What a process holds when it ends is never used.
-const BLOCK: usize = 256;
+/// How many ids are fetched at first, and at the most: each time twice as many, since fetching waits for the disk. What a
+/// process holds when it ends is never used.
+const FIRST_BLOCK: usize = 64;
+const LARGEST_BLOCK: usize = 4096;
 
 /// Ids of one shard that this process may use.
 #[derive(Default)]
-pub(super) struct IdBlock(Mutex<Vec<OrderId>>);
+pub(super) struct IdBlock(Mutex<Ids>);
+
+#[derive(Default)]
+struct Ids {
+    left: VecDeque<OrderId>,
+    last_block: usize,
+}
 
 impl IdBlock {
     /// `count` ids, rising.
     pub async fn take(&self, pool: &PgPool, count: usize) -> Result<Vec<OrderId>, sqlx::Error> {
-        let mut block = self.0.lock().await;
-        if block.len() < count {
-            let missing = i32::try_from((count - block.len()).max(BLOCK)).unwrap_or(i32::MAX);
-            block.extend(queries::next_ids(pool, missing).await?);
+        let mut ids = self.0.lock().await;
+        if ids.left.len() < count {
+            let block = (ids.last_block * 2).clamp(FIRST_BLOCK, LARGEST_BLOCK).max(count);
+            ids.left.extend(queries::next_ids(pool, i32::try_from(block).unwrap_or(i32::MAX)).await?);
+            ids.last_block = block;
         }
-        Ok(block.drain(..count).collect())
+        Ok(ids.left.drain(..count).collect())
     }
 }

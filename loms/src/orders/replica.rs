@@ -4,11 +4,14 @@ use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use super::queries;
 
 /// How long an answer about the lag holds.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// A replica that is slower to answer is not read.
+const CHECK_WITHIN: Duration = Duration::from_millis(500);
 
 pub(super) struct Replica {
     pool: PgPool,
@@ -27,11 +30,8 @@ impl Replica {
         let current = match *last_check {
             Some((at, current)) if at.elapsed() < CHECK_EVERY => current,
             _ => {
-                let current =
-                    queries::replica_is_current(&self.pool, self.max_lag).await.unwrap_or_else(|error| {
-                        tracing::debug!(%error, "the replica does not answer");
-                        false
-                    });
+                let asked = queries::replica_is_current(&self.pool, self.max_lag);
+                let current = matches!(timeout(CHECK_WITHIN, asked).await, Ok(Ok(true)));
                 *last_check = Some((Instant::now(), current));
                 current
             }

@@ -27,8 +27,12 @@ pub(super) struct Lease {
 impl Lease {
     /// A connection that may ask for the lease.
     pub async fn connect(database: &DatabaseSettings) -> Result<Self, sqlx::Error> {
-        let options = connect_options(database, "loms relay")
-            .options([("idle_session_timeout", SILENCE), ("statement_timeout", STATEMENT_TIMEOUT)]);
+        let options = connect_options(database, "loms relay").options([
+            ("idle_session_timeout", SILENCE),
+            ("statement_timeout", STATEMENT_TIMEOUT),
+            // All that it writes are deletions: one that a crash of the server undoes publishes some events again.
+            ("synchronous_commit", "off"),
+        ]);
         Ok(Self { connection: options.connect().await? })
     }
 
@@ -64,7 +68,7 @@ impl Lease {
 
     /// Shows how much waits, which also says that the session lives.
     pub async fn measure(&mut self, metrics: &RelayMetrics) -> Result<(), sqlx::Error> {
-        let (events, oldest_age_seconds) = queries::waiting(&mut self.connection).await?;
+        let (events, oldest_age_seconds) = queries::measure(&mut self.connection).await?;
         metrics.waiting(events, oldest_age_seconds);
         Ok(())
     }

@@ -15,49 +15,67 @@ pub(super) async fn take_lease(connection: &mut PgConnection) -> Result<bool, sq
     observe("take_lease", sqlx::query_scalar(TAKE_LEASE).fetch_one(connection)).await
 }
 
-/// The limit stands in the text so that the planner knows how little is read.
+/// Whole rows of the outbox until they hold 500 events: one transaction of Kafka's costs the same for one event and for
+/// hundreds. The limit stands in the text so that the planner knows how little is read.
 const READ: &str = "
+WITH oldest AS (
+    SELECT id, sum(events) OVER (ORDER BY id) - events AS events_before
+    FROM (SELECT id, events FROM outbox ORDER BY id LIMIT 500) AS first_rows
+), waiting AS (
+    SELECT outbox.id, event.order_id, event.sequence, event.position
+    FROM oldest JOIN outbox USING (id),
+        unnest(outbox.order_ids, outbox.sequences) WITH ORDINALITY AS event (order_id, sequence, position)
+    WHERE oldest.events_before < 500
+)
 SELECT waiting.id, waiting.order_id, waiting.sequence, history.state, history.event_id, history.occurred_at,
     history.traceparent, orders.user_id, orders.skus, orders.counts
-FROM (SELECT id, order_id, sequence FROM outbox ORDER BY id LIMIT 500) AS waiting
+FROM waiting
 JOIN order_history AS history USING (order_id, sequence)
 JOIN orders ON orders.id = waiting.order_id
-ORDER BY waiting.id";
+ORDER BY waiting.id, waiting.position";
 
 type EventRow = (i64, i64, i32, String, Uuid, DateTime<Utc>, Option<String>, i64, Vec<i64>, Vec<i64>);
 
-/// The events that wait longest, in the order in which they were written, with the ids of their rows.
-pub(super) async fn read(connection: &mut PgConnection) -> Result<(Vec<i64>, Vec<OrderEvent>), sqlx::Error> {
+/// Events that wait.
+pub(super) struct Waiting {
+    /// The rows of the outbox that they come from.
+    pub rows: Vec<i64>,
+    pub events: Vec<OrderEvent>,
+}
+
+/// The events that wait longest, in the order in which they were written.
+pub(super) async fn read(connection: &mut PgConnection) -> Result<Waiting, sqlx::Error> {
     let rows: Vec<EventRow> = observe("read_outbox", sqlx::query_as(READ).fetch_all(connection)).await?;
-    Ok(rows
-        .into_iter()
-        .map(|(id, order, sequence, state, event_id, occurred_at, traceparent, user, skus, counts)| {
-            let event =
-                OrderEvent { order, sequence, state, event_id, occurred_at, traceparent, user, skus, counts };
-            (id, event)
-        })
-        .unzip())
+    let mut waiting = Waiting { rows: Vec::new(), events: Vec::with_capacity(rows.len()) };
+    for (row, order, sequence, state, event_id, occurred_at, traceparent, user, skus, counts) in rows {
+        if waiting.rows.last() != Some(&row) {
+            waiting.rows.push(row);
+        }
+        let event =
+            OrderEvent { order, sequence, state, event_id, occurred_at, traceparent, user, skus, counts };
+        waiting.events.push(event);
+    }
+    Ok(waiting)
 }
 
 const DELETE: &str = "DELETE FROM outbox WHERE id = ANY($1)";
 
-/// Forgets events that are published.
-pub(super) async fn delete(connection: &mut PgConnection, ids: &[i64]) -> Result<(), sqlx::Error> {
-    observe("delete_outbox", sqlx::query(DELETE).bind(ids).execute(connection)).await?;
+/// Forgets rows whose events are published.
+pub(super) async fn delete(connection: &mut PgConnection, rows: &[i64]) -> Result<(), sqlx::Error> {
+    observe("delete_outbox", sqlx::query(DELETE).bind(rows).execute(connection)).await?;
     Ok(())
 }
 
-/// Events leave in the order of their ids, so that the span of ids tells how many there are without counting.
-const WAITING: &str = "
-SELECT coalesce(max(id) - min(id) + 1, 0)::bigint,
+const MEASURE: &str = "
+SELECT coalesce(sum(events), 0)::bigint,
     coalesce((
         SELECT extract(epoch FROM now() - history.occurred_at)
-        FROM (SELECT order_id, sequence FROM outbox ORDER BY id LIMIT 1) AS oldest
+        FROM (SELECT order_ids[1] AS order_id, sequences[1] AS sequence FROM outbox ORDER BY id LIMIT 1) AS oldest
         JOIN order_history AS history USING (order_id, sequence)
     ), 0)::float8
 FROM outbox";
 
-/// About how many events wait, and for how many seconds the oldest one does.
-pub(super) async fn waiting(connection: &mut PgConnection) -> Result<(i64, f64), sqlx::Error> {
-    observe("measure_outbox", sqlx::query_as(WAITING).fetch_one(connection)).await
+/// How many events wait, and for how many seconds the oldest one does.
+pub(super) async fn measure(connection: &mut PgConnection) -> Result<(i64, f64), sqlx::Error> {
+    observe("measure_outbox", sqlx::query_as(MEASURE).fetch_one(connection)).await
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::event::OrderEvent;
 use super::lease::{HEARTBEAT, Lease};
 use super::metrics::RelayMetrics;
-use super::queries;
+use super::queries::{self, Waiting};
 
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(5) };
 
@@ -118,8 +118,8 @@ impl Relay {
                 }
                 continue;
             }
-            let (ids, events) = queries::read(lease.connection()).await?;
-            if ids.is_empty() {
+            let Waiting { rows, events } = queries::read(lease.connection()).await?;
+            if rows.is_empty() {
                 self.metrics.waiting(0, 0.0);
                 lease.hold_while(&self.metrics, self.pause(self.parts.interval)).await?;
                 continue;
@@ -128,7 +128,7 @@ impl Relay {
                 self.until_finished(LAST_PUBLICATION, self.parts.producer.publish(self.records(&events)));
             match lease.hold_while(&self.metrics, publish).await? {
                 Some(Ok(())) => {
-                    queries::delete(lease.connection(), &ids).await?;
+                    queries::delete(lease.connection(), &rows).await?;
                     self.metrics.published(&events);
                     failures = 0;
                 }

@@ -48,7 +48,9 @@ impl Shop {
         for (shard, database) in (0..).zip(&databases) {
             pairs.extend(database.master_env(shard));
         }
-        let settings = Settings::read(Reader::from_pairs(pairs)).unwrap();
+        let mut settings = Settings::read(Reader::from_pairs(pairs)).unwrap();
+        // The test's own thread, which waits for the end, is the one that would hang up.
+        settings.grpc.stop_timeout = Duration::from_millis(50);
         let (application, [http, grpc]) = Running::start(settings).await;
         let [http, grpc] = [http, grpc].map(|address| format!("http://{address}"));
         let shop = Self { http, grpc, _application: application, _databases: databases, _topic: topic };

@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// All records that were read, in the order of their partitions.
 #[derive(Clone, Default)]
-struct Events(Arc<Mutex<Vec<ReceivedRecord>>>);
+pub struct Events(Arc<Mutex<Vec<ReceivedRecord>>>);
 
 impl RecordSink for Events {
     fn deliver(&self, batch: Arc<[ReceivedRecord]>) -> LocalBoxFuture<'static, Result<(), SinkError>> {
@@ -28,7 +28,7 @@ impl RecordSink for Events {
 }
 
 impl Events {
-    fn read(backend: &Backend) -> (Self, ConsumerHandle) {
+    pub fn read(backend: &Backend) -> (Self, ConsumerHandle) {
         let events = Self::default();
         let topic = &backend.topic;
         let options = ConsumerOptions::new(&topic.host_port, format!("{}-reader", topic.name), &topic.name);
@@ -36,7 +36,7 @@ impl Events {
         (events, consumer)
     }
 
-    async fn when(&self, count: usize) -> Vec<ReceivedRecord> {
+    pub async fn when(&self, count: usize) -> Vec<ReceivedRecord> {
         eventually(SOON, "every event is there", async || {
             let found = self.0.lock().unwrap().len();
             if found < count { Err(found) } else { Ok(()) }
@@ -47,7 +47,7 @@ impl Events {
 }
 
 /// The sequences and states of each order, in the order in which they came.
-fn stories(records: &[ReceivedRecord]) -> BTreeMap<i64, Vec<(i64, String)>> {
+pub fn stories(records: &[ReceivedRecord]) -> BTreeMap<i64, Vec<(i64, String)>> {
     let mut stories = BTreeMap::<i64, Vec<(i64, String)>>::new();
     for record in records {
         let event: Value = serde_json::from_slice(record.payload.as_deref().unwrap()).unwrap();
@@ -58,7 +58,7 @@ fn stories(records: &[ReceivedRecord]) -> BTreeMap<i64, Vec<(i64, String)>> {
     stories
 }
 
-fn story(states: &[&str]) -> Vec<(i64, String)> {
+pub fn story(states: &[&str]) -> Vec<(i64, String)> {
     (1..).zip(states.iter().map(|state| (*state).to_owned())).collect()
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by its panic")]
 
+mod crash;
 mod create;
 mod events;
 mod idempotency;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use dev::testing::{Database, Servers, Topic, create_database, eventually, unique_topic};
+use dev::testing::{
+    Database, Servers, ServiceProcess, Topic, create_database, eventually, free_port, unique_topic,
+};
 use loms::domain::{IdempotencyKey, Line, Lines, NewOrder, OrderId, Quantity, Sku, UserId};
 use loms::orders::Orders;
 use loms::stock::Stocks;
@@ -47,8 +49,13 @@ impl Backend {
     }
 
     pub fn settings(&self, extra: &[(&str, &str)]) -> Settings {
+        Settings::read(Reader::from_pairs(self.environment("127.0.0.1:0", extra))).unwrap()
+    }
+
+    /// What is set for an application that serves HTTP at `http`.
+    pub fn environment(&self, http: &str, extra: &[(&str, &str)]) -> Vec<(String, String)> {
         let mut pairs = vec![
-            ("HTTP_PORT".to_owned(), "127.0.0.1:0".to_owned()),
+            ("HTTP_PORT".to_owned(), http.to_owned()),
             ("GRPC_HOST_PORT".to_owned(), "127.0.0.1:0".to_owned()),
             ("KAFKA_BROKER".to_owned(), self.servers.kafka.clone()),
             ("KAFKA_TOPIC".to_owned(), self.topic.name.clone()),
@@ -58,7 +65,13 @@ impl Backend {
         }
         pairs.extend(self.databases[0].replica_env(0, &self.servers.postgres_replica_0));
         pairs.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Settings::read(Reader::from_pairs(pairs)).unwrap()
+        pairs
+    }
+
+    /// Starts a process of its own, and waits until it is ready.
+    pub async fn launch(&self, extra: &[(&str, &str)]) -> ServiceProcess {
+        let address = format!("127.0.0.1:{}", free_port());
+        ServiceProcess::start("loms", &self.environment(&address, extra)).await
     }
 
     /// Starts an application, and waits until it is ready.

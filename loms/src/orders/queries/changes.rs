@@ -22,7 +22,8 @@ WITH input AS MATERIALIZED (
     INSERT INTO order_history (order_id, sequence, state, traceparent)
     SELECT id, sequence, state, traceparent FROM changed
 ), events AS (
-    INSERT INTO outbox (order_id, sequence) SELECT id, sequence FROM changed
+    INSERT INTO outbox (order_ids, sequences, events)
+    SELECT array_agg(id), array_agg(sequence), count(*) FROM changed HAVING count(*) > 0
 ), effects AS (
     INSERT INTO stock_effects (order_id, kind) SELECT id, kind FROM changed
 )

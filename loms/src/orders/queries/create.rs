@@ -42,8 +42,8 @@ pub(crate) async fn find_by_keys(
         .collect()
 }
 
-/// An order goes into the table as it came out: its history tells that it was new. The events stand in the outbox in
-/// the order of their numbers. What is there already, under the id or under the key, is left alone.
+/// An order goes into the table as it came out: its history tells that it was new. What is there already, under the id
+/// or under the key, is left alone.
 const INSERT: &str = "
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bool[], $5::text[], $6::int[], $7::int[])
@@ -61,8 +61,10 @@ WITH input AS MATERIALIZED (
     SELECT id, change.sequence, change.state, input.traceparent
     FROM inserted JOIN input USING (id), LATERAL (VALUES (1, 'NEW'), (2, inserted.state)) AS change (sequence, state)
 ), events AS (
-    INSERT INTO outbox (order_id, sequence)
-    SELECT id, sequence FROM inserted, generate_series(1, 2) AS sequence ORDER BY id, sequence
+    INSERT INTO outbox (order_ids, sequences, events)
+    SELECT array_agg(id ORDER BY id, sequence), array_agg(sequence ORDER BY id, sequence), count(*)
+    FROM inserted, generate_series(1, 2) AS sequence
+    HAVING count(*) > 0
 )
 SELECT id FROM inserted";
 
