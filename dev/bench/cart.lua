@@ -1,6 +1,6 @@
 -- wrk: cart requests of many users. The first argument names the request: add or show.
 local what
-local users = 2000
+local users = 500
 local skus = { 1002, 1003, 1004, 1005 }
 
 function init(args)

@@ -54,7 +54,7 @@ varint() { # a number as protobuf writes it, in escapes for printf
 order_body() { # user, sku: OrderCreateRequest{order{user, items[{sku, count 1}]}} in a gRPC frame
   local item order request
   item="\\x08$(varint "$2")\\x10\\x01"
-  order="\\x18$(varint "$1")\\x22$(varint $((${#item} / 4)))$item"
+  order="\\x10$(varint "$1")\\x1a$(varint $((${#item} / 4)))$item"
   request="\\x0a$(varint $((${#order} / 4)))$order"
   printf "\\x00\\x00\\x00\\x00$(printf '\\x%02x' $((${#request} / 4)))$request"
 }
@@ -91,7 +91,7 @@ carts() { # name, what
 }
 one_statement() {
   sql "$SHOP_TEST_POSTGRES_1" postgres "CREATE DATABASE bench_limit" 2>/dev/null || true
-  sql "$SHOP_TEST_POSTGRES_1" bench_limit "DROP TABLE IF EXISTS bench_stock, bench_orders, bench_events;
+  sql "$SHOP_TEST_POSTGRES_1" bench_limit "SET client_min_messages = warning; DROP TABLE IF EXISTS bench_stock, bench_orders, bench_events;
     CREATE TABLE bench_stock (sku bigint PRIMARY KEY, total_count bigint NOT NULL, reserved_count bigint NOT NULL);
     INSERT INTO bench_stock SELECT sku, 1000000000, 0 FROM generate_series(1, 1000) sku;
     CREATE TABLE bench_orders (id bigserial PRIMARY KEY, user_id bigint, state text, skus bigint[], counts bigint[]);

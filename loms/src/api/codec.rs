@@ -7,6 +7,10 @@ use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
 
+/// Requests and answers are small: the default would take 8 KiB for each of them.
+const BUFFER_BYTES: usize = 512;
+const YIELD_BYTES: usize = 32 * 1024;
+
 /// The codec of every method. Malformed requests are refused as `INVALID_ARGUMENT`; the codec that is used by default
 /// would call them an internal error.
 #[derive(Debug, Clone)]
@@ -29,11 +33,11 @@ where
     type Decoder = RequestDecoder<U>;
 
     fn encoder(&mut self) -> Self::Encoder {
-        ProstCodec::<T, U>::raw_encoder(BufferSettings::default())
+        ProstCodec::<T, U>::raw_encoder(BufferSettings::new(BUFFER_BYTES, YIELD_BYTES))
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        RequestDecoder(ProstCodec::<T, U>::raw_decoder(BufferSettings::default()))
+        RequestDecoder(ProstCodec::<T, U>::raw_decoder(BufferSettings::new(BUFFER_BYTES, YIELD_BYTES)))
     }
 }
 

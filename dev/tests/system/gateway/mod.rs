@@ -1,0 +1,6 @@
+//! loms over its REST gateway: the same calls as JSON.
+
+mod calls;
+mod cors;
+mod json;
+mod refusals;

@@ -1,0 +1,11 @@
+//! loms over gRPC: what each method answers, and when it refuses.
+
+mod concurrency;
+mod creating;
+mod idempotency;
+mod listing;
+mod refusals;
+mod server;
+mod shards;
+mod states;
+mod stocks;

@@ -1,0 +1,8 @@
+//! What operators see: health, metrics, settings, migrations, an orderly end.
+
+mod migrate;
+mod pages;
+mod samples;
+mod scrape;
+mod settings;
+mod shutdown;

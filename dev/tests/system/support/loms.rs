@@ -1,0 +1,150 @@
+//! loms as it ships, with databases and a topic of its own, and its tables as people query them.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use dev::testing::{Database, Servers, ServiceProcess, Topic, create_database, free_port, unique_topic};
+use sqlx::{Connection, PgConnection};
+
+use super::{Env, EventReader, LomsClient, Rest, SOON, eventually, set};
+
+/// The stock that a new database holds: SKU, total, reserved.
+pub const SEEDS: [(u32, i64, i64); 5] =
+    [(773_297_411, 150, 10), (1002, 200, 20), (1003, 250, 30), (1004, 300, 40), (1005, 350, 50)];
+
+/// SKUs that the product service does not know.
+static NEXT_SKU: AtomicU32 = AtomicU32::new(3_000_000);
+/// SKUs that it does.
+static NEXT_PRODUCT: AtomicU32 = AtomicU32::new(1006);
+
+/// A running loms of two shards; shard 0 has a replica.
+#[derive(Debug)]
+pub struct Loms {
+    pub process: ServiceProcess,
+    pub shards: [Database; 2],
+    pub topic: Topic,
+    pub grpc_port: u16,
+}
+
+impl Loms {
+    /// Starts loms with `more` settings than it needs, and waits until it is ready.
+    pub async fn start(servers: &Servers, more: Env) -> Self {
+        let shards = [
+            create_database(&servers.postgres_0, "loms").await,
+            create_database(&servers.postgres_1, "loms").await,
+        ];
+        let topic = unique_topic(&servers.kafka, 2).await;
+        let grpc_port = free_port();
+        let mut env = shards[0].master_env(0);
+        env.extend(shards[0].replica_env(0, &servers.postgres_replica_0));
+        env.extend(shards[1].master_env(1));
+        env.extend(Self::addresses(grpc_port, &servers.kafka, &topic.name));
+        env.extend(more);
+        let process = ServiceProcess::start("loms", &env).await;
+        Self { process, shards, topic, grpc_port }
+    }
+
+    /// The settings of ports and topic.
+    pub fn addresses(grpc_port: u16, kafka: &str, topic: &str) -> Env {
+        vec![
+            set("HTTP_PORT", free_port()),
+            set("GRPC_HOST_PORT", format!(":{grpc_port}")),
+            set("KAFKA_BROKER", kafka),
+            set("KAFKA_TOPIC", topic),
+        ]
+    }
+
+    /// A gRPC client on a connection of its own.
+    pub fn client(&self) -> LomsClient {
+        LomsClient::new(self.grpc_port)
+    }
+
+    /// The REST gateway.
+    pub fn gateway(&self) -> Rest {
+        Rest::new(self.process.base_url())
+    }
+
+    /// Reads the events of this loms from the first on.
+    pub fn events(&self) -> EventReader {
+        EventReader::open(&self.topic.host_port, &self.topic.name)
+    }
+
+    /// Puts `total` pieces of a new SKU into stock. The product service does not know it.
+    pub async fn stock(&self, total: i64) -> u32 {
+        let sku = NEXT_SKU.fetch_add(1, Ordering::Relaxed);
+        self.stock_of(sku, total).await;
+        sku
+    }
+
+    /// Puts `total` pieces of a SKU that the product service knows into stock; no other test sells it.
+    pub async fn stock_product(&self, total: i64) -> u32 {
+        let sku = NEXT_PRODUCT.fetch_add(1, Ordering::Relaxed);
+        assert!(sku < 1326, "the stand-in has no more products");
+        self.stock_of(sku, total).await;
+        sku
+    }
+
+    /// Puts `total` pieces of this SKU into stock.
+    pub async fn stock_of(&self, sku: u32, total: i64) {
+        sqlx::query("insert into stock (sku, total_count, reserved_count) values ($1, $2, 0)")
+            .bind(i64::from(sku))
+            .bind(total)
+            .execute(&mut self.shards[0].connect().await)
+            .await
+            .unwrap();
+    }
+
+    /// `(total_count, reserved_count)` of a SKU, as the table says.
+    pub async fn stock_row(&self, sku: u32) -> (i64, i64) {
+        let mut connection = self.shards[0].connect().await;
+        let row = stock_row(&mut connection, sku).await;
+        close(connection).await;
+        row
+    }
+
+    /// Waits until the table says this of a SKU: the stock may follow an answer at a distance.
+    #[track_caller]
+    pub fn stock_becomes(&self, sku: u32, expected: (i64, i64)) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let what = format!("the stock of {sku} is {expected:?} ({caller})");
+            let mut connection = self.shards[0].connect().await;
+            eventually(SOON, &what, async || {
+                let row = stock_row(&mut connection, sku).await;
+                if row == expected { Ok(()) } else { Err(row) }
+            })
+            .await;
+            close(connection).await;
+        }
+    }
+
+    /// `(id, state)` of a user's orders on all shards, as the tables say.
+    pub async fn orders_of(&self, user: i64) -> Vec<(i64, String)> {
+        self.orders().await.remove(&user).unwrap_or_default()
+    }
+
+    /// `(id, state)` of the orders of every user who has one.
+    pub async fn orders(&self) -> HashMap<i64, Vec<(i64, String)>> {
+        let mut found: HashMap<i64, Vec<(i64, String)>> = HashMap::new();
+        for shard in &self.shards {
+            let mut connection = shard.connect().await;
+            let query = "select user_id, id, state::text from orders order by id";
+            let rows: Vec<(i64, i64, String)> =
+                sqlx::query_as(query).fetch_all(&mut connection).await.unwrap();
+            for (user, id, state) in rows {
+                found.entry(user).or_default().push((id, state));
+            }
+            close(connection).await;
+        }
+        found
+    }
+}
+
+async fn stock_row(connection: &mut PgConnection, sku: u32) -> (i64, i64) {
+    let query = "select total_count::bigint, reserved_count::bigint from stock where sku = $1";
+    sqlx::query_as(query).bind(i64::from(sku)).fetch_one(connection).await.unwrap()
+}
+
+async fn close(connection: PgConnection) {
+    connection.close().await.unwrap();
+}

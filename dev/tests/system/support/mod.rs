@@ -1,0 +1,47 @@
+//! What the tests share: running services, clients that speak to them, and values of a test's own.
+
+mod answer;
+mod cart;
+mod clients;
+mod events;
+mod loms;
+mod notifier;
+mod private;
+mod run;
+mod shop;
+mod trace;
+mod users;
+
+pub use answer::{Answer, Rest};
+pub use cart::Cart;
+pub use clients::{LomsClient, field_at_fault, items};
+pub use events::{Event, EventReader};
+pub use loms::{Loms, SEEDS};
+pub use notifier::Notifier;
+pub use private::{Kind, OwnCache, PrivateServers};
+pub use run::run_to_end;
+pub use shop::Shop;
+pub use trace::Trace;
+pub use users::{new_user, new_user_on, shard_of};
+
+pub use dev::testing::{ProductStandIn, Servers, eventually, free_port};
+
+use std::time::Duration;
+
+/// The messages and the client of `proto/loms.proto`.
+#[allow(clippy::pedantic, reason = "generated")]
+pub mod proto {
+    tonic::include_proto!("_");
+}
+
+/// Long enough for anything that should happen soon, on a machine that is busy with other tests.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// Settings as they stand in a service's environment.
+pub type Env = Vec<(String, String)>;
+
+/// One setting.
+#[expect(clippy::needless_pass_by_value, reason = "a value reads better than a reference where it is set")]
+pub fn set(name: &str, value: impl ToString) -> (String, String) {
+    (name.to_owned(), value.to_string())
+}

@@ -1,0 +1,89 @@
+//! Servers of one test's own, which it may stop and start: the ports are taken first, the servers come when asked for.
+
+use anyhow::Result;
+use dev::stack::folders::Folders;
+use dev::stack::postgres::Postgres;
+use dev::stack::process::Process;
+use dev::stack::servers::ServerPorts;
+use dev::stack::{kafka, redis};
+use dev::testing::Servers;
+
+/// Ports and folders for servers that do not run yet.
+#[derive(Debug)]
+pub struct PrivateServers {
+    ports: ServerPorts,
+    folders: Folders,
+}
+
+impl PrivateServers {
+    /// Takes ports and a folder; starts nothing.
+    pub fn prepare() -> Self {
+        let ports = ServerPorts::free().unwrap();
+        Self { ports, folders: Folders::for_a_test_run().unwrap() }
+    }
+
+    /// The servers of the test run, with these in place of those of the same kind.
+    pub fn in_place_of(&self, replaced: &[Kind]) -> Servers {
+        let mut servers = Servers::from_env();
+        for kind in replaced {
+            match kind {
+                Kind::Postgres => servers.postgres_0 = local(self.ports.postgres_0),
+                Kind::Redis => servers.redis = local(self.ports.redis),
+                Kind::Kafka => servers.kafka = local(self.ports.kafka),
+            }
+        }
+        servers
+    }
+
+    /// Starts `PostgreSQL`, on its earlier data if it ran before. The services make their databases.
+    pub async fn postgres(&self) -> Result<Process> {
+        let server = Postgres {
+            name: "PostgreSQL of one test",
+            folder: "shard-0",
+            port: self.ports.postgres_0,
+            databases: &[],
+            replica_of: None,
+            for_tests: true,
+        };
+        server.start(&self.folders).await
+    }
+
+    /// Starts Redis.
+    pub async fn redis(&self) -> Result<Process> {
+        redis::start(self.ports.redis, &self.folders).await
+    }
+
+    /// Starts Kafka, on its earlier data if it ran before.
+    pub async fn kafka(&self) -> Result<Process> {
+        kafka::start(self.ports.kafka, self.ports.kafka_controller, &self.folders).await
+    }
+}
+
+/// An empty cache: a Redis that ends with this value, and the servers of the test run with it in place of theirs.
+#[derive(Debug)]
+pub struct OwnCache {
+    pub servers: Servers,
+    _redis: Process,
+    _private: PrivateServers,
+}
+
+impl OwnCache {
+    /// Starts it.
+    pub async fn start() -> Self {
+        let private = PrivateServers::prepare();
+        let redis = private.redis().await.unwrap();
+        Self { servers: private.in_place_of(&[Kind::Redis]), _redis: redis, _private: private }
+    }
+}
+
+/// A kind of server that a test may want for itself.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    Postgres,
+    Redis,
+    Kafka,
+}
+
+fn local(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
