@@ -51,36 +51,53 @@ varint() { # a number as protobuf writes it, in escapes for printf
   while ((number >= 128)); do printf '\\x%02x' $((number & 127 | 128)); ((number >>= 7)) || true; done
   printf '\\x%02x' "$number"
 }
-order_body() { # user, sku: OrderCreateRequest{order{user, items[{sku, count 1}]}} in a gRPC frame
-  local item order request
-  item="\\x08$(varint "$2")\\x10\\x01"
-  order="\\x10$(varint "$1")\\x1a$(varint $((${#item} / 4)))$item"
+order_body() { # user, SKUs: OrderCreateRequest{order{user, items[{sku, count 1}]}} in a gRPC frame
+  local sku item length order request
+  order="\\x10$(varint "$1")"
+  shift
+  for sku in "$@"; do
+    item="\\x08$(varint "$sku")\\x10\\x01"
+    order+="\\x1a$(varint $((${#item} / 4)))$item"
+  done
   request="\\x0a$(varint $((${#order} / 4)))$order"
-  printf "\\x00\\x00\\x00\\x00$(printf '\\x%02x' $((${#request} / 4)))$request"
+  length=$((${#request} / 4))
+  printf "\\x00\\x00\\x00$(printf '\\x%02x\\x%02x' $((length / 256)) $((length % 256)))$request"
 }
 cpu_ms() { awk '{ print ($14 + $15) * 10 }' "/proc/$1/stat"; }
 
-orders() { # name of the load, SKUs one after the other: eight clients of 16 in flight each, of users of both shards
-  local name=$1 client sku before after started
-  shift
-  before=$(cpu_ms "$loms_pid")
-  local clients=()
-  for client in 1 2 3 4 5 6 7 8; do
-    sku=$1; [ $# -gt 1 ] && shift
-    order_body "$client" "$sku" >"$work/body.$client"
-    h2load -D "$seconds" -c 1 -m 16 -t 1 -d "$work/body.$client" -H 'content-type: application/grpc' -H 'te: trailers' \
+load_orders() { # seconds, distance, SKUs an order: four clients of 32 in flight each, of users on both shards
+  local duration=$1 distance=$2 skus=$3 client first clients=()
+  rm -f "$work"/h2load.*
+  for client in 1 2 3 4; do
+    first=$((client * distance + 1))
+    # shellcheck disable=SC2046 # the SKUs are words
+    order_body "$client" $(seq "$first" $((first + skus - 1))) >"$work/body.$client"
+    h2load -D "$duration" -c 1 -m 32 -t 1 -d "$work/body.$client" -H 'content-type: application/grpc' -H 'te: trailers' \
       "http://127.0.0.1:$loms_grpc/Loms/OrderCreate" >"$work/h2load.$client" 2>&1 &
     clients+=($!)
   done
   wait "${clients[@]}"
-  after=$(cpu_ms "$loms_pid")
-  awk -v name="$name" -v cpu=$((after - before)) -v seconds="$seconds" '
-    /^requests:/ { for (i = 1; i <= NF; i++) { if ($i ~ /^succeeded/) ok += $(i-1); if ($i ~ /^(failed|errored|timeout)/) bad += $(i-1) } }
-    END { printf "%-34s %8.0f /s   %5.1f us of loms CPU each, %d failed\n", name, ok / seconds, ok ? cpu * 1000 / ok : 0, bad }' "$work"/h2load.[1-8]
 }
-answered_ok() { # every gRPC answer so far must have been OK
-  curl -s "http://127.0.0.1:$loms_http/metrics" | awk '/^api_requests_total/ && /OrderCreate/ { print "  answers so far: " $0 }'
+metric() { # the sum of a family of loms, by a pattern of its lines
+  curl -s "http://127.0.0.1:$loms_http/metrics" | awk -v pattern="$1" '$0 ~ pattern { sum += $NF } END { printf "%d", sum }'
 }
+events_are_out() { # waits until the relay has published everything, so that no load pays for the one before
+  for _ in $(seq 1 600); do [ "$(metric '^outbox_backlog')" = 0 ] && return 0; sleep 0.1; done
+  echo "bench: the events of a load were not published within a minute" >&2; exit 1
+}
+orders() { # name of the load, distance between the SKUs of two clients, SKUs an order
+  local name=$1 cpu ok events
+  shift
+  cpu=$(cpu_ms "$loms_pid") ok=$(metric "$created") events=$(metric '^events_published_total')
+  load_orders "$seconds" "$@"
+  cpu=$(($(cpu_ms "$loms_pid") - cpu)) ok=$(($(metric "$created") - ok)) events=$(($(metric '^events_published_total') - events))
+  awk -v name="$name" -v cpu="$cpu" -v ok="$ok" -v events="$events" -v seconds="$seconds" '
+    /^requests:/ { for (i = 1; i <= NF; i++) if ($i ~ /^(failed|errored|timeout)/) bad += $(i-1) }
+    END { printf "%-34s %8.0f /s   %5.1f us of loms CPU each, %d failed, %.0f events/s published meanwhile\n",
+      name, ok / seconds, ok ? cpu * 1000 / ok : 0, bad, events / seconds }' "$work"/h2load.[1-4]
+  events_are_out
+}
+created='^api_requests_total.*status="OK".*OrderCreate'
 carts() { # name, what
   local before after
   before=$(cpu_ms "$cart_pid")
@@ -104,8 +121,10 @@ one_statement() {
 echo "$(nproc) cores, $seconds s each, 128 orders in flight, 64 cart requests in flight"
 one_statement 1000 "pgbench, an order a statement"
 one_statement 1 "pgbench, the same on one SKU"
-orders "OrderCreate, many SKUs" 1 2 3 4 5 6 7 8
-orders "OrderCreate, one SKU" 1002
-answered_ok
+load_orders 5 0 1 # so that nobody measures a cold broker
+events_are_out
+orders "OrderCreate, all of one SKU" 0 1
+orders "OrderCreate, of four SKUs" 1 1
+orders "OrderCreate, of forty SKUs, ten each" 10 10
 carts "cart POST" add
 carts "cart GET" show
