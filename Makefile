@@ -11,7 +11,7 @@ TESTS ?= --workspace
 help: ## Lists these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Installs what is missing: servers and a C compiler by apt, Kafka by Maven.
+setup: ## Installs what is missing: servers and compilers by apt, Kafka by Maven.
 	@dev/scripts/setup.sh
 
 run: setup ## Starts the whole shop, shows one purchase, stays until Ctrl-C.
@@ -32,7 +32,7 @@ build: setup ## Builds everything for release.
 
 lint: ## Checks formatting, and lets no warning pass.
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 bench: ## Measures orders and carts beside what the database alone can do.
 	@dev/scripts/setup.sh bench

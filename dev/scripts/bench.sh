@@ -33,10 +33,13 @@ read -r loms_http loms_grpc cart_http products < <(free_ports 4)
 shards() {
   echo "DATABASE_MASTER_HOST_PORT_0=$SHOP_TEST_POSTGRES_0 DATABASE_MASTER_NAME_0=bench_$1 DATABASE_MASTER_HOST_PORT_1=$SHOP_TEST_POSTGRES_1 DATABASE_MASTER_NAME_1=bench_$1"
 }
-env $(shards loms) RUST_LOG=warn KAFKA_BROKER="$SHOP_TEST_KAFKA" KAFKA_TOPIC=bench.order-events \
-  HTTP_PORT="$loms_http" GRPC_HOST_PORT=":$loms_grpc" "$bin/loms" >"$work/loms.log" 2>&1 & pids+=($!)
-loms_pid=$!
-ready "http://127.0.0.1:$loms_http/readyz" loms
+start_loms() { # a Kafka broker
+  env $(shards loms) RUST_LOG=warn KAFKA_BROKER="$1" KAFKA_TOPIC=bench.order-events \
+    HTTP_PORT="$loms_http" GRPC_HOST_PORT=":$loms_grpc" "$bin/loms" >>"$work/loms.log" 2>&1 & pids+=($!)
+  loms_pid=$!
+  ready "http://127.0.0.1:$loms_http/readyz" loms
+}
+start_loms "$SHOP_TEST_KAFKA"
 env $(shards cart) RUST_LOG=warn HOST_PORT="$cart_http" LOMS_BASE_URL="http://127.0.0.1:$loms_grpc" REDIS_ADDRESS="$SHOP_TEST_REDIS" \
   PRODUCT_SERVICE_BASE_URL="http://127.0.0.1:$products" "$bin/cart" >"$work/cart.log" 2>&1 & pids+=($!)
 cart_pid=$!
@@ -95,7 +98,6 @@ orders() { # name of the load, distance between the SKUs of two clients, SKUs an
     /^requests:/ { for (i = 1; i <= NF; i++) if ($i ~ /^(failed|errored|timeout)/) bad += $(i-1) }
     END { printf "%-34s %8.0f /s   %5.1f us of loms CPU each, %d failed, %.0f events/s published meanwhile\n",
       name, ok / seconds, ok ? cpu * 1000 / ok : 0, bad, events / seconds }' "$work"/h2load.[1-4]
-  events_are_out
 }
 created='^api_requests_total.*status="OK".*OrderCreate'
 carts() { # name, what
@@ -124,7 +126,13 @@ one_statement 1 "pgbench, the same on one SKU"
 load_orders 5 0 1 # so that nobody measures a cold broker
 events_are_out
 orders "OrderCreate, all of one SKU" 0 1
+events_are_out
 orders "OrderCreate, of four SKUs" 1 1
+events_are_out
 orders "OrderCreate, of forty SKUs, ten each" 10 10
+events_are_out
 carts "cart POST" add
 carts "cart GET" show
+kill "$loms_pid"; wait "$loms_pid" || true
+start_loms 127.0.0.1:1
+orders "OrderCreate, Kafka away" 1 1

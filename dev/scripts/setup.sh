@@ -4,7 +4,7 @@
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
-PATH=$PATH:/usr/sbin:/sbin
+PATH=$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin
 export PATH
 
 has() {
@@ -34,6 +34,15 @@ has_kafka() {
     cmp -s "$root/dev/kafka/pom.xml" "$root/.stack/cache/kafka/pom.xml"
 }
 
+if ! has cargo; then
+    cat >&2 <<'END'
+Rust is not installed. Install it with
+    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh
+and run this again; the right version comes by itself (rust-toolchain.toml).
+END
+    exit 1
+fi
+
 missing=''
 need() {
     missing="$missing $*"
@@ -44,21 +53,22 @@ has redis-server || need redis-server
 has prometheus || need prometheus
 has_java || need java
 has_kafka || has mvn || need maven
-{ has cc && has gcc; } || need gcc libc6-dev
+{ has cc && has gcc && has g++; } || need g++ libc6-dev
 has make || need make
 has setpriv || need util-linux
+has curl || need curl
+has jq || need jq
 if [ "${1:-}" = bench ]; then
     has wrk || need wrk
     has h2load || need nghttp2-client
-    has curl || need curl
 fi
 
 say_what_to_install() {
     cat >&2 <<END
 This machine lacks:$missing
 They are installed by themselves on Debian and Ubuntu only. Install them with your system's package manager:
-PostgreSQL 15 or newer (server and client), Redis 7, Prometheus 2, a Java runtime 17 or newer, Maven, a C compiler
-and make; then run this again.
+PostgreSQL 15 or newer (server and client), Redis 7, Prometheus 2, a Java runtime 17 or newer, Maven, C and C++ compilers,
+make, curl and jq; then run this again.
 END
     exit 1
 }
@@ -85,11 +95,13 @@ as_root() {
 # stack wants. Neither is to happen for packages that are installed here.
 policy=/usr/sbin/policy-rc.d
 policy_is_ours=no
+mark='# written by setup.sh of the shop; it may be removed'
 
 forbid_starts() {
-    if [ ! -e "$policy" ]; then
+    # One with our mark was left by a run that was killed.
+    if [ ! -e "$policy" ] || grep -qF "$mark" "$policy"; then
         policy_is_ours=yes
-        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        printf '#!/bin/sh\n%s\nexit 101\n' "$mark" | as_root tee "$policy" >/dev/null
         as_root chmod 755 "$policy"
     fi
     clusters=/etc/postgresql-common/createcluster.conf
@@ -151,12 +163,3 @@ if [ -n "$missing" ]; then
 fi
 
 "$root/dev/scripts/kafka-jars.sh"
-
-if ! has cargo; then
-    cat >&2 <<'END'
-Rust is not installed. Install it with
-    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh
-and run this again; the right version comes by itself (rust-toolchain.toml).
-END
-    exit 1
-fi

@@ -1,11 +1,12 @@
 //! Where a stack keeps its data and logs, and the lock that keeps a second stack out of them.
 
 use std::fs::{self, File, Permissions, TryLockError};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use nix::unistd::geteuid;
 
 use super::user::remove_folder;
 
@@ -112,7 +113,9 @@ fn try_lock(folder: &Path) -> Result<Option<File>> {
 
 fn remove_abandoned(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(TEST_PREFIX));
+        // A link, or somebody else's folder, may carry our name to make us remove something.
+        let owned = entry.metadata().is_ok_and(|folder| folder.is_dir() && folder.uid() == geteuid().as_raw());
+        let ours = owned && entry.file_name().to_str().is_some_and(|name| name.starts_with(TEST_PREFIX));
         let age =
             fs::metadata(entry.path().join(LOCK)).and_then(|lock| lock.modified()).map(|made| made.elapsed());
         // A younger one may just be coming into being.
