@@ -114,7 +114,8 @@ fn try_lock(folder: &Path) -> Result<Option<File>> {
 fn remove_abandoned(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         // A link, or somebody else's folder, may carry our name to make us remove something.
-        let owned = entry.metadata().is_ok_and(|folder| folder.is_dir() && folder.uid() == geteuid().as_raw());
+        let owned =
+            entry.metadata().is_ok_and(|folder| folder.is_dir() && folder.uid() == geteuid().as_raw());
         let ours = owned && entry.file_name().to_str().is_some_and(|name| name.starts_with(TEST_PREFIX));
         let age =
             fs::metadata(entry.path().join(LOCK)).and_then(|lock| lock.modified()).map(|made| made.elapsed());
