@@ -29,7 +29,8 @@ use crate::idempotency::KeySweeper;
 use crate::loms::Loms;
 use crate::products::{ProductClient, Products, RedisCache};
 
-const STOP_WITHIN: Duration = Duration::from_secs(18);
+/// Stopping takes at most so long; what is left of the 20 s after SIGTERM is for the last spans.
+const STOP_WITHIN: Duration = Duration::from_secs(15);
 
 /// Why the service cannot start, or had to end.
 #[derive(Debug, thiserror::Error)]

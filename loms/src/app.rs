@@ -28,8 +28,8 @@ use shards::Shards;
 
 pub use prepare::ShardError;
 
-/// All that happens after SIGTERM takes at most so long.
-const STOP_WITHIN: Duration = Duration::from_secs(18);
+/// Stopping takes at most so long; what is left of the 20 s after SIGTERM is for the last spans.
+const STOP_WITHIN: Duration = Duration::from_secs(15);
 
 /// Why loms cannot run.
 #[derive(Debug, Error)]

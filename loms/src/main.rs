@@ -1,6 +1,6 @@
 //! `loms` serves until it is told to stop; `loms migrate` brings the databases up to date and ends.
 
-use std::process::ExitCode;
+use std::process::exit;
 
 use loms::{Application, Settings, migrate};
 use shared_actors::settings::Reader;
@@ -9,14 +9,14 @@ use shared_actors::telemetry;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> ExitCode {
-    match actix::System::new().block_on(run(std::env::args().nth(1).as_deref())) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("loms: {error:#}");
-            ExitCode::FAILURE
-        }
+fn main() {
+    let system = actix::System::new();
+    let outcome = system.block_on(run(std::env::args().nth(1).as_deref()));
+    if let Err(error) = &outcome {
+        eprintln!("loms: {error:#}");
     }
+    // Dropping the system would wait for threads that Kafka or a name server keeps waiting.
+    exit(i32::from(outcome.is_err()))
 }
 
 async fn run(command: Option<&str>) -> anyhow::Result<()> {

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared_actors::actor::Arbiters;
+use shared_actors::actor::{ActorOptions, Arbiters, Handle};
 use shared_actors::database::{self, Migrations, PoolSettings, PrepareError};
 use shared_actors::health::{Component, Health};
 use shared_actors::http::{self, HttpFrontEnd, HttpService};
-use shared_actors::kafka::{ConsumerHandle, ConsumerOptions, ProducerHandle, ProducerOptions};
+use shared_actors::kafka::{ConsumerHandle, ConsumerOptions, ProducerHandle, ProducerOptions, Topic};
 use shared_actors::metrics;
 use shared_actors::shutdown::Shutdown;
 use sqlx::PgPool;
@@ -19,13 +19,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
 use crate::api;
-use crate::notifications::{Channel, DeadLetters, LogChannel, NotificationHandle, NotificationSink};
+use crate::notifications::{
+    Channel, DeadLetters, InboxSweeper, LogChannel, NotificationHandle, NotificationSink,
+};
 use crate::settings::Settings;
 
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations/notifier");
 
-/// All that happens after SIGTERM takes at most so long.
-const STOP_WITHIN: Duration = Duration::from_secs(18);
+/// Stopping takes at most so long; what is left of the 20 s after SIGTERM is for the last spans.
+const STOP_WITHIN: Duration = Duration::from_secs(15);
 
 /// Why the notifier cannot run.
 #[derive(Debug, Error)]
@@ -93,9 +95,10 @@ impl Application {
         let options = ProducerOptions::new(&settings.kafka.brokers, "notifier-dead-letters")
             .retry_max(settings.kafka.retry_max);
         let dead_letters = ProducerHandle::start(options, arbiters.pick(0));
+        let topic = Topic::new(&settings.kafka.brokers, settings.dead_letter_topic());
         let sink = NotificationSink {
             notifications: notifications.clone(),
-            dead_letters: DeadLetters::new(settings.dead_letter_topic(), dead_letters.clone()),
+            dead_letters: DeadLetters::new(topic, dead_letters.clone()),
             channel: name,
             event_max_bytes: settings.event_max_bytes,
         };
@@ -148,12 +151,14 @@ impl Application {
         };
         let outcome = match prepared {
             Some(Ok(())) => {
-                let consumer = self.consume();
+                let (consumer, sweeper) = (self.consume(), self.sweep());
                 let watch = database::watch(self.settings.database.clone(), self.database.clone());
                 tokio::select! {
                     () = watch => {}
                     () = &mut stopped => {}
                 }
+                // Nobody asks it anything: this ends it at once.
+                sweeper.drain().await;
                 self.stop(Some(consumer)).await;
                 Ok(())
             }
@@ -179,6 +184,13 @@ impl Application {
         let Settings { kafka, group, .. } = &self.settings;
         let options = ConsumerOptions::new(&kafka.brokers, group, &kafka.topic).component(self.kafka.clone());
         ConsumerHandle::start(options, self.arbiters.pick(0), self.sink.clone())
+    }
+
+    fn sweep(&self) -> Handle<InboxSweeper> {
+        let (pool, ttl) = (self.pool.clone(), self.settings.inbox_ttl);
+        Handle::supervise(ActorOptions::new("inbox_sweeper"), self.arbiters.pick(0), move |_| {
+            InboxSweeper::new(pool.clone(), ttl)
+        })
     }
 
     async fn stop(self, consumer: Option<ConsumerHandle>) {

@@ -1,6 +1,6 @@
 //! The notifier's process: settings, telemetry, then the application until it is told to stop.
 
-use std::process::ExitCode;
+use std::process::exit;
 
 use notifier::{Application, Settings, migrate};
 use shared_actors::settings::Reader;
@@ -9,16 +9,15 @@ use shared_actors::telemetry;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> ExitCode {
+fn main() {
     let task: Vec<String> = std::env::args().skip(1).collect();
-    let outcome = actix::System::new().block_on(run(&task));
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("notifier: {error:#}");
-            ExitCode::FAILURE
-        }
+    let system = actix::System::new();
+    let outcome = system.block_on(run(&task));
+    if let Err(error) = &outcome {
+        eprintln!("notifier: {error:#}");
     }
+    // Dropping the system would wait for threads that Kafka or a name server keeps waiting.
+    exit(i32::from(outcome.is_err()))
 }
 
 async fn run(task: &[String]) -> anyhow::Result<()> {

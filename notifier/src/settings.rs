@@ -1,5 +1,7 @@
 //! What the notifier reads from its environment.
 
+use std::time::Duration;
+
 use shared_actors::http::HttpServerSettings;
 use shared_actors::kafka::KafkaSettings;
 use shared_actors::settings::{DatabaseSettings, Reader, SettingsError, ShardDefaults, ShardSettings};
@@ -7,7 +9,8 @@ use shared_actors::settings::{DatabaseSettings, Reader, SettingsError, ShardDefa
 /// Everything that can be set.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where /livez, /readyz and /metrics are served (`HTTP_PORT`).
+    /// Where /livez, /readyz and /metrics are served (`HTTP_PORT`), by one worker unless told otherwise
+    /// (`HTTP_WORKERS`).
     pub http: HttpServerSettings,
     /// `KAFKA_BROKER`, `KAFKA_TOPIC`, `KAFKA_RETRY_MAX`.
     pub kafka: KafkaSettings,
@@ -24,6 +27,9 @@ pub struct Settings {
     pub max_retries: u32,
     /// An event with a longer value is a dead letter (`EVENT_MAX_BYTES`).
     pub event_max_bytes: usize,
+    /// How long an event is known as handled (`INBOX_TTL`). Must be longer than the topic keeps its records: an event
+    /// that is delivered again later is notified again.
+    pub inbox_ttl: Duration,
 }
 
 impl Settings {
@@ -40,11 +46,12 @@ impl Settings {
                 "nothing: the notifier has one database, that of number 0",
             );
         }
+        let mut http = HttpServerSettings::read(&mut reader, "HTTP_PORT", 8083);
+        if !reader.is_set("HTTP_WORKERS") {
+            http.workers = 1;
+        }
         let settings = Self {
-            http: HttpServerSettings {
-                workers: 1,
-                ..HttpServerSettings::read(&mut reader, "HTTP_PORT", 8083)
-            },
+            http,
             kafka: KafkaSettings::read(&mut reader),
             group: reader.text("KAFKA_GROUP_ID", "loms-notifier"),
             database: databases.swap_remove(0).primary,
@@ -52,6 +59,7 @@ impl Settings {
             migrate_on_start: reader.flag("MIGRATE_ON_START", true),
             max_retries: reader.get_in("NOTIFICATION_MAX_RETRIES", 5, 0..=100),
             event_max_bytes: reader.get_in("EVENT_MAX_BYTES", 256 * 1024, 1024..=1024 * 1024 * 1024),
+            inbox_ttl: reader.duration("INBOX_TTL", Duration::from_hours(30 * 24)),
         };
         reader.finish().map(|()| settings)
     }
@@ -77,6 +85,9 @@ mod tests {
         assert_eq!(settings.database.address.to_string(), "localhost:5432");
         assert_eq!(settings.database.name, "notifier");
         assert_eq!(settings.dead_letter_topic(), "loms.order-events.dlq");
+        assert_eq!((settings.http.workers, settings.inbox_ttl.as_secs()), (1, 30 * 86_400));
+        let settings = Settings::read(Reader::from_pairs([("HTTP_WORKERS", "3")])).unwrap();
+        assert_eq!(settings.http.workers, 3);
     }
 
     #[test]

@@ -142,6 +142,12 @@ fn decide_change(
         answer.replay(request)?;
         return Ok((None, ()));
     }
+    // Another instance, or nobody at the moment, is at the checkout that the key came with first: its answer is to be
+    // stored under the key.
+    let open = current.stored.intent.as_ref().and_then(|intent| intent.key.as_ref());
+    if open.is_some() && open == request.map(|request| &request.key) {
+        return Err(CartError::KeyInFlight);
+    }
     let cart = apply(&current.stored.cart)?;
     let change = (cart != current.stored.cart).then(|| Change::of(cart).answering(request));
     Ok((change, ()))

@@ -55,8 +55,8 @@ with written as (
 select user_id from written";
 
 const OPEN_CHECKOUTS: &str = "
-select user_id from checkout_intents
-where created_at < now() - make_interval(secs => $1) order by created_at limit $2";
+select id, user_id from checkout_intents
+where created_at < now() - make_interval(secs => $1) and id > $2 order by id limit $3";
 
 const FORGET_KEYS: &str = "
 delete from idempotency_keys where ctid in (
@@ -119,15 +119,17 @@ pub async fn write(
     Ok(writes.iter().zip(&first).map(outcome).collect())
 }
 
-/// The users whose checkout has been open for longer than `grace`, the oldest first.
+/// The checkouts after the intent `after` that have been open for longer than `grace`, with their users. In the order of
+/// the intents' ids, which is that of their making.
 pub async fn open_checkouts(
     pool: &PgPool,
     grace: Duration,
+    after: Uuid,
     limit: u32,
-) -> Result<Vec<UserId>, DatabaseError> {
-    let query = sqlx::query_scalar(OPEN_CHECKOUTS).bind(grace.as_secs_f64()).bind(i64::from(limit));
-    let users: Vec<i64> = observe("open_checkouts", query.fetch_all(pool)).await?;
-    Ok(users.into_iter().filter_map(UserId::new).collect())
+) -> Result<Vec<(Uuid, UserId)>, DatabaseError> {
+    let query = sqlx::query_as(OPEN_CHECKOUTS).bind(grace.as_secs_f64()).bind(after).bind(i64::from(limit));
+    let open: Vec<(Uuid, i64)> = observe("open_checkouts", query.fetch_all(pool)).await?;
+    Ok(open.into_iter().filter_map(|(intent, user)| Some((intent, UserId::new(user)?))).collect())
 }
 
 /// Deletes up to `limit` keys older than `ttl`, and says how many there were.

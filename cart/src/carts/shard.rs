@@ -10,6 +10,7 @@ use shared_actors::database::DatabaseError;
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tracing::error;
+use uuid::Uuid;
 
 use super::queries;
 use super::state::{Loaded, Write, Written};
@@ -52,6 +53,7 @@ struct WriteCart(Write);
 
 struct FindOpenCheckouts {
     grace: Duration,
+    after: Uuid,
     limit: u32,
 }
 
@@ -72,7 +74,7 @@ macro_rules! commands {
 commands! {
     LoadCart => Loaded, "load_cart";
     WriteCart => Written, "write_cart";
-    FindOpenCheckouts => Vec<UserId>, "find_open_checkouts";
+    FindOpenCheckouts => Vec<(Uuid, UserId)>, "find_open_checkouts";
     ForgetKeys => u64, "forget_keys";
 }
 
@@ -110,12 +112,17 @@ impl CartShard {
         self.handle.ask(WriteCart(write)).await
     }
 
-    /// The users whose checkout has been open for longer than `grace`.
+    /// Up to `limit` intents after `after`, in the order of their making, that have been open for longer than `grace`.
     ///
     /// # Errors
     /// `Overloaded`, `Unavailable`, `DeadlineExceeded`.
-    pub async fn open_checkouts(&self, grace: Duration, limit: u32) -> Result<Vec<UserId>, CartError> {
-        self.handle.ask(FindOpenCheckouts { grace, limit }).await
+    pub async fn open_checkouts(
+        &self,
+        grace: Duration,
+        after: Uuid,
+        limit: u32,
+    ) -> Result<Vec<(Uuid, UserId)>, CartError> {
+        self.handle.ask(FindOpenCheckouts { grace, after, limit }).await
     }
 
     /// Forgets up to `limit` expired keys and says how many.
@@ -209,8 +216,8 @@ impl Handler<Envelope<FindOpenCheckouts>> for CartShardActor {
 
     fn handle(&mut self, envelope: Envelope<FindOpenCheckouts>, _: &mut Self::Context) {
         let pool = self.pool.clone();
-        envelope.run(async move |FindOpenCheckouts { grace, limit }| {
-            queries::open_checkouts(&pool, grace, limit).await.map_err(reported)
+        envelope.run(async move |FindOpenCheckouts { grace, after, limit }| {
+            queries::open_checkouts(&pool, grace, after, limit).await.map_err(reported)
         });
     }
 }

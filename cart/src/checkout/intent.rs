@@ -1,5 +1,7 @@
 //! The intent of a checkout.
 
+use std::time::{Duration, SystemTime};
+
 use uuid::Uuid;
 
 use crate::domain::Cart;
@@ -20,6 +22,15 @@ impl Intent {
     /// A new intent to order the whole of `cart`.
     pub fn new(cart: &Cart, key: Option<IdempotencyKey>) -> Self {
         Self { id: Uuid::now_v7(), ordered: cart.clone(), key }
+    }
+
+    /// How long ago it was made, by the clock of the instance that made it; zero when that goes ahead of ours.
+    pub fn age(&self) -> Duration {
+        let made = self.id.get_timestamp().map(|timestamp| {
+            let (seconds, nanoseconds) = timestamp.to_unix();
+            SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds)
+        });
+        made.and_then(|made| made.elapsed().ok()).unwrap_or_default()
     }
 }
 

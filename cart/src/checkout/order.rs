@@ -15,6 +15,8 @@ const ATTEMPTS: u32 = 4;
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_millis(400) };
 /// How long loms is asked when no request waits for the answer.
 const LONGEST: Duration = Duration::from_secs(10);
+/// An intent older than this is looked at again, by a command or a sweeper, after its first request has ended.
+const LATE: Duration = Duration::from_mins(1);
 /// What is left of the deadline for step 3.
 const SETTLING: Duration = Duration::from_millis(500);
 
@@ -40,8 +42,8 @@ pub async fn place(loms: Loms, user: UserId, intent: Intent) -> Outcome {
 async fn ask(loms: Loms, user: UserId, intent: Intent) -> Outcome {
     let mut attempt = 1;
     loop {
-        let error = match loms.create_order(user, &intent.ordered, intent.id).await {
-            Ok(order) => return Outcome::Created(order),
+        let error = match create(&loms, user, &intent).await {
+            Ok(outcome) => return outcome,
             Err(error) => error,
         };
         match error {
@@ -53,6 +55,7 @@ async fn ask(loms: Loms, user: UserId, intent: Intent) -> Outcome {
             LomsError::NotFound
             | LomsError::Overloaded
             | LomsError::Unavailable
+            | LomsError::Unusable
             | LomsError::DeadlineExceeded => {}
         }
         let wait = BACKOFF.wait(attempt);
@@ -64,4 +67,15 @@ async fn ask(loms: Loms, user: UserId, intent: Intent) -> Outcome {
         attempt += 1;
         sleep(wait).await;
     }
+}
+
+/// An order that is found again late may be cancelled by now, as nobody who could pay it knew of it: its pieces stay in
+/// the cart.
+async fn create(loms: &Loms, user: UserId, intent: &Intent) -> Result<Outcome, LomsError> {
+    let order = loms.create_order(user, &intent.ordered, intent.id).await?;
+    if intent.age() > LATE && loms.is_cancelled(order).await? {
+        warn!(%user, intent = %intent.id, %order, "the order of a checkout was cancelled before it was settled");
+        return Ok(Outcome::Refused(CartError::OrderCancelled));
+    }
+    Ok(Outcome::Created(order))
 }

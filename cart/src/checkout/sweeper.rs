@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use actix::fut::wrap_future;
 use actix::{Actor, AsyncContext, Context};
-use futures::StreamExt;
-use futures::stream;
+use futures::future::join_all;
 use tokio::time::sleep;
 use tracing::{info, warn};
+use uuid::Uuid;
 
 use crate::carts::{CartActors, CartShard, Checkout};
 use crate::domain::{CartError, UserId};
@@ -48,9 +48,10 @@ impl Actor for CheckoutSweeper {
         let (shard, carts, settings) = (self.shard.clone(), self.carts.clone(), self.settings);
         ctx.spawn(wrap_future(async move {
             shard.until_prepared().await;
+            let mut after = Uuid::nil();
             loop {
-                match shard.open_checkouts(settings.grace, BATCH).await {
-                    Ok(users) => settle_all(&carts, users).await,
+                match shard.open_checkouts(settings.grace, after, BATCH).await {
+                    Ok(open) => after = settle_all(&carts, &open).await,
                     Err(error) => warn!(%error, "open checkouts cannot be looked for"),
                 }
                 sleep(settings.period).await;
@@ -59,15 +60,19 @@ impl Actor for CheckoutSweeper {
     }
 }
 
-async fn settle_all(carts: &CartActors, users: Vec<UserId>) {
-    let settled = stream::iter(users).map(|user| settle(carts, user)).buffer_unordered(CONCURRENCY);
-    // The oldest come first: when they meet an order service that is down, the others would not fare better.
-    let mut settled = std::pin::pin!(settled);
-    while let Some(went_on) = settled.next().await {
-        if !went_on {
-            return;
+/// Asks for these, and answers after which intent the next pass goes on: behind all that this one has asked for, so that
+/// an intent which can never be settled holds up nobody; from the oldest again when there are no more.
+async fn settle_all(carts: &CartActors, open: &[(Uuid, UserId)]) -> Uuid {
+    let mut asked = 0;
+    for some in open.chunks(CONCURRENCY) {
+        asked += some.len();
+        let settled = join_all(some.iter().map(|(_, user)| settle(carts, *user))).await;
+        if settled.contains(&false) {
+            break;
         }
     }
+    let is_last = asked == open.len() && asked < BATCH as usize;
+    open[..asked].last().filter(|_| !is_last).map_or(Uuid::nil(), |(intent, _)| *intent)
 }
 
 /// Answers whether it makes sense to try others.
@@ -75,7 +80,7 @@ async fn settle(carts: &CartActors, user: UserId) -> bool {
     match carts.ask(&user, Checkout::open_one()).await {
         Ok(order) => info!(%user, %order, "an open checkout was settled"),
         // It was settled meanwhile, or there is no order to be had.
-        Err(CartError::EmptyCart | CartError::OrderRefused) => {}
+        Err(CartError::EmptyCart | CartError::OrderRefused | CartError::OrderCancelled) => {}
         Err(error) => {
             warn!(%user, %error, "a checkout stays open");
             return !matches!(

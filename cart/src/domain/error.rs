@@ -63,6 +63,9 @@ pub enum CartError {
     /// loms refused the order for want of stock.
     #[error("the stock does not suffice for this order")]
     OrderRefused,
+    /// The order was cancelled, most likely for want of payment, before anybody could be told of it.
+    #[error("the order of this checkout was cancelled before it could be answered; the cart is as it was")]
+    OrderCancelled,
     /// An idempotency key came again with another request.
     #[error("this Idempotency-Key was used for another request")]
     KeyReused,
@@ -117,7 +120,7 @@ impl ServiceError for CartError {
         match self {
             Self::InvalidArgument { .. } => ErrorCode::InvalidArgument,
             Self::EmptyCart => ErrorCode::NotFound,
-            Self::UnknownSku(_) | Self::OutOfStock { .. } | Self::OrderRefused => {
+            Self::UnknownSku(_) | Self::OutOfStock { .. } | Self::OrderRefused | Self::OrderCancelled => {
                 ErrorCode::FailedPrecondition
             }
             Self::KeyReused => ErrorCode::IdempotencyKeyReused,

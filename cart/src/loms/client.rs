@@ -14,10 +14,12 @@ use uuid::Uuid;
 
 use super::LomsError;
 use super::wire::loms_client::LomsClient;
-use super::wire::{Item, Order, OrderCreateRequest, StocksInfoRequest};
+use super::wire::{Item, Order, OrderCreateRequest, OrderInfoRequest, StocksInfoRequest};
 use crate::domain::{Cart, Line, OrderId, Sku, UserId};
 
 const PROBE_PERIOD: Duration = Duration::from_secs(2);
+/// The state of an order that nobody can pay any more, as loms spells it.
+const CANCELLED: &str = "CANCELLED";
 
 /// Where loms is, and how long it is waited for.
 #[derive(Clone, Debug)]
@@ -47,7 +49,7 @@ impl Loms {
     /// How many pieces of `sku` can be sold; none of a SKU that loms does not know.
     ///
     /// # Errors
-    /// `Overloaded`, `Unavailable`, `DeadlineExceeded`, `Rejected`.
+    /// `Overloaded`, `Unavailable`, `Unusable`, `DeadlineExceeded`, `Rejected`.
     pub async fn available(&self, sku: Sku) -> Result<u64, LomsError> {
         let mut client = LomsClient::new(self.channel.clone());
         let answer = self.call("/Loms/StocksInfo", async || {
@@ -63,8 +65,8 @@ impl Loms {
     /// Creates the order of `lines` that is known by `key`, or finds it again.
     ///
     /// # Errors
-    /// `FailedPrecondition` when the stock does not suffice; after `Overloaded`, `Unavailable` and `DeadlineExceeded`
-    /// the order may exist or not.
+    /// `FailedPrecondition` when the stock does not suffice; after `Overloaded`, `Unavailable`, `Unusable` and
+    /// `DeadlineExceeded` the order may exist or not.
     pub async fn create_order(&self, user: UserId, lines: &Cart, key: Uuid) -> Result<OrderId, LomsError> {
         let item = |line: Line| Item { sku: line.sku.get(), count: line.count.get().into() };
         let order = Order { user: user.get(), items: lines.lines().map(item).collect(), ..Order::default() };
@@ -73,6 +75,25 @@ impl Loms {
         let answer =
             self.call("/Loms/OrderCreate", async || client.order_create(grpc::inject(request)).await);
         Ok(OrderId::new(answer.await?.order_id))
+    }
+
+    /// Whether `order` was cancelled.
+    ///
+    /// # Errors
+    /// `Overloaded`, `Unavailable`, `DeadlineExceeded`; `Unusable` when loms does not tell of an order that it has
+    /// created.
+    pub async fn is_cancelled(&self, order: OrderId) -> Result<bool, LomsError> {
+        let mut client = LomsClient::new(self.channel.clone());
+        let answer = self.call("/Loms/OrderInfo", async || {
+            client.order_info(grpc::inject(OrderInfoRequest { order_id: order.get() })).await
+        });
+        match answer.await {
+            Ok(info) => Ok(info.order.ok_or(LomsError::Unusable)?.status == CANCELLED),
+            Err(LomsError::NotFound | LomsError::FailedPrecondition | LomsError::Rejected(_)) => {
+                Err(LomsError::Unusable)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Asks loms every two seconds whether it serves, and says so to `component`. Runs until it is dropped.

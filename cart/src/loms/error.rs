@@ -1,5 +1,7 @@
 //! What a call to loms can end with, as far as the cart tells it apart.
 
+use std::error::Error;
+
 use shared_actors::error::ErrorCode;
 use tonic::Status;
 
@@ -23,6 +25,10 @@ pub enum LomsError {
     /// It is down, or failed in the middle: the outcome is unknown.
     #[error("unavailable")]
     Unavailable,
+    /// It answered what it must not, or failed at this very request: the outcome is unknown, and that of others may
+    /// still be known.
+    #[error("an unusable answer")]
+    Unusable,
     /// It did not answer in time: the outcome is unknown.
     #[error("no answer in time")]
     DeadlineExceeded,
@@ -37,7 +43,10 @@ impl From<&Status> for LomsError {
             Some(ErrorCode::AlreadyExists) => Self::Rejected("the intent's key belongs to another order"),
             Some(ErrorCode::Overloaded) => Self::Overloaded,
             Some(ErrorCode::DeadlineExceeded) => Self::DeadlineExceeded,
-            _ => Self::Unavailable,
+            Some(ErrorCode::Unavailable) => Self::Unavailable,
+            // Only a status that was made here, as the connection broke, has a source.
+            _ if status.source().is_some() => Self::Unavailable,
+            _ => Self::Unusable,
         }
     }
 }
@@ -47,9 +56,10 @@ impl From<LomsError> for CartError {
         match error {
             LomsError::Overloaded | LomsError::Unavailable => Self::Unavailable(Part::Loms),
             LomsError::DeadlineExceeded => Self::DeadlineExceeded(Part::Loms),
-            LomsError::NotFound | LomsError::FailedPrecondition | LomsError::Rejected(_) => {
-                Self::BadGateway(Part::Loms)
-            }
+            LomsError::NotFound
+            | LomsError::FailedPrecondition
+            | LomsError::Rejected(_)
+            | LomsError::Unusable => Self::BadGateway(Part::Loms),
         }
     }
 }

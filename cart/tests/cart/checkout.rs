@@ -178,3 +178,71 @@ async fn a_checkout_left_open_by_a_stop_is_settled_after_the_next_start() {
     assert_eq!(shop.loms.orders().len(), 1);
     cart.stop().await;
 }
+
+#[actix_web::test]
+async fn an_outcome_that_nobody_will_ever_know_is_a_bad_gateway_and_its_intent_stands() {
+    let mut shop = Shop::open().await;
+    shop.set("CHECKOUT_GRACE", "1h");
+    let cart = shop.start().await;
+    let client = Client::of(&cart);
+    client.fill(1, &[(1003, 2)]).await;
+    for code in [Code::NotFound, Code::Unimplemented, Code::Internal] {
+        shop.loms.refuse_user(1, Some(code));
+        assert_eq!(client.checkout(1).await.status, 502, "{code:?}");
+        assert_eq!(shop.count("select count(*) from checkout_intents").await, 1);
+    }
+    shop.loms.refuse_user(1, None);
+    assert_eq!(client.checkout(1).await.body, json!({"orderID": 1000}));
+    cart.stop().await;
+}
+
+#[actix_web::test]
+async fn checkouts_that_cannot_be_settled_hold_up_no_younger_ones() {
+    let mut shop = Shop::open().await;
+    shop.set("CHECKOUT_GRACE", "1ms").set("SWEEP_INTERVAL", "50ms");
+    let cart = shop.start().await;
+    let client = Client::of(&cart);
+    let left_open = async |user: i64| {
+        let (code, status) = if user % 3 == 0 { (Code::Unavailable, 503) } else { (Code::Internal, 502) };
+        shop.loms.refuse_user(user, Some(code));
+        client.fill(user, &[(1003, 2)]).await;
+        assert_eq!(client.checkout(user).await.status, status);
+    };
+    let (older, younger) = (1..=40, 41..=44);
+    join_all(older.map(left_open)).await;
+    join_all(younger.clone().map(left_open)).await;
+    younger.clone().for_each(|user| shop.loms.refuse_user(user, None));
+    for user in younger {
+        eventually(SOON, "the cart is empty", async || client.show(user).await.status == 404).await;
+    }
+    assert_eq!(shop.count("select count(*) from checkout_intents").await, 40);
+    cart.stop().await;
+}
+
+#[actix_web::test]
+async fn an_order_that_was_cancelled_before_its_checkout_was_settled_leaves_the_cart_as_it_was() {
+    let mut shop = Shop::open().await;
+    shop.set("CHECKOUT_GRACE", "1h");
+    let cart = shop.start().await;
+    let client = Client::of(&cart);
+    for user in [1, 2] {
+        client.fill(user, &[(1003, 2)]).await;
+        shop.loms.next([Fate::Refused(Code::Unavailable); 4]);
+        assert_eq!(client.checkout_with_key(user, "a").await.status, 503);
+    }
+    cart.stop().await;
+
+    // The time of its making is a part of an intent's id.
+    let aged = "update checkout_intents set id = overlay(id::text placing '018f3f64-2e3a' from 1)::uuid";
+    shop.execute(aged).await;
+    shop.loms.cancel(1000);
+    let cart = shop.start().await;
+    let client = Client::of(&cart);
+    let refused = client.checkout_with_key(1, "a").await;
+    assert_eq!((refused.status, refused.code()), (412, "FAILED_PRECONDITION"));
+    assert_eq!(client.lines(1).await, [(1003, 2)]);
+    assert_eq!(client.checkout_with_key(1, "a").await.body, json!({"orderID": 2000}), "the key is free");
+    assert_eq!(client.checkout_with_key(2, "a").await.body, json!({"orderID": 3000}), "late, and alive");
+    assert_eq!(client.show(2).await.status, 404);
+    cart.stop().await;
+}

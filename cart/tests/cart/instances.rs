@@ -86,3 +86,25 @@ async fn one_instance_settles_what_the_other_left_open() {
     one.stop().await;
     two.stop().await;
 }
+
+#[actix_web::test]
+async fn a_key_of_a_checkout_under_way_is_no_other_request_s_at_the_other_instance() {
+    let shop = Shop::open().await;
+    let (one, two) = join(shop.start(), shop.start()).await;
+    let (first, second) = (Client::of(&one), Client::of(&two));
+    first.fill(9, &[(1003, 3)]).await;
+    shop.loms.hold(true);
+    let meanwhile = async {
+        eventually(SOON, "the order service was asked", async || !shop.loms.keys_asked().is_empty()).await;
+        let busy = second.add_with_key(9, 1003, 1, "a").await;
+        shop.loms.hold(false);
+        busy
+    };
+    let (ordered, busy) = join(first.checkout_with_key(9, "a"), meanwhile).await;
+    assert_eq!((busy.status, busy.code()), (409, "CONFLICT"));
+    assert_eq!(ordered.body, json!({"orderID": 1000}));
+    assert_eq!(second.add_with_key(9, 1003, 1, "a").await.status, 422);
+    assert_eq!(second.checkout_with_key(9, "a").await, ordered);
+    one.stop().await;
+    two.stop().await;
+}

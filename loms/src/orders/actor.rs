@@ -1,4 +1,5 @@
-//! The actor of one shard of orders: it collects commands and runs the workflows on them, batch by batch.
+//! The actor of one shard of orders: it collects commands and runs the workflows on them, batch by batch. Lists have an
+//! actor of their own.
 
 use std::sync::Arc;
 
@@ -39,18 +40,6 @@ impl Command for GetOrder {
     type Output = Order;
     type Error = OrderError;
     const NAME: &'static str = "get_order";
-}
-
-/// Read the newest orders that are older than `before`.
-pub(super) struct ListOrders {
-    pub before: Option<OrderId>,
-    pub limit: u32,
-}
-
-impl Command for ListOrders {
-    type Output = Vec<Order>;
-    type Error = OrderError;
-    const NAME: &'static str = "list_orders";
 }
 
 /// Does what concerns the orders of one shard.
@@ -140,14 +129,5 @@ impl Handler<Envelope<GetOrder>> for OrderShardActor {
 
     fn handle(&mut self, envelope: Envelope<GetOrder>, ctx: &mut Context<Self>) {
         self.accept(envelope, ctx);
-    }
-}
-
-impl Handler<Envelope<ListOrders>> for OrderShardActor {
-    type Result = ();
-
-    fn handle(&mut self, envelope: Envelope<ListOrders>, _: &mut Context<Self>) {
-        let shard = Arc::clone(&self.shard);
-        envelope.run(|ListOrders { before, limit }| async move { shard.page(before, limit).await });
     }
 }

@@ -1,7 +1,8 @@
 //! Paying and cancelling orders: decide, then settle with the stock. The workflow of one batch.
 //!
 //! The row of the order is the decision. What it does to the stock is written down with it, and done before the answer
-//! when the stock answers in time; the sweeper does it otherwise.
+//! when the stock answers in time; the sweeper does it otherwise. A cancellation is not confirmed before that, whoever
+//! decided it: who reads the stock after the answer finds the items there. A payment frees nothing and need not wait.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tokio::time::timeout;
 
 use super::queries::{self, Change};
 use super::shard::OrderShard;
-use crate::domain::{OrderError, OrderId, OrderStatus};
+use crate::domain::{Order, OrderError, OrderId, OrderStatus};
 use crate::retry::after_conflict;
 use crate::stock::{Effect, EffectKind};
 
@@ -49,17 +50,37 @@ impl OrderShard {
             effects.push(Effect { order: change.order, kind: change.effect });
             self.metrics.entered(change.to);
         }
-        let unchanged = firsts.iter().map(|change| change.order.get()).filter(|id| !decided.contains(id));
-        let unchanged: Vec<i64> = unchanged.collect();
         if !effects.is_empty() {
             self.relay.wake();
-            self.settle(effects).await;
         }
+        let unchanged = firsts.iter().map(|change| change.order.get()).filter(|id| !decided.contains(id));
+        let unchanged: Vec<i64> = unchanged.collect();
         if !unchanged.is_empty() {
             let found = queries::find(&self.primary, &unchanged).await?;
+            effects.extend(self.unsettled(&found).await?);
             states.extend(found.into_iter().map(|order| (order.id, order.status)));
         }
-        Ok(batch.iter().map(|change| answer(change, states.get(&change.order).copied())).collect())
+        let returned: HashSet<OrderId> = effects
+            .iter()
+            .filter(|effect| effect.kind == EffectKind::Return)
+            .map(|effect| effect.order)
+            .collect();
+        let settled = effects.is_empty() || self.settle(effects).await;
+        let answer_to = |change: &StateChange| {
+            answer(change, states.get(&change.order).copied())?;
+            if settled || !returned.contains(&change.order) { Ok(()) } else { Err(not_settled(change.order)) }
+        };
+        Ok(batch.iter().map(answer_to).collect())
+    }
+
+    /// What those of `orders` that are cancelled still have to give back.
+    async fn unsettled(&self, orders: &[Order]) -> Result<Vec<Effect>, DatabaseError> {
+        let cancelled = orders.iter().filter(|order| order.status == OrderStatus::Cancelled);
+        let cancelled: Vec<i64> = cancelled.map(|order| order.id.get()).collect();
+        if cancelled.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(queries::effects_of(&self.primary, &cancelled).await?)
     }
 
     /// Does to the stock what changed orders require, and forgets the effects. Answers whether that worked; what did not
@@ -90,4 +111,9 @@ fn answer(change: &StateChange, state: Option<OrderStatus>) -> Result<(), OrderE
         Some(state) if state == change.to => Ok(()),
         Some(from) => Err(OrderError::Forbidden { order: change.order, from, to: change.to }),
     }
+}
+
+/// The order is cancelled for good; asking again is answered well once its items are back.
+fn not_settled(order: OrderId) -> OrderError {
+    OrderError::Unavailable { reason: format!("order {order} is cancelled, its items are not back yet") }
 }

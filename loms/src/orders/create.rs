@@ -27,45 +27,39 @@ impl OrderShard {
 
     async fn try_create(&self, requests: &[NewOrder]) -> Result<Vec<Answer>, OrderError> {
         let mut answers: Vec<Option<Answer>> = vec![None; requests.len()];
-        let leaders = leaders(requests);
-        self.answer_known(requests, &leaders, &mut answers).await?;
-
-        let open: Vec<usize> = (0..requests.len())
-            .filter(|index| answers[*index].is_none() && leader_of(*index, requests, &leaders) == *index)
-            .collect();
-        let attempts: Vec<&NewOrder> = open.iter().map(|index| &requests[*index]).collect();
-        for (index, answer) in open.iter().zip(self.attempt(&attempts).await?) {
-            answers[*index] = Some(answer);
-        }
-        Ok((0..requests.len())
-            .map(|index| {
-                let leader = leader_of(index, requests, &leaders);
-                let answer = answers[leader].clone().unwrap_or_else(|| Err(unanswered()));
-                if leader == index {
-                    answer
-                } else {
-                    as_follower(answer, &requests[leader], &requests[index])
+        self.answer_known(requests, &mut answers).await?;
+        loop {
+            let groups = open_groups(requests, &answers);
+            if groups.is_empty() {
+                return Ok(answers.into_iter().flatten().collect());
+            }
+            let leaders: Vec<&NewOrder> = groups.iter().map(|group| &requests[group[0]]).collect();
+            let led = self.attempt(&leaders).await.unwrap_or_else(|error| vec![Err(error); groups.len()]);
+            for ((group, leader), answer) in groups.iter().zip(leaders).zip(led) {
+                for index in group {
+                    answers[*index] = answer_beside(leader, &answer, &requests[*index]);
                 }
-            })
-            .collect())
+            }
+        }
     }
 
     /// Answers the requests whose key has led to an order before.
     async fn answer_known(
         &self,
         requests: &[NewOrder],
-        leaders: &HashMap<Key<'_>, usize>,
         answers: &mut [Option<Answer>],
     ) -> Result<(), OrderError> {
-        if leaders.is_empty() {
+        let keys: HashSet<Key<'_>> = requests.iter().filter_map(key_of).collect();
+        if keys.is_empty() {
             return Ok(());
         }
-        let keys: Vec<Key<'_>> = leaders.keys().copied().collect();
+        let keys: Vec<Key<'_>> = keys.into_iter().collect();
         let known = queries::find_by_keys(&self.primary, &keys).await.map_err(DatabaseError::from)?;
-        for (key, order) in known {
-            if let Some(index) = leaders.get(&(order.user, &key)) {
-                answers[*index] = Some(answer_with(&order, &requests[*index]));
-            }
+        let known: HashMap<Key<'_>, &Order> =
+            known.iter().map(|(key, order)| ((order.user, key), order)).collect();
+        for (answer, request) in answers.iter_mut().zip(requests) {
+            let order = key_of(request).and_then(|key| known.get(&key));
+            *answer = order.map(|order| answer_with(order, request));
         }
         Ok(())
     }
@@ -125,8 +119,7 @@ impl OrderShard {
     /// The answers for orders that somebody else wrote down first, under the same key or in the place of an attempt
     /// that had been given up. What they hold beside the winner's order is given back.
     async fn winners(&self, lost: &[InsertedRow<'_>]) -> Result<HashMap<OrderId, Answer>, OrderError> {
-        let keys: Vec<Key<'_>> =
-            lost.iter().filter_map(|row| Some((row.order.user, row.order.key.as_ref()?))).collect();
+        let keys: Vec<Key<'_>> = lost.iter().filter_map(|row| key_of(row.order)).collect();
         let by_key = queries::find_by_keys(&self.primary, &keys).await.map_err(DatabaseError::from)?;
         let by_key: HashMap<(UserId, IdempotencyKey), Order> =
             by_key.into_iter().map(|(key, order)| ((order.user, key), order)).collect();
@@ -160,20 +153,24 @@ fn request(order: OrderId, new: &NewOrder) -> ReservationRequest {
     ReservationRequest { order, user: new.user, key: new.key.clone(), lines: new.lines.clone() }
 }
 
-/// The first request of each key: it is carried out, the others of its key share its order.
-fn leaders(requests: &[NewOrder]) -> HashMap<Key<'_>, usize> {
-    let mut leaders = HashMap::new();
-    for (index, request) in requests.iter().enumerate() {
-        if let Some(key) = &request.key {
-            leaders.entry((request.user, key)).or_insert(index);
-        }
-    }
-    leaders
+fn key_of(request: &NewOrder) -> Option<Key<'_>> {
+    Some((request.user, request.key.as_ref()?))
 }
 
-fn leader_of(index: usize, requests: &[NewOrder], leaders: &HashMap<Key<'_>, usize>) -> usize {
-    let key = requests[index].key.as_ref();
-    key.and_then(|key| leaders.get(&(requests[index].user, key))).copied().unwrap_or(index)
+/// The requests that have no answer yet, those of one key together: the first of each group is carried out, the others
+/// share its order.
+fn open_groups(requests: &[NewOrder], answers: &[Option<Answer>]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut by_key: HashMap<Key<'_>, usize> = HashMap::new();
+    for (index, request) in requests.iter().enumerate().filter(|(index, _)| answers[*index].is_none()) {
+        let own = groups.len();
+        let group = key_of(request).map_or(own, |key| *by_key.entry(key).or_insert(own));
+        if group == own {
+            groups.push(Vec::new());
+        }
+        groups[group].push(index);
+    }
+    groups
 }
 
 /// What a request is told whose key has led to `order`.
@@ -187,12 +184,18 @@ fn answer_with(order: &Order, request: &NewOrder) -> Answer {
     }
 }
 
-fn as_follower(answer: Answer, leader: &NewOrder, follower: &NewOrder) -> Answer {
+/// What the leader's answer says about a request of its group; `None` when nothing: that the key stands for other items
+/// than the leader's leaves open whether it stands for the request's.
+fn answer_beside(leader: &NewOrder, answer: &Answer, request: &NewOrder) -> Option<Answer> {
+    if leader.lines == request.lines {
+        return Some(answer.clone());
+    }
     match answer {
-        Ok(order) | Err(OrderError::OutOfStock { order }) if leader.lines != follower.lines => {
-            Err(OrderError::KeyReused { order })
+        Ok(order) | Err(OrderError::OutOfStock { order }) => {
+            Some(Err(OrderError::KeyReused { order: *order }))
         }
-        other => other,
+        Err(OrderError::KeyReused { .. }) => None,
+        other => Some(other.clone()),
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use actix::ArbiterHandle;
 use shared_actors::actor::{ActorOptions, Handle};
 
-use super::actor::{ChangeState, CreateOrder, GetOrder, ListOrders, OrderShardActor};
+use super::actor::{ChangeState, CreateOrder, GetOrder, OrderShardActor};
 use super::change::StateChange;
+use super::lists::{self, ListOrders, OrderListsActor};
 use super::shard::{OrderShard, OrderShardParts};
 use crate::domain::{NewOrder, Order, OrderError, OrderId};
 
@@ -14,17 +15,21 @@ use crate::domain::{NewOrder, Order, OrderError, OrderId};
 #[derive(Clone)]
 pub struct OrderShardHandle {
     actor: Handle<OrderShardActor>,
+    lists: Handle<OrderListsActor>,
     shard: Arc<OrderShard>,
 }
 
 impl OrderShardHandle {
-    /// Starts the shard's actor on `arbiter`, which holds at most `capacity` commands.
+    /// Starts the shard's actors on `arbiter`. They hold at most `capacity` commands, and a few lists beside.
     pub fn start(parts: OrderShardParts, capacity: usize, arbiter: &ArbiterHandle) -> Self {
         let shard = Arc::new(OrderShard::new(parts));
         let own = Arc::clone(&shard);
         let options = ActorOptions::new("order_shard").capacity(capacity);
         let actor = Handle::supervise(options, arbiter, move |_| OrderShardActor::new(Arc::clone(&own)));
-        Self { actor, shard }
+        let own = Arc::clone(&shard);
+        let options = ActorOptions::new("order_lists").capacity(lists::CAPACITY);
+        let lists = Handle::supervise(options, arbiter, move |_| OrderListsActor::new(Arc::clone(&own)));
+        Self { actor, lists, shard }
     }
 
     /// The shard itself, for the sweeper's own workflows.
@@ -45,11 +50,12 @@ impl OrderShardHandle {
     }
 
     pub(super) async fn list(&self, before: Option<OrderId>, limit: u32) -> Result<Vec<Order>, OrderError> {
-        self.actor.ask(ListOrders { before, limit }).await
+        self.lists.ask(ListOrders { before, limit }).await
     }
 
     /// Takes nothing more, and returns when all that was taken is answered.
     pub async fn drain(&self) {
         self.actor.drain().await;
+        self.lists.drain().await;
     }
 }

@@ -8,6 +8,7 @@ mod change;
 mod create;
 mod handle;
 mod ids;
+mod lists;
 mod metrics;
 pub(crate) mod queries;
 mod read;
@@ -60,10 +61,12 @@ impl Orders {
         self.change(id, OrderStatus::Payed).await
     }
 
-    /// Cancels an order that awaits its payment; one that is cancelled already stays so.
+    /// Cancels an order that awaits its payment; one that is cancelled already stays so. Answers once its items are back
+    /// in the stock.
     ///
     /// # Errors
-    /// `OrderNotFound`; `Forbidden` in any other state.
+    /// `OrderNotFound`; `Forbidden` in any other state; `Unavailable`, among others, when the order is cancelled but its
+    /// items are not back yet: ask again.
     pub async fn cancel(&self, id: OrderId) -> Result<(), OrderError> {
         self.change(id, OrderStatus::Cancelled).await
     }
@@ -82,6 +85,9 @@ impl Orders {
     }
 
     /// A page of the orders of all shards, highest id first. May lag behind by the bound on replicas.
+    ///
+    /// # Errors
+    /// `Overloaded`, while a shard has as many lists as it may hold.
     pub async fn list(&self, page: PageRequest) -> Result<OrderPage, OrderError> {
         let size = page.size.clamp(1, MAX_PAGE_SIZE);
         // One more than wanted tells whether there is another page.

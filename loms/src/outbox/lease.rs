@@ -1,15 +1,17 @@
 //! The right to publish a shard's events: a lock that lives and dies with one connection.
 //!
 //! Whoever is killed loses it with the connection; whoever freezes loses it when the server ends the silent session.
+//! A statement that is not answered in time counts as a loss: its connection is dropped.
 //! All that the holder does to the outbox goes over this very connection, so that after a loss it can do no more.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
-use shared_actors::database::connect_options;
+use shared_actors::database::{STATEMENT_TIMEOUT, connect_options};
 use shared_actors::settings::DatabaseSettings;
 use sqlx::postgres::PgConnection;
 use sqlx::{ConnectOptions, Connection};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::metrics::RelayMetrics;
 use super::queries;
@@ -17,7 +19,7 @@ use super::queries;
 /// How often a session that waits says that it lives.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 const SILENCE: &str = "5s";
-const STATEMENT_TIMEOUT: &str = "10s";
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection that holds the lease, or waits for it.
 pub(super) struct Lease {
@@ -29,11 +31,13 @@ impl Lease {
     pub async fn connect(database: &DatabaseSettings) -> Result<Self, sqlx::Error> {
         let options = connect_options(database, "loms relay").options([
             ("idle_session_timeout", SILENCE),
-            ("statement_timeout", STATEMENT_TIMEOUT),
+            ("statement_timeout", &STATEMENT_TIMEOUT.as_millis().to_string()),
             // All that it writes are deletions: one that a crash of the server undoes publishes some events again.
             ("synchronous_commit", "off"),
         ]);
-        Ok(Self { connection: options.connect().await? })
+        let connected = timeout(CONNECT_TIMEOUT, options.connect()).await;
+        let connection = connected.map_err(|_| sqlx::Error::Io(ErrorKind::TimedOut.into()))??;
+        Ok(Self { connection })
     }
 
     /// Takes the lease unless another session has it.
@@ -75,8 +79,10 @@ impl Lease {
 
     /// Gives the lease back at once.
     pub async fn close(self) {
-        if let Err(error) = self.connection.close().await {
-            tracing::debug!(%error, "the relay's connection was not closed in good order");
+        match timeout(CONNECT_TIMEOUT, self.connection.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "the relay's connection was not closed in good order"),
+            Err(_) => tracing::debug!("the relay's connection was not closed in time"),
         }
     }
 }

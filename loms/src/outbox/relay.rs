@@ -110,6 +110,8 @@ impl Relay {
         let mut measured = Instant::now();
         while !self.is_finished() {
             if !alone {
+                // Who has lost the lease meanwhile must not take the transactional id from its new holder.
+                lease.measure(&self.metrics).await?;
                 let fence = self.until_finished(Duration::ZERO, self.parts.producer.fence());
                 match lease.hold_while(&self.metrics, fence).await? {
                     Some(Ok(())) => alone = true,
@@ -133,7 +135,11 @@ impl Relay {
                     failures = 0;
                 }
                 Some(Err(ProducerError::Fenced)) => return Ok(Ended::Fenced),
-                Some(Err(error)) => self.back_off(lease, &mut failures, &error).await?,
+                Some(Err(error)) => {
+                    // The publication may still be under way, or the producer be a new one.
+                    alone = false;
+                    self.back_off(lease, &mut failures, &error).await?;
+                }
                 None => {}
             }
             if measured.elapsed() > HEARTBEAT {

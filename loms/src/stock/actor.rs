@@ -1,4 +1,4 @@
-//! The actor that owns the way to the stock: it reserves, settles and reads in batches.
+//! The actor that changes the stock: it reserves and settles in batches. Reads have an actor of their own.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix::{Actor, Context, Handler};
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
-use shared_actors::actor::{Command, Envelope, GroupCommit, Lane, LaneLimits};
+use shared_actors::actor::{Command, Envelope, GroupCommit, Lane};
 use shared_actors::database::{DatabaseError, observe};
 use sqlx::PgPool;
 use tokio::sync::Mutex;
@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use super::decide::{ByKey, Reservation, ReservationRequest, decide};
 use super::queries;
 use super::settle::Effect;
-use crate::domain::{OrderError, Sku};
+use crate::domain::OrderError;
 use crate::retry::after_conflict;
 
 /// Reserve stock for orders; answers one [`Reservation`] each, in their order.
@@ -33,15 +33,6 @@ impl Command for Settle {
     type Output = ();
     type Error = OrderError;
     const NAME: &'static str = "settle";
-}
-
-/// Tell how many pieces are left to reserve.
-pub(super) struct GetStock(pub Sku);
-
-impl Command for GetStock {
-    type Output = u64;
-    type Error = OrderError;
-    const NAME: &'static str = "get_stock";
 }
 
 /// The database of the stock, and the turn to write to it.
@@ -69,7 +60,7 @@ impl StockShard {
         let keys: Vec<_> =
             requests.iter().filter_map(|request| Some((request.user, request.key.as_ref()?))).collect();
 
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = observe("begin", self.pool.begin()).await?;
         let available = queries::lock_stock(&mut transaction, &skus).await?;
         // Read after the locks are held: whoever held them before may have reserved under one of these keys.
         let by_key = if keys.is_empty() {
@@ -91,18 +82,16 @@ impl StockShard {
     }
 }
 
-/// Does what concerns the stock of all shards, batch by batch.
+/// Changes the stock for all shards, batch by batch.
 pub(super) struct StockShardActor {
     shard: Arc<StockShard>,
     reserve: Lane<Reserve>,
     settle: Lane<Settle>,
-    read: Lane<GetStock>,
 }
 
 impl StockShardActor {
     pub fn new(shard: Arc<StockShard>) -> Self {
-        let reads = LaneLimits { max_batch: 256, concurrency: 2 };
-        Self { shard, reserve: Lane::default(), settle: Lane::default(), read: Lane::new(reads) }
+        Self { shard, reserve: Lane::default(), settle: Lane::default() }
     }
 }
 
@@ -155,32 +144,6 @@ impl GroupCommit<Settle> for StockShardActor {
     }
 }
 
-impl GroupCommit<GetStock> for StockShardActor {
-    fn lane(&mut self) -> &mut Lane<GetStock> {
-        &mut self.read
-    }
-
-    fn commit(&mut self, batch: Vec<GetStock>) -> LocalBoxFuture<'static, Vec<Result<u64, OrderError>>> {
-        let shard = Arc::clone(&self.shard);
-        async move {
-            let skus: HashSet<i64> = batch.iter().map(|GetStock(sku)| i64::from(*sku)).collect();
-            let skus: Vec<i64> = skus.into_iter().collect();
-            match queries::available(&shard.pool, &skus).await.map_err(DatabaseError::from) {
-                Ok(available) => batch
-                    .iter()
-                    .map(|GetStock(sku)| {
-                        let left = available.get(sku).ok_or(OrderError::SkuNotFound(*sku))?;
-                        u64::try_from(*left)
-                            .map_err(|_| OrderError::internal(format!("{left} left of sku {sku}")))
-                    })
-                    .collect(),
-                Err(error) => vec![Err(error.into()); batch.len()],
-            }
-        }
-        .boxed_local()
-    }
-}
-
 impl Handler<Envelope<Reserve>> for StockShardActor {
     type Result = ();
 
@@ -193,14 +156,6 @@ impl Handler<Envelope<Settle>> for StockShardActor {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Settle>, ctx: &mut Context<Self>) {
-        self.accept(envelope, ctx);
-    }
-}
-
-impl Handler<Envelope<GetStock>> for StockShardActor {
-    type Result = ();
-
-    fn handle(&mut self, envelope: Envelope<GetStock>, ctx: &mut Context<Self>) {
         self.accept(envelope, ctx);
     }
 }

@@ -6,6 +6,7 @@
 mod actor;
 mod decide;
 mod queries;
+mod reads;
 mod settle;
 
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use shared_actors::actor::{ActorOptions, Handle};
 use sqlx::PgPool;
 
 use crate::domain::{OrderError, Sku};
-use actor::{GetStock, Reserve, Settle, StockShard, StockShardActor};
+use actor::{Reserve, Settle, StockShard, StockShardActor};
+use reads::{GetStock, StockReadsActor};
 
 pub use decide::{Reservation, ReservationRequest};
 pub(crate) use queries::{OpenReservation, OpenSince};
@@ -25,17 +27,21 @@ pub use settle::{Effect, EffectKind};
 #[derive(Clone)]
 pub struct StockHandle {
     actor: Handle<StockShardActor>,
+    reads: Handle<StockReadsActor>,
     pool: PgPool,
 }
 
 impl StockHandle {
-    /// Starts the actor on `arbiter`, which holds at most `capacity` commands: a command is a batch of some shard, or
-    /// one read.
+    /// Starts the actors on `arbiter`. One holds at most `capacity` changes, each a batch of some shard; the other one at
+    /// most `capacity` reads.
     pub fn start(pool: PgPool, capacity: usize, arbiter: &ArbiterHandle) -> Self {
         let shard = Arc::new(StockShard::new(pool.clone()));
         let options = ActorOptions::new("stock_shard").capacity(capacity);
         let actor = Handle::supervise(options, arbiter, move |_| StockShardActor::new(Arc::clone(&shard)));
-        Self { actor, pool }
+        let options = ActorOptions::new("stock_reads").capacity(capacity);
+        let own = pool.clone();
+        let reads = Handle::supervise(options, arbiter, move |_| StockReadsActor::new(own.clone()));
+        Self { actor, reads, pool }
     }
 
     /// Reserves for each request all of its lines or nothing, in their order. Answers once that is durable.
@@ -58,7 +64,7 @@ impl StockHandle {
     /// # Errors
     /// `SkuNotFound`, and what the database or the actor cannot serve.
     pub async fn available(&self, sku: Sku) -> Result<u64, OrderError> {
-        self.actor.ask(GetStock(sku)).await
+        self.reads.ask(GetStock(sku)).await
     }
 
     /// Reservations that have been open for a while, the oldest first.
@@ -69,6 +75,7 @@ impl StockHandle {
     /// Takes nothing more, and returns when all that was taken is answered.
     pub async fn drain(&self) {
         self.actor.drain().await;
+        self.reads.drain().await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! The actor that sweeps one shard at intervals.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::fut::wrap_future;
 use actix::{Actor, ArbiterHandle, AsyncContext, Context};
@@ -49,9 +49,10 @@ async fn sweep(parts: Arc<SweeperParts>) {
     }
     let mut ticks = interval(parts.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut cursor = Cursor::START;
+    let mut cursor = Cursor::start(Instant::now());
     loop {
         ticks.tick().await;
+        cursor.start_over_when_due(Instant::now());
         let shard = parts.orders.shard();
         if let Err(error) = cancel_unpaid(&parts.orders).await {
             tracing::warn!(%error, shard = %shard.index, "unpaid orders are not cancelled yet");

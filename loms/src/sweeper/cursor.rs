@@ -1,16 +1,57 @@
 //! How far a sweep over open reservations has come.
 
+use std::time::{Duration, Instant};
+
 use chrono::{DateTime, Utc};
 
-/// The youngest reservation that was looked at. Younger ones are looked at once, too: whether a reservation has an order
-/// does not change any more once it is older than the longest transaction.
+/// A reservation bears the time at which its transaction began. One that is committed later than the grace after that
+/// appears behind the cursor: it is found after this time at the latest.
+const START_OVER: Duration = Duration::from_mins(5);
+
+/// The youngest reservation that was looked at. Those up to it are not looked at again before the cursor starts over:
+/// whether a reservation has an order does not change any more once it is older than the longest transaction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor {
     pub created_at: DateTime<Utc>,
     pub order: i64,
+    started: Instant,
 }
 
 impl Cursor {
     /// Before the first reservation.
-    pub const START: Self = Self { created_at: DateTime::UNIX_EPOCH, order: 0 };
+    pub const fn start(now: Instant) -> Self {
+        Self { created_at: DateTime::UNIX_EPOCH, order: 0, started: now }
+    }
+
+    /// At this reservation.
+    pub const fn advance(&mut self, created_at: DateTime<Utc>, order: i64) {
+        self.created_at = created_at;
+        self.order = order;
+    }
+
+    /// Goes back before the first reservation when the last time was long enough ago.
+    pub fn start_over_when_due(&mut self, now: Instant) {
+        if now.duration_since(self.started) >= START_OVER {
+            *self = Self::start(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_passed_is_looked_at_again_after_a_while() {
+        let start = Instant::now();
+        let mut cursor = Cursor::start(start);
+        cursor.advance(Utc::now(), 7);
+        cursor.start_over_when_due(start + START_OVER / 2);
+        assert_eq!(cursor.order, 7);
+        cursor.start_over_when_due(start + START_OVER);
+        assert_eq!((cursor.created_at, cursor.order), (DateTime::UNIX_EPOCH, 0));
+        cursor.advance(Utc::now(), 8);
+        cursor.start_over_when_due(start + START_OVER * 3 / 2);
+        assert_eq!(cursor.order, 8);
+    }
 }

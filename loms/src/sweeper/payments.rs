@@ -21,7 +21,7 @@ pub(super) async fn cancel_unpaid(orders: &OrderShardHandle) -> Result<(), sqlx:
         for error in answers.into_iter().filter_map(Result::err) {
             // Paid in the very last moment.
             if !matches!(error, OrderError::Forbidden { .. }) {
-                tracing::warn!(%error, "an unpaid order is not cancelled yet");
+                tracing::warn!(%error, "an unpaid order is not cancelled and settled yet");
             }
         }
         let all_seen = i64::try_from(due.len()).unwrap_or(LIMIT) < LIMIT;

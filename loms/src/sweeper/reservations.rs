@@ -12,7 +12,7 @@ use shared_actors::database::DatabaseError;
 
 const LIMIT: i64 = 1000;
 
-/// Looks at the shard's open reservations that are older than `grace` and were not looked at before.
+/// Looks at the shard's open reservations that are older than `grace` and were not looked at since the cursor started.
 pub(super) async fn give_back_orphans(
     shard: &OrderShard,
     stock: &StockHandle,
@@ -28,7 +28,7 @@ pub(super) async fn give_back_orphans(
         };
         let open = stock.open_since(&wanted).await.map_err(DatabaseError::from)?;
         let Some(last) = open.last() else { return Ok(()) };
-        let reached = Cursor { created_at: last.created_at, order: last.request.order.get() };
+        let (created_at, order) = (last.created_at, last.request.order.get());
 
         let owned = owned(shard, &open).await?;
         let orphans: Vec<OpenReservation> =
@@ -36,7 +36,7 @@ pub(super) async fn give_back_orphans(
         if !orphans.is_empty() {
             give_back(shard, stock, &orphans).await?;
         }
-        *cursor = reached;
+        cursor.advance(created_at, order);
     }
 }
 

@@ -1,7 +1,12 @@
 //! Creating orders.
 
+use std::time::Duration;
+
+use dev::testing::eventually;
+use futures::StreamExt;
 use futures::future::join_all;
-use loms::domain::{OrderError, OrderStatus};
+use futures::stream::FuturesUnordered;
+use loms::domain::{OrderError, OrderStatus, Sku};
 
 use crate::invariants;
 use crate::shop::{Backend, order};
@@ -82,4 +87,35 @@ async fn orders_of_several_items_in_any_order_never_block_each_other_nor_oversel
     for shop in shops {
         shop.close().await;
     }
+}
+
+#[actix::test]
+async fn reads_of_the_stock_take_no_room_from_orders() {
+    let backend = Backend::new().await;
+    let shop = backend.open(&[("ACTOR_CAPACITY", "4")]).await;
+    let mut stuck = backend.pools[0].begin().await.unwrap();
+    sqlx::query("LOCK TABLE stock IN ACCESS EXCLUSIVE MODE").execute(&mut *stuck).await.unwrap();
+
+    let sku = Sku::try_from(1002).unwrap();
+    let mut reads: FuturesUnordered<_> = (0..10).map(|_| shop.stocks.available(sku)).collect();
+    for _ in 4..10 {
+        let refused = reads.next().await.unwrap();
+        assert!(matches!(refused, Err(OrderError::Overloaded { .. })), "{refused:?}");
+    }
+    let orders = shop.orders.clone();
+    let created = actix::spawn(async move { orders.create(order(1, &[(1002, 1)])).await });
+    let reserves = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FOR UPDATE%'";
+    let asked = async || {
+        let reserving: i64 = sqlx::query_scalar(reserves).fetch_one(&backend.pools[0]).await.unwrap();
+        created.is_finished() || reserving == 1
+    };
+    eventually(Duration::from_secs(10), "the stock is asked to reserve", asked).await;
+    stuck.rollback().await.unwrap();
+    assert!(created.await.unwrap().is_ok());
+    while let Some(served) = reads.next().await {
+        assert!(served.is_ok(), "{served:?}");
+    }
+    drop(reads);
+    shop.close().await;
 }

@@ -81,3 +81,19 @@ async fn a_retry_gets_the_stock_that_its_first_attempt_holds() {
     invariants::hold(&backend).await;
     shop.close().await;
 }
+
+#[actix::test]
+async fn a_wrong_body_does_not_spoil_the_right_retry_beside_it() {
+    let backend = Backend::new().await;
+    let shop = backend.open(&[]).await;
+    let first = shop.orders.create(keyed("k", 1, &[(1002, 1)])).await.unwrap();
+    backend.leave_reservation(5_001, 1, Some("held"), 1002, 1).await;
+    for (key, order) in [("k", first), ("held", id(5_001))] {
+        let tries = [2, 3, 1, 2, 1].map(|count| shop.orders.create(keyed(key, 1, &[(1002, count)])));
+        let refused = Err(OrderError::KeyReused { order });
+        let expected = [refused.clone(), refused.clone(), Ok(order), refused, Ok(order)];
+        assert_eq!(join_all(tries).await, expected, "{key}");
+    }
+    invariants::hold(&backend).await;
+    shop.close().await;
+}

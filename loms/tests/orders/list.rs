@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use dev::testing::eventually;
-use loms::domain::{OrderId, PageRequest};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use loms::domain::{OrderError, OrderId, PageRequest};
 
 use crate::shop::{Backend, order};
 
@@ -34,5 +36,27 @@ async fn pages_lead_through_all_shards_from_the_newest_order_to_the_oldest() {
         assert_eq!(page.orders.len(), 10);
     }
     assert_eq!(read, created);
+    shop.close().await;
+}
+
+#[actix::test]
+async fn lists_that_are_too_many_are_refused_at_once() {
+    let backend = Backend::new().await;
+    let shop = backend.open(&[]).await;
+    let id = shop.orders.create(order(1, &[(1002, 1)])).await.unwrap();
+    let mut stuck = backend.pools[1].begin().await.unwrap();
+    sqlx::query("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE").execute(&mut *stuck).await.unwrap();
+
+    let first = PageRequest { size: 10, before: None };
+    let mut lists: FuturesUnordered<_> = (0..100).map(|_| shop.orders.list(first)).collect();
+    for _ in 66..100 {
+        let refused = lists.next().await.unwrap();
+        assert!(matches!(refused, Err(OrderError::Overloaded { .. })), "{refused:?}");
+    }
+    stuck.rollback().await.unwrap();
+    while let Some(served) = lists.next().await {
+        assert_eq!(served.unwrap().orders[0].id, id);
+    }
+    drop(lists);
     shop.close().await;
 }

@@ -46,6 +46,27 @@ async fn a_cancelled_order_gives_its_items_back_and_cannot_be_paid() {
 }
 
 #[actix::test]
+async fn a_cancellation_that_another_instance_decided_is_confirmed_once_its_items_are_back() {
+    let backend = Backend::new().await;
+    let shop = backend.open(&[]).await;
+    let order = shop.orders.create(order(1, &[(1002, 5)])).await.unwrap();
+    let mut decided = backend.pools[1].begin().await.unwrap();
+    for statement in [
+        "UPDATE orders SET state = 'CANCELLED', sequence = 3 WHERE id = $1",
+        "INSERT INTO order_history (order_id, sequence, state) VALUES ($1, 3, 'CANCELLED')",
+        "INSERT INTO stock_effects (order_id, kind) VALUES ($1, 'RETURN')",
+    ] {
+        sqlx::query(statement).bind(order.get()).execute(&mut *decided).await.unwrap();
+    }
+    decided.commit().await.unwrap();
+    assert_eq!(shop.left(1002).await, 175);
+    shop.orders.cancel(order).await.unwrap();
+    assert_eq!(shop.left(1002).await, 180);
+    invariants::hold(&backend).await;
+    shop.close().await;
+}
+
+#[actix::test]
 async fn what_is_not_there_can_be_neither_read_nor_paid() {
     let backend = Backend::new().await;
     let shop = backend.open(&[]).await;

@@ -63,6 +63,28 @@ async fn a_payment_is_answered_while_the_stock_is_stuck_and_settled_afterwards()
 }
 
 #[actix::test]
+async fn a_cancellation_is_not_confirmed_while_the_stock_is_stuck() {
+    let backend = Backend::new().await;
+    let shop = backend.open(&[("SWEEP_INTERVAL", "50ms")]).await;
+    let order = shop.orders.create(order(1, &[(1002, 10)])).await.unwrap();
+    let mut stuck = backend.pools[0].begin().await.unwrap();
+    sqlx::query("SELECT sku FROM stock WHERE sku = 1002 FOR UPDATE").execute(&mut *stuck).await.unwrap();
+
+    for _ in 0..2 {
+        let refused = shop.orders.cancel(order).await;
+        assert!(matches!(refused, Err(OrderError::Unavailable { .. })), "{refused:?}");
+        assert_eq!(shop.orders.info(order).await.unwrap().status, OrderStatus::Cancelled);
+    }
+    assert_eq!(shop.left(1002).await, 170);
+
+    stuck.rollback().await.unwrap();
+    shop.orders.cancel(order).await.unwrap();
+    assert_eq!(shop.left(1002).await, 180);
+    invariants::hold(&backend).await;
+    shop.close().await;
+}
+
+#[actix::test]
 async fn an_effect_is_applied_once_however_often_it_is_found() {
     let backend = Backend::new().await;
     let shop = backend.open(&[("SWEEP_INTERVAL", "50ms")]).await;

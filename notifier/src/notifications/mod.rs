@@ -9,8 +9,10 @@ mod effect;
 mod metrics;
 mod queries;
 mod sink;
+mod sweeper;
 
 pub use actor::NotificationHandle;
 pub use channel::{Channel, ChannelError, LogChannel, Notification};
 pub use dead_letter::DeadLetters;
 pub use sink::NotificationSink;
+pub use sweeper::InboxSweeper;

@@ -1,8 +1,9 @@
 //! The statements on the inbox.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::channel::Notification;
@@ -49,4 +50,13 @@ pub(super) async fn record(
     let statement = "insert into notifications (event_id, channel, text) \
          select id, $1, text from unnest($2::uuid[], $3::text[]) as sent (id, text)";
     sqlx::query(statement).bind(channel).bind(event_ids).bind(texts).execute(connection).await.map(drop)
+}
+
+/// Deletes up to `limit` events that were received longer than `ttl` ago, and says how many there were.
+pub(super) async fn forget(pool: &PgPool, ttl: Duration, limit: u32) -> Result<u64, sqlx::Error> {
+    let statement = "delete from inbox where event_id in ( \
+         select event_id from inbox where received_at < now() - make_interval(secs => $1) \
+         order by received_at limit $2 for update skip locked)";
+    let query = sqlx::query(statement).bind(ttl.as_secs_f64()).bind(i64::from(limit));
+    Ok(query.execute(pool).await?.rows_affected())
 }

@@ -1,8 +1,9 @@
 //! Records that cannot be handled end in the dead-letter topic, with their reason, and are in nobody's way.
 
+use dev::testing::eventually;
 use shared_actors::kafka::{Headers, Record};
 
-use crate::support::{MemoryChannel, World, event};
+use crate::support::{MemoryChannel, SOON, World, event};
 
 #[actix::test]
 async fn poison_becomes_a_dead_letter_with_its_reason_and_blocks_nobody() {
@@ -88,4 +89,16 @@ async fn what_a_channel_refuses_is_tried_again_a_bounded_number_of_times() {
     notifier.stop().await;
     assert_eq!(*channel.refusals.lock().unwrap(), 3, "two retries");
     assert_eq!((world.count("inbox").await, world.count("notifications").await), (3, 3));
+}
+
+#[actix::test]
+async fn the_dead_letter_topic_is_made_before_the_first_dead_letter() {
+    let world = World::new().await;
+    let notifier = world.start("one", &MemoryChannel::default());
+    world.producer.publish(vec![Record::new(&world.topic.name, "key", "no json")]).await.unwrap();
+    let partitions =
+        eventually(SOON, "the topic is there", async || world.partitions(&world.topic.dead_letters())).await;
+    assert_eq!(partitions, 1, "a topic that the broker made by itself would have two");
+    assert_eq!(world.dead_letters(1).await.len(), 1);
+    notifier.stop().await;
 }

@@ -65,3 +65,21 @@ async fn notifiers_share_the_work_and_one_that_leaves_loses_and_repeats_nothing(
         }
     }
 }
+
+#[actix::test]
+async fn what_is_older_than_its_time_to_live_is_forgotten() {
+    let world = World::new().await;
+    let channel = MemoryChannel::default();
+    let notifier = world.start("one", &channel);
+    world.publish(&[event(1000, 1, "NEW"), event(2000, 1, "NEW")]).await;
+    channel.holds(2).await;
+    notifier.stop().await;
+    assert_eq!((world.count("inbox").await, world.count("notifications").await), (2, 2));
+    world.execute("update inbox set received_at = now() - interval '31 days' where order_id = 1000").await;
+    world.execute("update inbox set received_at = now() - interval '29 days' where order_id = 2000").await;
+    let notifier = world.start("one", &channel);
+    eventually(SOON, "the old event is gone", async || world.count("inbox").await == 1).await;
+    assert_eq!(world.count("notifications").await, 1);
+    assert_eq!(world.count("inbox where order_id = 2000").await, 1);
+    notifier.stop().await;
+}

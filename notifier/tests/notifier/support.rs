@@ -7,6 +7,8 @@ use std::time::Duration;
 use dev::testing::{Database, Servers, Topic, create_database, eventually, unique_topic};
 use futures::future::{LocalBoxFuture, ready};
 use notifier::{Application, Channel, ChannelError, Notification, Settings};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::{Value, json};
 use shared_actors::actor::Arbiters;
 use shared_actors::kafka::{
@@ -80,6 +82,21 @@ impl World {
         let mut connection: PgConnection = self.database.connect().await;
         let statement = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
         sqlx::query_scalar(statement).fetch_one(&mut connection).await.unwrap()
+    }
+
+    pub async fn execute(&self, statement: &'static str) {
+        let mut connection: PgConnection = self.database.connect().await;
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+
+    /// How many partitions a topic has; `Err` when there is no such topic. Asks for all topics, since a broker may
+    /// create one that is asked for by name.
+    pub fn partitions(&self, topic: &str) -> Result<usize, &'static str> {
+        let client: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", &self.topic.host_port).create().unwrap();
+        let metadata = client.fetch_metadata(None, SOON).unwrap();
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        found.map(|found| found.partitions().len()).ok_or("no such topic")
     }
 
     /// The first `count` dead letters, in the order of their reading.

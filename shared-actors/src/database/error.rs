@@ -59,10 +59,11 @@ pub(super) fn is_outage(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Connection trouble (08), no resources (53), intervention and timeouts (57), a lock not to be had, a
-/// primary that became a replica.
+/// Connection trouble (08), no resources (53), intervention and timeouts (57), trouble with the server's disk
+/// (58), a lock not to be had, a primary that became a replica, a transaction that idled too long.
 fn is_outage_code(code: &str) -> bool {
-    ["08", "53", "57"].iter().any(|class| code.starts_with(class)) || matches!(code, "55P03" | "25006")
+    ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class))
+        || matches!(code, "55P03" | "25006" | "25P03")
 }
 
 impl ServiceError for DatabaseError {
@@ -101,7 +102,10 @@ mod tests {
             assert_eq!(error.public_message(), "the database is unavailable");
             assert!(error.is_transient());
         }
-        assert!(is_outage_code("57P01") && is_outage_code("08006") && !is_outage_code("23514"));
+        for code in ["57P01", "08006", "58030", "25P03"] {
+            assert!(is_outage_code(code), "{code}");
+        }
+        assert!(!is_outage_code("23514") && !is_outage_code("25P02"));
         assert_eq!(DatabaseError::from(sqlx::Error::RowNotFound).code(), ErrorCode::Internal);
     }
 }

@@ -10,6 +10,6 @@ mod watch;
 
 pub use error::DatabaseError;
 pub use observe::observe;
-pub use pool::{PoolSettings, connect_options, pool};
+pub use pool::{PoolSettings, STATEMENT_TIMEOUT, connect_options, pool};
 pub use prepare::{Migrations, PrepareError, migrate_now, prepare};
 pub use watch::watch;

@@ -5,7 +5,11 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 
+use super::observe::{abandoned_just_now, no_answer};
 use crate::settings::DatabaseSettings;
+
+/// How long a statement may run before the server ends it.
+pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection that rested longer is asked whether it lives before it is used again; asking one that was
 /// just used would cost a round trip for every statement.
@@ -20,7 +24,8 @@ pub struct PoolSettings {
     pub max_connections: u32,
     /// How long a statement may wait for a connection.
     pub acquire_timeout: Duration,
-    /// How long a statement may run, and how long a transaction may idle, before the server ends it.
+    /// How long a statement may run, though never longer than [`STATEMENT_TIMEOUT`], and how long a transaction
+    /// may idle, before the server ends it.
     pub statement_timeout: Duration,
 }
 
@@ -31,7 +36,7 @@ impl PoolSettings {
             application_name: application_name.into(),
             max_connections: 8,
             acquire_timeout: Duration::from_secs(3),
-            statement_timeout: Duration::from_secs(10),
+            statement_timeout: STATEMENT_TIMEOUT,
         }
     }
 
@@ -70,10 +75,9 @@ pub fn connect_options(settings: &DatabaseSettings, application_name: &str) -> P
 /// # });
 /// ```
 pub fn pool(settings: &DatabaseSettings, limits: &PoolSettings) -> PgPool {
-    let timeout_ms = limits.statement_timeout.as_millis().to_string();
     let options = connect_options(settings, &limits.application_name).options([
-        ("statement_timeout", timeout_ms.as_str()),
-        ("idle_in_transaction_session_timeout", timeout_ms.as_str()),
+        ("statement_timeout", limits.statement_timeout.min(STATEMENT_TIMEOUT).as_millis().to_string()),
+        ("idle_in_transaction_session_timeout", limits.statement_timeout.as_millis().to_string()),
     ]);
     PgPoolOptions::new()
         .max_connections(limits.max_connections)
@@ -83,6 +87,12 @@ pub fn pool(settings: &DatabaseSettings, limits: &PoolSettings) -> PgPool {
             Box::pin(async move {
                 if meta.idle_for > TRUSTED_IDLE { connection.ping().await.map(|()| true) } else { Ok(true) }
             })
+        })
+        // The pool asks a released connection whether it lives, however long that takes, and so would keep one whose
+        // server is silent; one whose BEGIN was abandoned may be within a transaction that nobody ends. A connection
+        // that is closed for nothing costs little.
+        .after_release(|_, _| {
+            Box::pin(async { if abandoned_just_now() { Err(no_answer()) } else { Ok(true) } })
         })
         .connect_lazy_with(options)
 }

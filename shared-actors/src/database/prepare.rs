@@ -28,7 +28,7 @@ pub enum Migrations {
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// A migration fails, or the database has been migrated by another version of the program.
-    #[error("database {database} cannot be migrated: {source}")]
+    #[error("database {database} cannot be migrated")]
     Migration {
         /// Which database, as `host:port/name`.
         database: String,

@@ -4,12 +4,16 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::{Stream, stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::transport::server::{Connected, TcpConnectInfo};
+
+/// What keeps a connection from being accepted, no file left mostly, lasts: asking at once again would only spin.
+const REST_AFTER_FAILURE: Duration = Duration::from_millis(50);
 
 /// A connection that counts until it is closed.
 pub(super) struct Connection {
@@ -22,7 +26,11 @@ pub(super) fn accept(listener: TcpListener, limit: usize) -> impl Stream<Item = 
     let slots = Arc::new(Semaphore::new(limit));
     stream::unfold((listener, slots), |(listener, slots)| async {
         let counted = Arc::clone(&slots).acquire_owned().await.ok()?;
-        let accepted = listener.accept().await.and_then(|(stream, _)| {
+        let accepted = listener.accept().await;
+        if accepted.is_err() {
+            tokio::time::sleep(REST_AFTER_FAILURE).await;
+        }
+        let accepted = accepted.and_then(|(stream, _)| {
             stream.set_nodelay(true)?;
             Ok(Connection { stream, _counted: counted })
         });

@@ -10,8 +10,10 @@ mod producer;
 mod record;
 mod settings;
 mod statistics;
+mod topic;
 
 pub use consumer::{ConsumerHandle, ConsumerOptions, RecordSink, SinkError};
 pub use producer::{ProducerError, ProducerHandle, ProducerOptions};
 pub use record::{Headers, ReceivedRecord, Record};
 pub use settings::KafkaSettings;
+pub use topic::Topic;

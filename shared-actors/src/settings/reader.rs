@@ -135,7 +135,8 @@ impl Reader {
         self.read(name, default, value::flag)
     }
 
-    /// A duration above zero with its unit, such as `10m` or `250ms`, or `default`.
+    /// A duration above zero with its unit, such as `10m` or `250ms`, or `default`: whole microseconds, at most
+    /// 36,500 days.
     pub fn duration(&mut self, name: &str, default: Duration) -> Duration {
         self.read(name, default, value::duration)
     }

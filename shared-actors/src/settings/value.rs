@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
+const LONGEST_DURATION: Duration = Duration::from_hours(36_500 * 24);
+
 pub(super) fn without_comment(text: &str) -> &str {
     text.split("###").next().unwrap_or_default().trim()
 }
@@ -40,8 +42,13 @@ pub(super) fn flag(text: &str) -> Result<bool, String> {
     }
 }
 
+/// What a database can keep and reckon with: far from the ends of its calendar, whole microseconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
+        Ok(duration) if duration > LONGEST_DURATION => Err("a duration of at most 36500 days".to_owned()),
+        Ok(duration) if !duration.subsec_nanos().is_multiple_of(1000) => {
+            Err("a duration of whole microseconds".to_owned())
+        }
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("a duration above 0 with its unit, such as 10m or 250ms".to_owned()),
     }
@@ -84,6 +91,8 @@ mod tests {
             ("RETRIES", "21"),
             ("TTL", "0s"),
             ("WAIT", "10"),
+            ("GRACE", "101y"),
+            ("LAG", "1500ns"),
             ("ADDRESS", "nowhere:x"),
             ("FLAG", "maybe"),
         ]);
@@ -91,14 +100,18 @@ mod tests {
         assert_eq!(reader.get_in("RETRIES", 3, 0..=20), 3);
         reader.duration("TTL", Duration::ZERO);
         reader.duration("WAIT", Duration::ZERO);
+        reader.duration("GRACE", Duration::ZERO);
+        reader.duration("LAG", Duration::ZERO);
         reader.get("ADDRESS", ListenAddress::port(0));
         reader.flag("FLAG", true);
         let error = reader.finish().unwrap_err();
         let text = error.to_string();
-        assert_eq!(error.problems.len(), 6, "{text}");
-        assert!(text.starts_with("6 wrong settings:"), "{text}");
+        assert_eq!(error.problems.len(), 8, "{text}");
+        assert!(text.starts_with("8 wrong settings:"), "{text}");
         assert!(text.contains("PORT=\"65536\": expected a whole number from 0 to 65535"), "{text}");
         assert!(text.contains("RETRIES=\"21\": expected a number from 0 to 20"), "{text}");
+        assert!(text.contains("GRACE=\"101y\": expected a duration of at most 36500 days"), "{text}");
+        assert!(text.contains("LAG=\"1500ns\": expected a duration of whole microseconds"), "{text}");
         assert!(text.contains("ADDRESS=\"nowhere:x\": expected"), "{text}");
     }
 }

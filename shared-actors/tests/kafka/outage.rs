@@ -27,7 +27,10 @@ async fn clients_wait_for_kafka_and_go_on_when_it_is_there() {
         .delivery_timeout(Duration::from_secs(2))
         .component(producing);
     let publisher = ProducerHandle::start(options, arbiters.pick(0));
-    let publish = async |value: &str| publisher.publish(vec![Record::new(kafka::TOPIC, "1", value)]).await;
+    let publish = async |value: &str| {
+        publisher.fence().await?;
+        publisher.publish(vec![Record::new(kafka::TOPIC, "1", value)]).await
+    };
 
     let early = publish("too early").await;
     assert!(matches!(early, Err(ProducerError::Unavailable { .. })), "{early:?}");

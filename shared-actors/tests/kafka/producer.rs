@@ -12,6 +12,9 @@ async fn a_publication_in_a_transaction_is_there_as_a_whole_or_not_at_all() {
     let broker = Servers::from_env().kafka;
     let topic = unique_topic(&broker, 2).await;
     let producer = transactional(&broker, &format!("{}-relay-0", topic.name));
+    let early = producer.publish(records(&topic.name, "early ", 1)).await;
+    assert_eq!(early, Err(ProducerError::NotFenced));
+    producer.fence().await.unwrap();
     let too_large = Record::new(&topic.name, "x", vec![0; 2 << 20]);
     let mut doomed = records(&topic.name, "doomed ", 20);
     doomed.push(too_large);
@@ -84,6 +87,7 @@ async fn a_transaction_takes_milliseconds_whatever_it_holds() {
     let broker = Servers::from_env().kafka;
     let topic = unique_topic(&broker, 2).await;
     let producer = transactional(&broker, &format!("{}-relay-0", topic.name));
+    producer.fence().await.unwrap();
     producer.publish(records(&topic.name, "first ", 1)).await.unwrap();
     for count in [1, 500] {
         let mut times = Vec::new();

@@ -1,6 +1,6 @@
 //! A loms that keeps orders by their key in memory and fails in the ways that a test asks for.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -41,6 +41,8 @@ pub struct PlacedOrder {
 struct State {
     stocks: HashMap<u32, u64>,
     fates: VecDeque<Fate>,
+    refused_users: HashMap<i64, Code>,
+    cancelled: HashSet<i64>,
     orders: HashMap<String, PlacedOrder>,
     keys_asked: Vec<String>,
 }
@@ -93,6 +95,20 @@ impl LomsStandIn {
         self.shared.held.send_replace(hold);
     }
 
+    /// Every `OrderCreate` of `user` ends with this code, until it is `None`.
+    pub fn refuse_user(&self, user: i64, code: Option<Code>) {
+        let mut state = self.state();
+        match code {
+            Some(code) => state.refused_users.insert(user, code),
+            None => state.refused_users.remove(&user),
+        };
+    }
+
+    /// The order, which need not be there yet, reads as CANCELLED.
+    pub fn cancel(&self, order: i64) {
+        self.state().cancelled.insert(order);
+    }
+
     pub fn orders(&self) -> Vec<PlacedOrder> {
         let mut orders: Vec<_> = self.state().orders.values().cloned().collect();
         orders.sort_by_key(|order| order.id);
@@ -122,7 +138,8 @@ impl Loms for Shared {
         let fate = {
             let mut state = self.state.lock().unwrap();
             state.keys_asked.push(key.clone());
-            state.fates.pop_front()
+            let refused = state.refused_users.get(&order.user).copied().map(Fate::Refused);
+            refused.or_else(|| state.fates.pop_front())
         };
         let _ = self.held.subscribe().wait_for(|held| !held).await;
         if let Some(Fate::Refused(code)) = fate {
@@ -156,8 +173,14 @@ impl Loms for Shared {
         Ok(Response::new(wire::StocksInfoResponse { count }))
     }
 
-    async fn order_info(&self, _: Request<wire::OrderInfoRequest>) -> Answer<wire::OrderInfoResponse> {
-        Err(Status::unimplemented("not asked by carts"))
+    async fn order_info(&self, request: Request<wire::OrderInfoRequest>) -> Answer<wire::OrderInfoResponse> {
+        let id = request.into_inner().order_id;
+        let state = self.state.lock().unwrap();
+        let placed = state.orders.values().find(|placed| placed.id == id);
+        let placed = placed.ok_or_else(|| Status::not_found("no such order"))?;
+        let status = if state.cancelled.contains(&id) { "CANCELLED" } else { "AWAITING_PAYMENT" };
+        let order = wire::Order { id, user: placed.user, status: status.to_owned(), ..Default::default() };
+        Ok(Response::new(wire::OrderInfoResponse { order: Some(order) }))
     }
 
     async fn order_pay(&self, _: Request<wire::OrderPayRequest>) -> Answer<()> {

@@ -95,6 +95,14 @@ impl Shop {
         }
         sum
     }
+
+    /// Runs a statement on all databases.
+    pub async fn execute(&self, statement: &'static str) {
+        for database in &self.databases {
+            let mut connection: PgConnection = database.connect().await;
+            sqlx::query(statement).execute(&mut connection).await.unwrap();
+        }
+    }
 }
 
 impl Client {

@@ -16,6 +16,13 @@ pub(crate) async fn delete_effects(pool: &PgPool, orders: &[i64]) -> Result<(), 
     Ok(())
 }
 
+const EFFECTS_OF: &str = "SELECT order_id, kind = 'TAKE' FROM stock_effects WHERE order_id = ANY($1)";
+
+/// What these orders still have to do to the stock.
+pub(crate) async fn effects_of(pool: &PgPool, orders: &[i64]) -> Result<Vec<Effect>, sqlx::Error> {
+    effects(observe("pending_effects", sqlx::query_as(EFFECTS_OF).bind(orders).fetch_all(pool)).await?)
+}
+
 const LATE_EFFECTS: &str = "
 SELECT order_id, kind = 'TAKE' FROM stock_effects WHERE created_at < now() - $1 ORDER BY order_id LIMIT $2";
 
@@ -26,7 +33,11 @@ pub(crate) async fn late_effects(
     limit: i64,
 ) -> Result<Vec<Effect>, sqlx::Error> {
     let query = sqlx::query_as(LATE_EFFECTS).bind(age).bind(limit);
-    let rows: Vec<(i64, bool)> = observe("late_effects", query.fetch_all(pool)).await?;
+    effects(observe("late_effects", query.fetch_all(pool)).await?)
+}
+
+/// Order, and whether it takes what it holds.
+fn effects(rows: Vec<(i64, bool)>) -> Result<Vec<Effect>, sqlx::Error> {
     let kind = |takes| if takes { EffectKind::Take } else { EffectKind::Return };
     rows.into_iter().map(|(order, takes)| Ok(Effect { order: decoded(order)?, kind: kind(takes) })).collect()
 }

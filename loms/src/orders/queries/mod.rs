@@ -8,7 +8,7 @@ mod read;
 pub(super) use changes::{Change, change_states};
 pub(crate) use create::InsertedRow;
 pub(super) use create::{find_by_keys, insert, next_ids};
-pub(super) use effects::delete_effects;
 pub(crate) use effects::late_effects;
+pub(super) use effects::{delete_effects, effects_of};
 pub(super) use read::{find, page, replica_is_current};
 pub(crate) use read::{not_failed, unpaid};

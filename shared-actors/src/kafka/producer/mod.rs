@@ -56,7 +56,7 @@ impl ProducerOptions {
         }
     }
 
-    /// Publishes in transactions under this id.
+    /// Publishes in transactions under this id, from the first [`ProducerHandle::fence`] on.
     #[must_use]
     pub fn transactional_id(mut self, id: impl Into<String>) -> Self {
         self.transactional_id = Some(id.into());
@@ -113,6 +113,10 @@ pub enum ProducerError {
     /// [`ProducerHandle::fence`].
     #[error("another producer with this transactional id has taken over")]
     Fenced,
+    /// The transactional id is not held, or no more after an error: nothing was published. Ask again after
+    /// [`ProducerHandle::fence`].
+    #[error("the transactional id is not held")]
+    NotFenced,
     /// The broker will never take a record like this one. Of a transaction nothing was published.
     #[error("kafka refuses the record {index}: {reason}")]
     Rejected {
@@ -144,7 +148,7 @@ impl ProducerHandle {
     }
 
     /// Publishes the records in their order, and answers when the brokers have acknowledged them all: in one
-    /// transaction with a transactional id, each for itself without one.
+    /// transaction with a transactional id, which takes a [`Self::fence`] first, each for itself without one.
     ///
     /// # Errors
     /// See [`ProducerError`].
@@ -156,7 +160,7 @@ impl ProducerHandle {
     }
 
     /// Makes this producer the only holder of its transactional id: what an earlier one has under way is aborted, and
-    /// its later publications are refused. Does nothing without a transactional id.
+    /// its later publications are refused. Needed again after [`ProducerError::NotFenced`]. Does nothing without a transactional id.
     ///
     /// # Errors
     /// `Unavailable` while the brokers cannot be reached: ask again.

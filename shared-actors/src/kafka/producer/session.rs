@@ -90,7 +90,11 @@ impl Session {
         if link.fenced {
             return Err(ProducerError::Fenced);
         }
-        let client = link.initialised_client(self)?;
+        // Taking the id is for `fence` alone: here it could take it back from a holder that came later.
+        if self.transactional && !link.initialised {
+            return Err(ProducerError::NotFenced);
+        }
+        let client = link.client(self)?;
         let outcome = if self.transactional {
             self.in_transaction(&client, records)
         } else {
@@ -115,7 +119,7 @@ impl Session {
         if link.initialised || link.fenced {
             *link = Link::default();
         }
-        link.initialised_client(self).map(drop)
+        link.initialise(self)
     }
 
     fn in_transaction(&self, client: &Client, records: &[Record]) -> Result<(), Failure> {
@@ -166,20 +170,19 @@ impl Link {
         Ok(client)
     }
 
-    fn initialised_client(&mut self, session: &Session) -> Result<Client, ProducerError> {
+    /// Takes the transactional id.
+    fn initialise(&mut self, session: &Session) -> Result<(), ProducerError> {
         let client = self.client(session)?;
-        if session.transactional && !self.initialised {
-            if let Err(error) = client.init_transactions(session.timeout) {
-                let retriable = matches!(&error, KafkaError::Transaction(error) if error.is_retriable());
-                if !retriable {
-                    *self = Self::default();
-                }
-                return Err(ProducerError::Unavailable { reason: error.to_string() });
+        if let Err(error) = client.init_transactions(session.timeout) {
+            let retriable = matches!(&error, KafkaError::Transaction(error) if error.is_retriable());
+            if !retriable {
+                *self = Self::default();
             }
-            self.initialised = true;
-            info!(id = session.config.get("transactional.id"), "holds the transactional id");
+            return Err(ProducerError::Unavailable { reason: error.to_string() });
         }
-        Ok(client)
+        self.initialised = true;
+        info!(id = session.config.get("transactional.id"), "holds the transactional id");
+        Ok(())
     }
 }
 
