@@ -15,6 +15,9 @@ pub(super) async fn take_lease(connection: &mut PgConnection) -> Result<bool, sq
     observe("take_lease", sqlx::query_scalar(TAKE_LEASE).fetch_one(connection)).await
 }
 
+/// How many events are read together, give or take the last row: what stands in [`READ`].
+pub(super) const BATCH_EVENTS: usize = 500;
+
 /// Whole rows of the outbox until they hold 500 events: one transaction of Kafka's costs the same for one event and for
 /// hundreds. The limit stands in the text so that the planner knows how little is read.
 const READ: &str = "

@@ -16,6 +16,10 @@ use super::queries::{self, Waiting};
 
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(5) };
 
+/// How often a transaction of Kafka's is begun at the most while there is less to publish than one of them takes. It
+/// costs as much for one event as for hundreds: an idle relay publishes at once, a busy one lets events gather.
+const GATHERING: Duration = Duration::from_millis(40);
+
 /// How long a relay that is ended waits for what it is publishing. What is acknowledged later will be published twice.
 const LAST_PUBLICATION: Duration = Duration::from_secs(5);
 
@@ -120,6 +124,7 @@ impl Relay {
                 }
                 continue;
             }
+            let begun = Instant::now();
             let Waiting { rows, events } = queries::read(lease.connection()).await?;
             if rows.is_empty() {
                 self.metrics.waiting(0, 0.0);
@@ -133,6 +138,10 @@ impl Relay {
                     queries::delete(lease.connection(), &rows).await?;
                     self.metrics.published(&events);
                     failures = 0;
+                    if events.len() < queries::BATCH_EVENTS {
+                        let gathering = GATHERING.saturating_sub(begun.elapsed());
+                        lease.hold_while(&self.metrics, self.rest(gathering)).await?;
+                    }
                 }
                 Some(Err(ProducerError::Fenced)) => return Ok(Ended::Fenced),
                 Some(Err(error)) => {
