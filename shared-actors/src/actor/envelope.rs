@@ -1,7 +1,6 @@
 //! A command on its way: the message that actix carries, with the context that the command runs in.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
@@ -98,14 +97,6 @@ impl<C: Command> Responder<C> {
     /// By when the answer is wanted.
     pub fn deadline(&self) -> Instant {
         self.deadline
-    }
-
-    /// How long the command stood in the mailbox, or has stood there until now.
-    pub fn age(&self) -> Duration {
-        match self.stage {
-            Stage::Queued { since } | Stage::Running { since } => since.elapsed(),
-            Stage::Ended => Duration::ZERO,
-        }
     }
 
     pub(super) fn observe_batch(&self, commands: usize) {

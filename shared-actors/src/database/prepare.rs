@@ -28,12 +28,12 @@ pub enum Migrations {
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// A migration fails, or the database has been migrated by another version of the program.
-    #[error("database {database} cannot be migrated")]
+    #[error("database {database} cannot be migrated: {reason}")]
     Migration {
         /// Which database, as `host:port/name`.
         database: String,
         /// Why.
-        source: MigrateError,
+        reason: MigrateError,
     },
 }
 
@@ -159,7 +159,7 @@ fn classify(settings: &DatabaseSettings, error: MigrateError) -> Failure {
         {
             Failure::Transient(reason(cause))
         }
-        _ => Failure::Final(PrepareError::Migration { database: describe(settings), source: error }),
+        _ => Failure::Final(PrepareError::Migration { database: describe(settings), reason: error }),
     }
 }
 

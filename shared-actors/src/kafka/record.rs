@@ -2,8 +2,6 @@
 
 use rdkafka::message::{Header, Headers as _, Message, OwnedHeaders};
 
-use crate::telemetry;
-
 /// The header that carries the W3C trace context.
 const TRACEPARENT: &str = "traceparent";
 
@@ -22,12 +20,6 @@ impl Headers {
     pub fn with(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.0.push((name.into(), value.into()));
         self
-    }
-
-    /// Adds the trace context of the current span, when there is one.
-    #[must_use]
-    pub fn with_current_trace(self) -> Self {
-        self.with_traceparent(telemetry::traceparent().as_deref())
     }
 
     /// Adds a trace context that was kept elsewhere.

@@ -114,11 +114,6 @@ impl Reader {
         self.lookup(name).unwrap_or_else(|| default.to_owned())
     }
 
-    /// A text that may be missing.
-    pub fn optional_text(&mut self, name: &str) -> Option<String> {
-        self.lookup(name)
-    }
-
     /// A comma-separated list of texts, at least one, or `default` read the same way.
     pub fn list(&mut self, name: &str, default: &str) -> Vec<String> {
         let split = |text: &str| -> Result<Vec<String>, String> {
