@@ -89,6 +89,7 @@ impl Application {
         let mut shards = Vec::new();
         for (index, shard) in router.all().zip(&settings.shards) {
             let pool = database::pool(&shard.primary, &limits);
+            database::show_pool("carts", index.index(), &pool);
             let (prepared_sender, prepared) = watch::channel(false);
             let preparation = prepare::Preparation {
                 shard: index,

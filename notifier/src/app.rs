@@ -10,7 +10,7 @@ use shared_actors::database::{self, Migrations, PoolSettings, PrepareError};
 use shared_actors::health::{Component, Health};
 use shared_actors::http::{self, HttpFrontEnd, HttpService};
 use shared_actors::kafka::{ConsumerHandle, ConsumerOptions, ProducerHandle, ProducerOptions, Topic};
-use shared_actors::metrics;
+use shared_actors::metrics::set_build_info;
 use shared_actors::shutdown::Shutdown;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
@@ -20,7 +20,7 @@ use tracing::info;
 
 use crate::api;
 use crate::notifications::{
-    Channel, DeadLetters, InboxSweeper, LogChannel, NotificationHandle, NotificationSink,
+    Channel, DeadLetters, InboxSweeper, LogChannel, NotificationHandle, NotificationMetrics, NotificationSink,
 };
 use crate::settings::Settings;
 
@@ -68,7 +68,7 @@ impl Application {
     /// # Errors
     /// The port cannot be listened on.
     pub fn with_channel(settings: &Settings, channel: impl Channel) -> Result<Self, StartError> {
-        metrics::set_build_info(
+        set_build_info(
             "notifier",
             env!("CARGO_PKG_VERSION"),
             option_env!("GIT_REVISION").unwrap_or_default(),
@@ -85,7 +85,8 @@ impl Application {
             ..PoolSettings::new("notifier").with_max_connections(settings.max_connections)
         };
         let pool = database::pool(&settings.database, &limits);
-        let name = channel.name();
+        database::show_pool("notifications", 0, &pool);
+        let metrics = NotificationMetrics::new(channel.name());
         let notifications = NotificationHandle::start(
             pool.clone(),
             Arc::new(channel),
@@ -93,13 +94,15 @@ impl Application {
             arbiters.pick(0),
         );
         let options = ProducerOptions::new(&settings.kafka.brokers, "notifier-dead-letters")
-            .retry_max(settings.kafka.retry_max);
+            .retry_max(settings.kafka.retry_max)
+            .topic(settings.dead_letter_topic());
         let dead_letters = ProducerHandle::start(options, arbiters.pick(0));
         let topic = Topic::new(&settings.kafka.brokers, settings.dead_letter_topic());
         let sink = NotificationSink {
             notifications: notifications.clone(),
             dead_letters: DeadLetters::new(topic, dead_letters.clone()),
-            channel: name,
+            group: settings.group.clone(),
+            metrics,
             event_max_bytes: settings.event_max_bytes,
         };
         info!(address = %http.address, topic = settings.kafka.topic, group = settings.group, "notifier started");

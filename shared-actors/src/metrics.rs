@@ -5,6 +5,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use prometheus::core::Collector;
 use prometheus::{
     Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -43,6 +44,15 @@ pub fn render() -> String {
     String::from_utf8(text).unwrap_or_default()
 }
 
+/// Adds a collector to the registry.
+///
+/// # Panics
+/// As [`counters`] does.
+#[expect(clippy::expect_used, reason = "as the constructors below")]
+pub fn register(collector: impl Collector + 'static) {
+    registry().register(Box::new(collector)).expect("a metric family that is new");
+}
+
 macro_rules! constructor {
     ($(#[$doc:meta])* $name:ident, $kind:ty, $options:expr) => {
         $(#[$doc])*
@@ -55,7 +65,7 @@ macro_rules! constructor {
         pub fn $name(name: &str, help: &str, labels: &[&str]) -> $kind {
             let options: fn(&str, &str) -> _ = $options;
             let family = <$kind>::new(options(name, help), labels).expect("a valid metric family");
-            registry().register(Box::new(family.clone())).expect("a metric family that is new");
+            register(family.clone());
             family
         }
     };
@@ -77,6 +87,42 @@ constructor!(
     /// Registers a family of histograms over seconds, with [`LATENCY_BUCKETS`].
     latencies, HistogramVec, |name, help| HistogramOpts::new(name, help).buckets(LATENCY_BUCKETS.to_vec())
 );
+
+/// Registers a family of histograms with buckets of its own.
+///
+/// # Panics
+/// As [`counters`] does.
+#[must_use]
+#[expect(clippy::expect_used, reason = "as the constructors above")]
+pub fn histograms(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+    let family = HistogramVec::new(options, labels).expect("a valid metric family");
+    register(family.clone());
+    family
+}
+
+/// Registers a counter without labels, which is served from now on.
+///
+/// # Panics
+/// As [`counters`] does.
+#[must_use]
+pub fn counter(name: &str, help: &str) -> IntCounter {
+    counters(name, help, &[]).with_label_values::<&str>(&[])
+}
+
+/// Registers a family of counters with one label, all of whose values are known: they are served as 0 before anything
+/// is counted, so that the first event is an increase.
+///
+/// # Panics
+/// As [`counters`] does.
+#[must_use]
+pub fn counters_by(name: &str, help: &str, label: &str, values: &[&str]) -> IntCounterVec {
+    let family = counters(name, help, &[label]);
+    for value in values {
+        family.with_label_values(&[value]);
+    }
+    family
+}
 
 static API_REQUESTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counters("api_requests_total", "Requests answered, over HTTP and gRPC.", &["method", "url", "status"])

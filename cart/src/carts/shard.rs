@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::queries;
 use super::state::{Loaded, Write, Written};
+use super::transaction::begin_counting;
 use crate::domain::{CartError, UserId};
 use crate::idempotency::IdempotencyKey;
 
@@ -86,6 +87,7 @@ impl CartShard {
         arbiter: &ArbiterHandle,
         prepared: watch::Receiver<bool>,
     ) -> Self {
+        begin_counting();
         let options = ActorOptions::new("cart_shard").capacity(settings.capacity);
         let handle = Handle::supervise(options, arbiter, move |_| CartShardActor {
             pool: pool.clone(),

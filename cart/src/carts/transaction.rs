@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use prometheus::IntCounterVec;
+use prometheus::IntCounter;
 use shared_actors::actor::Backoff;
 use shared_actors::metrics;
 use tokio::time::sleep;
@@ -17,13 +17,15 @@ use crate::idempotency::IdempotencyKey;
 const ATTEMPTS: u32 = 40;
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(1), max: Duration::from_millis(20) };
 
-static STALE_WRITES: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    metrics::counters(
-        "cart_stale_writes_total",
-        "Writes that another instance's came before, and were redone.",
-        &[],
-    )
+static STALE_WRITES: LazyLock<IntCounter> = LazyLock::new(|| {
+    let help = "Writes that another instance's came before, and were redone.";
+    metrics::counter("cart_stale_writes_total", help)
 });
+
+/// Serves the counter from now on, as 0.
+pub(super) fn begin_counting() {
+    LazyLock::force(&STALE_WRITES);
+}
 
 /// What came out of a transaction.
 pub struct Done<T> {
@@ -74,7 +76,7 @@ pub async fn transact<T>(
                 return Done { result: Ok(answer), known: Some(current.stored.after(change)) };
             }
             Ok(Written::Stale) => {
-                STALE_WRITES.with_label_values::<&str>(&[]).inc();
+                STALE_WRITES.inc();
                 sleep(BACKOFF.wait(attempt)).await;
             }
             Err(error) => return Done { result: Err(error), known: None },

@@ -6,7 +6,7 @@ use shared_actors::health::Component;
 use shared_actors::{deadline, grpc};
 use tokio::time::sleep;
 use tonic::transport::{Channel, Error};
-use tonic::{Response, Status};
+use tonic::{Request, Response, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -52,9 +52,9 @@ impl Loms {
     /// `Overloaded`, `Unavailable`, `Unusable`, `DeadlineExceeded`, `Rejected`.
     pub async fn available(&self, sku: Sku) -> Result<u64, LomsError> {
         let mut client = LomsClient::new(self.channel.clone());
-        let answer = self.call("/Loms/StocksInfo", async || {
-            client.stocks_info(grpc::inject(StocksInfoRequest { sku: sku.get() })).await
-        });
+        let request = StocksInfoRequest { sku: sku.get() };
+        let answer =
+            self.call("/Loms/StocksInfo", request, async |request| client.stocks_info(request).await);
         match answer.await {
             Ok(stock) => Ok(stock.count),
             Err(LomsError::NotFound) => Ok(0),
@@ -73,7 +73,7 @@ impl Loms {
         let request = OrderCreateRequest { order: Some(order), idempotency_key: key.to_string() };
         let mut client = LomsClient::new(self.channel.clone());
         let answer =
-            self.call("/Loms/OrderCreate", async || client.order_create(grpc::inject(request)).await);
+            self.call("/Loms/OrderCreate", request, async |request| client.order_create(request).await);
         Ok(OrderId::new(answer.await?.order_id))
     }
 
@@ -84,9 +84,8 @@ impl Loms {
     /// created.
     pub async fn is_cancelled(&self, order: OrderId) -> Result<bool, LomsError> {
         let mut client = LomsClient::new(self.channel.clone());
-        let answer = self.call("/Loms/OrderInfo", async || {
-            client.order_info(grpc::inject(OrderInfoRequest { order_id: order.get() })).await
-        });
+        let request = OrderInfoRequest { order_id: order.get() };
+        let answer = self.call("/Loms/OrderInfo", request, async |request| client.order_info(request).await);
         match answer.await {
             Ok(info) => Ok(info.order.ok_or(LomsError::Unusable)?.status == CANCELLED),
             Err(LomsError::NotFound | LomsError::FailedPrecondition | LomsError::Rejected(_)) => {
@@ -112,13 +111,13 @@ impl Loms {
         }
     }
 
-    async fn call<T>(
+    async fn call<M, T>(
         &self,
         method: &'static str,
-        send: impl AsyncFnOnce() -> Result<Response<T>, Status>,
+        message: M,
+        send: impl AsyncFnOnce(Request<M>) -> Result<Response<T>, Status>,
     ) -> Result<T, LomsError> {
-        let answer =
-            deadline::scope(deadline::within(self.timeout), async { grpc::call(method, send()).await });
+        let answer = deadline::scope(deadline::within(self.timeout), grpc::call(method, message, send));
         answer.await.map_err(|status| {
             let error = LomsError::from(&status);
             if !matches!(error, LomsError::NotFound | LomsError::FailedPrecondition) {

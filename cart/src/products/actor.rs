@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use actix::{Actor, ArbiterHandle, Context, Handler};
-use prometheus::{IntCounter, IntCounterVec};
+use prometheus::IntCounter;
 use shared_actors::actor::{ActorOptions, Command, Envelope, Handle};
 use shared_actors::metrics;
 
@@ -23,15 +23,9 @@ struct CacheMetrics {
     misses: IntCounter,
 }
 
-static CACHE: LazyLock<CacheMetrics> = LazyLock::new(|| {
-    let counter = |name: &str, help: &str| -> IntCounter {
-        let family: IntCounterVec = metrics::counters(name, help, &[]);
-        family.with_label_values::<&str>(&[])
-    };
-    CacheMetrics {
-        hits: counter("cache_hits_total", "Products found in this process or in Redis."),
-        misses: counter("cache_misses_total", "Products that the product service had to be asked for."),
-    }
+static CACHE: LazyLock<CacheMetrics> = LazyLock::new(|| CacheMetrics {
+    hits: metrics::counter("cache_hits_total", "Products found in this process or in Redis."),
+    misses: metrics::counter("cache_misses_total", "Products that the product service had to be asked for."),
 });
 
 /// Finds products beyond this process' memory.
@@ -68,6 +62,7 @@ impl Products {
         capacity: u64,
         arbiter: &ArbiterHandle,
     ) -> Self {
+        LazyLock::force(&CACHE);
         let memory = memory(capacity);
         let sources = Arc::new(Sources { memory: memory.clone(), redis, client });
         let options = ActorOptions::new("product");

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 use serde::Serialize;
 use shared_actors::settings::Secret;
-use shared_actors::{deadline, metrics, telemetry};
+use shared_actors::{deadline, detail_span, metrics, telemetry};
 use tokio::time::sleep;
-use tracing::warn;
+use tracing::{Instrument, Span, field, warn};
 
 use super::Product;
 use super::pace::Pace;
@@ -100,6 +100,22 @@ impl ProductClient {
     }
 
     async fn call(&self, sku: Sku) -> Result<Option<Product>, Failure> {
+        let url = &self.settings.url;
+        let span = detail_span!(
+            "call",
+            otel.name = format!("POST {}", self.path),
+            otel.kind = "client",
+            otel.status_code = field::Empty,
+            http.request.method = "POST",
+            http.response.status_code = field::Empty,
+            server.address = url.host_str(),
+            server.port = url.port_or_known_default(),
+            url.path = self.path.as_str(),
+        );
+        self.ask(sku).instrument(span).await
+    }
+
+    async fn ask(&self, sku: Sku) -> Result<Option<Product>, Failure> {
         let started = Instant::now();
         let question = GetProduct { token: self.settings.token.expose(), sku: sku.to_string() };
         let mut request = self.client.post(self.settings.url.clone()).json(&question);
@@ -117,6 +133,13 @@ impl ProductClient {
             }
         };
         metrics::external(&self.path, &status, started.elapsed());
+        if telemetry::is_exporting() {
+            let span = Span::current();
+            span.record("http.response.status_code", status.parse::<u16>().ok());
+            if product.is_err() {
+                span.record("otel.status_code", "ERROR");
+            }
+        }
         if let Err(failure) = &product {
             warn!(%sku, status, cause = failure.cause, "the product service did not answer a question");
         }

@@ -11,9 +11,10 @@ use deadpool_redis::{
 };
 use prometheus::IntCounterVec;
 use shared_actors::health::Component;
-use shared_actors::metrics;
 use shared_actors::settings::{HostPort, Secret};
+use shared_actors::{detail_span, metrics};
 use tokio::time::{sleep, timeout};
+use tracing::Instrument;
 
 use super::Product;
 use crate::domain::Sku;
@@ -25,11 +26,8 @@ const PROBE_PERIOD: Duration = Duration::from_secs(1);
 const CONNECTIONS: usize = 8;
 
 static FAILURES: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    metrics::counters(
-        "cache_errors_total",
-        "Failed requests to Redis; products are asked for elsewhere.",
-        &["operation"],
-    )
+    let help = "Failed requests to Redis; products are asked for elsewhere.";
+    metrics::counters_by("cache_errors_total", help, "operation", &["get", "set"])
 });
 
 /// Where Redis is and how long it keeps a product.
@@ -59,6 +57,7 @@ impl RedisCache {
     /// # Errors
     /// Settings that no server can have.
     pub fn new(settings: &RedisSettings) -> Result<Self, CreatePoolError> {
+        LazyLock::force(&FAILURES);
         let password = settings.password.expose();
         let connection = ConnectionInfo {
             addr: ConnectionAddr::Tcp(settings.address.host.clone(), settings.address.port),
@@ -133,10 +132,18 @@ impl RedisCache {
         if !self.up.load(Ordering::Relaxed) {
             return None;
         }
+        let span = detail_span!(
+            "redis",
+            otel.name = operation,
+            otel.kind = "client",
+            db.system.name = "redis",
+            db.operation.name = operation
+        );
         let answer = timeout(TIMEOUT, async {
             let connection = self.pool.get().await.map_err(|error| error.to_string())?;
             work(connection).await.map_err(|error| error.to_string())
-        });
+        })
+        .instrument(span);
         match answer.await.unwrap_or_else(|_| Err("no answer".to_owned())) {
             Ok(value) => Some(value),
             Err(error) => {

@@ -17,3 +17,4 @@ mod faults;
 mod gateway;
 mod loms;
 mod operations;
+mod traces;

@@ -45,6 +45,7 @@ impl Shards {
         let limits = PoolSettings::new("loms").with_max_connections(settings.max_connections);
         // A pool of its own: no list of orders may keep a reservation waiting.
         let stock_pool = database::pool(&settings.shards[STOCK_SHARD.index()].primary, &limits);
+        database::show_pool("stock", STOCK_SHARD.index(), &stock_pool);
         let stock = StockHandle::start(stock_pool.clone(), settings.actor_capacity, arbiters.pick(0));
         let shards = settings.router.all().zip(&settings.shards);
         let all = shards
@@ -116,6 +117,7 @@ fn start_shard(
     let options = ProducerOptions::new(&settings.kafka.brokers, format!("loms-relay-{index}"))
         .transactional_id(format!("{}-relay-{index}", settings.kafka.topic))
         .retry_max(settings.kafka.retry_max)
+        .topic(&settings.kafka.topic)
         .component(health.optional_component(format!("kafka shard {index}")));
     let producer = ProducerHandle::start(options, arbiter);
     let prepared = watch::Sender::new(false);
@@ -130,6 +132,10 @@ fn start_shard(
     let relay = RelayHandle::start(relay, arbiter);
     let pool = database::pool(&shard.primary, limits);
     let replica = shard.replica.as_ref().map(|replica| database::pool(replica, limits));
+    database::show_pool("orders", index.index(), &pool);
+    if let Some(replica) = &replica {
+        database::show_pool("replica", index.index(), replica);
+    }
     let parts = OrderShardParts {
         index,
         primary: pool.clone(),

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use actix::{Actor, Context, Handler};
+use actix::fut::wrap_future;
+use actix::{Actor, AsyncContext, Context, Handler};
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use shared_actors::actor::{Command, Envelope, GroupCommit, Lane, LaneLimits};
@@ -43,6 +44,15 @@ impl OrderListsActor {
 
 impl Actor for OrderListsActor {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        let shard = Arc::clone(&self.shard);
+        ctx.spawn(wrap_future(async move {
+            if let Some(replica) = &shard.replica {
+                replica.watch().await;
+            }
+        }));
+    }
 }
 
 impl GroupCommit<ListOrders> for OrderListsActor {

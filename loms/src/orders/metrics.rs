@@ -10,7 +10,8 @@ use crate::domain::OrderStatus;
 static ORDERS: LazyLock<IntCounterVec> =
     LazyLock::new(|| metrics::counters("orders_total", "Orders that entered a state.", &["state"]));
 static LISTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    metrics::counters("order_lists_total", "Lists of orders, by who served them.", &["source"])
+    let help = "Lists of orders, by who served them.";
+    metrics::counters_by("order_lists_total", help, "source", &["primary", "replica"])
 });
 
 /// The counters of orders by the state that they entered.
@@ -20,6 +21,7 @@ pub(super) struct OrderMetrics {
 
 impl OrderMetrics {
     pub fn new() -> Self {
+        LazyLock::force(&LISTS);
         Self { by_state: OrderStatus::ALL.map(|state| ORDERS.with_label_values(&[state.as_str()])) }
     }
 

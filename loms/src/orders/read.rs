@@ -27,7 +27,7 @@ impl OrderShard {
     pub(super) async fn page(&self, before: Option<OrderId>, limit: u32) -> Result<Vec<Order>, OrderError> {
         let before = before.map_or(i64::MAX, OrderId::get);
         if let Some(replica) = &self.replica
-            && let Some(pool) = replica.current().await
+            && let Some(pool) = replica.current()
         {
             match queries::page(pool, before, i64::from(limit)).await {
                 Ok(orders) => {

@@ -45,7 +45,7 @@ impl OrderShard {
         Self {
             index: parts.index,
             primary: parts.primary,
-            replica: parts.replica.map(|(pool, max_lag)| Replica::new(pool, max_lag)),
+            replica: parts.replica.map(|(pool, max_lag)| Replica::new(parts.index, pool, max_lag)),
             stock: parts.stock,
             relay: parts.relay,
             ids: IdBlock::default(),

@@ -7,6 +7,7 @@ use shared_actors::metrics;
 use shared_actors::shard::ShardIndex;
 
 use super::event::OrderEvent;
+use crate::domain::OrderStatus;
 
 static BACKLOG: LazyLock<IntGaugeVec> =
     LazyLock::new(|| metrics::gauges("outbox_backlog", "Events that wait to be published.", &["shard"]));
@@ -32,6 +33,9 @@ impl RelayMetrics {
     pub fn new(shard: ShardIndex) -> Self {
         let shard = shard.to_string();
         let labels = [shard.as_str()];
+        for state in OrderStatus::ALL {
+            PUBLISHED.with_label_values(&[shard.as_str(), state.as_str()]);
+        }
         Self {
             holder: HOLDER.with_label_values(&labels),
             backlog: BACKLOG.with_label_values(&labels),

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use shared_actors::actor::Backoff;
-use shared_actors::kafka::{ProducerError, ProducerHandle, Record};
+use shared_actors::kafka::{self, ProducerError, ProducerHandle, Record};
 use shared_actors::settings::DatabaseSettings;
 use shared_actors::shard::ShardIndex;
+use shared_actors::telemetry::{self, TraceContext};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
+use tracing::{Instrument, Span};
 
 use super::event::OrderEvent;
 use super::lease::{HEARTBEAT, Lease};
@@ -125,17 +127,18 @@ impl Relay {
                 continue;
             }
             let begun = Instant::now();
-            let Waiting { rows, events } = queries::read(lease.connection()).await?;
+            let Waiting { rows, mut events } = queries::read(lease.connection()).await?;
             if rows.is_empty() {
                 self.metrics.waiting(0, 0.0);
                 lease.hold_while(&self.metrics, self.pause(self.parts.interval)).await?;
                 continue;
             }
-            let publish =
-                self.until_finished(LAST_PUBLICATION, self.parts.producer.publish(self.records(&events)));
+            let span = trace(&self.parts.topic, &mut events);
+            let publish = self.parts.producer.publish(self.records(&events)).instrument(span.clone());
+            let publish = self.until_finished(LAST_PUBLICATION, publish);
             match lease.hold_while(&self.metrics, publish).await? {
                 Some(Ok(())) => {
-                    queries::delete(lease.connection(), &rows).await?;
+                    queries::delete(lease.connection(), &rows).instrument(span).await?;
                     self.metrics.published(&events);
                     failures = 0;
                     if events.len() < queries::BATCH_EVENTS {
@@ -206,4 +209,21 @@ impl Relay {
         // The sender is our own: waiting cannot fail.
         let _ = self.finish.subscribe().wait_for(|finish| *finish).await;
     }
+}
+
+/// Gives each event the context of its creation, which lasted until now, and opens the span in which all are sent.
+fn trace(topic: &str, events: &mut [OrderEvent]) -> Span {
+    if !telemetry::is_exporting() {
+        return Span::none();
+    }
+    let mut created = Vec::new();
+    for event in events {
+        let cause = event.traceparent.as_deref().and_then(TraceContext::parse);
+        let (key, id) = (event.order.to_string(), event.event_id.to_string());
+        if let Some(context) = kafka::trace::created(topic, &key, &id, event.occurred_at.into(), cause) {
+            event.traceparent = Some(context.to_string());
+            created.push(context);
+        }
+    }
+    kafka::trace::sending(topic, &created)
 }

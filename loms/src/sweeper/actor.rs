@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::cursor::Cursor;
+use super::metrics;
 use super::payments::cancel_unpaid;
 use super::reservations::give_back_orphans;
 use super::settlements::settle_late;
@@ -74,6 +75,7 @@ pub struct SweeperHandle(Handle<SweeperActor>);
 impl SweeperHandle {
     /// Starts the sweeper on `arbiter`.
     pub fn start(parts: SweeperParts, arbiter: &ArbiterHandle) -> Self {
+        metrics::begin();
         let parts = Arc::new(parts);
         let options = ActorOptions::new("sweeper").capacity(1);
         Self(Handle::supervise(options, arbiter, move |_| SweeperActor { parts: Arc::clone(&parts) }))

@@ -6,12 +6,14 @@ use prometheus::IntCounterVec;
 use shared_actors::metrics;
 
 static SWEPT: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    metrics::counters(
-        "swept_total",
-        "What sweepers put right: payment, settlement or reservation.",
-        &["kind"],
-    )
+    let help = "What sweepers put right: payment, settlement or reservation.";
+    metrics::counters_by("swept_total", help, "kind", &["payment", "settlement", "reservation"])
 });
+
+/// Serves the counters from now on, as 0.
+pub(super) fn begin() {
+    LazyLock::force(&SWEPT);
+}
 
 /// Counts what was put right.
 pub(super) fn swept(kind: &str, count: usize) {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use shared_actors::actor::Backoff;
 use shared_actors::database::{DatabaseError, observe};
-use shared_actors::telemetry;
+use shared_actors::detail_span;
 use sqlx::PgPool;
 use tokio::time::sleep;
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use super::actor::NotifyError;
@@ -17,11 +17,11 @@ use super::queries;
 
 const RETRIES: Backoff = Backoff { first: Duration::from_millis(20), max: Duration::from_millis(500) };
 
-/// A notification to be sent, and the trace that it continues.
+/// A notification to be sent, and the span in which its event is processed.
 #[derive(Clone, Debug)]
 pub struct Incoming {
     pub notification: Notification,
-    pub traceparent: Option<String>,
+    pub span: Span,
 }
 
 /// What became of one event.
@@ -88,13 +88,19 @@ pub(super) async fn notify(
 }
 
 async fn send(channel: &dyn Channel, max_retries: u32, incoming: &Incoming) -> Result<(), ChannelError> {
-    let Incoming { notification, traceparent } = incoming;
-    let event = &notification.event;
-    let span = info_span!(
-        target: telemetry::REQUEST, parent: None, "notify", otel.kind = "consumer",
-        channel = channel.name(), order_id = event.order_id, event_id = %event.event_id, state = event.state.as_str()
-    );
-    telemetry::set_parent(&span, traceparent.as_deref());
+    let Incoming { notification, span } = incoming;
+    let name = channel.name();
+    let sending = span.in_scope(|| {
+        let event = &notification.event;
+        detail_span!(
+            "notify",
+            otel.name = format!("notify {name}"),
+            notification.channel = name,
+            order.id = event.order_id,
+            order.state = event.state.as_str(),
+            event.id = event.event_id.to_string(),
+        )
+    });
     async {
         let mut failures = 0;
         loop {
@@ -108,7 +114,7 @@ async fn send(channel: &dyn Channel, max_retries: u32, incoming: &Incoming) -> R
             }
         }
     }
-    .instrument(span)
+    .instrument(sending)
     .await
 }
 

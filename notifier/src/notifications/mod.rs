@@ -14,5 +14,6 @@ mod sweeper;
 pub use actor::NotificationHandle;
 pub use channel::{Channel, ChannelError, LogChannel, Notification};
 pub use dead_letter::DeadLetters;
+pub use metrics::NotificationMetrics;
 pub use sink::NotificationSink;
 pub use sweeper::InboxSweeper;

@@ -1,6 +1,7 @@
 //! A command on its way: the message that actix carries, with the context that the command runs in.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
@@ -8,7 +9,8 @@ use tracing::{Instrument, Span};
 
 use super::command::Command;
 use super::metrics::CommandMetrics;
-use crate::deadline;
+use crate::telemetry::PastSpan;
+use crate::{deadline, telemetry};
 
 /// A command with its context, as it stands in an actor's mailbox.
 ///
@@ -58,6 +60,7 @@ enum Stage {
 pub struct Responder<C: Command> {
     reply: Option<oneshot::Sender<Result<C::Output, C::Error>>>,
     deadline: Instant,
+    /// The span of the command, below the asking one; the asking one itself where nobody looks at commands.
     span: Span,
     stage: Stage,
     metrics: Arc<CommandMetrics>,
@@ -76,7 +79,8 @@ impl<C: Command> Responder<C> {
     ) -> Self {
         metrics.depth.inc();
         let stage = Stage::Queued { since: Instant::now() };
-        Self { reply, deadline, span: Span::current(), stage, metrics, _permit: permit, _activity: activity }
+        let span = metrics.open_span();
+        Self { reply, deadline, span, stage, metrics, _permit: permit, _activity: activity }
     }
 
     fn begin(&mut self) -> bool {
@@ -84,14 +88,24 @@ impl<C: Command> Responder<C> {
         let now = Instant::now();
         self.metrics.depth.dec();
         self.metrics.wait.observe((now - since).as_secs_f64());
+        self.show_wait(now - since);
         if now >= self.deadline {
             self.stage = Stage::Ended;
             self.metrics.expired.inc();
+            self.span.record("actor.outcome", "expired");
             return false;
         }
         self.stage = Stage::Running { since: now };
         self.metrics.in_flight.inc();
         true
+    }
+
+    /// Makes the wait in the mailbox a span of its own.
+    fn show_wait(&self, waited: Duration) {
+        if telemetry::is_exporting() {
+            let start = SystemTime::now().checked_sub(waited).unwrap_or(SystemTime::UNIX_EPOCH);
+            PastSpan::internal("mailbox wait", start).record(telemetry::of(&self.span));
+        }
     }
 
     /// By when the answer is wanted.
@@ -104,19 +118,17 @@ impl<C: Command> Responder<C> {
         self.metrics.batch_size.observe(commands as f64);
     }
 
-    /// The span in which the command was asked.
-    pub fn span(&self) -> &Span {
+    pub(super) fn span(&self) -> &Span {
         &self.span
     }
 
-    /// `future` within the deadline scope of the command and a span of its own below the asking one.
+    pub(super) fn actor(&self) -> &'static str {
+        self.metrics.actor
+    }
+
+    /// `future` within the deadline scope and the span of the command.
     pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F, C> {
-        let span = tracing::debug_span!(
-            target: "actor", parent: &self.span, "actor", actor = self.metrics.actor, command = C::NAME
-        );
-        // Where nobody looks at spans of actors, the asking one still carries the trace.
-        let span = if span.is_disabled() { self.span.clone() } else { span };
-        deadline::scope(self.deadline, future).instrument(span)
+        deadline::scope(self.deadline, future).instrument(self.span.clone())
     }
 
     /// Answers the command, and frees its place in the actor's queue.
@@ -126,9 +138,11 @@ impl<C: Command> Responder<C> {
             self.metrics.duration.observe(since.elapsed().as_secs_f64());
         }
         self.stage = Stage::Ended;
-        match result {
-            Ok(_) => self.metrics.ok.inc(),
-            Err(_) => self.metrics.error.inc(),
+        if result.is_ok() {
+            self.metrics.ok.inc();
+        } else {
+            self.metrics.error.inc();
+            self.span.record("actor.outcome", "error");
         }
         if let Some(reply) = self.reply.take() {
             // A caller that is gone has no use for the answer.
@@ -145,5 +159,6 @@ impl<C: Command> Drop for Responder<C> {
             Stage::Ended => return,
         }
         self.metrics.unavailable.inc();
+        self.span.record("actor.outcome", "unavailable");
     }
 }

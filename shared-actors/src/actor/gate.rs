@@ -29,7 +29,9 @@ impl Gate {
     pub fn new(name: &'static str, capacity: usize, deadline: Duration, retry_after: Duration) -> Self {
         let capacity = u32::try_from(capacity).unwrap_or(u32::MAX).max(1);
         let permits = Arc::new(Semaphore::new(capacity as usize));
-        Self { permits, capacity, deadline, retry_after, metrics: ActorMetrics::new(name) }
+        let metrics = ActorMetrics::new(name);
+        metrics.capacity.add(capacity.into());
+        Self { permits, capacity, deadline, retry_after, metrics }
     }
 
     /// Admits a command that will be answered.
@@ -80,6 +82,12 @@ impl Gate {
         let all = self.permits.acquire_many(self.capacity).await;
         self.permits.close();
         drop(all);
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.metrics.capacity.sub(self.capacity.into());
     }
 }
 

@@ -12,6 +12,7 @@ use tracing::{Instrument, Span, error};
 
 use super::command::Command;
 use super::envelope::{Envelope, Responder};
+use crate::telemetry::{self, TraceContext};
 
 /// The limits of a [`Lane`].
 #[derive(Clone, Copy, Debug)]
@@ -123,15 +124,31 @@ where
     }));
 }
 
-/// The span of a batch follows from the span of every command in it.
+/// The span of a batch: within the trace of one of its commands, linked with the others.
 fn batch_span<C: Command>(responders: &[Responder<C>]) -> Span {
+    let first = responders[0].span();
+    if !telemetry::is_exporting() {
+        return first.clone();
+    }
+    let asking: Vec<TraceContext> =
+        responders.iter().filter_map(|responder| telemetry::of(responder.span())).collect();
+    if asking.is_empty() {
+        return Span::none();
+    }
+    let actor = responders[0].actor();
     let span = tracing::debug_span!(
-        target: "actor", parent: None, "batch",
-        command = C::NAME, batch.size = responders.len()
+        target: telemetry::DETAIL,
+        parent: None,
+        "batch",
+        otel.name = format!("{actor} {} batch", C::NAME),
+        actor.name = actor,
+        actor.command = C::NAME,
+        actor.batch.size = responders.len(),
     );
-    if !span.is_disabled() {
+    telemetry::join(&span, &asking);
+    if let (Some(own), true) = (telemetry::of(&span), responders.len() > 1) {
         for responder in responders {
-            span.follows_from(responder.span());
+            telemetry::link(responder.span(), own);
         }
     }
     span

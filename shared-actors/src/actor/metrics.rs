@@ -6,6 +6,9 @@ use prometheus::{
     Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, register_histogram_vec,
     register_int_counter_vec, register_int_gauge_vec,
 };
+use tracing::{Span, field};
+
+use crate::detail_span;
 
 /// Seconds; from an in-process answer to the longest deadline.
 const DURATION_BUCKETS_SECONDS: &[f64] =
@@ -18,6 +21,7 @@ struct Families {
     wait: HistogramVec,
     depth: IntGaugeVec,
     in_flight: IntGaugeVec,
+    capacity: IntGaugeVec,
     live: IntGaugeVec,
     restarts: IntCounterVec,
     activations: IntCounterVec,
@@ -55,6 +59,10 @@ static FAMILIES: LazyLock<Families> = LazyLock::new(|| {
         ),
         depth: gauge("actor_mailbox_depth", "Commands admitted and not started."),
         in_flight: gauge("actor_messages_in_flight", "Commands started and not answered."),
+        capacity: gauge(
+            "actor_mailbox_capacity",
+            "Commands that may be admitted and not answered, of all actors of the name together.",
+        ),
         live: gauge("actor_live", "Actors in memory."),
         restarts: counter("actor_restarts_total", "Actors rebuilt after a panic.", by_actor),
         activations: counter("actor_activations_total", "Keyed actors brought into memory.", by_actor),
@@ -68,6 +76,7 @@ pub(super) struct ActorMetrics {
     name: &'static str,
     pub depth: IntGauge,
     pub in_flight: IntGauge,
+    pub capacity: IntGauge,
     pub live: IntGauge,
     pub restarts: IntCounter,
     pub activations: IntCounter,
@@ -79,6 +88,7 @@ pub(super) struct ActorMetrics {
 pub(super) struct CommandMetrics {
     pub actor: &'static str,
     pub command: &'static str,
+    span_name: String,
     pub ok: IntCounter,
     pub error: IntCounter,
     pub overloaded: IntCounter,
@@ -98,6 +108,7 @@ impl ActorMetrics {
             name,
             depth: FAMILIES.depth.with_label_values(labels),
             in_flight: FAMILIES.in_flight.with_label_values(labels),
+            capacity: FAMILIES.capacity.with_label_values(labels),
             live: FAMILIES.live.with_label_values(labels),
             restarts: FAMILIES.restarts.with_label_values(labels),
             activations: FAMILIES.activations.with_label_values(labels),
@@ -128,6 +139,7 @@ impl ActorMetrics {
         CommandMetrics {
             actor: self.name,
             command,
+            span_name: format!("{} {command}", self.name),
             ok: outcome("ok"),
             error: outcome("error"),
             overloaded: outcome("overloaded"),
@@ -139,5 +151,18 @@ impl ActorMetrics {
             depth: self.depth.clone(),
             in_flight: self.in_flight.clone(),
         }
+    }
+}
+
+impl CommandMetrics {
+    /// The span of a command that is asked now.
+    pub fn open_span(&self) -> Span {
+        detail_span!(
+            "command",
+            otel.name = self.span_name.as_str(),
+            actor.name = self.actor,
+            actor.command = self.command,
+            actor.outcome = field::Empty,
+        )
     }
 }

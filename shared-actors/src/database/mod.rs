@@ -5,11 +5,13 @@
 mod error;
 mod observe;
 mod pool;
+mod pool_metrics;
 mod prepare;
 mod watch;
 
 pub use error::DatabaseError;
 pub use observe::observe;
 pub use pool::{PoolSettings, STATEMENT_TIMEOUT, connect_options, pool};
+pub use pool_metrics::show_pool;
 pub use prepare::{Migrations, PrepareError, migrate_now, prepare};
 pub use watch::watch;

@@ -5,9 +5,10 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use prometheus::{HistogramVec, IntCounterVec};
+use tracing::{Instrument, field};
 
 use super::STATEMENT_TIMEOUT;
-use crate::metrics;
+use crate::{detail_span, metrics, telemetry};
 
 /// A server that lives has ended the statement by then; one that is silent would never be noticed.
 const ANSWER_TIMEOUT: Duration = STATEMENT_TIMEOUT.saturating_add(Duration::from_secs(2));
@@ -35,7 +36,18 @@ pub async fn observe<T, E: From<sqlx::Error>>(
     request: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     let started = Instant::now();
-    let result = answered_within(ANSWER_TIMEOUT, request).await;
+    let span = detail_span!(
+        "statement",
+        otel.name = category,
+        otel.kind = "client",
+        otel.status_code = field::Empty,
+        db.system.name = "postgresql",
+        db.query.summary = category,
+    );
+    let result = answered_within(ANSWER_TIMEOUT, request).instrument(span.clone()).await;
+    if result.is_err() && telemetry::is_exporting() {
+        span.record("otel.status_code", "ERROR");
+    }
     REQUESTS.with_label_values(&[category]).inc();
     let status = if result.is_ok() { "ok" } else { "error" };
     DURATION.with_label_values(&[category, status]).observe(started.elapsed().as_secs_f64());

@@ -15,8 +15,8 @@ use tonic_types::{ErrorDetails, StatusExt};
 use tower::{Layer, Service};
 use tracing::{Instrument, Span, field};
 
-use super::code_name;
 use super::methods::{Method, Methods};
+use super::{code_name, parts};
 use crate::health::Health;
 use crate::{deadline, telemetry};
 
@@ -101,13 +101,16 @@ fn starting() -> Status {
 }
 
 fn open_span(method: &Method, headers: &HeaderMap) -> Span {
+    let (service, name) = parts(&method.path);
     let span = tracing::info_span!(
         target: telemetry::REQUEST,
         "request",
-        otel.name = method.path.as_str(),
+        otel.name = method.path.trim_start_matches('/'),
         otel.kind = "server",
         otel.status_code = field::Empty,
         rpc.system = "grpc",
+        rpc.service = service,
+        rpc.method = name,
         rpc.grpc.status_code = field::Empty,
     );
     let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());

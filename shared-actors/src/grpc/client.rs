@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use tonic::transport::{Channel, Endpoint, Error};
 use tonic::{Code, Request, Response, Status};
+use tracing::{Instrument, field};
 
-use super::code_name;
-use crate::{deadline, metrics, telemetry};
+use super::{code_name, parts};
+use crate::{deadline, detail_span, metrics, telemetry};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How much earlier than asked a timer may be seen to have fired.
@@ -28,7 +29,7 @@ pub fn channel(base_url: &str) -> Result<Channel, Error> {
 }
 
 /// Makes `message` a request that continues the current trace and has the current deadline.
-pub fn inject<T>(message: T) -> Request<T> {
+fn inject<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     let traceparent = telemetry::traceparent().and_then(|text| text.parse().ok());
     if let Some(traceparent) = traceparent {
@@ -41,12 +42,39 @@ pub fn inject<T>(message: T) -> Request<T> {
     request
 }
 
-/// Awaits a call of `method`, such as `/Loms/OrderCreate`, not past the current deadline, and counts it as
-/// external.
+/// Calls `method`, such as `/Loms/OrderCreate`: `send` gets `message` as a request that continues the current trace and
+/// has the current deadline. Counts the call as external.
 ///
 /// # Errors
 /// Those of the call; `DeadlineExceeded` when the deadline came first.
-pub async fn call<T>(
+pub async fn call<M, T>(
+    method: &'static str,
+    message: M,
+    send: impl AsyncFnOnce(Request<M>) -> Result<Response<T>, Status>,
+) -> Result<T, Status> {
+    let (service, name) = parts(method);
+    let span = detail_span!(
+        "call",
+        otel.name = method.trim_start_matches('/'),
+        otel.kind = "client",
+        otel.status_code = field::Empty,
+        rpc.system = "grpc",
+        rpc.service = service,
+        rpc.method = name,
+        rpc.grpc.status_code = field::Empty,
+    );
+    let result = timed(method, async { send(inject(message)).await }).instrument(span.clone()).await;
+    if telemetry::is_exporting() {
+        let code = result.as_ref().map_or_else(Status::code, |_| Code::Ok);
+        span.record("rpc.grpc.status_code", code as i32);
+        if code != Code::Ok {
+            span.record("otel.status_code", "ERROR");
+        }
+    }
+    result
+}
+
+async fn timed<T>(
     method: &'static str,
     answer: impl Future<Output = Result<Response<T>, Status>>,
 ) -> Result<T, Status> {

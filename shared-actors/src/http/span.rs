@@ -32,9 +32,14 @@ impl RootSpanBuilder for RequestSpan {
             http.request.method = method,
             http.route = route.as_str(),
             http.response.status_code = field::Empty,
+            url.path = field::Empty,
+            url.scheme = field::Empty,
+            error.type = field::Empty,
         );
         if telemetry::is_exporting() {
             span.record("otel.name", format!("{method} {route}"));
+            span.record("url.path", request.path());
+            span.record("url.scheme", request.connection_info().scheme());
         }
         let parent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
         telemetry::set_parent(&span, parent);
@@ -50,6 +55,7 @@ impl RootSpanBuilder for RequestSpan {
         span.record("http.response.status_code", status.as_u16());
         if status.is_server_error() {
             span.record("otel.status_code", "ERROR");
+            span.record("error.type", status.as_str());
         }
     }
 }

@@ -20,6 +20,28 @@ pub(super) struct Families {
     pub transaction_duration: Histogram,
 }
 
+impl Families {
+    /// Serves the counters of a producer that publishes to `topic` from now on, as 0.
+    pub fn begin_publishing(&self, topic: &str) {
+        for outcome in ["ok", "error"] {
+            self.producer_records.with_label_values(&[topic, outcome]);
+        }
+    }
+
+    /// Serves the counters of a consumer of `topic` from now on, as 0.
+    pub fn begin_consuming(&self, topic: &str) {
+        for (family, outcomes) in [
+            (&self.consumer_commits, ["ok", "error"]),
+            (&self.consumer_rebalances, ["assigned", "revoked"]),
+            (&self.consumer_records, ["ok", "retried"]),
+        ] {
+            for outcome in outcomes {
+                family.with_label_values(&[topic, outcome]);
+            }
+        }
+    }
+}
+
 #[expect(clippy::expect_used, reason = "the names are constants, registered here and nowhere else")]
 pub(super) static FAMILIES: LazyLock<Families> = LazyLock::new(|| {
     let counter = |name: &str, help: &str, labels: &[&str]| {

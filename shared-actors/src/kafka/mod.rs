@@ -11,6 +11,7 @@ mod record;
 mod settings;
 mod statistics;
 mod topic;
+pub mod trace;
 
 pub use consumer::{ConsumerHandle, ConsumerOptions, RecordSink, SinkError};
 pub use producer::{ProducerError, ProducerHandle, ProducerOptions};

@@ -13,7 +13,7 @@ use super::TraceContext;
 
 /// The trace context of the current span; `None` outside of any span, and without a subscriber.
 pub fn current() -> Option<TraceContext> {
-    Span::current().with_subscriber(|(id, dispatch)| of_span(id, dispatch))?
+    of(&Span::current())
 }
 
 /// The W3C `traceparent` of the current span, for whoever continues its trace.
@@ -26,15 +26,17 @@ pub fn trace_id() -> Option<String> {
     current().map(|context| context.trace_id())
 }
 
+/// The trace context of `span`; `None` when it is none, or disabled.
+pub fn of(span: &Span) -> Option<TraceContext> {
+    span.with_subscriber(|(id, dispatch)| of_span(id, dispatch))?
+}
+
 /// Makes `span` continue the trace of `traceparent`, before anything inside it starts. What is not a traceparent
 /// is ignored.
 pub fn set_parent(span: &Span, traceparent: Option<&str>) {
     let Some(context) = traceparent.and_then(TraceContext::parse) else { return };
     if super::is_exporting() {
-        let remote = opentelemetry::Context::new().with_remote_span_context(context.to_open_telemetry());
-        // Refused only once something inside the span has started, which is too late for any parent.
-        let _ = span.set_parent(remote);
-        return;
+        return continue_from(span, context);
     }
     span.with_subscriber(|(id, dispatch)| {
         let found = dispatch.downcast_ref::<Registry>().and_then(|registry| registry.span(id));
@@ -44,14 +46,13 @@ pub fn set_parent(span: &Span, traceparent: Option<&str>) {
     });
 }
 
-/// Adds `traceparent` to what `span` follows from: a batch is caused by many.
-pub fn add_link(span: &Span, traceparent: &str) {
-    if let Some(context) = TraceContext::parse(traceparent) {
-        span.add_link(context.to_open_telemetry());
-    }
+pub(super) fn continue_from(span: &Span, parent: TraceContext) {
+    let remote = opentelemetry::Context::new().with_remote_span_context(parent.to_open_telemetry());
+    // Refused only once something inside the span has started, which is too late for any parent.
+    let _ = span.set_parent(remote);
 }
 
-pub(super) fn of_span(id: &span::Id, dispatch: &Dispatch) -> Option<TraceContext> {
+fn of_span(id: &span::Id, dispatch: &Dispatch) -> Option<TraceContext> {
     let innermost = dispatch.downcast_ref::<Registry>()?.span(id)?;
     innermost
         .scope()

@@ -2,12 +2,14 @@
 
 use std::env;
 
+use opentelemetry::KeyValue;
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::runtime::Runtime;
 
 use super::TelemetryError;
+use super::exporter::ObservedExporter;
 
 pub(super) struct Export {
     pub(super) provider: SdkTracerProvider,
@@ -26,8 +28,9 @@ pub(super) fn start(service_name: &'static str) -> Result<Option<Export>, Teleme
         .enable_all()
         .build()
         .map_err(TelemetryError::Runtime)?;
-    let exporter = exporter(&runtime)?;
-    let mut resource = Resource::builder();
+    let exporter = ObservedExporter::new(exporter(&runtime)?);
+    let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+    let mut resource = Resource::builder().with_attribute(version);
     if variable("OTEL_SERVICE_NAME").is_none() {
         resource = resource.with_service_name(service_name);
     }

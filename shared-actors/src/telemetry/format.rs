@@ -8,7 +8,7 @@ use std::fmt;
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber, dispatcher};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
@@ -55,15 +55,12 @@ where
             fields: Map::new(),
         };
         event.record(&mut line);
-        let span = ctx.lookup_current();
-        let trace = span
-            .as_ref()
-            .and_then(|span| dispatcher::get_default(|dispatch| current::of_span(&span.id(), dispatch)));
-        if let Some(trace) = trace {
+        // Of the current span, although it may be one that only the exporter looks at.
+        if let Some(trace) = current::current() {
             line.fields.insert("trace_id".to_owned(), trace.trace_id().into());
         }
         match self {
-            Self::Json => line.write_json(writer, span.map(|span| span.name())),
+            Self::Json => line.write_json(writer, ctx.lookup_current().map(|span| span.name())),
             Self::Pretty => line.write_text(writer),
         }
     }

@@ -2,13 +2,16 @@
 //!
 //! Metrics are elsewhere: [`crate::metrics`].
 
+mod batch;
 mod context;
 mod current;
 mod export;
+mod exporter;
 mod format;
+mod past;
 
 use std::io::IsTerminal;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider;
@@ -19,18 +22,51 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt};
 
+pub use batch::{join, link};
 pub use context::TraceContext;
-pub use current::{add_link, current, set_parent, trace_id, traceparent};
+pub use current::{current, of, set_parent, trace_id, traceparent};
 use export::Export;
 use format::{LogFormat, NoSpanFields};
+use opentelemetry_sdk::trace::SdkTracer;
+pub use past::PastSpan;
+#[doc(hidden)]
+pub use tracing::{Span, debug_span};
 
 use crate::settings::Reader;
 
 /// The target of the spans of requests. They exist whatever `RUST_LOG` says, because they carry the trace.
 pub const REQUEST: &str = "request";
 
-/// Migrations make the server remark that their own table is there already.
-const DEFAULT_FILTER: &str = "info,sqlx::postgres::notice=warn";
+/// The target of spans, at debug level, that only an exporter has use for: actors, statements, calls. They are made
+/// within a request's trace and never begin one.
+pub const DETAIL: &str = "detail";
+
+/// Opens a span of target [`DETAIL`] below the current one; where there is none, or nobody looks at details, it is the
+/// current one itself.
+///
+/// ```
+/// let span = shared_actors::detail_span!("get", otel.kind = "client", db.system.name = "redis");
+/// assert!(span.is_none(), "nothing was asked for");
+/// ```
+#[macro_export]
+macro_rules! detail_span {
+    ($name:literal, $($fields:tt)*) => {{
+        let asking = $crate::telemetry::Span::current();
+        if asking.is_none() {
+            asking
+        } else {
+            let span = $crate::telemetry::debug_span!(
+                target: $crate::telemetry::DETAIL, parent: &asking, $name, $($fields)*
+            );
+            if span.is_disabled() { asking } else { span }
+        }
+    }};
+}
+
+/// Migrations make the server remark that their own table is there already. What the exporter's libraries say of a
+/// receiver that is away, at each attempt, the exporter says once.
+const DEFAULT_FILTER: &str = "info,sqlx::postgres::notice=warn,opentelemetry=off,opentelemetry_sdk=off,\
+                              opentelemetry-otlp=off,opentelemetry-http=off";
 
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -57,11 +93,15 @@ pub enum TelemetryError {
     Twice(#[from] TryInitError),
 }
 
-static EXPORTING: AtomicBool = AtomicBool::new(false);
+static TRACER: OnceLock<SdkTracer> = OnceLock::new();
 
 /// Whether traces go anywhere; what only they would show need not be made otherwise.
 pub fn is_exporting() -> bool {
-    EXPORTING.load(Ordering::Relaxed)
+    TRACER.get().is_some()
+}
+
+fn tracer() -> Option<&'static SdkTracer> {
+    TRACER.get()
 }
 
 /// Holds the exporter; dropping it without [`Self::shutdown`] loses the last spans.
@@ -72,7 +112,7 @@ pub struct Telemetry {
 
 /// Starts logs (`RUST_LOG`, `LOG_FORMAT`) and, when an endpoint is set, the export of traces (`OTEL_*`).
 ///
-/// Spans of target `actor` at debug level go to the exporter only.
+/// Spans of target [`DETAIL`] go to the exporter only.
 ///
 /// # Errors
 /// A variable that is wrong, or a second call.
@@ -80,13 +120,16 @@ pub fn init(service_name: &'static str) -> Result<Telemetry, TelemetryError> {
     // Another provider may stand already; either serves.
     let _ = rustls::crypto::ring::default_provider().install_default();
 
+    exporter::begin_counting();
     let export = export::start(service_name)?;
-    let traces = export.as_ref().map(|export| {
-        let filter = Targets::new().with_default(LevelFilter::INFO).with_target("actor", LevelFilter::DEBUG);
+    let tracer = export.as_ref().map(|export| export.provider.tracer("shop"));
+    let spans = tracer.clone().map(|tracer| {
+        let filter = Targets::new().with_default(LevelFilter::INFO).with_target(DETAIL, LevelFilter::DEBUG);
         tracing_opentelemetry::layer()
-            .with_tracer(export.provider.tracer("shared-actors"))
+            .with_tracer(tracer)
             .with_location(false)
             .with_threads(false)
+            .with_tracked_inactivity(false)
             .with_target(false)
             .with_filter(filter)
     });
@@ -95,13 +138,15 @@ pub fn init(service_name: &'static str) -> Result<Telemetry, TelemetryError> {
         .with_ansi(std::io::stdout().is_terminal())
         .event_format(log_format()?);
     let subscriber = tracing_subscriber::registry();
-    if traces.is_some() {
-        subscriber.with(lines.with_filter(log_filter()?)).with(traces).try_init()?;
+    if spans.is_some() {
+        subscriber.with(lines.with_filter(log_filter()?)).with(spans).try_init()?;
     } else {
         // A filter of the whole subscriber makes a disabled span or event cost one load.
         subscriber.with(lines).with(log_filter()?).try_init()?;
     }
-    EXPORTING.store(export.is_some(), Ordering::Relaxed);
+    if let Some(tracer) = tracer {
+        let _ = TRACER.set(tracer);
+    }
     Ok(Telemetry { export })
 }
 

@@ -183,11 +183,13 @@ async fn a_client_carries_its_deadline_on_and_counts_the_call() {
     let late = deadline::scope(at, async {
         let mut client = Client::new(channel.clone());
         client.ready().await.unwrap();
-        let request = grpc::inject("hang".to_owned());
-        assert!(request.metadata().contains_key("grpc-timeout"));
         let path = PathAndQuery::from_static("/test.Probe/Echo");
         let codec = ProstCodec::<String, String>::default();
-        grpc::call::<String>("/test.Probe/Echo", client.unary(request, path, codec)).await.unwrap_err()
+        let send = async |request: Request<String>| {
+            assert!(request.metadata().contains_key("grpc-timeout"));
+            client.unary(request, path, codec).await
+        };
+        grpc::call("/test.Probe/Echo", "hang".to_owned(), send).await.unwrap_err()
     })
     .await;
     assert_eq!(late.code(), Code::DeadlineExceeded);

@@ -9,7 +9,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{EventReader, Notifier, Servers};
+use crate::support::{Env, EventReader, Notifier, Servers};
 
 async fn send(broker: &str, topic: &str, key: &str, payload: &str, event_id: Option<&str>) {
     let producer: FutureProducer = ClientConfig::new()
@@ -39,7 +39,7 @@ fn event(order: i64, sequence: i64, event_id: &str) -> String {
 async fn a_poison_message_goes_to_the_dead_letters_with_its_reason_and_blocks_nobody() {
     let servers = Servers::from_env();
     let topic = unique_topic(&servers.kafka, 2).await;
-    let notifier = Notifier::start(&servers, &topic.name).await;
+    let notifier = Notifier::start(&servers, &topic.name, Env::new()).await;
     let poison = ["no json", "{\"id\":", "{}", "[]", "{\"id\": \"x\", \"state\": \"NEW\"}", ""];
     for payload in poison {
         send(&servers.kafka, &topic.name, "777001", payload, None).await;
@@ -68,7 +68,7 @@ async fn a_poison_message_goes_to_the_dead_letters_with_its_reason_and_blocks_no
 async fn an_event_that_is_delivered_twice_is_told_once() {
     let servers = Servers::from_env();
     let topic = unique_topic(&servers.kafka, 2).await;
-    let notifier = Notifier::start(&servers, &topic.name).await;
+    let notifier = Notifier::start(&servers, &topic.name, Env::new()).await;
     let (first, second) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
     for _ in 0..3 {
         send(&servers.kafka, &topic.name, "777101", &event(777_101, 1, &first), Some(&first)).await;

@@ -4,7 +4,7 @@ use dev::testing::Signal;
 use serde_json::json;
 use tonic::Code;
 
-use crate::support::{Env, Kind, PrivateServers, Rest, SOON, Shop, eventually, new_user_on, set};
+use crate::support::{Env, Kind, PrivateServers, Rest, SOON, Settings, Shop, eventually, new_user_on, set};
 
 #[tokio::test]
 async fn calls_are_refused_as_unavailable_until_the_database_is_back() {
@@ -14,7 +14,7 @@ async fn calls_are_refused_as_unavailable_until_the_database_is_back() {
     // The replica of the test run follows another primary.
     servers.postgres_replica_0.clone_from(&servers.postgres_0);
     let patience: Env = vec![set("REQUEST_TIMEOUT", "5s")];
-    let shop = Shop::start(&servers, patience.clone(), patience).await;
+    let shop = Shop::start(&servers, Settings::of_all(&patience)).await;
     let (cart, loms, user) = (shop.cart.client(), shop.loms.client(), new_user_on(0));
     let sku = shop.loms.stock_product(10).await;
     cart.add(user, sku, 2).await.expect(200);

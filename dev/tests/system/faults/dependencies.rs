@@ -1,6 +1,6 @@
 //! cart without loms: what needs loms is refused politely, what does not goes on.
 
-use crate::support::{Answer, Env, SOON, Servers, Shop, eventually, new_user};
+use crate::support::{Answer, SOON, Servers, Settings, Shop, eventually, new_user};
 
 #[track_caller]
 fn assert_failed_dependency(answer: &Answer) {
@@ -15,7 +15,7 @@ fn assert_failed_dependency(answer: &Answer) {
 
 #[tokio::test]
 async fn without_loms_a_cart_can_be_read_and_emptied_and_ordered_once_it_is_back() {
-    let mut shop = Shop::start(&Servers::from_env(), Env::new(), Env::new()).await;
+    let mut shop = Shop::start(&Servers::from_env(), Settings::default()).await;
     let (cart, user, other) = (shop.cart.client(), new_user(), new_user());
     let sku = shop.loms.stock_product(10).await;
     cart.add(user, sku, 2).await.expect(200);

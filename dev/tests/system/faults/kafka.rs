@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use dev::testing::Signal;
 
-use crate::support::{Env, EventReader, Kind, PrivateServers, Shop, new_user_on};
+use crate::support::{EventReader, Kind, PrivateServers, Settings, Shop, new_user_on};
 
 /// Pays one order and cancels another on each shard.
 async fn trade(shop: &Shop, sku: u32) -> Vec<i64> {
@@ -39,7 +39,7 @@ fn assert_complete(events: &mut EventReader, orders: &[i64]) {
 async fn orders_succeed_while_kafka_is_frozen_or_dead_and_their_events_follow() {
     let private = PrivateServers::prepare();
     let mut kafka = private.kafka().await.unwrap();
-    let shop = Shop::start(&private.in_place_of(&[Kind::Kafka]), Env::new(), Env::new()).await;
+    let shop = Shop::start(&private.in_place_of(&[Kind::Kafka]), Settings::default()).await;
     let sku = shop.loms.stock(1000).await;
     let mut orders = trade(&shop, sku).await;
     let mut events = shop.loms.events();

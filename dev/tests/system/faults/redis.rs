@@ -1,12 +1,12 @@
 //! Redis holds product answers only: without it the shop is slower, nothing else.
 
-use crate::support::{Env, Kind, PrivateServers, Shop, new_user};
+use crate::support::{Kind, PrivateServers, Settings, Shop, new_user};
 
 #[tokio::test]
 async fn products_still_answer_without_redis() {
     let private = PrivateServers::prepare();
     let mut redis = private.redis().await.unwrap();
-    let mut shop = Shop::start(&private.in_place_of(&[Kind::Redis]), Env::new(), Env::new()).await;
+    let mut shop = Shop::start(&private.in_place_of(&[Kind::Redis]), Settings::default()).await;
     let (cart, user) = (shop.cart.client(), new_user());
     let (known, new) = (shop.loms.stock_product(10).await, shop.loms.stock_product(10).await);
     cart.add(user, known, 1).await.expect(200);

@@ -2,7 +2,7 @@
 
 use dev::testing::{ServiceProcess, Signal};
 
-use crate::support::{Env, Servers, Shop, new_user};
+use crate::support::{Servers, Settings, Shop, new_user};
 
 #[tokio::test]
 async fn a_filled_cart_and_an_unpaid_order_survive_sigterm_of_every_service() {
@@ -15,7 +15,7 @@ async fn a_filled_cart_and_an_unpaid_order_survive_sigkill_of_every_service() {
 }
 
 async fn survive(signal: Signal) {
-    let mut shop = Shop::start(&Servers::from_env(), Env::new(), Env::new()).await;
+    let mut shop = Shop::start(&Servers::from_env(), Settings::default()).await;
     let (shopper, buyer) = (new_user(), new_user());
     let (first, second) = (shop.loms.stock_product(10).await, shop.loms.stock_product(10).await);
     let cart = shop.cart.client();

@@ -2,6 +2,28 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What a page says of one family before its samples.
+#[derive(Debug)]
+pub struct Family {
+    pub name: String,
+    pub kind: String,
+    pub help: String,
+}
+
+/// The families of a page.
+pub fn families(page: &str) -> Vec<Family> {
+    let of = |prefix: &'static str| {
+        page.lines().filter_map(move |line| line.strip_prefix(prefix)?.split_once(' '))
+    };
+    let help = |name: &str| of("# HELP ").find(|(known, _)| *known == name).map_or("", |(_, help)| help);
+    let family = |(name, kind): (&str, &str)| Family {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        help: help(name).to_owned(),
+    };
+    of("# TYPE ").map(family).collect()
+}
+
 /// One sample: a name, its labels, a value.
 #[derive(Debug)]
 pub struct Sample {

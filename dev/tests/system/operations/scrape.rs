@@ -10,7 +10,7 @@ async fn samples(base_url: String) -> Samples {
 }
 
 /// Every call once, and some refusals.
-async fn traffic(shop: &Shop) {
+pub async fn traffic(shop: &Shop) {
     let (cart, gateway, loms, user) =
         (shop.cart.client(), shop.loms.gateway(), shop.loms.client(), new_user());
     let sku = shop.loms.stock_product(10).await;

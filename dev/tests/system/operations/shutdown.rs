@@ -76,7 +76,7 @@ async fn cart_answers_what_it_took_and_takes_no_more() {
 async fn notifier_ends_in_order() {
     let servers = Servers::from_env();
     let topic = dev::testing::unique_topic(&servers.kafka, 2).await;
-    let mut notifier = Notifier::start(&servers, &topic.name).await;
+    let mut notifier = Notifier::start(&servers, &topic.name, Env::new()).await;
     let asked = Instant::now();
     let status = notifier.process.terminate().await;
     assert_eq!(status.code(), Some(0), "{status:?}");

@@ -3,6 +3,7 @@
 mod answer;
 mod cart;
 mod clients;
+mod collector;
 mod events;
 mod loms;
 mod notifier;
@@ -10,18 +11,21 @@ mod private;
 mod run;
 mod shop;
 mod trace;
+mod tree;
 mod users;
 
 pub use answer::{Answer, Rest};
 pub use cart::Cart;
 pub use clients::{LomsClient, field_at_fault, items};
+pub use collector::{Collector, Span};
 pub use events::{Event, EventReader};
 pub use loms::{Loms, SEEDS};
 pub use notifier::Notifier;
 pub use private::{Kind, OwnCache, PrivateServers};
 pub use run::run_to_end;
-pub use shop::Shop;
+pub use shop::{Settings, Shop};
 pub use trace::Trace;
+pub use tree::Tree;
 pub use users::{new_user, new_user_on, shard_of};
 
 pub use dev::testing::{ProductStandIn, Servers, eventually, free_port};

@@ -12,11 +12,12 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Starts notifier on a topic and waits until it is ready.
-    pub async fn start(servers: &Servers, topic: &str) -> Self {
+    /// Starts notifier on a topic with `more` settings than it needs, and waits until it is ready.
+    pub async fn start(servers: &Servers, topic: &str, more: Env) -> Self {
         let database = create_database(&servers.postgres_0, "notifier").await;
         let mut env = database.master_env(0);
         env.extend(Self::addresses(&servers.kafka, topic));
+        env.extend(more);
         let process = ServiceProcess::start("notifier", &env).await;
         Self { process, _database: database }
     }

@@ -7,6 +7,21 @@ use tokio::sync::OnceCell;
 
 use super::{Cart, Env, Loms, Notifier};
 
+/// Settings beyond those that the services need.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    pub cart: Env,
+    pub loms: Env,
+    pub notifier: Env,
+}
+
+impl Settings {
+    /// The same for each service.
+    pub fn of_all(more: &Env) -> Self {
+        Self { cart: more.clone(), loms: more.clone(), notifier: more.clone() }
+    }
+}
+
 /// A running shop.
 #[derive(Debug)]
 pub struct Shop {
@@ -17,13 +32,13 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// Starts a shop of the test's own; `cart` and `loms` are settings beyond those that it needs.
-    pub async fn start(servers: &Servers, cart: Env, loms: Env) -> Self {
+    /// Starts a shop of the test's own.
+    pub async fn start(servers: &Servers, more: Settings) -> Self {
         let products = ProductStandIn::start().unwrap();
-        let loms = Loms::start(servers, loms).await;
+        let loms = Loms::start(servers, more.loms).await;
         let (cart, notifier) = tokio::join!(
-            Cart::start(servers, loms.grpc_port, products.base_url(), cart),
-            Notifier::start(servers, &loms.topic.name),
+            Cart::start(servers, loms.grpc_port, products.base_url(), more.cart),
+            Notifier::start(servers, &loms.topic.name, more.notifier),
         );
         Self { loms, cart, notifier, _products: products }
     }
@@ -31,7 +46,7 @@ impl Shop {
     /// The shop that the tests share. It ends with the process of the tests, and its servers with the test run.
     pub async fn shared() -> SharedShop {
         static SHOP: OnceCell<Shop> = OnceCell::const_new();
-        let start = async || Shop::start(&Servers::from_env(), Env::new(), Env::new()).await;
+        let start = async || Shop::start(&Servers::from_env(), Settings::default()).await;
         SharedShop(SHOP.get_or_init(start).await)
     }
 }

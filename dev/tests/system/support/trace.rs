@@ -16,6 +16,16 @@ impl Trace {
         Self { id: Uuid::new_v4().simple().to_string(), parent: parent[..16].to_owned() }
     }
 
+    /// The trace's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The id of the client's own span.
+    pub fn parent(&self) -> &str {
+        &self.parent
+    }
+
     /// The value of the header `traceparent`.
     pub fn traceparent(&self) -> String {
         format!("00-{}-{}-01", self.id, self.parent)

@@ -10,5 +10,5 @@ pub(crate) use create::InsertedRow;
 pub(super) use create::{find_by_keys, insert, next_ids};
 pub(crate) use effects::late_effects;
 pub(super) use effects::{delete_effects, effects_of};
-pub(super) use read::{find, page, replica_is_current};
+pub(super) use read::{find, page, replica_lag};
 pub(crate) use read::{not_failed, unpaid};

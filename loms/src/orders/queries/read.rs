@@ -59,12 +59,17 @@ pub(crate) async fn unpaid(pool: &PgPool, limit: i64) -> Result<Vec<OrderId>, sq
 
 /// A replica that streams and has replayed what it received has no lag, however long ago the last transaction was; one
 /// that lost its primary knows nothing newer than the last transaction that it saw.
-const LAG_IS_UNDER: &str = "
-SELECT NOT pg_is_in_recovery()
-    OR (EXISTS (SELECT FROM pg_stat_wal_receiver) AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn())
-    OR coalesce(now() - pg_last_xact_replay_timestamp() < $1, false)";
+const LAG: &str = "
+SELECT CASE
+    WHEN NOT pg_is_in_recovery() THEN 0
+    WHEN EXISTS (SELECT FROM pg_stat_wal_receiver) AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
+    ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp())
+END::float8";
 
-/// Whether a replica lags by less than `max_lag`.
-pub(crate) async fn replica_is_current(replica: &PgPool, max_lag: Duration) -> Result<bool, sqlx::Error> {
-    observe("replica_lag", sqlx::query_scalar(LAG_IS_UNDER).bind(max_lag).fetch_one(replica)).await
+/// How far the replica is behind; the longest time when it cannot tell.
+pub(crate) async fn replica_lag(replica: &PgPool) -> Result<Duration, sqlx::Error> {
+    let lag: Option<f64> = observe("replica_lag", sqlx::query_scalar(LAG).fetch_one(replica)).await?;
+    Ok(lag.map_or(Duration::MAX, |seconds| {
+        Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
+    }))
 }

@@ -13,6 +13,7 @@ use futures::future::LocalBoxFuture;
 use thiserror::Error;
 use tracing::warn;
 
+use super::metrics::FAMILIES;
 use super::record::ReceivedRecord;
 use crate::actor::{ActorOptions, Backoff, Handle};
 use crate::health::Component;
@@ -94,6 +95,7 @@ impl ConsumerHandle {
     /// Starts to consume: batches are delivered to `sink` on `arbiter`, one at a time. Brokers and topic may come
     /// later.
     pub fn start(options: ConsumerOptions, arbiter: &ArbiterHandle, sink: impl RecordSink) -> Self {
+        FAMILIES.begin_consuming(&options.topic);
         let sink: Arc<dyn RecordSink> = Arc::new(sink);
         let limits = ActorOptions::new("consumer").capacity(4).deadline(Duration::from_secs(15));
         Self(Handle::supervise(limits, arbiter, move |_| {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix::ArbiterHandle;
 use thiserror::Error;
 
+use super::metrics::FAMILIES;
 use super::record::Record;
 use crate::actor::{ActorOptions, AskError, Handle};
 use crate::health::Component;
@@ -39,6 +40,8 @@ pub struct ProducerOptions {
     pub capacity: usize,
     /// Told whether brokers are reached.
     pub component: Option<Component>,
+    /// Where it is going to publish to, for its counters to be served before it does.
+    pub topic: Option<String>,
 }
 
 impl ProducerOptions {
@@ -53,6 +56,7 @@ impl ProducerOptions {
             max_records: 10_000,
             capacity: 64,
             component: None,
+            topic: None,
         }
     }
 
@@ -74,6 +78,13 @@ impl ProducerOptions {
     #[must_use]
     pub fn delivery_timeout(mut self, timeout: Duration) -> Self {
         self.delivery_timeout = timeout;
+        self
+    }
+
+    /// Serves the counters of `topic` from the start, as 0.
+    #[must_use]
+    pub fn topic(mut self, topic: impl Into<String>) -> Self {
+        self.topic = Some(topic.into());
         self
     }
 
@@ -142,6 +153,9 @@ impl From<AskError> for ProducerError {
 impl ProducerHandle {
     /// Starts the producer's actor on `arbiter`; it connects in the background, brokers may come later.
     pub fn start(options: ProducerOptions, arbiter: &ArbiterHandle) -> Self {
+        if let Some(topic) = &options.topic {
+            FAMILIES.begin_publishing(topic);
+        }
         let limits =
             ActorOptions::new("producer").capacity(options.capacity).deadline(options.answer_deadline());
         Self(Handle::supervise(limits, arbiter, move |_| ProducerActor::new(&options)))

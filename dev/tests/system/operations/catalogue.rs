@@ -1,0 +1,103 @@
+//! README's catalogue of metrics is what the services serve. After a change, write it anew with
+//! `UPDATE_CATALOGUE=1 make test TESTS="-p dev --test system catalogue"`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Stdio;
+
+use dev::stack::tools;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use super::samples::{Family, Samples, families};
+use super::scrape::traffic;
+use crate::support::{Rest, SOON, Shop, eventually};
+
+const BEGIN: &str = "<!-- metrics -->\n";
+const END: &str = "<!-- /metrics -->\n";
+
+#[derive(Default)]
+struct Row {
+    kind: String,
+    help: String,
+    labels: BTreeSet<String>,
+    services: BTreeSet<&'static str>,
+}
+
+async fn pages(shop: &Shop) -> [(&'static str, String); 3] {
+    let page = async |process: &dev::testing::ServiceProcess| {
+        Rest::new(process.base_url()).get("/metrics").await.expect(200).body
+    };
+    [
+        ("cart", page(&shop.cart.process).await),
+        ("loms", page(&shop.loms.process).await),
+        ("notifier", page(&shop.notifier.process).await),
+    ]
+}
+
+fn table(pages: &[(&'static str, String)]) -> String {
+    let mut rows: BTreeMap<String, Row> = BTreeMap::new();
+    for (service, page) in pages {
+        let samples = Samples::parse(page);
+        for Family { name, kind, help } in families(page) {
+            let sample = if kind == "histogram" { format!("{name}_count") } else { name.clone() };
+            let row = rows.entry(name).or_default();
+            row.labels.extend(samples.of(&sample).flat_map(|sample| sample.labels.keys().cloned()));
+            row.services.insert(service);
+            (row.kind, row.help) = (kind, help);
+        }
+    }
+    let line = |(name, Row { kind, help, labels, services }): (String, Row)| {
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        let services = if services.len() == 3 {
+            "all".to_owned()
+        } else {
+            services.into_iter().collect::<Vec<_>>().join(", ")
+        };
+        format!("| `{name}` | {kind} | {} | {services} | {help} |\n", labels.join(", "))
+    };
+    let head = "| family | kind | labels | served by | |\n|---|---|---|---|---|\n".to_owned();
+    rows.into_iter().map(line).fold(head, |table, line| table + &line)
+}
+
+#[tokio::test]
+async fn the_catalogue_of_the_readme_is_what_the_services_serve() {
+    let shop = Shop::shared().await;
+    traffic(&shop).await;
+    Rest::new(shop.notifier.process.base_url()).get("/nothing").await.expect(404);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = readme.split_once(BEGIN).unwrap();
+    let (written, after) = rest.split_once(END).unwrap();
+    // Some families come with the first look of a client of Kafka at its own numbers.
+    let lagging = async || pages(&shop).await[2].1.contains("kafka_consumer_lag{");
+    eventually(SOON, "the lag is known", lagging).await;
+    let served = table(&pages(&shop).await);
+    if std::env::var_os("UPDATE_CATALOGUE").is_some() {
+        std::fs::write(&path, format!("{before}{BEGIN}{served}{END}{after}")).unwrap();
+    } else {
+        let changed: Vec<&str> = served.lines().filter(|line| !written.contains(line)).collect();
+        let gone: Vec<&str> = written.lines().filter(|line| !served.contains(line)).collect();
+        assert!(changed.is_empty() && gone.is_empty(), "served: {changed:#?}\nin README.md: {gone:#?}");
+    }
+}
+
+#[tokio::test]
+async fn promtool_finds_nothing_to_say_about_the_metrics() {
+    let shop = Shop::shared().await;
+    traffic(&shop).await;
+    for (service, page) in pages(&shop).await {
+        let mut check = Command::new(tools::find("promtool").unwrap())
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        check.stdin.take().unwrap().write_all(page.as_bytes()).await.unwrap();
+        let said = check.wait_with_output().await.unwrap();
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+        assert!(said.trim().is_empty(), "{service}: {said}");
+    }
+}

@@ -1,0 +1,84 @@
+//! Spans of messages, by OpenTelemetry's conventions for messaging: each message is created and processed within the
+//! trace of what caused it, while batches are sent and delivered for many at once.
+
+use std::time::SystemTime;
+
+use tracing::{Span, field};
+
+use super::record::ReceivedRecord;
+use crate::telemetry::{self, PastSpan, TraceContext};
+
+/// Records the creation of a message: from what caused it, at `since`, to now, when it is handed to the producer. Answers
+/// the context that goes along with the message; `cause` itself where nobody records it.
+pub fn created(
+    topic: &str,
+    key: &str,
+    id: &str,
+    since: SystemTime,
+    cause: Option<TraceContext>,
+) -> Option<TraceContext> {
+    let creation = PastSpan::producer(format!("create {topic}"), since)
+        .with("messaging.system", "kafka")
+        .with("messaging.operation.name", "create")
+        .with("messaging.operation.type", "create")
+        .with("messaging.destination.name", topic.to_owned())
+        .with("messaging.kafka.message.key", key.to_owned())
+        .with("messaging.message.id", id.to_owned());
+    creation.record(cause).or(cause)
+}
+
+/// The span in which messages with these contexts are sent together.
+pub fn sending(topic: &str, messages: &[TraceContext]) -> Span {
+    of_batch("send", "client", topic, messages)
+}
+
+/// The span in which messages with these contexts are handed on together.
+pub fn delivering(topic: &str, messages: &[TraceContext]) -> Span {
+    of_batch("deliver", "internal", topic, messages)
+}
+
+fn of_batch(operation: &'static str, kind: &'static str, topic: &str, messages: &[TraceContext]) -> Span {
+    if !telemetry::is_exporting() || messages.is_empty() {
+        return Span::none();
+    }
+    let span = tracing::debug_span!(
+        target: telemetry::DETAIL,
+        parent: None,
+        "batch",
+        otel.name = format!("{operation} {topic}"),
+        otel.kind = kind,
+        messaging.system = "kafka",
+        messaging.operation.name = operation,
+        messaging.destination.name = topic,
+        messaging.batch.message_count = messages.len(),
+    );
+    telemetry::join(&span, messages);
+    span
+}
+
+/// The span in which `group` processes a record, as a continuation of the trace that came with it.
+pub fn processing(record: &ReceivedRecord, group: &str) -> Span {
+    let topic = record.topic.as_str();
+    let span = tracing::info_span!(
+        target: telemetry::REQUEST,
+        parent: None,
+        "process",
+        otel.name = field::Empty,
+        otel.kind = "consumer",
+        messaging.system = "kafka",
+        messaging.operation.name = "process",
+        messaging.operation.type = "process",
+        messaging.destination.name = topic,
+        messaging.destination.partition.id = record.partition,
+        messaging.consumer.group.name = group,
+        messaging.kafka.offset = record.offset,
+        messaging.kafka.message.key = field::Empty,
+    );
+    if telemetry::is_exporting() {
+        span.record("otel.name", format!("process {topic}"));
+        let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
+        span.record("messaging.kafka.message.key", key);
+    }
+    telemetry::set_parent(&span, record.headers.traceparent());
+    span
+}
