@@ -22,7 +22,8 @@ demo: setup ## The same, but ends after the purchase: with 0 when all went well.
 	@cargo build --release --workspace --bins
 	@cargo run --quiet --release --bin stack -- demo
 
-test: setup ## Runs all tests on servers of their own, beside a running shop if need be.
+test: ## Runs all tests on servers of their own, beside a running shop if need be.
+	@dev/scripts/setup.sh test
 	@cargo build --workspace --bins
 	@cargo test $(TESTS) --no-run
 	@cargo run --quiet --bin stack -- test -- cargo test $(TESTS)

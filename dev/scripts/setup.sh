@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what the local stack and the tests need and this machine lacks; `setup.sh bench` what measuring needs too.
+# Installs what the local stack needs and this machine lacks; `setup.sh test` what the tests need too, `setup.sh bench`
+# what measuring does.
 # Quick and silent when nothing is missing.
 set -eu
 
@@ -58,10 +59,16 @@ has make || need make
 has setpriv || need util-linux
 has curl || need curl
 has jq || need jq
-if [ "${1:-}" = bench ]; then
+case ${1:-} in
+test)
+    has chromium || need chromium
+    has chromedriver || need chromium-driver
+    ;;
+bench)
     has wrk || need wrk
     has h2load || need nghttp2-client
-fi
+    ;;
+esac
 
 say_what_to_install() {
     cat >&2 <<END

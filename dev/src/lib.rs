@@ -5,4 +5,5 @@ pub mod demo;
 pub mod http;
 pub mod product_stand_in;
 pub mod stack;
+pub mod swagger_page;
 pub mod testing;

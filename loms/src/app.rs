@@ -80,11 +80,7 @@ impl Application {
         let grpc = grpc::serve(&settings.grpc, service).await?;
         let service =
             HttpService { health: health.clone(), openapi: api::openapi(), errors: gateway::error_body };
-        let state = gateway::GatewayState {
-            orders: orders.clone(),
-            stocks: stocks.clone(),
-            allowed_origins: settings.allowed_origins.clone(),
-        };
+        let state = gateway::GatewayState { orders: orders.clone(), stocks: stocks.clone() };
         let http = http::serve(&settings.http, service, move |config| gateway::configure(config, &state))?;
         info!(http = %http.address, grpc = %grpc.address, shards = settings.shards.len(), "loms started");
         let migrations = if settings.migrate_on_start { Migrations::Apply } else { Migrations::Await };

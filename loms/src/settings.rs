@@ -8,7 +8,7 @@ use shared_actors::kafka::KafkaSettings;
 use shared_actors::settings::{Reader, SettingsError, ShardDefaults, ShardSettings};
 use shared_actors::shard::ShardRouter;
 
-use crate::api::{REQUEST_LIMIT_BYTES, gateway::AllowedOrigins};
+use crate::api::REQUEST_LIMIT_BYTES;
 
 const LOCAL_STACK: ShardDefaults = ShardDefaults {
     primaries: &["localhost:5432", "localhost:5434"],
@@ -23,8 +23,6 @@ pub struct Settings {
     pub http: HttpServerSettings,
     /// Where gRPC is served (`GRPC_HOST_PORT`).
     pub grpc: GrpcServerSettings,
-    /// Whose pages may call the gateway from a browser (`SWAGGER_FOR_CORS_ALLOWED_URL`).
-    pub allowed_origins: AllowedOrigins,
     /// The databases, shard by shard (`DATABASE_MASTER_*_k`, `DATABASE_REPLICA_*_k`).
     pub shards: Vec<ShardSettings>,
     /// Which shard a user and an order belong to: as many as there are in `shards`.
@@ -63,7 +61,6 @@ impl Settings {
         let settings = Self {
             http: HttpServerSettings { body_limit_bytes: REQUEST_LIMIT_BYTES, ..http },
             grpc: GrpcServerSettings { message_limit_bytes: REQUEST_LIMIT_BYTES, ..grpc },
-            allowed_origins: reader.get("SWAGGER_FOR_CORS_ALLOWED_URL", AllowedOrigins::default()),
             router: router(&mut reader, shards.len()),
             shards,
             max_connections: reader.get_in("DATABASE_MAX_CONNECTIONS", 8, 2..=1000),

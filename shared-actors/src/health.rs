@@ -30,7 +30,7 @@ struct Shared {
 }
 
 /// What `/readyz` says of one part.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct ComponentReport {
     /// What the part is, such as `postgres shard 0`.
     pub name: String,

@@ -25,12 +25,5 @@ async fn main() -> Result<()> {
     let address = SocketAddr::from((host, port));
     let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
     println!("product stand-in on http://{address}");
-    let server = serve(listener, Arc::new(Controls::default()))?;
-    let mut interruption = dev::stack::signals::Interruption::listen()?;
-    let handle = server.handle();
-    actix_web::rt::spawn(async move {
-        interruption.next().await;
-        handle.stop(true).await;
-    });
-    Ok(server.await?)
+    dev::http::serve_until_interrupted(serve(listener, Arc::new(Controls::default()))?).await
 }

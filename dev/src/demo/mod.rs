@@ -79,14 +79,14 @@ fn print_addresses(folders: &Folders) {
     headline("The shop is open");
     let logs = folders.base().join("logs").display().to_string();
     let addresses = [
+        ("Swagger UI of all services", "http://localhost:8089"),
         ("cart, REST", "http://localhost:8082"),
-        ("  Swagger UI", "http://localhost:8082/swagger-ui/"),
         ("loms, REST", "http://localhost:8081"),
-        ("  Swagger UI", "http://localhost:8081/swagger-ui/"),
         ("loms, gRPC", "localhost:50051"),
         ("notifier", "http://localhost:8083/metrics"),
         ("product service (stand-in)", "http://localhost:8090"),
         ("Prometheus", "http://localhost:9090"),
+        ("  rules and alerts", "http://localhost:9090/alerts"),
         ("  message throughput", throughput::PAGE),
         ("PostgreSQL shard 0, replica, 1", "localhost:5432, 5433, 5434 (user and password postgres)"),
         ("Redis", "localhost:6379"),

@@ -91,7 +91,7 @@ impl Drop for Folders {
 }
 
 /// The project's root: the nearest folder upwards that looks like it, or else the one that this program was built in.
-fn project_root() -> Result<PathBuf> {
+pub fn project_root() -> Result<PathBuf> {
     let looks_like_it = |folder: &&Path| folder.join("docker/postgres/postgresql.conf").is_file();
     let here = std::env::current_dir()?;
     let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).parent();

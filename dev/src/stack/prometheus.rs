@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
 
 use super::folders::Folders;
 use super::process::Process;
@@ -11,10 +12,9 @@ use super::program::Program;
 use super::tools;
 use crate::http;
 
-/// Starts Prometheus on `port` of localhost and waits until it answers.
-///
-/// `targets` says where the services listen natively, by the host and port that the configuration file knows them by.
-pub async fn start(port: u16, targets: &[(String, String)], folders: &Folders) -> Result<Process> {
+/// Starts Prometheus on `port` of localhost and waits until it answers. `targets` are the services by their jobs, each
+/// as `host:port`.
+pub async fn start(port: u16, targets: &[(&str, String)], folders: &Folders) -> Result<Process> {
     let folder = folders.create_data("prometheus")?;
     let configuration = folder.join("configuration");
     if configuration.exists() {
@@ -25,17 +25,14 @@ pub async fn start(port: u16, targets: &[(String, String)], folders: &Folders) -
     let entries = fs::read_dir(&source).with_context(|| format!("cannot read {}", source.display()))?;
     for entry in entries {
         let file = entry?;
-        if !file.file_type()?.is_file() {
-            continue;
+        if file.file_type()?.is_file() {
+            fs::copy(file.path(), configuration.join(file.file_name()))?;
         }
-        let mut text = fs::read_to_string(file.path())?;
-        if file.file_name() == "prometheus.yml" {
-            for (known_as, address) in targets {
-                text = text.replace(&format!("\"{known_as}\""), &format!("\"{address}\""));
-            }
-        }
-        fs::write(configuration.join(file.file_name()), text)?;
     }
+    let group = |(job, address): &(&str, String)| json!({"labels": {"job": job}, "targets": [address]});
+    // JSON is YAML, too.
+    let groups = Value::Array(targets.iter().map(group).collect());
+    fs::write(configuration.join("targets.yml"), groups.to_string())?;
     let mut config_file = std::ffi::OsString::from("--config.file=");
     config_file.push(configuration.join("prometheus.yml"));
     let mut storage = std::ffi::OsString::from("--storage.tsdb.path=");

@@ -1,4 +1,5 @@
-//! The whole shop on its default ports: the servers, the product service's stand-in, the three services, Prometheus.
+//! The whole shop on its default ports: the servers, the product service's stand-in, the three services, their Swagger UI,
+//! Prometheus.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,12 +24,15 @@ pub const LOMS_GRPC_PORT: u16 = 50051;
 pub const NOTIFIER_PORT: u16 = 8083;
 /// The port of the product service's stand-in.
 pub const PRODUCTS_PORT: u16 = 8090;
+/// The port of the page that shows the interfaces of all services.
+pub const SWAGGER_PORT: u16 = 8089;
 /// The port of Prometheus.
 pub const PROMETHEUS_PORT: u16 = 9090;
 
 const PRODUCTS: Service = Service { name: "product-stand-in", port: PRODUCTS_PORT };
 const LOMS: Service = Service { name: "loms", port: LOMS_PORT };
 const CART: Service = Service { name: "cart", port: CART_PORT };
+const SWAGGER: Service = Service { name: "swagger-page", port: SWAGGER_PORT };
 const NOTIFIER: Service = Service { name: "notifier", port: NOTIFIER_PORT };
 
 /// The running shop. It ends in order with [`Shop::stop`].
@@ -42,28 +46,28 @@ impl Shop {
     /// Starts everything. When anything fails, or the future is dropped, all that was started is stopped again.
     pub async fn start(folders: &Folders) -> Result<Self> {
         ServerPorts::DEFAULT.require_free()?;
-        for service in [PRODUCTS, LOMS, CART, NOTIFIER] {
+        for service in [PRODUCTS, LOMS, CART, NOTIFIER, SWAGGER] {
             require_free(service.name, service.port)?;
         }
         require_free("loms (gRPC)", LOMS_GRPC_PORT)?;
         require_free("Prometheus", PROMETHEUS_PORT)?;
 
-        let targets = [CART, LOMS, NOTIFIER].map(|service| {
-            (format!("{}:{}", service.name, service.port), format!("localhost:{}", service.port))
-        });
+        let targets =
+            [CART, LOMS, NOTIFIER].map(|service| (service.name, format!("localhost:{}", service.port)));
         let (servers, prometheus) = tokio::try_join!(
             Box::pin(servers::start(ServerPorts::DEFAULT, folders, false)),
             step("Prometheus (localhost:9090)", prometheus::start(PROMETHEUS_PORT, &targets, folders)),
         )?;
         let mut shop = Self { processes: servers, notifier_log: folders.log(NOTIFIER.name) };
         shop.processes.push(prometheus);
-        let (products, loms, cart, notifier) = tokio::try_join!(
+        let (products, loms, cart, notifier, swagger) = tokio::try_join!(
             started(PRODUCTS, folders),
             started(LOMS, folders),
             started(CART, folders),
             started(NOTIFIER, folders),
+            started(SWAGGER, folders),
         )?;
-        shop.processes.extend([products, loms, cart, notifier]);
+        shop.processes.extend([products, loms, cart, notifier, swagger]);
         Ok(shop)
     }
 

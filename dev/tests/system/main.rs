@@ -11,6 +11,7 @@
 
 mod support;
 
+mod browser;
 mod cart;
 mod events;
 mod faults;

@@ -4,6 +4,7 @@
 //! methods, so that a wrong one is answered with 405 and `Allow`; the attribute macros would answer 404.
 
 mod body;
+mod cors;
 mod error;
 mod front;
 mod operations;
@@ -12,6 +13,7 @@ mod settings;
 mod span;
 
 pub use body::JsonBody;
+pub use cors::{AllowedOrigins, AllowedOriginsError};
 pub use error::{ApiError, ErrorBody, ErrorParts};
 pub use server::{HttpFrontEnd, HttpService, serve};
 pub use settings::HttpServerSettings;

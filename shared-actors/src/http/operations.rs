@@ -4,6 +4,8 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpResponse, guard};
 use serde::Serialize;
+use utoipa::OpenApi as _;
+use utoipa::ToSchema;
 use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -15,13 +17,28 @@ pub(super) fn is_operation(path: &str) -> bool {
     matches!(path, "/livez" | "/readyz" | "/metrics" | "/openapi.json") || path.starts_with("/swagger-ui")
 }
 
-#[derive(Serialize)]
+/// What every service's document says of these routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    tags((name = "operations", description = "How the process is doing. These routes answer while it starts, too.")),
+    paths(live, ready, scrape)
+)]
+struct Document;
+
+/// The readiness of a service, part by part.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "ready": true,
+    "components": [{"name": "postgres shard 0", "ready": true, "reason": null, "required": true}],
+}))]
 struct Readiness {
+    /// Whether every part that is required works, and the process is not stopping.
     ready: bool,
     components: Vec<ComponentReport>,
 }
 
-pub(super) fn configure(config: &mut ServiceConfig, health: &Health, openapi: OpenApi) {
+pub(super) fn configure(config: &mut ServiceConfig, health: &Health, mut openapi: OpenApi) {
+    openapi.merge(Document::openapi());
     config
         .app_data(Data::new(health.clone()))
         .service(web::resource("/livez").route(readable().to(live)))
@@ -35,10 +52,29 @@ fn readable() -> actix_web::Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
+/// Whether the process lives.
+#[utoipa::path(
+    get, path = "/livez", tag = "operations", operation_id = "live",
+    responses((status = 200, description = "It does.", body = String, content_type = "text/plain", example = "ok"))
+)]
 async fn live() -> &'static str {
     "ok"
 }
 
+/// Whether it can do its work.
+#[utoipa::path(
+    get, path = "/readyz", tag = "operations", operation_id = "ready",
+    responses(
+        (status = 200, description = "Every part that is required works.", body = Readiness),
+        (status = 503, description = "A part is waited for, or the process is stopping.", body = Readiness,
+            example = json!({
+                "ready": false,
+                "components": [
+                    {"name": "postgres shard 0", "ready": false, "reason": "connection refused", "required": true},
+                ],
+            })),
+    )
+)]
 async fn ready(health: Data<Health>) -> HttpResponse {
     let ready = health.is_ready();
     let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
@@ -46,6 +82,12 @@ async fn ready(health: Data<Health>) -> HttpResponse {
     response.json(Readiness { ready, components: health.report() })
 }
 
+/// Metrics for Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", tag = "operations", operation_id = "metrics",
+    responses((status = 200, description = "All metrics, in the text format.", body = String, content_type = "text/plain",
+        example = "# HELP actor_live Actors in memory.\n# TYPE actor_live gauge\nactor_live{actor=\"relay\"} 2\n"))
+)]
 async fn scrape() -> HttpResponse {
     HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(metrics::render())
 }

@@ -10,6 +10,7 @@ use tracing_actix_web::TracingLogger;
 use utoipa::openapi::OpenApi;
 
 use super::body::BodyLimit;
+use super::cors::cors;
 use super::front::FrontEnd;
 use super::span::RequestSpan;
 use super::{ApiError, ErrorBody, HttpServerSettings, operations};
@@ -62,6 +63,7 @@ where
         body_limit_bytes: limit,
         request_timeout: settings.request_timeout,
     };
+    let origins = settings.allowed_origins.clone();
     let server = HttpServer::new(move || {
         App::new()
             .app_data(BodyLimit(limit))
@@ -73,6 +75,7 @@ where
             .app_data(QueryConfig::default().error_handler(|error, _| {
                 ApiError::new(ErrorCode::InvalidArgument, format!("the query: {error}")).into()
             }))
+            .wrap(cors(&origins))
             .wrap(front.clone())
             .wrap(TracingLogger::<RequestSpan>::new())
             .configure(|config| operations::configure(config, &service.health, service.openapi.clone()))

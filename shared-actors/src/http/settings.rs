@@ -3,6 +3,7 @@
 use std::num::NonZero;
 use std::time::Duration;
 
+use super::AllowedOrigins;
 use crate::settings::{ListenAddress, Reader};
 
 /// How an HTTP server listens and what it admits.
@@ -18,6 +19,8 @@ pub struct HttpServerSettings {
     pub request_timeout: Duration,
     /// The most connections of one worker.
     pub max_connections: usize,
+    /// Pages of which origins may call from a browser.
+    pub allowed_origins: AllowedOrigins,
     /// How long a connection may idle between two requests.
     pub keep_alive: Duration,
     /// How long a client may take to send the head of a request.
@@ -35,14 +38,15 @@ impl HttpServerSettings {
             body_limit_bytes: 16 * 1024,
             request_timeout: Duration::from_secs(10),
             max_connections: 10_000,
+            allowed_origins: AllowedOrigins::default(),
             keep_alive: Duration::from_secs(75),
             head_timeout: Duration::from_secs(5),
             stop_timeout: Duration::from_secs(10),
         }
     }
 
-    /// Reads `port_setting` (an address or a port, `default_port` when not set), `HTTP_WORKERS`, `REQUEST_TIMEOUT`
-    /// and `HTTP_MAX_CONNECTIONS`.
+    /// Reads `port_setting` (an address or a port, `default_port` when not set), `HTTP_WORKERS`, `REQUEST_TIMEOUT`,
+    /// `HTTP_MAX_CONNECTIONS` and `SWAGGER_FOR_CORS_ALLOWED_URL`.
     pub fn read(reader: &mut Reader, port_setting: &str, default_port: u16) -> Self {
         let defaults = Self::new(ListenAddress::port(default_port));
         Self {
@@ -50,6 +54,7 @@ impl HttpServerSettings {
             workers: reader.get_in("HTTP_WORKERS", defaults.workers, 1..=1024),
             request_timeout: reader.duration("REQUEST_TIMEOUT", defaults.request_timeout),
             max_connections: reader.get_in("HTTP_MAX_CONNECTIONS", defaults.max_connections, 1..=1_000_000),
+            allowed_origins: reader.get("SWAGGER_FOR_CORS_ALLOWED_URL", defaults.allowed_origins),
             ..defaults
         }
     }

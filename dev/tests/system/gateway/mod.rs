@@ -1,6 +1,5 @@
 //! loms over its REST gateway: the same calls as JSON.
 
 mod calls;
-mod cors;
 mod json;
 mod refusals;

@@ -1,6 +1,7 @@
 //! What operators see: health, metrics, settings, migrations, an orderly end.
 
 mod catalogue;
+mod cors;
 mod migrate;
 mod pages;
 mod samples;

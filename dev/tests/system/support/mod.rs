@@ -1,6 +1,7 @@
 //! What the tests share: running services, clients that speak to them, and values of a test's own.
 
 mod answer;
+mod browser;
 mod cart;
 mod clients;
 mod collector;
@@ -15,6 +16,7 @@ mod tree;
 mod users;
 
 pub use answer::{Answer, Rest};
+pub use browser::Browser;
 pub use cart::Cart;
 pub use clients::{LomsClient, field_at_fault, items};
 pub use collector::{Collector, Span};

@@ -6,20 +6,16 @@ mod error;
 mod handlers;
 mod json;
 mod openapi;
-mod origins;
 
-use actix_cors::Cors;
-use actix_web::http::header;
 use actix_web::web::{self, ServiceConfig};
 
 use crate::orders::Orders;
 use crate::stock::Stocks;
 
-use super::calls::{Calls, IDEMPOTENCY_KEY};
+use super::calls::Calls;
 
 pub use error::error_body;
 pub use openapi::openapi;
-pub use origins::AllowedOrigins;
 
 /// What the gateway works with; a clone goes to each worker.
 #[derive(Clone)]
@@ -28,8 +24,6 @@ pub struct GatewayState {
     pub orders: Orders,
     /// Calls about stock.
     pub stocks: Stocks,
-    /// Pages of which origins may call from a browser.
-    pub allowed_origins: AllowedOrigins,
 }
 
 /// Mounts the gateway's routes.
@@ -38,7 +32,6 @@ pub fn configure(cfg: &mut ServiceConfig, state: &GatewayState) {
     cfg.service(
         web::scope("/v1")
             .app_data(web::Data::new(calls))
-            .wrap(cors(&state.allowed_origins))
             .service(
                 web::resource("/orders")
                     .route(web::post().to(handlers::order_create))
@@ -49,18 +42,4 @@ pub fn configure(cfg: &mut ServiceConfig, state: &GatewayState) {
             .service(web::resource("/orders/{order_id}/cancel").route(web::post().to(handlers::order_cancel)))
             .service(web::resource("/stocks/{sku}").route(web::get().to(handlers::stocks_info))),
     );
-}
-
-fn cors(origins: &AllowedOrigins) -> Cors {
-    let cors = Cors::default()
-        .allowed_methods(["GET", "POST"])
-        .allowed_headers([
-            header::CONTENT_TYPE.as_str(),
-            header::ACCEPT.as_str(),
-            IDEMPOTENCY_KEY,
-            "traceparent",
-        ])
-        .expose_headers([header::RETRY_AFTER])
-        .max_age(3600);
-    origins.iter().fold(cors, Cors::allowed_origin)
 }

@@ -26,6 +26,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
             lowerCamelCase and also read in snake_case; unknown ones are ignored. 64-bit integers are written as \
             strings and read either way. A body is read as JSON whatever its Content-Type. A wrong method answers 405 \
             and an unknown route 404, in the shape of every other error.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     tags(
         (name = "orders", description = "From creation to payment or cancellation."),

@@ -1,10 +1,14 @@
-//! Whose pages may call the gateway from a browser.
+//! Whose pages may call a service from a browser.
 
 use std::fmt;
 use std::str::FromStr;
 
-use actix_web::http::Uri;
+use actix_cors::Cors;
+use actix_web::http::{Method, Uri, header};
 use thiserror::Error;
+
+/// How long a browser may remember that it may call.
+const MAX_AGE_SECONDS: usize = 3600;
 
 /// A comma-separated list of origins, such as `http://localhost:8089`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +24,21 @@ impl AllowedOrigins {
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
+}
+
+/// Lets scripts of `origins` call, and read what `Retry-After` says.
+pub(super) fn cors(origins: &AllowedOrigins) -> Cors {
+    let cors = Cors::default()
+        .allowed_methods([Method::GET, Method::POST, Method::DELETE])
+        .allowed_headers([
+            header::CONTENT_TYPE.as_str(),
+            header::ACCEPT.as_str(),
+            "idempotency-key",
+            "traceparent",
+        ])
+        .expose_headers([header::RETRY_AFTER])
+        .max_age(MAX_AGE_SECONDS);
+    origins.iter().fold(cors, Cors::allowed_origin)
 }
 
 /// The Swagger UI of the local stack.

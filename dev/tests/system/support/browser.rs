@@ -1,0 +1,117 @@
+//! A browser without a window, driven as a person would.
+
+use std::time::Duration;
+
+use dev::stack::process::Process;
+use dev::stack::program::Program;
+use dev::stack::tools;
+use dev::testing::http_client;
+use fantoccini::elements::Element;
+use fantoccini::key::Key;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::free_port;
+
+/// Pages draw themselves slowly on a machine that is busy with tests.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running Chromium. It ends with this value.
+pub struct Browser {
+    client: Client,
+    /// Ended before the folder of the profile goes.
+    _driver: Process,
+    _profile: TempDir,
+}
+
+impl Browser {
+    /// Starts a browser with an empty profile and a window of this size.
+    pub async fn open(width: u32, height: u32) -> Self {
+        let profile = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let log = profile.path().join("driver.log");
+        let driver = tools::find("chromedriver").unwrap();
+        let mut driver =
+            Program::new("chromedriver", driver, log).arg(format!("--port={port}")).start().unwrap();
+        let url = format!("http://127.0.0.1:{port}");
+        let status = format!("{url}/status");
+        let ready = async || Ok(http_client().get(&status).send().await?.error_for_status().map(drop)?);
+        driver.until_ready(PATIENCE, ready).await.unwrap();
+        let arguments = [
+            "--headless".to_owned(),
+            "--no-sandbox".to_owned(),
+            "--disable-gpu".to_owned(),
+            "--disable-dev-shm-usage".to_owned(),
+            "--disable-background-networking".to_owned(),
+            "--disable-component-update".to_owned(),
+            "--disable-sync".to_owned(),
+            "--no-first-run".to_owned(),
+            "--hide-scrollbars".to_owned(),
+            format!("--window-size={width},{height}"),
+            format!("--user-data-dir={}", profile.path().join("profile").display()),
+        ];
+        let options = json!({ "args": arguments, "binary": tools::find("chromium").unwrap() });
+        let capabilities = [("goog:chromeOptions".to_owned(), options)].into_iter().collect();
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        let client = builder.capabilities(capabilities).connect(&url).await.unwrap();
+        Self { client, _driver: driver, _profile: profile }
+    }
+
+    /// Goes to a page.
+    pub async fn goto(&self, url: &str) {
+        self.client.goto(url).await.unwrap();
+    }
+
+    /// The element, once it is there.
+    pub async fn find(&self, css: &str) -> Element {
+        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
+        found.unwrap_or_else(|error| panic!("no {css}: {error}"))
+    }
+
+    /// Clicks the element, once it is there and in view.
+    pub async fn click(&self, css: &str) {
+        let element = self.scroll_to(css).await;
+        element.click().await.unwrap_or_else(|error| panic!("{css} cannot be clicked: {error}"));
+    }
+
+    /// Brings the element into the middle of the view, once it is there.
+    pub async fn scroll_to(&self, css: &str) -> Element {
+        let element = self.find(css).await;
+        let script = "arguments[0].scrollIntoView({block: 'center'})";
+        self.client.execute(script, vec![serde_json::to_value(&element).unwrap()]).await.unwrap();
+        element
+    }
+
+    /// Writes `text` in place of what stands in a field.
+    pub async fn write(&self, css: &str, text: &str) {
+        let field = self.find(css).await;
+        let select_all = format!("{}a{}", char::from(Key::Control), char::from(Key::Null));
+        field.send_keys(&format!("{select_all}{text}")).await.unwrap();
+    }
+
+    /// Chooses an option by its label.
+    pub async fn choose(&self, css: &str, label: &str) {
+        self.find(css).await.select_by_label(label).await.unwrap();
+    }
+
+    /// The text of an element that fulfils `wanted`, once there is one.
+    pub async fn text(&self, css: &str, wanted: impl Fn(&str) -> bool) -> String {
+        super::eventually(PATIENCE, &format!("{css} says what is wanted"), async || {
+            for element in self.client.find_all(Locator::Css(css)).await.unwrap() {
+                let text = element.text().await.unwrap_or_default();
+                if wanted(&text) {
+                    return Some(text);
+                }
+            }
+            None
+        })
+        .await
+    }
+
+    /// What is in view, as PNG.
+    pub async fn picture(&self) -> Vec<u8> {
+        self.client.screenshot().await.unwrap()
+    }
+}
