@@ -6,7 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 TESTS ?= --workspace
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test build lint bench ci
+.PHONY: help setup run servers demo test build lint bench schemathesis ci
 
 help: ## Lists these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ setup: ## Installs what is missing: servers and compilers by apt, Kafka by Maven
 run: setup ## Starts the whole shop, shows one purchase, stays until Ctrl-C.
 	@cargo build --release --workspace --bins
 	@cargo run --quiet --release --bin stack -- run
+
+servers: setup ## Starts the servers alone, for services that you start yourself.
+	@cargo run --quiet --release --bin stack -- servers
 
 demo: setup ## The same, but ends after the purchase: with 0 when all went well.
 	@cargo build --release --workspace --bins
@@ -39,5 +42,10 @@ bench: ## Measures orders and carts beside what the database alone can do.
 	@dev/scripts/setup.sh bench
 	@cargo build --release --workspace --bins
 	@cargo run --quiet --release --bin stack -- test -- dev/scripts/bench.sh
+
+schemathesis: ## Checks 20,000 invented requests and their answers against the OpenAPI documents.
+	@dev/scripts/setup.sh schemathesis
+	@cargo build --release --workspace --bins
+	@cargo run --quiet --release --bin stack -- test -- dev/scripts/schemathesis.sh
 
 ci: setup lint test ## What must pass before a change lands.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the local stack needs and this machine lacks; `setup.sh test` what the tests need too, `setup.sh bench`
-# what measuring does.
+# what measuring does, `setup.sh schemathesis` what checking the interfaces does.
 # Quick and silent when nothing is missing.
 set -eu
 
@@ -63,6 +63,9 @@ case ${1:-} in
 test)
     has chromium || need chromium
     has chromedriver || need chromium-driver
+    ;;
+schemathesis)
+    python3 -c 'import ensurepip' 2>/dev/null || need python3-venv
     ;;
 bench)
     has wrk || need wrk
@@ -170,3 +173,15 @@ if [ -n "$missing" ]; then
 fi
 
 "$root/dev/scripts/kafka-jars.sh"
+
+# Tools of Python's stand in a folder of their own, in the version that was last seen to work.
+if [ "${1:-}" = schemathesis ]; then
+    venv=$root/.stack/cache/schemathesis
+    version=4.32.5
+    if [ "$("$venv/bin/schemathesis" --version 2>/dev/null)" != "schemathesis, version $version" ]; then
+        echo "Fetching schemathesis $version from PyPI (once)"
+        rm -rf "$venv"
+        python3 -m venv "$venv"
+        "$venv/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$version"
+    fi
+fi

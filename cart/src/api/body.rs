@@ -1,10 +1,26 @@
 //! The JSON of requests and answers.
 
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::carts::{CartView, PricedLine};
 use crate::domain::OrderId;
+
+/// The header of a POST.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes the header")]
+pub struct IdempotencyHeader {
+    /// Makes a retry safe: the same key, route and body give the first answer again.
+    #[param(
+        rename = "Idempotency-Key",
+        required = false,
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[ -~]+$"
+    )]
+    key: String,
+}
 
 /// How many pieces to add. Other members are ignored.
 #[derive(ToSchema)]

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use dev::demo::{self, Afterwards};
 use dev::stack::ports::free_port;
+use dev::stack::servers;
 use dev::stack::signals::Interruption;
 use dev::stack::test_run;
 
@@ -28,6 +29,8 @@ enum Task {
     },
     /// Starts the whole shop on its default ports, plays one purchase, and stays until Ctrl-C.
     Run,
+    /// Starts the servers alone on their default ports, for services that are started by hand, and stays until Ctrl-C.
+    Servers,
     /// Starts the whole shop on its default ports, plays one purchase, and ends.
     Demo,
     /// Prints free ports of this machine in one line, for scripts.
@@ -53,6 +56,7 @@ async fn run(task: Task) -> Result<u8> {
     match task {
         Task::Test { command } => test_run::run(&command, &mut interruption).await,
         Task::Run => demo::run(Afterwards::Stay, &mut interruption).await,
+        Task::Servers => servers::run(&mut interruption).await,
         Task::FreePorts { count } => {
             let ports = (0..count).map(|_| free_port().map(|port| port.to_string()));
             println!("{}", ports.collect::<Result<Vec<_>>>()?.join(" "));

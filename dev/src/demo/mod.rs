@@ -3,7 +3,7 @@
 mod calls;
 mod notification;
 mod purchase;
-mod throughput;
+pub mod throughput;
 
 use std::time::Instant;
 

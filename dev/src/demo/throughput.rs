@@ -15,7 +15,7 @@ const QUERY: &str = "sum by (actor) (rate(actor_messages_total[1m]))";
 const LAST: &str = "notification";
 /// The page of Prometheus that draws [`QUERY`].
 pub const PAGE: &str = "http://localhost:9090/graph?g0.expr=sum%20by%20(actor)%20(rate(actor_messages_total%5B1m%5D))\
-                        &g0.tab=0&g0.range_input=15m";
+                        &g0.tab=0&g0.range_input=5m";
 
 /// A rate needs traffic between two looks of Prometheus, which looks every 2 s.
 const TRAFFIC: Duration = Duration::from_secs(5);

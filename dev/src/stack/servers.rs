@@ -6,8 +6,9 @@ use super::folders::Folders;
 use super::ports::{free_port, require_free};
 use super::postgres::Postgres;
 use super::process::Process;
-use super::report::step;
-use super::{kafka, redis};
+use super::report::{headline, step};
+use super::signals::Interruption;
+use super::{kafka, redis, stop_in_reverse};
 
 /// The ports of the servers on localhost.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +59,24 @@ impl ServerPorts {
         require_free("Kafka", self.kafka)?;
         require_free("Kafka's controller", self.kafka_controller)
     }
+}
+
+/// Starts the servers alone on their default ports, with their data of earlier runs, and ends them when a signal comes.
+///
+/// # Errors
+/// A port is taken, or a server cannot be started.
+pub async fn run(interruption: &mut Interruption) -> Result<u8> {
+    let folders = Folders::of_the_project()?;
+    ServerPorts::DEFAULT.require_free()?;
+    headline("Starting the servers");
+    let servers = tokio::select! {
+        servers = Box::pin(start(ServerPorts::DEFAULT, &folders, false)) => servers?,
+        _ = interruption.next() => return Ok(0),
+    };
+    println!("\nThe servers are there: start a service with no environment at all. Ctrl-C stops everything.");
+    interruption.next().await;
+    stop_in_reverse(servers);
+    Ok(0)
 }
 
 /// Starts the servers side by side and returns them in the order in which they may be relied upon: whoever stops them

@@ -63,10 +63,10 @@ macro_rules! detail_span {
     }};
 }
 
-/// Migrations make the server remark that their own table is there already. What the exporter's libraries say of a
-/// receiver that is away, at each attempt, the exporter says once.
-const DEFAULT_FILTER: &str = "info,sqlx::postgres::notice=warn,opentelemetry=off,opentelemetry_sdk=off,\
-                              opentelemetry-otlp=off,opentelemetry-http=off";
+/// What is kept quiet unless `RUST_LOG` names it: migrations make the server remark that their own table is there already,
+/// and the exporter says once what its libraries say at each attempt to reach a receiver that is away.
+const QUIET: &str = "sqlx::postgres::notice=warn,opentelemetry=off,opentelemetry_sdk=off,opentelemetry-otlp=off,\
+                     opentelemetry-http=off";
 
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -170,10 +170,10 @@ fn log_format() -> Result<LogFormat, TelemetryError> {
 
 fn log_filter() -> Result<EnvFilter, TelemetryError> {
     let text = std::env::var("RUST_LOG").unwrap_or_default();
-    let text = if text.trim().is_empty() { DEFAULT_FILTER } else { text.as_str() };
+    let text = if text.trim().is_empty() { "info" } else { text.as_str() };
     let mentions_requests = text.split(',').any(|directive| directive.trim().starts_with(REQUEST));
     let requests = if mentions_requests { "" } else { ",request=info" };
-    Ok(EnvFilter::builder().parse(format!("{text}{requests}"))?)
+    Ok(EnvFilter::builder().parse(format!("{QUIET},{text}{requests}"))?)
 }
 
 impl Telemetry {

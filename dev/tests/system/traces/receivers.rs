@@ -10,6 +10,7 @@ async fn sells_as_ever(endpoint: String, protocol: &str) {
         set("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
         set("OTEL_EXPORTER_OTLP_TIMEOUT", "500"),
         set("OTEL_BSP_SCHEDULE_DELAY", "100"),
+        set("RUST_LOG", "info"),
     ];
     let mut loms = Loms::start(&Servers::from_env(), more).await;
     let sku = loms.stock(1000).await;

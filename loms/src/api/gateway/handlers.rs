@@ -41,13 +41,7 @@ pub async fn order_create(
 /// Newest id first, page by page; may lag behind the latest changes.
 #[utoipa::path(
     get, path = "/v1/orders", tag = "orders", operation_id = "OrdersAll",
-    params(
-        ("pageSize" = Option<u32>, Query, minimum = 0, example = 50,
-         description = "The most orders to answer. 0 or more than 1,000 means 1,000. A page may hold fewer although \
-                        more follow. Also read as `page_size`."),
-        ("pageToken" = Option<String>, Query, pattern = "^([1-9][0-9]{0,17})?$", example = "1000",
-         description = "The `nextPageToken` of the page before. Also read as `page_token`."),
-    ),
+    params(docs::PageParameters),
     responses(
         (status = 200, description = "A page of orders.", body = docs::OrderAllResponse),
         docs::ListErrors, docs::EveryCall,

@@ -10,7 +10,7 @@ use super::handlers;
 pub(super) use errors::{CreateErrors, EveryCall, ListErrors, OrderErrors, StockErrors, TransitionErrors};
 pub(super) use schemas::{
     Empty, IdempotencyHeader, OrderAllResponse, OrderCreateRequest, OrderCreateResponse, OrderInfoResponse,
-    StocksInfoResponse,
+    PageParameters, StocksInfoResponse,
 };
 
 /// The document that the HTTP port serves.

@@ -17,10 +17,22 @@ pub struct IdempotencyHeader {
         required = false,
         min_length = 1,
         max_length = 128,
-        pattern = "^[!-~]([ -~]*[!-~])?$",
-        example = "checkout-7"
+        pattern = "^[!-~]([ -~]*[!-~])?$"
     )]
     key: String,
+}
+
+/// Which page of a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+pub struct PageParameters {
+    /// The most orders to answer. 0 or more than 1,000 means 1,000. A page may hold fewer although more follow. Also read
+    /// as `page_size`.
+    #[param(required = false, minimum = 0, maximum = 4_294_967_295_u32, format = "uint32", example = 50)]
+    page_size: u32,
+    /// The `nextPageToken` of the page before. Also read as `page_token`.
+    #[param(required = false, pattern = "^([1-9][0-9]{0,17})?$", example = "1000")]
+    page_token: String,
 }
 
 /// Asks for an order to be created.
@@ -29,7 +41,7 @@ pub struct IdempotencyHeader {
 pub struct OrderCreateRequest {
     order: NewOrder,
     /// Makes retries safe; the same as the header `Idempotency-Key`. Empty: no key.
-    #[schema(max_length = 128, pattern = "^[ -~]*$", example = "checkout-7")]
+    #[schema(max_length = 128, pattern = "^[ -~]*$", example = "")]
     idempotency_key: Option<String>,
 }
 

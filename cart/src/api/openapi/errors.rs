@@ -1,0 +1,126 @@
+//! The errors of cart, by the routes that answer them.
+
+use utoipa::IntoResponses;
+
+use crate::api::body::ErrorAnswer;
+
+/// What every call may answer.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only the schemas are used")]
+pub enum EveryCall {
+    /// Malformed or out of range, or a line would hold more than 65,535 pieces.
+    #[response(
+        status = 400,
+        example = json!({"code": "INVALID_ARGUMENT", "message": "count must be a whole number from 1 to 65535"})
+    )]
+    BadRequest(ErrorAnswer),
+    /// Too many requests at once; nothing was done.
+    #[response(
+        status = 429,
+        headers(("Retry-After" = u64, description = "Seconds.")),
+        example = json!({"code": "OVERLOADED", "message": "too many requests at once"})
+    )]
+    Overloaded(ErrorAnswer),
+    /// A defect of the service.
+    #[response(status = 500, example = json!({"code": "INTERNAL", "message": "internal error"}))]
+    Internal(ErrorAnswer),
+    /// A part is down, or the service is starting or stopping. A change may have been made nevertheless; a checkout's
+    /// order may come once the part is back, and asking again answers with it.
+    #[response(
+        status = 503,
+        headers(("Retry-After" = u64, description = "Seconds.")),
+        example = json!({"code": "UNAVAILABLE", "message": "the order service is unavailable"})
+    )]
+    Unavailable(ErrorAnswer),
+    /// No answer in time. A change may have been made or not; asking for a checkout again answers with its order.
+    #[response(
+        status = 504,
+        example = json!({"code": "DEADLINE_EXCEEDED", "message": "the order service did not answer in time"})
+    )]
+    DeadlineExceeded(ErrorAnswer),
+}
+
+/// What a request with a body and an `Idempotency-Key` may answer.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only the schemas are used")]
+pub enum PostErrors {
+    /// A request with this Idempotency-Key is under way.
+    #[response(
+        status = 409,
+        headers(("Retry-After" = u64, description = "Seconds.")),
+        example = json!({"code": "CONFLICT", "message": "a request with this Idempotency-Key is under way"})
+    )]
+    Conflict(ErrorAnswer),
+    /// A body over 16 KiB.
+    #[response(
+        status = 413,
+        example = json!({"code": "PAYLOAD_TOO_LARGE", "message": "the body is larger than 16384 bytes"})
+    )]
+    PayloadTooLarge(ErrorAnswer),
+    /// This Idempotency-Key was used for another request.
+    #[response(
+        status = 422,
+        example = json!({
+            "code": "IDEMPOTENCY_KEY_REUSED",
+            "message": "this Idempotency-Key was used for another request",
+        })
+    )]
+    KeyReused(ErrorAnswer),
+}
+
+/// What adding may answer.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only the schemas are used")]
+pub enum AddErrors {
+    /// The product service does not know the SKU, or the stock is short.
+    #[response(
+        status = 412,
+        example = json!({
+            "code": "FAILED_PRECONDITION",
+            "message": "of SKU 1003 220 are available, the cart would hold 221",
+        })
+    )]
+    Refused(ErrorAnswer),
+    /// A dependency gave an unusable answer.
+    #[response(
+        status = 502,
+        example = json!({"code": "BAD_GATEWAY", "message": "the product service gave an unusable answer"})
+    )]
+    BadGateway(ErrorAnswer),
+}
+
+/// What showing a cart may answer.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only the schemas are used")]
+pub enum ShowErrors {
+    /// The cart is empty.
+    #[response(status = 404, example = json!({"code": "NOT_FOUND", "message": "the cart is empty"}))]
+    EmptyCart(ErrorAnswer),
+    /// The product service gave an unusable answer, or has forgotten a product of this cart.
+    #[response(
+        status = 502,
+        example = json!({"code": "BAD_GATEWAY", "message": "the product service gave an unusable answer"})
+    )]
+    BadGateway(ErrorAnswer),
+}
+
+/// What a checkout may answer.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only the schemas are used")]
+pub enum CheckoutErrors {
+    /// The cart is empty.
+    #[response(status = 404, example = json!({"code": "NOT_FOUND", "message": "the cart is empty"}))]
+    EmptyCart(ErrorAnswer),
+    /// Not enough stock; the cart is as it was.
+    #[response(
+        status = 412,
+        example = json!({"code": "FAILED_PRECONDITION", "message": "the stock does not suffice for this order"})
+    )]
+    OutOfStock(ErrorAnswer),
+    /// The order service gave an unusable answer.
+    #[response(
+        status = 502,
+        example = json!({"code": "BAD_GATEWAY", "message": "the order service gave an unusable answer"})
+    )]
+    BadGateway(ErrorAnswer),
+}
