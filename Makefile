@@ -2,14 +2,19 @@
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
+COMPOSE := docker compose --file docker/compose.yaml
+# What `build_info` says of what is run, not of what is tested: a test need not be built anew for each commit.
+run demo build run-full-infra run-all: export GIT_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
+
 # What `make test` runs: narrow it with, say, TESTS="-p loms orders".
 TESTS ?= --workspace
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run servers demo test build lint bench schemathesis ci
+.PHONY: help setup run servers demo test build lint bench schemathesis ci \
+	run-full-infra run-all stop-all logs docker-check pictures
 
 help: ## Lists these commands.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Installs what is missing: servers and compilers by apt, Kafka by Maven.
 	@dev/scripts/setup.sh
@@ -47,5 +52,28 @@ schemathesis: ## Checks 20,000 invented requests and their answers against the O
 	@dev/scripts/setup.sh schemathesis
 	@cargo build --release --workspace --bins
 	@cargo run --quiet --release --bin stack -- test -- dev/scripts/schemathesis.sh
+
+run-full-infra: ## Starts what the shop stands on in containers, and migrates the databases.
+	@$(COMPOSE) --profile shop build
+	@$(COMPOSE) up --detach --wait
+	@for service in cart loms notifier; do $(COMPOSE) run --rm --no-deps migrate-$$service || exit 1; done
+
+run-all: ## Starts everything in containers, the notifier three times.
+	@$(COMPOSE) --profile shop up --build --detach --wait
+
+stop-all: ## Ends the containers; their data stay.
+	@$(COMPOSE) --profile shop down
+
+logs: ## Follows the logs of the containers.
+	@$(COMPOSE) --profile shop logs --follow --tail 100
+
+docker-check: ## Checks the compose stack: files, images, and each binary in its image.
+	@dev/docker-check/docker-check.sh
+
+pictures: ## Takes the pictures of README.md anew: two minutes of load, then the browser.
+	@dev/scripts/setup.sh test
+	@cargo build --workspace --bins
+	@PICTURES=$(CURDIR)/docs/images PICTURE_AFTER=150 cargo run --quiet --bin stack -- test -- \
+		cargo test -p dev --test system -- --test-threads 1 browser:: prometheus::page
 
 ci: setup lint test ## What must pass before a change lands.

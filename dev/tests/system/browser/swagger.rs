@@ -6,7 +6,9 @@ use dev::stack::program::Program;
 use dev::testing::http_client;
 use tempfile::TempDir;
 
-use crate::support::{Browser, Env, SOON, Servers, Settings, Shop, eventually, free_port, new_user, set};
+use crate::support::{
+    Browser, Env, SOON, Servers, Settings, Shop, eventually, free_port, keep_picture, new_user, set,
+};
 
 /// Clicks one call open, fills it in, executes it, and returns what it answered with 200.
 async fn call(
@@ -39,7 +41,7 @@ async fn a_cart_is_filled_and_checked_out_by_clicking_on_one_page_of_all_service
     let sku = shop.loms.stock_product(10).await;
     let _page = start_page(&shop, port, &folder).await;
 
-    let browser = Browser::open(1280, 1400).await;
+    let browser = Browser::open(1280, 1800).await;
     browser.goto(&page).await;
     let user_id = ("user_id", user.to_string());
     let add = [user_id.clone(), ("sku_id", sku.to_string())];
@@ -53,7 +55,7 @@ async fn a_cart_is_filled_and_checked_out_by_clicking_on_one_page_of_all_service
         browser.click(&format!("#operations-{opened} .opblock-summary-control")).await;
     }
     browser.scroll_to(".download-url-wrapper select").await;
-    keep(&browser, "swagger-ui.png").await;
+    keep_picture(&browser, "swagger-ui.png").await;
 
     browser.choose(".download-url-wrapper select", "loms").await;
     let order_id = [("order_id", order.to_string())];
@@ -85,13 +87,4 @@ async fn start_page(shop: &Shop, port: u16, folder: &TempDir) -> dev::stack::pro
     let ready = format!("http://localhost:{port}/readyz");
     eventually(SOON, "the page is served", async || http_client().get(&ready).send().await).await;
     page
-}
-
-/// Keeps a picture for README when somebody wants it: `PICTURES` names the folder.
-async fn keep(browser: &Browser, name: &str) {
-    let picture = browser.picture().await;
-    assert!(picture.starts_with(b"\x89PNG"));
-    if let Some(folder) = std::env::var_os("PICTURES") {
-        std::fs::write(Path::new(&folder).join(name), picture).unwrap();
-    }
 }

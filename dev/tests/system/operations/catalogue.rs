@@ -3,15 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::Stdio;
-
-use dev::stack::tools;
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
 
 use super::samples::{Family, Samples, families};
 use super::scrape::traffic;
-use crate::support::{Rest, SOON, Shop, eventually};
+use crate::support::{Rest, SOON, Shop, eventually, promtool};
 
 const BEGIN: &str = "<!-- metrics -->\n";
 const END: &str = "<!-- /metrics -->\n";
@@ -87,17 +82,7 @@ async fn promtool_finds_nothing_to_say_about_the_metrics() {
     let shop = Shop::shared().await;
     traffic(&shop).await;
     for (service, page) in pages(&shop).await {
-        let mut check = Command::new(tools::find("promtool").unwrap())
-            .args(["check", "metrics"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        check.stdin.take().unwrap().write_all(page.as_bytes()).await.unwrap();
-        let said = check.wait_with_output().await.unwrap();
-        let said =
-            format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+        let (_, said) = promtool(&["check", "metrics"], &page).await;
         assert!(said.trim().is_empty(), "{service}: {said}");
     }
 }

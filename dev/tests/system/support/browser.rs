@@ -1,5 +1,6 @@
 //! A browser without a window, driven as a person would.
 
+use std::path::Path;
 use std::time::Duration;
 
 use dev::stack::process::Process;
@@ -9,6 +10,7 @@ use dev::testing::http_client;
 use fantoccini::elements::Element;
 use fantoccini::key::Key;
 use fantoccini::{Client, ClientBuilder, Locator};
+use futures::future::join_all;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
 use tempfile::TempDir;
@@ -22,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Browser {
     client: Client,
     /// Ended before the folder of the profile goes.
-    _driver: Process,
+    driver: Process,
     _profile: TempDir,
 }
 
@@ -56,7 +58,7 @@ impl Browser {
         let capabilities = [("goog:chromeOptions".to_owned(), options)].into_iter().collect();
         let mut builder = ClientBuilder::new(HttpConnector::new());
         let client = builder.capabilities(capabilities).connect(&url).await.unwrap();
-        Self { client, _driver: driver, _profile: profile }
+        Self { client, driver, _profile: profile }
     }
 
     /// Goes to a page.
@@ -110,8 +112,33 @@ impl Browser {
         .await
     }
 
-    /// What is in view, as PNG.
-    pub async fn picture(&self) -> Vec<u8> {
-        self.client.screenshot().await.unwrap()
+    /// Opens a page; whether an element's text contains `wanted` soon.
+    pub async fn shows(&self, url: &str, css: &str, wanted: &str) -> bool {
+        self.goto(url).await;
+        let text = |element: Element| async move { element.text().await.unwrap_or_default() };
+        let found = async {
+            self.client.wait().at_most(Duration::from_secs(3)).for_element(Locator::Css(css)).await?;
+            self.client.find_all(Locator::Css(css)).await
+        };
+        let texts = join_all(found.await.unwrap_or_default().into_iter().map(text)).await;
+        texts.iter().any(|text| text.contains(wanted))
+    }
+}
+
+impl Drop for Browser {
+    /// The browser stands in the group of its driver, and outlives a driver that ends in order.
+    fn drop(&mut self) {
+        if let Err(error) = self.driver.kill() {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+/// Keeps a picture of what is in view for README when somebody wants it: `PICTURES` names the folder.
+pub async fn keep_picture(browser: &Browser, name: &str) {
+    let picture = browser.client.screenshot().await.unwrap();
+    assert!(picture.starts_with(b"\x89PNG"));
+    if let Some(folder) = std::env::var_os("PICTURES") {
+        std::fs::write(Path::new(&folder).join(name), picture).unwrap();
     }
 }

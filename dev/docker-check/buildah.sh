@@ -1,0 +1,100 @@
+# Sourced by docker-check.sh: the same as docker.sh by buildah, which builds on what is made here.
+
+buildah_here() {
+    TMPDIR=$work/tmp buildah --root "$work/storage" --runroot "$work/run" --storage-driver vfs "$@"
+}
+
+base_image() {
+    sed -n "s/^FROM \($1:[^ ]*\).*/docker.io\/library\/\1/p" docker/Dockerfile
+}
+
+buildah_commit() {
+    buildah_here commit --quiet --format docker --rm "$1" "$2"
+}
+
+# Debian's slim image is a minimal system without documentation.
+make_debian() {
+    local container folder
+    container=$(buildah_here from scratch)
+    folder=$(buildah_here mount "$container")
+    debootstrap --variant=minbase bookworm "$folder" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}"
+    rm -rf "$folder"/usr/share/{doc,man,locale}/* "$folder"/var/cache/apt/archives/*.deb "$folder"/var/lib/apt/lists/*
+    buildah_here config --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$container"
+    buildah_commit "$container" "$(base_image debian)"
+}
+
+# Rust's slim image is Debian's with a C compiler, certificates and a toolchain. The certificates, and what cargo is
+# told, are this machine's own: it may reach the registry through a proxy.
+make_rust() {
+    local container folder cargo_config=${CARGO_HOME:-$HOME/.cargo}/config.toml
+    container=$(buildah_here from --pull-never "$(base_image debian)")
+    buildah_here run --isolation chroot "$container" -- sh -c 'apt-get update &&
+        apt-get install --yes --no-install-recommends ca-certificates gcc libc6-dev && rm -rf /var/lib/apt/lists/*'
+    folder=$(buildah_here mount "$container")
+    mkdir -p "$folder"/usr/local/{rustup,cargo/bin}
+    cp -R "$(rustc --print sysroot)"/{bin,lib} "$folder/usr/local/rustup/"
+    ln -s ../../rustup/bin/{cargo,rustc} "$folder/usr/local/cargo/bin/"
+    cp /etc/ssl/certs/ca-certificates.crt "$folder/etc/ssl/certs/ca-certificates.crt"
+    if [ -f "$cargo_config" ]; then cp "$cargo_config" "$folder/usr/local/cargo/"; fi
+    buildah_here config --env CARGO_HOME=/usr/local/cargo \
+        --env PATH=/usr/local/cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$container"
+    buildah_commit "$container" "$(base_image rust)"
+}
+
+buildah_build() {
+    buildah_here bud --layers --format docker --isolation chroot --pull-never "$@"
+}
+
+buildah_config() {
+    buildah_here inspect --type image "$1" | jq '.Docker.config'
+}
+
+buildah_size() {
+    du -s --block-size=1 "$folder" | cut -f 1
+}
+
+# Runs a command in the image's files as the image's user. As in the compose stack, nothing can be written.
+in_image() {
+    exec unshare --mount sh -c '
+        set -e
+        folder=$1 user=$2
+        shift 2
+        mount --bind "$folder" "$folder"
+        mount -o remount,bind,ro "$folder"
+        mount -t proc proc "$folder/proc"
+        mount --rbind /dev "$folder/dev"
+        exec chroot --userspec="$user" "$folder" env -i "$@"' \
+        sh "$folder" "$(jq -r .User <<<"$config")" "${environment[@]}" "$@"
+}
+
+buildah_start() {
+    local entrypoint
+    mapfile -t entrypoint < <(jq -r '.Entrypoint[]' <<<"$config")
+    mapfile -t environment < <(jq -r '.Env[]' <<<"$config")
+    environment+=("${settings[@]}")
+    (in_image "${entrypoint[@]}") >"$work/$target.log" 2>&1 &
+    running=$!
+}
+
+buildah_log() {
+    cat "$work/$target.log"
+}
+
+buildah_health() {
+    (in_image "$@")
+}
+
+has_ended() {
+    ! kill -0 "$running" 2>/dev/null
+}
+
+buildah_stop() {
+    kill -TERM "$running"
+    within 20 has_ended && wait "$running"
+}
+
+buildah_kill() {
+    has_ended || kill -KILL "$running"
+    wait "$running" 2>/dev/null || true
+    running=''
+}

@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Checks the compose stack of docker/: that its files fit together, that the images build, and that each of our binaries
+# starts and ends in its image. `docker-check.sh files` stops before the images, which take as long as a release build.
+#
+# With a Docker engine the images are built and run by it. Without one buildah builds them on base images that are made
+# here of Debian's packages and this machine's Rust: then the Dockerfile is what is checked, not Docker Hub.
+# shellcheck disable=SC2016,SC2317 # jq has variables of its own; functions are called by names that are put together
+set -euo pipefail
+
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
+cd "$root"
+PATH=$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin
+
+compose_file=docker/compose.yaml
+targets='cart loms notifier product-stand-in'
+
+. dev/docker-check/report.sh
+. dev/docker-check/files.sh
+. dev/docker-check/docker.sh
+. dev/docker-check/buildah.sh
+. dev/docker-check/images.sh
+
+has() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# Installs Debian's packages of programs that are missing; the package bears the program's name. Where that cannot be
+# done, whoever needs a program finds it missing and skips.
+install_missing() {
+    local program missing=()
+    for program in "$@"; do
+        has "$program" || missing+=("$program")
+    done
+    [ "${#missing[@]}" -gt 0 ] && has apt-get || return 0
+    [ "$(id -u)" -eq 0 ] || has sudo || return 0
+    echo "Installing with apt: ${missing[*]}"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update >"$work/apt.log" 2>&1 || true
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        -o DPkg::Lock::Timeout=300 "${missing[@]}" >>"$work/apt.log" 2>&1 || tail -n 5 "$work/apt.log" >&2
+}
+
+# Everything that is made here is in this folder, several copies of a Rust toolchain among it.
+work=$(mktemp -d /var/tmp/docker-check.XXXXXX)
+running=''
+
+cleanup() {
+    if [ -n "$running" ]; then
+        "${builder}_kill" >/dev/null 2>&1 || true
+    fi
+    if [ -d "$work/storage" ]; then
+        buildah_here rm --all >/dev/null 2>&1 || true
+        buildah_here rmi --all --force >/dev/null 2>&1 || true
+    fi
+    if [ "${builder:-}" = docker ]; then
+        for target in $targets; do docker image rm "shop-check/$target:local" >/dev/null 2>&1 || true; done
+    fi
+    rm -rf --one-file-system "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM HUP
+
+# Says what keeps buildah from building here; nothing when it can.
+obstacle_to_buildah() {
+    if [ "$(id -u)" -ne 0 ]; then
+        echo 'there is no Docker engine, and building without one needs root'
+    elif ! { has buildah && has debootstrap; }; then
+        echo 'there is no Docker engine, and buildah and debootstrap are not to be had'
+    elif ! has rustc; then
+        echo 'there is no Docker engine, and no Rust that a base image could be made of'
+    fi
+}
+
+install_missing jq curl
+has_compose_plugin || install_missing docker-compose
+if ! has jq; then
+    skip 'everything' 'jq is not to be had'
+elif ! { has_compose_plugin || has docker-compose; }; then
+    skip 'compose.yaml' 'no implementation of Compose is to be had'
+elif compose_model >"$work/model.json" 2>"$work/compose.log"; then
+    ok "compose.yaml is valid ($(if has_compose_plugin; then docker compose version; else docker-compose --version; fi))"
+    check_versions
+    check_services
+    check_contents
+else
+    fail 'compose.yaml is valid' "$(cat "$work/compose.log")"
+fi
+[ "${1:-}" = files ] && finish
+
+if has docker && docker info >/dev/null 2>&1; then
+    builder=docker
+else
+    builder=buildah
+    install_missing buildah debootstrap
+    obstacle=$(obstacle_to_buildah)
+    if [ -n "$obstacle" ]; then
+        skip 'the images' "$obstacle"
+        finish
+    fi
+    mkdir -p "$work/tmp"
+    for base in debian rust; do
+        if ! "make_$base" >"$work/$base.log" 2>&1; then
+            fail "a base image stands in for $(base_image "$base")" "$(tail -n 20 "$work/$base.log")"
+            finish
+        fi
+        ok "a base image stands in for $(base_image "$base")"
+    done
+fi
+# Whoever works on this machine comes first.
+renice -n 10 -p $$ >/dev/null 2>&1 || true
+for target in $targets; do
+    check_image "$target"
+done
+finish
