@@ -1,10 +1,13 @@
 //! Whether the service can do its work, part by part. Knows no server: parts report, front-ends ask.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
+use prometheus::IntGaugeVec;
 use serde::Serialize;
 use tokio::sync::watch;
+
+use crate::metrics;
 
 /// The readiness of the whole service; cheap to clone.
 ///
@@ -40,6 +43,18 @@ pub struct ComponentReport {
     pub reason: Option<String>,
     /// Whether the service as a whole waits for it.
     pub required: bool,
+}
+
+static READY: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    let help = "1 while a part that the service stands on works, as /readyz tells.";
+    metrics::gauges("component_ready", help, &["component", "required"])
+});
+
+impl ComponentReport {
+    fn show(&self) {
+        let required = if self.required { "true" } else { "false" };
+        READY.with_label_values(&[self.name.as_str(), required]).set(self.ready.into());
+    }
 }
 
 /// One part's side of [`Health`]; cheap to clone.
@@ -80,6 +95,7 @@ impl Health {
     fn add(&self, name: String, required: bool) -> Component {
         let report = ComponentReport { name, ready: false, reason: Some("starting".to_owned()), required };
         let index = self.shared.change(|parts| {
+            report.show();
             parts.push(report);
             parts.len() - 1
         });
@@ -141,6 +157,7 @@ impl Component {
             }
             part.ready = ready;
             part.reason = reason;
+            part.show();
         });
     }
 }

@@ -18,4 +18,5 @@ mod faults;
 mod gateway;
 mod loms;
 mod operations;
+mod prometheus;
 mod traces;

@@ -1,5 +1,7 @@
 //! The actors of all shards, put together and ended in order.
 
+use std::time::Duration;
+
 use shared_actors::actor::Arbiters;
 use shared_actors::database::{self, PoolSettings};
 use shared_actors::health::Health;
@@ -15,6 +17,9 @@ use crate::outbox::{RelayHandle, RelayParts};
 use crate::settings::Settings;
 use crate::stock::StockHandle;
 use crate::sweeper::{SweeperHandle, SweeperParts};
+
+/// How long a list waits for a connection to a replica.
+const REPLICA_PATIENCE: Duration = Duration::from_millis(500);
 
 /// One shard at work.
 pub(super) struct Shard {
@@ -131,7 +136,9 @@ fn start_shard(
     };
     let relay = RelayHandle::start(relay, arbiter);
     let pool = database::pool(&shard.primary, limits);
-    let replica = shard.replica.as_ref().map(|replica| database::pool(replica, limits));
+    // Whoever lists need not wait long for a replica: the primary has the same.
+    let impatient = PoolSettings { acquire_timeout: REPLICA_PATIENCE, ..limits.clone() };
+    let replica = shard.replica.as_ref().map(|replica| database::pool(replica, &impatient));
     database::show_pool("orders", index.index(), &pool);
     if let Some(replica) = &replica {
         database::show_pool("replica", index.index(), replica);

@@ -35,6 +35,7 @@ impl OrderShard {
                     return Ok(orders);
                 }
                 Err(error) => {
+                    replica.failed();
                     tracing::warn!(%error, shard = %self.index, "the replica fails: asking the primary");
                 }
             }

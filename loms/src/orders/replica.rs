@@ -17,7 +17,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 const CHECK_WITHIN: Duration = Duration::from_millis(500);
 
 static LAG: LazyLock<GaugeVec> = LazyLock::new(|| {
-    let help = "How far the replica is behind its primary; NaN while it does not answer.";
+    let help = "How far the replica is behind its primary; NaN while that is not known.";
     metrics::float_gauges("replica_lag_seconds", help, &["shard"])
 });
 static USABLE: LazyLock<IntGaugeVec> = LazyLock::new(|| {
@@ -47,6 +47,11 @@ impl Replica {
         self.current.load(Ordering::Relaxed).then_some(&self.pool)
     }
 
+    /// A list could not be read there: the next ones are not tried before the next measurement.
+    pub fn failed(&self) {
+        self.current.store(false, Ordering::Relaxed);
+    }
+
     /// Measures the lag once a second. Runs until it is dropped.
     pub async fn watch(&self) {
         let mut ticks = interval(CHECK_EVERY);
@@ -54,7 +59,7 @@ impl Replica {
         loop {
             ticks.tick().await;
             let asked = timeout(CHECK_WITHIN, queries::replica_lag(&self.pool)).await;
-            let lag = asked.ok().and_then(Result::ok);
+            let lag = asked.ok().and_then(Result::ok).flatten();
             let current = lag.is_some_and(|lag| lag < self.max_lag);
             self.lag.set(lag.map_or(f64::NAN, |lag| lag.as_secs_f64()));
             self.usable.set(current.into());

@@ -15,7 +15,11 @@ static OLDEST_AGE: LazyLock<GaugeVec> = LazyLock::new(|| {
     metrics::float_gauges("outbox_oldest_age_seconds", "Age of the event that waits longest.", &["shard"])
 });
 static HOLDER: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    metrics::gauges("relay_holder", "1 while this instance publishes the shard's events.", &["shard"])
+    metrics::gauges(
+        "relay_holder",
+        "1 while this instance reads the shard's outbox and publishes its events.",
+        &["shard"],
+    )
 });
 static PUBLISHED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     metrics::counters("events_published_total", "Events that Kafka acknowledged.", &["shard", "state"])
@@ -42,6 +46,12 @@ impl RelayMetrics {
             oldest_age: OLDEST_AGE.with_label_values(&labels),
             shard,
         }
+    }
+
+    /// Another instance may hold the lease now, and shows what waits.
+    pub fn lost(&self) {
+        self.holder.set(0);
+        self.waiting(0, 0.0);
     }
 
     pub fn waiting(&self, events: i64, oldest_age_seconds: f64) {

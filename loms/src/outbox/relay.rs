@@ -80,7 +80,7 @@ impl Relay {
         while !self.is_finished() {
             let started = Instant::now();
             let served = self.serve_once().await;
-            self.metrics.holder.set(0);
+            self.metrics.lost();
             match served {
                 Ok(Ended::Finished) => return,
                 Ok(Ended::Fenced) => tracing::info!(shard = %self.parts.shard, "another instance relays now"),
@@ -104,7 +104,6 @@ impl Relay {
             }
         }
         tracing::info!(shard = %self.parts.shard, "this instance relays the shard's events");
-        self.metrics.holder.set(1);
         let ended = self.serve(&mut lease).await?;
         lease.close().await;
         Ok(ended)
@@ -128,6 +127,7 @@ impl Relay {
             }
             let begun = Instant::now();
             let Waiting { rows, mut events } = queries::read(lease.connection()).await?;
+            self.metrics.holder.set(1);
             if rows.is_empty() {
                 self.metrics.waiting(0, 0.0);
                 lease.hold_while(&self.metrics, self.pause(self.parts.interval)).await?;

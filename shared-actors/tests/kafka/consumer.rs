@@ -7,6 +7,7 @@ use std::time::Duration;
 use dev::testing::{Servers, eventually, unique_topic};
 use shared_actors::health::Health;
 use shared_actors::kafka::{ConsumerHandle, ConsumerOptions};
+use shared_actors::metrics;
 
 use crate::support::{Memory, SOON, consumer, producer, records};
 
@@ -46,6 +47,27 @@ async fn a_group_goes_on_where_it_stopped_and_not_before_what_was_not_done() {
     let reader = consumer(&broker, "readers", &topic.name, &last);
     let values = last.hold(20).await;
     assert!(values.iter().all(|value| value.starts_with('b')), "{values:?}");
+    reader.drain().await;
+}
+
+#[actix::test]
+async fn commits_are_counted_when_they_have_ended() {
+    let broker = Servers::from_env().kafka;
+    let topic = unique_topic(&broker, 1).await;
+    let memory = Memory::default();
+    let reader = consumer(&broker, "readers", &topic.name, &memory);
+    let committed = |outcome: &str| {
+        let counter =
+            format!("kafka_consumer_commits_total{{outcome=\"{outcome}\",topic=\"{}\"}} ", topic.name);
+        let page = metrics::render();
+        let line = page.lines().find_map(|line| line.strip_prefix(&counter));
+        line.map(|value| value.parse::<u32>().unwrap())
+    };
+    assert_eq!((committed("ok"), committed("error")), (Some(0), Some(0)));
+    producer(&broker).publish(records(&topic.name, "", 10)).await.unwrap();
+    memory.hold(10).await;
+    eventually(SOON, "a commit is counted", async || committed("ok").is_some_and(|count| count > 0)).await;
+    assert_eq!(committed("error"), Some(0));
     reader.drain().await;
 }
 

@@ -66,10 +66,8 @@ SELECT CASE
     ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp())
 END::float8";
 
-/// How far the replica is behind; the longest time when it cannot tell.
-pub(crate) async fn replica_lag(replica: &PgPool) -> Result<Duration, sqlx::Error> {
+/// How far the replica is behind; `None` when it cannot tell.
+pub(crate) async fn replica_lag(replica: &PgPool) -> Result<Option<Duration>, sqlx::Error> {
     let lag: Option<f64> = observe("replica_lag", sqlx::query_scalar(LAG).fetch_one(replica)).await?;
-    Ok(lag.map_or(Duration::MAX, |seconds| {
-        Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
-    }))
+    Ok(lag.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()))
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tracing::{debug, info, warn};
 
@@ -50,7 +50,7 @@ impl Group {
         Self {
             topic,
             report,
-            reachable: AtomicBool::new(false),
+            reachable: AtomicBool::new(true),
             joined: AtomicBool::new(false),
             topic_missing: AtomicBool::new(false),
             state: Mutex::default(),
@@ -111,8 +111,12 @@ impl Group {
         }
     }
 
-    /// Commits what is done and not committed.
-    pub fn commit(&self, consumer: &BaseConsumer<Self>, mode: CommitMode) {
+    /// Commits what is done and not committed, and waits for the broker: librdkafka tells nobody how an asynchronous
+    /// commit ended. What cannot be committed now is committed with what comes next.
+    pub fn commit(&self, consumer: &BaseConsumer<Self>) {
+        if !self.reachable.load(Ordering::Relaxed) {
+            return;
+        }
         let done = self.state().progress.take_done();
         if done.is_empty() {
             return;
@@ -122,20 +126,13 @@ impl Group {
             // Fails only for an offset that is none.
             let _ = offsets.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset));
         }
-        match (consumer.commit(&offsets, mode), mode) {
-            // The outcome comes by `commit_callback`.
-            (Ok(()), CommitMode::Async) => {}
-            (result, _) => self.committed(&result, done),
-        }
-    }
-
-    fn committed(&self, result: &KafkaResult<()>, offsets: impl IntoIterator<Item = (i32, i64)>) {
+        let result = consumer.commit(&offsets, CommitMode::Sync);
         let outcome = if result.is_ok() { "ok" } else { "error" };
         FAMILIES.consumer_commits.with_label_values(&[&self.topic, outcome]).inc();
-        if let Err(error) = result {
+        if let Err(error) = &result {
             debug!(%error, topic = self.topic, "offsets were not committed and will be again");
         }
-        self.state().progress.commit_ended(offsets, result.is_ok());
+        self.state().progress.commit_ended(done, result.is_ok());
     }
 
     fn not_ready(&self, statistics: &Statistics) -> Option<String> {
@@ -203,8 +200,8 @@ impl ConsumerContext for Group {
                 "partitions are taken away with a batch under way, which will come again there"
             );
         }
-        if !consumer.assignment_lost() && self.reachable.load(Ordering::Relaxed) {
-            self.commit(consumer, CommitMode::Sync);
+        if !consumer.assignment_lost() {
+            self.commit(consumer);
         }
         let revoked = partitions(list);
         for partition in &revoked {
@@ -236,11 +233,5 @@ impl ConsumerContext for Group {
                 debug!(%error, "new partitions could not be paused");
             }
         }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        let offsets = offsets.elements();
-        let offsets = offsets.iter().filter_map(|of| Some((of.partition(), of.offset().to_raw()?)));
-        self.committed(&result, offsets.filter(|(_, offset)| *offset >= 0).collect::<Vec<_>>());
     }
 }

@@ -1,6 +1,7 @@
 //! Consuming: the handle, its options, and the sink that records go to. At least once, in order within a partition.
 
 mod actor;
+mod committer;
 mod group;
 mod progress;
 mod reader;

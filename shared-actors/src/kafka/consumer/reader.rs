@@ -7,13 +7,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 
 use super::ConsumerOptions;
+use super::committer::Committer;
 use super::group::{Group, InFlight};
 use super::progress::Mark;
 use crate::kafka::client::{self, ClientReport};
@@ -88,8 +89,10 @@ impl Reader {
     fn consume(&self) -> KafkaResult<()> {
         let group = Group::new(self.options.topic.clone(), self.report.clone());
         let consumer: BaseConsumer<Group> = config(&self.options).create_with_context(group)?;
+        let consumer = Arc::new(consumer);
         consumer.subscribe(&[&self.options.topic])?;
         let group = Arc::clone(consumer.context());
+        let committer = Committer::start(Arc::clone(&consumer))?;
         let mut in_hand = Vec::new();
         let mut next_commit = Instant::now();
         while !self.stopped() {
@@ -98,9 +101,9 @@ impl Reader {
             if !in_hand.is_empty() {
                 let batch = std::mem::take(&mut in_hand);
                 self.hand_on(&consumer, batch, &mut in_hand)?;
-                group.commit(&consumer, CommitMode::Async);
+                committer.wake();
             } else if Instant::now() >= next_commit {
-                group.commit(&consumer, CommitMode::Async);
+                committer.wake();
                 next_commit = Instant::now() + COMMIT_INTERVAL;
             }
         }

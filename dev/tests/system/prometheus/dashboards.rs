@@ -1,0 +1,117 @@
+//! The dashboards: each query of each panel, on a real Prometheus that scrapes the real services under load.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::customer;
+use crate::support::{Prometheus, Servers, Settings, Shop, eventually};
+
+/// Long enough for Prometheus to scrape a few times and to evaluate the rules, on a machine that is busy with tests.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A query of a panel, as it is asked here.
+struct Query {
+    panel: String,
+    text: String,
+}
+
+#[tokio::test]
+async fn every_panel_shows_something_and_no_alert_fires_while_the_shop_is_well() {
+    let queries = queries();
+    assert!(queries.len() > 40, "only {} queries", queries.len());
+    let shop = Shop::start(&Servers::from_env(), Settings::default()).await;
+    let prometheus = Prometheus::start(&shop).await;
+    let sku = shop.loms.stock_product(1_000_000).await;
+    let mut wanting: Vec<Query> = queries;
+    let asked = async {
+        eventually(PATIENCE, "every panel shows something", async || {
+            let mut left = Vec::new();
+            for query in std::mem::take(&mut wanting) {
+                match prometheus.query(&query.text).await {
+                    Ok(series) if !series.is_empty() => {}
+                    Ok(_) => left.push(query),
+                    Err(error) => panic!("{}: {}: {error}", query.panel, query.text),
+                }
+            }
+            wanting = left;
+            let missing: Vec<String> =
+                wanting.iter().map(|query| format!("{}: {}", query.panel, query.text)).collect();
+            if missing.is_empty() { Ok(()) } else { Err(missing) }
+        })
+        .await;
+    };
+    tokio::select! {
+        () = asked => {}
+        () = customer(&shop, sku) => {}
+    }
+    let rules = prometheus.get("/api/v1/rules", &[]).await;
+    let groups = rules["data"]["groups"].as_array().unwrap();
+    let rules: Vec<&Value> = groups.iter().flat_map(|group| group["rules"].as_array().unwrap()).collect();
+    assert!(rules.len() > 20);
+    for rule in &rules {
+        assert_eq!(rule["health"], "ok", "{rule:#}");
+        assert_ne!(rule["state"], "firing", "{rule:#}");
+    }
+}
+
+#[test]
+fn dashboards_have_names_of_their_own_and_explain_their_panels() {
+    let mut uids = BTreeSet::new();
+    for dashboard in dashboards() {
+        assert!(
+            uids.insert(dashboard["uid"].as_str().unwrap().to_owned()),
+            "{} comes twice",
+            dashboard["uid"]
+        );
+        for panel in panels(&dashboard) {
+            let title = panel["title"].as_str().unwrap_or_default();
+            assert!(!title.is_empty(), "a panel without a title in {}", dashboard["title"]);
+            assert!(panel["description"].as_str().is_some_and(|text| !text.is_empty()), "{title}");
+        }
+    }
+    assert!(uids.len() >= 4, "{uids:?}");
+}
+
+fn queries() -> Vec<Query> {
+    let mut queries = Vec::new();
+    for dashboard in dashboards() {
+        let variables: Vec<String> = dashboard["templating"]["list"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|variable| variable["name"].as_str().unwrap().to_owned())
+            .collect();
+        for panel in panels(&dashboard) {
+            for target in panel["targets"].as_array().into_iter().flatten() {
+                let Some(text) = target["expr"].as_str() else { continue };
+                let mut text = text.replace("$__rate_interval", "1m").replace("$__range", "5m");
+                for variable in &variables {
+                    text = text
+                        .replace(&format!("${variable}"), ".*")
+                        .replace(&format!("${{{variable}}}"), ".*");
+                }
+                assert!(!text.contains('$'), "{text}");
+                let panel = format!("{}, {}", dashboard["title"], panel["title"]);
+                queries.push(Query { panel, text });
+            }
+        }
+    }
+    queries
+}
+
+fn dashboards() -> Vec<Value> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker/grafana/dashboards");
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    files.map(|file| serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap()).collect()
+}
+
+/// All panels, those within rows included; rows themselves show nothing.
+fn panels(dashboard: &Value) -> Vec<Value> {
+    let panels = dashboard["panels"].as_array().unwrap();
+    let within = panels.iter().flat_map(|panel| panel["panels"].as_array().cloned().unwrap_or_default());
+    panels.iter().cloned().chain(within).filter(|panel| panel["type"] != "row").collect()
+}
