@@ -4,8 +4,8 @@ import schemathesis
 
 
 def whole(value):
-    """The value with each float that is a whole number written as one."""
-    if isinstance(value, float) and value.is_integer():
+    """The value with each float that is a whole number of 64 bits written as one."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
         return int(value)
     if isinstance(value, list):
         return [whole(item) for item in value]
