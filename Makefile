@@ -8,6 +8,8 @@ run demo build run-full-infra run-all: export GIT_REVISION ?= $(shell git rev-pa
 
 # What `make test` runs: narrow it with, say, TESTS="-p loms orders".
 TESTS ?= --workspace
+# Building all tests builds all binaries, with the very features that the tests are built with: one build serves both.
+DEBUG := $(or $(CARGO_TARGET_DIR),target)/debug
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run servers demo test build lint bench schemathesis ci \
@@ -32,9 +34,8 @@ demo: setup ## The same, but ends after the purchase: with 0 when all went well.
 
 test: ## Runs all tests on servers of their own, beside a running shop if need be.
 	@dev/scripts/setup.sh test
-	@cargo build --workspace --bins
-	@cargo test $(TESTS) --no-run
-	@cargo run --quiet --bin stack -- test -- cargo test $(TESTS)
+	@cargo test --workspace --no-run
+	@$(DEBUG)/stack test -- cargo test $(TESTS)
 
 build: setup ## Builds everything for release.
 	cargo build --release --workspace --bins
@@ -72,8 +73,8 @@ docker-check: ## Checks the compose stack: files, images, and each binary in its
 
 pictures: ## Takes the pictures of README.md anew: two minutes of load, then the browser.
 	@dev/scripts/setup.sh test
-	@cargo build --workspace --bins
-	@PICTURES=$(CURDIR)/docs/images PICTURE_AFTER=150 cargo run --quiet --bin stack -- test -- \
-		cargo test -p dev --test system -- --test-threads 1 browser:: prometheus::page
+	@cargo test --workspace --no-run
+	@PICTURES=$(CURDIR)/docs/images PICTURE_AFTER=150 $(DEBUG)/stack test -- \
+		cargo test --workspace --test system -- --test-threads 1 browser:: prometheus::page
 
 ci: setup lint test ## What must pass before a change lands.

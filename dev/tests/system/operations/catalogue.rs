@@ -1,5 +1,5 @@
 //! README's catalogue of metrics is what the services serve. After a change, write it anew with
-//! `UPDATE_CATALOGUE=1 make test TESTS="-p dev --test system catalogue"`.
+//! `UPDATE_CATALOGUE=1 make test TESTS="--workspace --test system catalogue"`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
