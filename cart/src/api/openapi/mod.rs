@@ -4,6 +4,7 @@ mod errors;
 
 use utoipa::OpenApi;
 
+use super::body::ErrorAnswer;
 use super::handlers;
 
 pub(super) use errors::{AddErrors, CheckoutErrors, EveryCall, PostErrors, ShowErrors};
@@ -23,6 +24,8 @@ pub(super) use errors::{AddErrors, CheckoutErrors, EveryCall, PostErrors, ShowEr
         handlers::show_cart,
         handlers::checkout,
     ),
+    // What stands in answers to errors only is not found by itself.
+    components(schemas(ErrorAnswer)),
     tags((name = "cart", description = "What a user puts into the cart, and the order it becomes"))
 )]
 struct Document;

@@ -18,6 +18,8 @@ async fn call(
     body: Option<String>,
 ) -> String {
     let block = format!("#operations-{operation}");
+    browser.find(&block).await;
+    assert!(!browser.has(".errors-wrapper").await, "the page complains about the document");
     browser.click(&format!("{block} .opblock-summary-control")).await;
     for (name, value) in parameters {
         browser.write(&format!("{block} tr[data-param-name='{name}'] input"), value).await;

@@ -21,7 +21,11 @@ async fn every_service_serves_health_metrics_and_its_description() {
         assert!(metrics.header("content-type").unwrap().starts_with("text/plain"), "{name}");
         let description = rest.get("/openapi.json").await.expect(200).json();
         assert!(description["openapi"].as_str().is_some_and(|version| version.starts_with("3.")), "{name}");
-        for route in routes {
+        for reference in references(&description) {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(description.pointer(pointer).is_some(), "{name}: nothing is at {reference}");
+        }
+        for route in ["/livez", "/readyz", "/metrics"].iter().chain(routes) {
             let known = description["paths"].as_object().unwrap().keys().collect::<Vec<_>>();
             assert!(
                 !matches!(description["paths"][*route], Value::Null),
@@ -31,6 +35,18 @@ async fn every_service_serves_health_metrics_and_its_description() {
         let page = rest.get("/swagger-ui/").await.expect(200);
         assert!(page.header("content-type").unwrap().starts_with("text/html"), "{name}");
         assert!(page.body.contains("swagger"), "{name}");
+    }
+}
+
+/// The references within a document, such as `#/components/schemas/Error`.
+fn references(value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(members) => {
+            let own = members.get("$ref").and_then(Value::as_str).map(str::to_owned);
+            own.into_iter().chain(members.values().flat_map(references)).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(references).collect(),
+        _ => Vec::new(),
     }
 }
 

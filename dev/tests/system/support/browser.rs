@@ -8,6 +8,7 @@ use dev::stack::program::Program;
 use dev::stack::tools;
 use dev::testing::http_client;
 use fantoccini::elements::Element;
+use fantoccini::error::CmdError;
 use fantoccini::key::Key;
 use fantoccini::{Client, ClientBuilder, Locator};
 use futures::future::join_all;
@@ -15,7 +16,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::free_port;
+use super::{eventually, free_port};
 
 /// Pages draw themselves slowly on a machine that is busy with tests.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -72,25 +73,37 @@ impl Browser {
         found.unwrap_or_else(|error| panic!("no {css}: {error}"))
     }
 
+    /// Whether there is such an element now.
+    pub async fn has(&self, css: &str) -> bool {
+        !self.client.find_all(Locator::Css(css)).await.unwrap().is_empty()
+    }
+
     /// Clicks the element, once it is there and in view.
     pub async fn click(&self, css: &str) {
-        let element = self.scroll_to(css).await;
-        element.click().await.unwrap_or_else(|error| panic!("{css} cannot be clicked: {error}"));
+        self.act(css, async |element| element.click().await).await;
     }
 
     /// Brings the element into the middle of the view, once it is there.
-    pub async fn scroll_to(&self, css: &str) -> Element {
-        let element = self.find(css).await;
-        let script = "arguments[0].scrollIntoView({block: 'center'})";
-        self.client.execute(script, vec![serde_json::to_value(&element).unwrap()]).await.unwrap();
-        element
+    pub async fn scroll_to(&self, css: &str) {
+        self.act(css, async |_| Ok(())).await;
     }
 
     /// Writes `text` in place of what stands in a field.
     pub async fn write(&self, css: &str, text: &str) {
-        let field = self.find(css).await;
         let select_all = format!("{}a{}", char::from(Key::Control), char::from(Key::Null));
-        field.send_keys(&format!("{select_all}{text}")).await.unwrap();
+        let keys = format!("{select_all}{text}");
+        self.act(css, async |field| field.send_keys(&keys).await).await;
+    }
+
+    /// Does something with an element that is in view; again while the page is drawing itself anew.
+    async fn act(&self, css: &str, action: impl AsyncFn(Element) -> Result<(), CmdError>) {
+        eventually(PATIENCE, &format!("something is done with {css}"), async || {
+            let element = self.client.find(Locator::Css(css)).await?;
+            let script = "arguments[0].scrollIntoView({block: 'center'})";
+            self.client.execute(script, vec![serde_json::to_value(&element)?]).await?;
+            action(element).await
+        })
+        .await;
     }
 
     /// Chooses an option by its label.
@@ -100,7 +113,7 @@ impl Browser {
 
     /// The text of an element that fulfils `wanted`, once there is one.
     pub async fn text(&self, css: &str, wanted: impl Fn(&str) -> bool) -> String {
-        super::eventually(PATIENCE, &format!("{css} says what is wanted"), async || {
+        eventually(PATIENCE, &format!("{css} says what is wanted"), async || {
             for element in self.client.find_all(Locator::Css(css)).await.unwrap() {
                 let text = element.text().await.unwrap_or_default();
                 if wanted(&text) {

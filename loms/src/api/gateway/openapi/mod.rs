@@ -28,6 +28,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
             and an unknown route 404, in the shape of every other error.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
+    // What stands in answers to errors only is not found by itself.
+    components(schemas(errors::Error)),
     tags(
         (name = "orders", description = "From creation to payment or cancellation."),
         (name = "stock", description = "What can be sold."),
