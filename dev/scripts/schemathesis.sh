@@ -16,13 +16,13 @@ start_loms "$SHOP_TEST_KAFKA"
 start_cart REQUESTS_PER_SECOND=100000
 sql "$SHOP_TEST_POSTGRES_0" "${name}_loms" "UPDATE stock SET total_count = 1000000000"
 
-# A little more than half of the cases each, for some operations have fewer different ones; a document's operations share
+# More than half of the cases each, for some operations have fewer different ones; a document's operations share
 # them.
 check() { # name, port, operations
   echo "== $1, seed $seed"
   # One worker: Python 3.11 counts the depth of its parser for all threads at once.
   PYTHONDONTWRITEBYTECODE=1 SCHEMATHESIS_HOOKS=dev/scripts/schemathesis_hooks.py "$tool" --config-file dev/schemathesis.toml run "http://127.0.0.1:$2/openapi.json" --phases examples,coverage,fuzzing --mode all \
-    --max-examples $((cases * 6 / 10 / $3 + 1)) --seed "$seed" --workers 1 --checks all --continue-on-failure \
+    --max-examples $((cases * 7 / 10 / $3 + 1)) --seed "$seed" --workers 1 --checks all --continue-on-failure \
     --suppress-health-check all --warnings off --no-color | tee "$work/$1.report"
 }
 status=0
