@@ -146,7 +146,9 @@ impl Application {
     async fn work(&self) -> ShardError {
         let prepare = self.shards.all.iter().map(|shard| async {
             let settings = &shard.settings.primary;
-            prepare::prepare(shard.index, settings, &shard.pool, self.migrations, &shard.components).await?;
+            let shards = self.orders.shards();
+            prepare::prepare(shard.index, shards, settings, &shard.pool, self.migrations, &shard.components)
+                .await?;
             shard.prepared.send_replace(true);
             Ok(())
         });
@@ -190,7 +192,7 @@ impl Application {
 /// Why one could not be, in words for people.
 pub async fn migrate(settings: &Settings) -> Result<(), String> {
     for (index, shard) in settings.router.all().zip(&settings.shards) {
-        prepare::migrate(index, &shard.primary).await?;
+        prepare::migrate(index, settings.router.len(), &shard.primary).await?;
     }
     Ok(())
 }

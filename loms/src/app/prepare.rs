@@ -30,6 +30,17 @@ pub enum ShardError {
         /// The number that it was first used by.
         found: i32,
     },
+    /// The settings leave out shards that hold orders.
+    #[error(
+        "the orders stand on {known} shards and the settings name {configured}: those of the others would be lost from \
+         sight; name a database by DATABASE_MASTER_HOST_PORT_k for each k below {known}"
+    )]
+    ShardsMissing {
+        /// On how many shards orders have been written.
+        known: i32,
+        /// How many are configured.
+        configured: u16,
+    },
     /// A statement fails for good.
     #[error("shard {shard} cannot be used: {source}")]
     Unusable {
@@ -40,9 +51,10 @@ pub enum ShardError {
     },
 }
 
-/// Brings shard `index` up to date, and takes it for this number.
+/// Brings shard `index` of `shards` up to date, and takes it for this number.
 pub(super) async fn prepare(
     index: ShardIndex,
+    shards: u16,
     settings: &DatabaseSettings,
     pool: &PgPool,
     migrations: Migrations,
@@ -52,9 +64,8 @@ pub(super) async fn prepare(
     let migrators: Vec<&Migrator> = migrators.iter().collect();
     database::prepare(settings, &migrators, migrations, &components.database).await?;
     loop {
-        match claim(pool, index).await {
-            Ok(found) if found == i32::from(index.get()) => break,
-            Ok(found) => return Err(ShardError::WrongShard { wanted: index, found }),
+        match claim(pool, index, shards).await {
+            Ok(identity) => break identity.check(index, shards)?,
             Err(error) => match DatabaseError::from(error) {
                 source @ DatabaseError::Internal(_) => {
                     return Err(ShardError::Unusable { shard: index, source });
@@ -77,18 +88,18 @@ pub(super) struct ShardComponents {
     pub identity: Component,
 }
 
-/// Brings shard `index` up to date once, without waiting, and takes the database for this number.
-pub(super) async fn migrate(index: ShardIndex, settings: &DatabaseSettings) -> Result<(), String> {
+/// Brings shard `index` of `shards` up to date once, without waiting, and takes the database for this number.
+pub(super) async fn migrate(
+    index: ShardIndex,
+    shards: u16,
+    settings: &DatabaseSettings,
+) -> Result<(), String> {
     let migrators = migrators(index);
     database::migrate_now(settings, &migrators.iter().collect::<Vec<_>>()).await?;
     let pool = database::pool(settings, &PoolSettings::new("migrations").with_max_connections(1));
-    let found = claim(&pool, index).await.map_err(|error| format!("shard {index}: {error}"))?;
+    let identity = claim(&pool, index, shards).await.map_err(|error| format!("shard {index}: {error}"))?;
     pool.close().await;
-    if found == i32::from(index.get()) {
-        Ok(())
-    } else {
-        Err(ShardError::WrongShard { wanted: index, found }.to_string())
-    }
+    identity.check(index, shards).map_err(|error| error.to_string())
 }
 
 fn migrators(index: ShardIndex) -> Vec<Migrator> {
@@ -104,26 +115,47 @@ fn migrators(index: ShardIndex) -> Vec<Migrator> {
 /// The shard where the stock stands.
 pub(super) const STOCK_SHARD: ShardIndex = ShardIndex::new(0);
 
-const IDENTITY: &str = "SELECT shard FROM shard_identity";
+/// What a database knows of its place among the shards.
+#[derive(sqlx::FromRow)]
+struct Identity {
+    /// The number that it was first used by.
+    shard: i32,
+    /// The most shards that it has been one of.
+    shards: i32,
+}
 
-/// The number that the database was first used by, which is `index` when nobody used it before.
-async fn claim(pool: &PgPool, index: ShardIndex) -> Result<i32, sqlx::Error> {
-    if let Some(shard) = sqlx::query_scalar(IDENTITY).fetch_optional(pool).await? {
-        return Ok(shard);
+impl Identity {
+    fn check(&self, index: ShardIndex, shards: u16) -> Result<(), ShardError> {
+        if self.shard != i32::from(index.get()) {
+            return Err(ShardError::WrongShard { wanted: index, found: self.shard });
+        }
+        if self.shards > i32::from(shards) {
+            return Err(ShardError::ShardsMissing { known: self.shards, configured: shards });
+        }
+        Ok(())
     }
+}
+
+const IDENTITY: &str = "SELECT shard, coalesce(shards, 0) AS shards FROM shard_identity";
+const REMEMBER: &str = "UPDATE shard_identity SET shards = $2 WHERE shard = $1 AND coalesce(shards, 0) < $2";
+
+/// Makes the database shard `index` of `shards` unless it is another one; answers what it is.
+async fn claim(pool: &PgPool, index: ShardIndex, shards: u16) -> Result<Identity, sqlx::Error> {
     let mut transaction = pool.begin().await?;
     sqlx::query("LOCK TABLE shard_identity IN EXCLUSIVE MODE").execute(&mut *transaction).await?;
-    if let Some(shard) = sqlx::query_scalar(IDENTITY).fetch_optional(&mut *transaction).await? {
-        return Ok(shard);
-    }
-    let sequence =
-        format!("CREATE SEQUENCE order_id_seq START {} INCREMENT {ORDER_ID_STEP}", index.first_order_id());
-    sqlx::query(AssertSqlSafe(sequence)).execute(&mut *transaction).await?;
     let number = i32::from(index.get());
-    sqlx::query("INSERT INTO shard_identity (shard) VALUES ($1)")
-        .bind(number)
-        .execute(&mut *transaction)
-        .await?;
+    let known: Option<Identity> = sqlx::query_as(IDENTITY).fetch_optional(&mut *transaction).await?;
+    if known.is_none() {
+        let sequence = format!(
+            "CREATE SEQUENCE order_id_seq START {} INCREMENT {ORDER_ID_STEP}",
+            index.first_order_id()
+        );
+        sqlx::query(AssertSqlSafe(sequence)).execute(&mut *transaction).await?;
+        let insert = sqlx::query("INSERT INTO shard_identity (shard) VALUES ($1)").bind(number);
+        insert.execute(&mut *transaction).await?;
+    }
+    sqlx::query(REMEMBER).bind(number).bind(i32::from(shards)).execute(&mut *transaction).await?;
+    let identity = sqlx::query_as(IDENTITY).fetch_one(&mut *transaction).await?;
     transaction.commit().await?;
-    Ok(number)
+    Ok(identity)
 }

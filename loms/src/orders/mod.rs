@@ -44,6 +44,11 @@ impl Orders {
         Self { router, shards: shards.into() }
     }
 
+    /// How many shards there are.
+    pub(crate) fn shards(&self) -> u16 {
+        self.router.len()
+    }
+
     /// Reserves the lines and writes the order down. Answers once that is durable.
     ///
     /// # Errors
