@@ -41,6 +41,8 @@ pub struct ProductClient {
     settings: ProductServiceSettings,
     /// The path alone, as the label of metrics.
     path: String,
+    /// The whole URL without a name and a password, for traces.
+    shown_url: String,
     pace: Pace,
 }
 
@@ -73,7 +75,11 @@ impl ProductClient {
             .tcp_nodelay(true)
             .build()?;
         let pace = Pace::new(settings.requests_per_second, PATIENCE);
-        Ok(Self { client, path: settings.url.path().to_owned(), pace, settings })
+        let mut shown_url = settings.url.clone();
+        // Fails only for URLs that no HTTP client takes.
+        let _ = shown_url.set_username("").and_then(|()| shown_url.set_password(None));
+        let path = settings.url.path().to_owned();
+        Ok(Self { client, path, shown_url: shown_url.into(), pace, settings })
     }
 
     /// The product; `None` when the service does not know the SKU. Repeats what may pass, as long as there is time.
@@ -110,7 +116,7 @@ impl ProductClient {
             http.response.status_code = field::Empty,
             server.address = url.host_str(),
             server.port = url.port_or_known_default(),
-            url.path = self.path.as_str(),
+            url.full = self.shown_url.as_str(),
         );
         self.ask(sku).instrument(span).await
     }

@@ -29,7 +29,9 @@ pub fn created(
 
 /// The span in which messages with these contexts are sent together.
 pub fn sending(topic: &str, messages: &[TraceContext]) -> Span {
-    of_batch("send", "client", topic, messages)
+    let span = of_batch("send", "client", topic, messages);
+    span.record("messaging.operation.type", "send");
+    span
 }
 
 /// The span in which messages with these contexts are handed on together.
@@ -49,6 +51,7 @@ fn of_batch(operation: &'static str, kind: &'static str, topic: &str, messages: 
         otel.kind = kind,
         messaging.system = "kafka",
         messaging.operation.name = operation,
+        messaging.operation.type = field::Empty,
         messaging.destination.name = topic,
         messaging.batch.message_count = messages.len(),
     );

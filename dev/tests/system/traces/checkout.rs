@@ -101,6 +101,12 @@ async fn spans_have_the_kinds_and_attributes_of_the_conventions() {
         require(call, kind, &rpc);
         require(call, kind, &[("rpc.grpc.status_code", "0")]);
     }
+    let product = eventually(SOON, "the call of the product service has come", async || {
+        collector.all().into_iter().find(|span| span.name == "POST /get_product")
+    })
+    .await;
+    require(&product, CLIENT, &[("http.request.method", "POST"), ("http.response.status_code", "200")]);
+    assert!(product.attribute("url.full").ends_with("/get_product"), "{product:#?}");
     let statement = tree.the("loms", "insert_orders");
     require(statement, CLIENT, &[("db.system.name", "postgresql"), ("db.query.summary", "insert_orders")]);
     let key = order.to_string();
@@ -117,7 +123,7 @@ async fn spans_have_the_kinds_and_attributes_of_the_conventions() {
     }
     let sent = tree.the("loms", &format!("send {topic}"));
     require(sent, CLIENT, &message);
-    require(sent, CLIENT, &[("messaging.batch.message_count", "2")]);
+    require(sent, CLIENT, &[("messaging.batch.message_count", "2"), ("messaging.operation.type", "send")]);
     let created: Vec<&str> =
         tree.all("loms", &format!("create {topic}")).iter().map(|span| span.id.as_str()).collect();
     let causes = std::iter::once(&sent.parent).chain(sent.links.iter().map(|(_, span)| span));
