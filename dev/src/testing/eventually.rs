@@ -44,16 +44,17 @@ pub async fn eventually<C: Condition>(
     mut condition: impl AsyncFnMut() -> C,
 ) -> C::Value {
     let started = Instant::now();
+    let mut said = "the condition itself did not answer".to_owned();
     loop {
         let left = deadline.saturating_sub(started.elapsed());
-        let why = match tokio::time::timeout(left.max(Duration::from_millis(1)), condition()).await {
-            Ok(answer) => match answer.met() {
+        // One that does not answer in what is left leaves what was said before.
+        if let Ok(answer) = tokio::time::timeout(left.max(Duration::from_millis(1)), condition()).await {
+            match answer.met() {
                 Ok(value) => return value,
-                Err(why) => why,
-            },
-            Err(_) => "the condition itself did not answer".to_owned(),
-        };
-        assert!(started.elapsed() < deadline, "waited {deadline:?} in vain until {what}: {why}");
+                Err(why) => said = why,
+            }
+        }
+        assert!(started.elapsed() < deadline, "waited {deadline:?} in vain until {what}: {said}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -85,18 +85,26 @@ fn queries() -> Vec<Query> {
             .flatten()
             .map(|variable| variable["name"].as_str().unwrap().to_owned())
             .collect();
+        let substituted = |text: &str| {
+            let text = text.replace("$__rate_interval", "1m").replace("$__range", "5m");
+            let text = variables.iter().fold(text, |text, variable| {
+                text.replace(&format!("${variable}"), ".*").replace(&format!("${{{variable}}}"), ".*")
+            });
+            assert!(!text.contains('$'), "{text}");
+            text
+        };
+        for variable in dashboard["templating"]["list"].as_array().into_iter().flatten() {
+            let Some(query) = variable["query"]["query"].as_str() else { continue };
+            let selector =
+                query.strip_prefix("label_values(").and_then(|query| query.rsplit_once(',')).unwrap().0;
+            let panel = format!("{}, variable {}", dashboard["title"], variable["name"]);
+            queries.push(Query { panel, text: substituted(selector) });
+        }
         for panel in panels(&dashboard) {
             for target in panel["targets"].as_array().into_iter().flatten() {
                 let Some(text) = target["expr"].as_str() else { continue };
-                let mut text = text.replace("$__rate_interval", "1m").replace("$__range", "5m");
-                for variable in &variables {
-                    text = text
-                        .replace(&format!("${variable}"), ".*")
-                        .replace(&format!("${{{variable}}}"), ".*");
-                }
-                assert!(!text.contains('$'), "{text}");
                 let panel = format!("{}, {}", dashboard["title"], panel["title"]);
-                queries.push(Query { panel, text });
+                queries.push(Query { panel, text: substituted(text) });
             }
         }
     }
