@@ -112,10 +112,11 @@ impl ProductClient {
             otel.name = format!("POST {}", self.path),
             otel.kind = "client",
             otel.status_code = field::Empty,
+            error.type = field::Empty,
             http.request.method = "POST",
             http.response.status_code = field::Empty,
             server.address = url.host_str(),
-            server.port = url.port_or_known_default(),
+            server.port = url.port_or_known_default().map(i64::from),
             url.full = self.shown_url.as_str(),
         );
         self.ask(sku).instrument(span).await
@@ -141,9 +142,9 @@ impl ProductClient {
         metrics::external(&self.path, &status, started.elapsed());
         if telemetry::is_exporting() {
             let span = Span::current();
-            span.record("http.response.status_code", status.parse::<u16>().ok());
+            span.record("http.response.status_code", status.parse::<i64>().ok());
             if product.is_err() {
-                span.record("otel.status_code", "ERROR");
+                telemetry::failed(&span, &status);
             }
         }
         if let Err(failure) = &product {

@@ -12,9 +12,9 @@ use deadpool_redis::{
 use prometheus::IntCounterVec;
 use shared_actors::health::Component;
 use shared_actors::settings::{HostPort, Secret};
-use shared_actors::{detail_span, metrics};
+use shared_actors::{detail_span, metrics, telemetry};
 use tokio::time::{sleep, timeout};
-use tracing::Instrument;
+use tracing::{Instrument, field};
 
 use super::Product;
 use crate::domain::Sku;
@@ -136,17 +136,20 @@ impl RedisCache {
             "redis",
             otel.name = operation,
             otel.kind = "client",
+            otel.status_code = field::Empty,
+            error.type = field::Empty,
             db.system.name = "redis",
-            db.operation.name = operation
+            db.operation.name = operation,
         );
         let answer = timeout(TIMEOUT, async {
             let connection = self.pool.get().await.map_err(|error| error.to_string())?;
             work(connection).await.map_err(|error| error.to_string())
         })
-        .instrument(span);
+        .instrument(span.clone());
         match answer.await.unwrap_or_else(|_| Err("no answer".to_owned())) {
             Ok(value) => Some(value),
             Err(error) => {
+                telemetry::failed(&span, "unavailable");
                 self.up.store(false, Ordering::Relaxed);
                 FAILURES.with_label_values(&[operation]).inc();
                 tracing::warn!(operation, error, "Redis failed, going on without it");

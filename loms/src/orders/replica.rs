@@ -50,6 +50,7 @@ impl Replica {
     /// A list could not be read there: the next ones are not tried before the next measurement.
     pub fn failed(&self) {
         self.current.store(false, Ordering::Relaxed);
+        self.usable.set(0);
     }
 
     /// Measures the lag once a second. Runs until it is dropped.

@@ -133,7 +133,8 @@ impl Relay {
                 lease.hold_while(&self.metrics, self.pause(self.parts.interval)).await?;
                 continue;
             }
-            let span = trace(&self.parts.topic, &mut events);
+            // What was not published at once has been created already.
+            let span = if failures == 0 { trace(&self.parts.topic, &mut events) } else { Span::none() };
             let publish = self.parts.producer.publish(self.records(&events)).instrument(span.clone());
             let publish = self.until_finished(LAST_PUBLICATION, publish);
             match lease.hold_while(&self.metrics, publish).await? {
@@ -146,8 +147,11 @@ impl Relay {
                         lease.hold_while(&self.metrics, self.rest(gathering)).await?;
                     }
                 }
-                Some(Err(ProducerError::Fenced)) => return Ok(Ended::Fenced),
                 Some(Err(error)) => {
+                    telemetry::failed(&span, "not published");
+                    if error == ProducerError::Fenced {
+                        return Ok(Ended::Fenced);
+                    }
                     // The publication may still be under way, or the producer be a new one.
                     alone = false;
                     self.back_off(lease, &mut failures, &error).await?;

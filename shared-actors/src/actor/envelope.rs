@@ -92,7 +92,7 @@ impl<C: Command> Responder<C> {
         if now >= self.deadline {
             self.stage = Stage::Ended;
             self.metrics.expired.inc();
-            self.span.record("actor.outcome", "expired");
+            self.fail("expired");
             return false;
         }
         self.stage = Stage::Running { since: now };
@@ -105,6 +105,14 @@ impl<C: Command> Responder<C> {
         if telemetry::is_exporting() {
             let start = SystemTime::now().checked_sub(waited).unwrap_or(SystemTime::UNIX_EPOCH);
             PastSpan::internal("mailbox wait", start).record(telemetry::of(&self.span));
+        }
+    }
+
+    /// The command ends unanswered. What its actor refuses is an answer, and no failure of the operation.
+    fn fail(&self, outcome: &str) {
+        if telemetry::is_exporting() {
+            self.span.record("actor.outcome", outcome);
+            telemetry::failed(&self.span, outcome);
         }
     }
 
@@ -159,6 +167,6 @@ impl<C: Command> Drop for Responder<C> {
             Stage::Ended => return,
         }
         self.metrics.unavailable.inc();
-        self.span.record("actor.outcome", "unavailable");
+        self.fail("unavailable");
     }
 }

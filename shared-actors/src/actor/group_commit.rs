@@ -143,7 +143,7 @@ fn batch_span<C: Command>(responders: &[Responder<C>]) -> Span {
         otel.name = format!("{actor} {} batch", C::NAME),
         actor.name = actor,
         actor.command = C::NAME,
-        actor.batch.size = responders.len(),
+        actor.batch.size = i64::try_from(responders.len()).unwrap_or(i64::MAX),
     );
     telemetry::join(&span, &asking);
     if let (Some(own), true) = (telemetry::of(&span), responders.len() > 1) {

@@ -163,6 +163,8 @@ impl CommandMetrics {
             actor.name = self.actor,
             actor.command = self.command,
             actor.outcome = field::Empty,
+            otel.status_code = field::Empty,
+            error.type = field::Empty,
         )
     }
 }

@@ -41,12 +41,13 @@ pub async fn observe<T, E: From<sqlx::Error>>(
         otel.name = category,
         otel.kind = "client",
         otel.status_code = field::Empty,
+        error.type = field::Empty,
         db.system.name = "postgresql",
         db.query.summary = category,
     );
     let result = answered_within(ANSWER_TIMEOUT, request).instrument(span.clone()).await;
     if result.is_err() && telemetry::is_exporting() {
-        span.record("otel.status_code", "ERROR");
+        telemetry::failed(&span, "statement failed");
     }
     REQUESTS.with_label_values(&[category]).inc();
     let status = if result.is_ok() { "ok" } else { "error" };

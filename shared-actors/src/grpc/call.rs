@@ -15,8 +15,8 @@ use tonic_types::{ErrorDetails, StatusExt};
 use tower::{Layer, Service};
 use tracing::{Instrument, Span, field};
 
+use super::code_name;
 use super::methods::{Method, Methods};
-use super::{code_name, parts};
 use crate::health::Health;
 use crate::{deadline, telemetry};
 
@@ -101,17 +101,17 @@ fn starting() -> Status {
 }
 
 fn open_span(method: &Method, headers: &HeaderMap) -> Span {
-    let (service, name) = parts(&method.path);
+    let name = method.path.trim_start_matches('/');
     let span = tracing::info_span!(
         target: telemetry::REQUEST,
         "request",
-        otel.name = method.path.trim_start_matches('/'),
+        otel.name = name,
         otel.kind = "server",
         otel.status_code = field::Empty,
-        rpc.system = "grpc",
-        rpc.service = service,
+        error.type = field::Empty,
+        rpc.system.name = "grpc",
         rpc.method = name,
-        rpc.grpc.status_code = field::Empty,
+        rpc.response.status_code = field::Empty,
     );
     let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());
     telemetry::set_parent(&span, parent);
@@ -122,13 +122,18 @@ fn close(method: &Method, code: Code, elapsed: Duration) {
     method.observe(code, elapsed);
     let is_fault = matches!(
         code,
-        Code::Unknown | Code::DeadlineExceeded | Code::Internal | Code::Unavailable | Code::DataLoss
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
     );
     if telemetry::is_exporting() {
         let span = Span::current();
-        span.record("rpc.grpc.status_code", code as i32);
+        span.record("rpc.response.status_code", code_name(code));
         if is_fault {
-            span.record("otel.status_code", "ERROR");
+            telemetry::failed(&span, code_name(code));
         }
     }
     tracing::debug!(

@@ -6,7 +6,7 @@ use tonic::transport::{Channel, Endpoint, Error};
 use tonic::{Code, Request, Response, Status};
 use tracing::{Instrument, field};
 
-use super::{code_name, parts};
+use super::code_name;
 use crate::{deadline, detail_span, metrics, telemetry};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -52,23 +52,23 @@ pub async fn call<M, T>(
     message: M,
     send: impl AsyncFnOnce(Request<M>) -> Result<Response<T>, Status>,
 ) -> Result<T, Status> {
-    let (service, name) = parts(method);
+    let name = method.trim_start_matches('/');
     let span = detail_span!(
         "call",
-        otel.name = method.trim_start_matches('/'),
+        otel.name = name,
         otel.kind = "client",
         otel.status_code = field::Empty,
-        rpc.system = "grpc",
-        rpc.service = service,
+        error.type = field::Empty,
+        rpc.system.name = "grpc",
         rpc.method = name,
-        rpc.grpc.status_code = field::Empty,
+        rpc.response.status_code = field::Empty,
     );
     let result = timed(method, async { send(inject(message)).await }).instrument(span.clone()).await;
     if telemetry::is_exporting() {
         let code = result.as_ref().map_or_else(Status::code, |_| Code::Ok);
-        span.record("rpc.grpc.status_code", code as i32);
+        span.record("rpc.response.status_code", code_name(code));
         if code != Code::Ok {
-            span.record("otel.status_code", "ERROR");
+            telemetry::failed(&span, code_name(code));
         }
     }
     result

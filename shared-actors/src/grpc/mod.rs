@@ -15,8 +15,3 @@ pub use client::{call, channel};
 pub use server::{GrpcFrontEnd, GrpcService, serve};
 pub use settings::GrpcServerSettings;
 pub use status::{code_name, status};
-
-/// Service and method of a path such as `/Loms/OrderCreate`.
-fn parts(path: &str) -> (&str, &str) {
-    path.trim_start_matches('/').split_once('/').unwrap_or(("", path))
-}

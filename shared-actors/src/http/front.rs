@@ -139,6 +139,19 @@ impl FrontEnd {
     }
 }
 
+pub(super) fn is_standard(method: &Method) -> bool {
+    let standard = [
+        Method::GET,
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::PATCH,
+        Method::HEAD,
+        Method::OPTIONS,
+    ];
+    standard.contains(method)
+}
+
 /// The metrics that this worker has resolved so far, by route.
 #[derive(Default)]
 struct Counted(RefCell<HashMap<String, Vec<Resolved>>>);
@@ -157,16 +170,7 @@ impl Counted {
             return metrics.observe(elapsed);
         }
         // Clients may invent methods; labels may not grow with them.
-        let standard = [
-            Method::GET,
-            Method::POST,
-            Method::PUT,
-            Method::DELETE,
-            Method::PATCH,
-            Method::HEAD,
-            Method::OPTIONS,
-        ];
-        let label = if standard.contains(method) { method.as_str() } else { "OTHER" };
+        let label = if is_standard(method) { method.as_str() } else { "OTHER" };
         let metrics = ApiMetrics::resolve(label, route, status.as_str());
         metrics.observe(elapsed);
         if label != "OTHER" {

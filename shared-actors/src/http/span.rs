@@ -6,7 +6,7 @@ use actix_web::{Error, HttpMessage};
 use tracing::{Span, field};
 use tracing_actix_web::RootSpanBuilder;
 
-use super::operations;
+use super::{front, operations};
 use crate::{metrics, telemetry};
 
 /// The pattern of the route that a request matches, or [`metrics::UNMATCHED`].
@@ -22,7 +22,8 @@ impl RootSpanBuilder for RequestSpan {
             return Span::none();
         }
         let route = request.match_pattern().unwrap_or_else(|| metrics::UNMATCHED.to_owned());
-        let method = request.method().as_str();
+        // Clients may invent methods; the names of spans may not grow with them.
+        let method = if front::is_standard(request.method()) { request.method().as_str() } else { "_OTHER" };
         let span = tracing::info_span!(
             target: telemetry::REQUEST,
             "request",
@@ -30,14 +31,19 @@ impl RootSpanBuilder for RequestSpan {
             otel.kind = "server",
             otel.status_code = field::Empty,
             http.request.method = method,
-            http.route = route.as_str(),
+            http.route = field::Empty,
             http.response.status_code = field::Empty,
             url.path = field::Empty,
             url.scheme = field::Empty,
             error.type = field::Empty,
         );
         if telemetry::is_exporting() {
-            span.record("otel.name", format!("{method} {route}"));
+            if route == metrics::UNMATCHED {
+                span.record("otel.name", method);
+            } else {
+                span.record("otel.name", format!("{method} {route}"));
+                span.record("http.route", route.as_str());
+            }
             span.record("url.path", request.path());
             span.record("url.scheme", request.connection_info().scheme());
         }
@@ -52,10 +58,9 @@ impl RootSpanBuilder for RequestSpan {
             Ok(response) => response.status(),
             Err(error) => error.as_response_error().status_code(),
         };
-        span.record("http.response.status_code", status.as_u16());
+        span.record("http.response.status_code", i64::from(status.as_u16()));
         if status.is_server_error() {
-            span.record("otel.status_code", "ERROR");
-            span.record("error.type", status.as_str());
+            telemetry::failed(&span, status.as_str());
         }
     }
 }

@@ -49,11 +49,13 @@ fn of_batch(operation: &'static str, kind: &'static str, topic: &str, messages: 
         "batch",
         otel.name = format!("{operation} {topic}"),
         otel.kind = kind,
+        otel.status_code = field::Empty,
+        error.type = field::Empty,
         messaging.system = "kafka",
         messaging.operation.name = operation,
         messaging.operation.type = field::Empty,
         messaging.destination.name = topic,
-        messaging.batch.message_count = messages.len(),
+        messaging.batch.message_count = i64::try_from(messages.len()).unwrap_or(i64::MAX),
     );
     telemetry::join(&span, messages);
     span
@@ -72,7 +74,7 @@ pub fn processing(record: &ReceivedRecord, group: &str) -> Span {
         messaging.operation.name = "process",
         messaging.operation.type = "process",
         messaging.destination.name = topic,
-        messaging.destination.partition.id = record.partition,
+        messaging.destination.partition.id = record.partition.to_string(),
         messaging.consumer.group.name = group,
         messaging.kafka.offset = record.offset,
         messaging.kafka.message.key = field::Empty,

@@ -9,7 +9,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use super::{TraceContext, current, is_exporting};
 
 /// Makes `span`, which has not been entered yet, continue the trace of the first of `causes` that somebody records, or
-/// of the first, and link to the others. Does nothing while nothing is exported.
+/// of the first, and link to the others that somebody records. Does nothing while nothing is exported.
 pub fn join(span: &Span, causes: &[TraceContext]) {
     if !is_exporting() || span.is_disabled() {
         return;
@@ -18,7 +18,7 @@ pub fn join(span: &Span, causes: &[TraceContext]) {
     for (index, cause) in causes.iter().enumerate() {
         if index == continued {
             current::continue_from(span, *cause);
-        } else {
+        } else if cause.is_sampled() {
             span.add_link(cause.to_open_telemetry());
         }
     }

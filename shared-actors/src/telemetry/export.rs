@@ -10,6 +10,20 @@ use tokio::runtime::Runtime;
 
 use super::TelemetryError;
 use super::exporter::ObservedExporter;
+use crate::settings::Reader;
+
+/// The largest batch is an outbox read at once: each of its events may come from a trace of its own.
+const MAX_LINKS: u32 = 512;
+
+const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
+const SAMPLERS: [&str; 6] = [
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+];
 
 pub(super) struct Export {
     pub(super) provider: SdkTracerProvider,
@@ -30,13 +44,38 @@ pub(super) fn start(service_name: &'static str) -> Result<Option<Export>, Teleme
         .map_err(TelemetryError::Runtime)?;
     let exporter = ObservedExporter::new(exporter(&runtime)?);
     let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
-    let mut resource = Resource::builder().with_attribute(version);
+    let instance = KeyValue::new("service.instance.id", uuid::Uuid::new_v4().to_string());
+    let mut resource = Resource::builder().with_attributes([version, instance]);
     if variable("OTEL_SERVICE_NAME").is_none() {
         resource = resource.with_service_name(service_name);
     }
-    let provider =
-        SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource.build()).build();
-    Ok(Some(Export { provider, runtime }))
+    let mut provider =
+        SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource.build());
+    if variable("OTEL_SPAN_LINK_COUNT_LIMIT").is_none() {
+        provider = provider.with_max_links_per_span(MAX_LINKS);
+    }
+    Ok(Some(Export { provider: provider.build(), runtime }))
+}
+
+/// Notes what the SDK would pass over in silence: it samples everything then.
+pub(super) fn check(reader: &mut Reader) {
+    let sampler = variable("OTEL_TRACES_SAMPLER");
+    if sampler.as_deref().is_some_and(|sampler| !SAMPLERS.contains(&sampler)) {
+        reader.reject("OTEL_TRACES_SAMPLER", format!("one of {}", SAMPLERS.join(", ")));
+    }
+    let ratio = variable("OTEL_TRACES_SAMPLER_ARG");
+    let is_ratio = |ratio: &str| ratio.parse().is_ok_and(|ratio: f64| (0.0..=1.0).contains(&ratio));
+    let by_ratio = sampler.is_some_and(|sampler| sampler.ends_with("traceidratio"));
+    if ratio.as_deref().map_or(by_ratio, |ratio| !is_ratio(ratio)) {
+        reader.reject("OTEL_TRACES_SAMPLER_ARG", "a number from 0 to 1");
+    }
+    if protocol().is_some_and(|protocol| !PROTOCOLS.contains(&protocol.as_str())) {
+        reader.reject("OTEL_EXPORTER_OTLP_PROTOCOL", format!("one of {}", PROTOCOLS.join(", ")));
+    }
+}
+
+fn protocol() -> Option<String> {
+    variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL").or_else(|| variable("OTEL_EXPORTER_OTLP_PROTOCOL"))
 }
 
 fn is_wanted() -> bool {
@@ -47,9 +86,7 @@ fn is_wanted() -> bool {
 }
 
 fn exporter(runtime: &Runtime) -> Result<SpanExporter, TelemetryError> {
-    let protocol =
-        variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL").or_else(|| variable("OTEL_EXPORTER_OTLP_PROTOCOL"));
-    let built: Result<SpanExporter, ExporterBuildError> = match protocol.as_deref() {
+    let built: Result<SpanExporter, ExporterBuildError> = match protocol().as_deref() {
         Some("grpc") => {
             let _guard = runtime.enter();
             SpanExporter::builder().with_tonic().build()

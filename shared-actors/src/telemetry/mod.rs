@@ -100,6 +100,13 @@ pub fn is_exporting() -> bool {
     TRACER.get().is_some()
 }
 
+/// Marks `span` as failed, with the kind of the error in one word. The span has the fields `otel.status_code` and
+/// `error.type`.
+pub fn failed(span: &Span, error_type: &str) {
+    span.record("otel.status_code", "ERROR");
+    span.record("error.type", error_type);
+}
+
 fn tracer() -> Option<&'static SdkTracer> {
     TRACER.get()
 }
@@ -158,6 +165,7 @@ pub(crate) fn check(reader: &mut Reader) {
     if log_filter().is_err() {
         reader.reject("RUST_LOG", "a filter such as info or info,loms=debug");
     }
+    export::check(reader);
 }
 
 fn log_format() -> Result<LogFormat, TelemetryError> {

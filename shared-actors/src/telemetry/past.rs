@@ -49,7 +49,8 @@ impl PastSpan {
         let builder = tracer
             .span_builder(self.name)
             .with_kind(self.kind)
-            .with_start_time(self.start)
+            // Where clocks differ, it may seem to begin after now.
+            .with_start_time(self.start.min(SystemTime::now()))
             .with_attributes(self.attributes);
         let parent = Context::new().with_remote_span_context(parent.to_open_telemetry());
         let mut span = tracer.build_with_context(builder, &parent);

@@ -34,6 +34,14 @@ async fn a_start_with_wrong_settings_names_them_all_and_fails() {
             ],
         ),
         ("notifier", &[("HTTP_PORT", "70000"), ("MIGRATE_ON_START", "perhaps"), ("LOG_FORMAT", "xml")]),
+        (
+            "notifier",
+            &[
+                ("OTEL_TRACES_SAMPLER", "sometimes"),
+                ("OTEL_TRACES_SAMPLER_ARG", "2"),
+                ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+            ],
+        ),
     ];
     for (binary, wrong) in table {
         let env: Env = wrong.iter().map(|(name, value)| set(name, value)).collect();

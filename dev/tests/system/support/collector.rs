@@ -34,7 +34,10 @@ pub struct Span {
     pub trace: String,
     pub id: String,
     pub parent: String,
+    /// Attributes that are no whole numbers, as text.
     pub attributes: HashMap<String, String>,
+    /// Those that are.
+    pub numbers: HashMap<String, i64>,
     /// Trace and span of each link.
     pub links: Vec<(String, String)>,
     pub failed: bool,
@@ -131,6 +134,7 @@ impl Span {
             trace: hex(&span.trace_id),
             id: hex(&span.span_id),
             parent: hex(&span.parent_span_id),
+            numbers: span.attributes.iter().filter_map(number).collect(),
             attributes: readable(span.attributes),
             links: span.links.iter().map(|link| (hex(&link.trace_id), hex(&link.span_id))).collect(),
             failed: span.status.is_some_and(|status| status.code == 2),
@@ -148,10 +152,16 @@ fn readable(attributes: Vec<KeyValue>) -> HashMap<String, String> {
     attributes.into_iter().map(|attribute| (attribute.key, text(attribute.value))).collect()
 }
 
+fn number(attribute: &KeyValue) -> Option<(String, i64)> {
+    match attribute.value.as_ref()?.value {
+        Some(Value::IntValue(number)) => Some((attribute.key.clone(), number)),
+        _ => None,
+    }
+}
+
 fn text(value: Option<AnyValue>) -> String {
     match value.and_then(|value| value.value) {
         Some(Value::StringValue(text)) => text,
-        Some(Value::IntValue(number)) => number.to_string(),
         Some(Value::BoolValue(flag)) => flag.to_string(),
         Some(Value::DoubleValue(number)) => number.to_string(),
         other => format!("{other:?}"),

@@ -21,8 +21,7 @@ async fn a_batch_stands_in_one_trace_and_is_linked_with_the_commands_of_the_othe
         batch.map(|batch| (batch, all))
     })
     .await;
-    let size: usize = batch.attribute("actor.batch.size").parse().unwrap();
-    assert_eq!(batch.links.len(), size - 1);
+    assert_eq!(batch.links.len(), usize::try_from(batch.numbers["actor.batch.size"]).unwrap() - 1);
     let find = |id: &str| all.iter().find(|span| span.id == id).unwrap();
     let continued = find(&batch.parent);
     assert_eq!(

@@ -1,5 +1,5 @@
-//! The consumer as a member of its group: rebalances, commits, lag and readiness. All of it runs on the reader's thread,
-//! inside librdkafka's poll or beside it.
+//! The consumer as a member of its group: rebalances, commits, lag and readiness, on the reader's thread, inside librdkafka's
+//! poll or beside it; commits on the committer's.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,6 +40,7 @@ pub(super) struct Group {
     topic: String,
     report: ClientReport,
     reachable: AtomicBool,
+    committing: Mutex<()>,
     joined: AtomicBool,
     topic_missing: AtomicBool,
     state: Mutex<State>,
@@ -51,6 +52,7 @@ impl Group {
             topic,
             report,
             reachable: AtomicBool::new(true),
+            committing: Mutex::default(),
             joined: AtomicBool::new(false),
             topic_missing: AtomicBool::new(false),
             state: Mutex::default(),
@@ -117,6 +119,8 @@ impl Group {
         if !self.reachable.load(Ordering::Relaxed) {
             return;
         }
+        // Whoever gives partitions away waits for the commit under way, and commits what that could not.
+        let _one_at_a_time = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
         let done = self.state().progress.take_done();
         if done.is_empty() {
             return;
