@@ -102,7 +102,7 @@ fn migrators(index: ShardIndex) -> Vec<Migrator> {
 }
 
 /// The shard where the stock stands.
-pub(super) const STOCK_SHARD: ShardIndex = ShardIndex::new(0);
+pub(crate) const STOCK_SHARD: ShardIndex = ShardIndex::new(0);
 
 const IDENTITY: &str = "SELECT shard FROM shard_identity";
 
