@@ -15,7 +15,8 @@ start_cart
 
 # Stock that no load sells out, and a thousand SKUs beside the seeded ones.
 sql "$SHOP_TEST_POSTGRES_0" bench_loms "UPDATE stock SET total_count = 1000000000;
-  INSERT INTO stock (sku, total_count, reserved_count) SELECT sku, 1000000000, 0 FROM generate_series(1, 1000) sku ON CONFLICT DO NOTHING"
+  INSERT INTO stock (sku, total_count, reserved_count) SELECT sku, 1000000000, 0 FROM generate_series(1, 1000) sku ON CONFLICT DO NOTHING;
+  INSERT INTO stock_seed SELECT sku, total_count FROM stock ON CONFLICT (sku) DO UPDATE SET total_count = excluded.total_count"
 
 varint() { # a number as protobuf writes it, in escapes for printf
   local number=$1

@@ -26,6 +26,7 @@ use crate::settings::Settings;
 use crate::stock::Stocks;
 use shards::Shards;
 
+pub(crate) use prepare::STOCK_SHARD;
 pub use prepare::ShardError;
 
 /// Stopping takes at most so long; what is left of the 20 s after SIGTERM is for the last spans.

@@ -10,6 +10,7 @@ mod retry;
 mod settings;
 pub mod stock;
 pub mod sweeper;
+pub mod verify;
 
 pub use app::{Application, ShardError, StartError, migrate};
 pub use settings::Settings;

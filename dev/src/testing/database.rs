@@ -26,6 +26,15 @@ pub async fn create_database(host_port: &str, prefix: &str) -> Database {
 }
 
 impl Database {
+    /// A database with the same content on the same server. Nobody may be connected to this one.
+    pub async fn copy(&self) -> Self {
+        let name = format!("copy_{}", uuid::Uuid::new_v4().simple());
+        let mut connection = connect(port(&self.host_port), "postgres").await.expect("PostgreSQL answers");
+        let create = AssertSqlSafe(format!("create database {name} template {}", self.name));
+        connection.execute(create).await.expect("a database can be copied");
+        Self { host_port: self.host_port.clone(), name }
+    }
+
     /// What sqlx needs for a pool.
     pub fn options(&self) -> PgConnectOptions {
         PgConnectOptions::new_without_pgpass()

@@ -113,7 +113,7 @@ fn migrators(index: ShardIndex) -> Vec<Migrator> {
 }
 
 /// The shard where the stock stands.
-pub(super) const STOCK_SHARD: ShardIndex = ShardIndex::new(0);
+pub(crate) const STOCK_SHARD: ShardIndex = ShardIndex::new(0);
 
 /// What a database knows of its place among the shards.
 #[derive(sqlx::FromRow)]

@@ -12,3 +12,4 @@ mod payment;
 mod shop;
 mod start;
 mod sweeper;
+mod verify;

@@ -86,7 +86,9 @@ impl Loms {
 
     /// Puts `total` pieces of this SKU into stock.
     pub async fn stock_of(&self, sku: u32, total: i64) {
-        sqlx::query("insert into stock (sku, total_count, reserved_count) values ($1, $2, 0)")
+        let statement = "with stocked as (insert into stock (sku, total_count, reserved_count) values ($1, $2, 0) returning *)
+            insert into stock_seed (sku, total_count) select sku, total_count from stocked";
+        sqlx::query(statement)
             .bind(i64::from(sku))
             .bind(total)
             .execute(&mut self.shards[0].connect().await)

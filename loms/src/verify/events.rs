@@ -1,0 +1,58 @@
+//! What changes of orders set off: events that wait for the relay, and effects that the stock still has to see.
+//!
+//! The relay forgets what it published, so that an event which is not in the outbox counts as published. Only where an
+//! earlier one of the same order still waits is it known to be lost.
+
+use super::queries::{self, CHANGES, Check, DUPLICATE_EVENT_IDS, EFFECTS, EVENTS, MISPLACED_EFFECTS};
+use super::report::Invariant;
+
+static IDS: Invariant = Invariant {
+    name: "event-ids-unique",
+    says: "no two events of a shard have one id",
+    checked: "changes",
+    ids: "orders",
+};
+
+static KNOWN: Invariant = Invariant {
+    name: "outbox-has-history",
+    says: "an event that waits is of a change in the history",
+    checked: "events",
+    ids: "orders",
+};
+
+static ONCE: Invariant =
+    Invariant { name: "outbox-once", says: "no event waits twice", checked: "events", ids: "orders" };
+
+static ORDERED: Invariant = Invariant {
+    name: "outbox-in-order",
+    says: "the events of an order wait in the order of its changes",
+    checked: "events",
+    ids: "orders",
+};
+
+static COMPLETE: Invariant = Invariant {
+    name: "outbox-complete",
+    says: "where an event of an order waits, those of all later changes wait too",
+    checked: "events",
+    ids: "orders",
+};
+
+static FITTING: Invariant = Invariant {
+    name: "effect-fits-order",
+    says: "an effect that the stock still has to see is TAKE of a PAYED order or RETURN of a CANCELLED one",
+    checked: "effects",
+    ids: "orders",
+};
+
+/// What is checked on each shard of orders.
+pub(super) fn checks() -> Vec<Check> {
+    vec![
+        Check::new(&IDS, CHANGES, DUPLICATE_EVENT_IDS),
+        Check::new(&KNOWN, EVENTS, queries::strange_events()),
+        Check::new(&ONCE, EVENTS, queries::repeated_events()),
+        Check::new(&ORDERED, EVENTS, queries::misordered_events()),
+        Check::new(&COMPLETE, EVENTS, queries::lost_events()),
+        // Whatever is still to be done is half way between two states.
+        Check::new(&FITTING, EFFECTS, MISPLACED_EFFECTS).open(),
+    ]
+}

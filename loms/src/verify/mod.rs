@@ -1,0 +1,74 @@
+//! `loms verify`: reads the databases of all shards, and checks what the protocol of orders promises.
+//!
+//! It changes nothing, locks nothing, and may run beside instances at work: each database is read as it was at one moment
+//! ([`snapshot`]), and what of different databases is laid side by side says only what the order of those moments allows
+//! ([`reservations`], [`totals`]). Half-way states that the protocol lets be are open, not violated. Memory is bounded by the
+//! number of SKUs and by a page of rows: all else is counted in SQL. Statements stand in [`queries`], one group of
+//! invariants in each other file.
+
+mod error;
+mod events;
+mod history;
+mod orders;
+mod queries;
+mod report;
+mod reservations;
+mod snapshot;
+mod standing;
+mod stock;
+mod suspects;
+mod totals;
+
+use futures::future::try_join_all;
+use shared_actors::shard::ShardRouter;
+
+use crate::settings::Settings;
+use queries::Check;
+use snapshot::{Round, Snapshot};
+
+pub use error::VerifyError;
+pub use report::{Finding, Invariant, Report, TOLD_IDS};
+
+/// Checks every invariant over the primaries of all shards.
+///
+/// # Errors
+/// A database cannot be read: nothing is said about any invariant then.
+pub async fn verify(settings: &Settings) -> Result<Report, VerifyError> {
+    let mut round = Round::begin(settings).await?;
+    let router = round.router;
+    let stock = run(&mut round.stock, stock::checks()).await?;
+    let compared = reservations::compare(&mut round, settings.reservation_grace).await?;
+    let total = totals::compare(&mut round, &compared.held_by_paid).await?;
+    let shards = try_join_all(round.before.iter_mut().map(|snapshot| shard(snapshot, router))).await?;
+    round.end().await;
+
+    let (mut owned, mut settled) = (compared.owned, compared.settled);
+    for (order, invariant) in suspects::recheck(settings, compared.suspects).await? {
+        let finding = if *invariant == standing::OWNED { &mut owned } else { &mut settled };
+        finding.violated_by(order);
+    }
+    let mut report = Report::default();
+    report.add(stock);
+    report.add([total, owned, compared.fitting, compared.holding, settled]);
+    for findings in shards {
+        report.add(findings);
+    }
+    Ok(report)
+}
+
+/// What is to be said of the orders of one shard by themselves.
+async fn shard(snapshot: &mut Snapshot, router: ShardRouter) -> Result<Vec<Finding>, VerifyError> {
+    let mut findings = run(snapshot, orders::checks(snapshot.shard)).await?;
+    findings.push(orders::users(snapshot, router).await?);
+    findings.extend(run(snapshot, history::checks()).await?);
+    findings.extend(run(snapshot, events::checks()).await?);
+    Ok(findings)
+}
+
+async fn run(snapshot: &mut Snapshot, checks: Vec<Check>) -> Result<Vec<Finding>, VerifyError> {
+    let mut findings = Vec::with_capacity(checks.len());
+    for check in checks {
+        findings.push(snapshot.read(async |connection| check.run(connection).await).await?);
+    }
+    Ok(findings)
+}

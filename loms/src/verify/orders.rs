@@ -1,0 +1,95 @@
+//! Orders by themselves: their lines, their keys, and whether they are where they belong.
+
+use shared_actors::shard::{ShardIndex, ShardRouter};
+
+use super::error::VerifyError;
+use super::queries::{self, Check, KEYED, ORDERS, SECOND_KEYS, WRONG_LINES};
+use super::report::{Finding, Invariant};
+use super::snapshot::Snapshot;
+
+static LINES: Invariant = Invariant {
+    name: "order-lines-valid",
+    says: "an order has lines by rising SKU, each with a SKU and a count of 32 bits above 0",
+    checked: "orders",
+    ids: "orders",
+};
+
+static KEYS: Invariant = Invariant {
+    name: "order-key-unique",
+    says: "a user's idempotency key leads to one order of the shard",
+    checked: "keyed orders",
+    ids: "orders",
+};
+
+static OWN: Invariant = Invariant {
+    name: "order-id-names-shard",
+    says: "an order stands on the shard that its id names",
+    checked: "orders",
+    ids: "orders",
+};
+
+static GIVEN: Invariant = Invariant {
+    name: "order-id-given",
+    says: "the shard's sequence has given the id, and so will not give it again",
+    checked: "orders",
+    ids: "orders",
+};
+
+static USERS: Invariant = Invariant {
+    name: "order-on-users-shard",
+    says: "an order's shard is its user's among the shards of today, or among the first few of them that there once were",
+    checked: "users",
+    ids: "orders, the first of each user:",
+};
+
+const FIRST_SHARD: ShardIndex = ShardIndex::new(0);
+
+/// What is checked on each shard of orders in SQL.
+pub(super) fn checks(shard: ShardIndex) -> Vec<Check> {
+    vec![
+        Check::new(&LINES, ORDERS, WRONG_LINES),
+        Check::new(&KEYS, KEYED, SECOND_KEYS),
+        Check::new(&OWN, ORDERS, queries::foreign_ids(shard)),
+        Check::new(&GIVEN, ORDERS, queries::ungiven_ids(shard)),
+    ]
+}
+
+/// The hash of users is not known to the database: they are read. Orders stay where they are when shards are added, so
+/// the shard may be the user's among fewer of them.
+pub(super) async fn users(snapshot: &mut Snapshot, router: ShardRouter) -> Result<Finding, VerifyError> {
+    let shard = snapshot.shard;
+    let mut finding = Finding::of(&USERS);
+    // When it was the only one, it was everybody's.
+    if shard == FIRST_SHARD {
+        return Ok(finding);
+    }
+    let each = |user, order| {
+        if !was_shard_of(router, shard, user) {
+            finding.violated_by(order);
+        }
+    };
+    finding.checked = snapshot.read(async |connection| queries::users(connection, shard, each).await).await?;
+    Ok(finding)
+}
+
+fn was_shard_of(router: ShardRouter, shard: ShardIndex, user: i64) -> bool {
+    let layouts = (shard.get() + 1..=router.len()).filter_map(ShardRouter::new);
+    layouts.into_iter().any(|layout| layout.shard_of_user(user) == shard)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_may_have_stayed_behind_when_shards_were_added() {
+        let router = ShardRouter::new(3).unwrap();
+        for user in 1..100 {
+            for layout in (1..=3).filter_map(ShardRouter::new) {
+                assert!(was_shard_of(router, layout.shard_of_user(user), user), "{user}");
+            }
+        }
+        let never = (1..100).filter(|user| !was_shard_of(router, ShardIndex::new(2), *user)).count();
+        assert!((50..80).contains(&never), "{never}");
+    }
+}

@@ -1,0 +1,159 @@
+//! What of the stock and of the orders has to be laid side by side: in pages by rising id, so that memory is bounded.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use sqlx::postgres::PgConnection;
+
+/// How many rows are in memory at a time.
+const PAGE: i64 = 1000;
+
+/// Whose an order or a reservation is, and of what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::verify) struct Content {
+    pub user: i64,
+    pub key: Option<String>,
+    pub skus: Vec<i64>,
+    pub counts: Vec<i64>,
+}
+
+/// An order as a snapshot shows it.
+pub(in crate::verify) struct OrderNow {
+    pub state: String,
+    pub content: Content,
+    /// Whether what it does to the stock is still written down as to be done.
+    pub effect: bool,
+    /// Whether its last change is younger than the grace.
+    pub young: bool,
+}
+
+/// A reservation of an order.
+pub(in crate::verify) struct Reservation {
+    pub order: i64,
+    pub content: Content,
+    /// Whether it is younger than the grace.
+    pub young: bool,
+}
+
+type OrderRow = (i64, String, i64, Option<String>, Vec<i64>, Vec<i64>, bool, bool);
+
+const ORDERS: &str = "
+SELECT id, state, user_id, idempotency_key, skus, counts,
+    EXISTS (SELECT FROM stock_effects WHERE order_id = orders.id), updated_at > now() - $2
+FROM orders WHERE id = ANY($1)";
+
+/// The orders with these ids that are there.
+pub(in crate::verify) async fn orders(
+    connection: &mut PgConnection,
+    ids: &[i64],
+    grace: Duration,
+) -> Result<HashMap<i64, OrderNow>, sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<OrderRow> = sqlx::query_as(ORDERS).bind(ids).bind(grace).fetch_all(connection).await?;
+    let order = |(id, state, user, key, skus, counts, effect, young)| {
+        (id, OrderNow { state, content: Content { user, key, skus, counts }, effect, young })
+    };
+    Ok(rows.into_iter().map(order).collect())
+}
+
+type ReservationRow = (i64, i64, Option<String>, Vec<i64>, Vec<i64>, bool);
+
+const RESERVATIONS: &str = "
+SELECT order_id, user_id, idempotency_key, skus, counts, created_at > now() - $2
+FROM reservations WHERE order_id > $1 ORDER BY order_id LIMIT $3";
+
+/// The first reservations of orders after this one.
+pub(in crate::verify) async fn reservations(
+    connection: &mut PgConnection,
+    after: i64,
+    grace: Duration,
+) -> Result<Vec<Reservation>, sqlx::Error> {
+    let query = sqlx::query_as(RESERVATIONS).bind(after).bind(grace).bind(PAGE);
+    Ok(query.fetch_all(connection).await?.into_iter().map(reservation).collect())
+}
+
+const HELD_BY: &str = "
+SELECT order_id, user_id, idempotency_key, skus, counts, created_at > now() - $2
+FROM reservations WHERE order_id = ANY($1)";
+
+/// What these orders hold.
+pub(in crate::verify) async fn held_by(
+    connection: &mut PgConnection,
+    orders: &[i64],
+    grace: Duration,
+) -> Result<Vec<Reservation>, sqlx::Error> {
+    if orders.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = sqlx::query_as(HELD_BY).bind(orders).bind(grace);
+    Ok(query.fetch_all(connection).await?.into_iter().map(reservation).collect())
+}
+
+fn reservation((order, user, key, skus, counts, young): ReservationRow) -> Reservation {
+    Reservation { order, content: Content { user, key, skus, counts }, young }
+}
+
+const AWAITING: &str =
+    "SELECT id FROM orders WHERE state = 'AWAITING_PAYMENT' AND id > $1 ORDER BY id LIMIT $2";
+
+/// The first orders after this one that await their payment.
+pub(in crate::verify) async fn awaiting(
+    connection: &mut PgConnection,
+    after: i64,
+) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar(AWAITING).bind(after).bind(PAGE).fetch_all(connection).await
+}
+
+/// Pieces by SKU.
+pub(in crate::verify) type Pieces = HashMap<i64, i64>;
+
+/// Adds lines up.
+pub(in crate::verify) fn add(pieces: &mut Pieces, skus: &[i64], counts: &[i64]) {
+    for (sku, count) in skus.iter().zip(counts) {
+        *pieces.entry(*sku).or_default() += count;
+    }
+}
+
+const PAID: &str = "
+SELECT sku, sum(count)::bigint FROM orders, unnest(skus, counts) AS item (sku, count)
+WHERE state = 'PAYED' AND sku IS NOT NULL GROUP BY sku";
+
+/// Adds up what was paid on this shard.
+pub(in crate::verify) async fn paid(
+    connection: &mut PgConnection,
+    sum: &mut Pieces,
+) -> Result<(), sqlx::Error> {
+    let mut rows = sqlx::query_as(PAID).fetch(connection);
+    while let Some((sku, count)) = rows.try_next().await? {
+        let count: Option<i64> = count;
+        *sum.entry(sku).or_default() += count.unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// An order that a snapshot does not show may have begun before it by as long as a statement takes at the most.
+const PAID_LATELY: &str = "
+SELECT id, skus, counts FROM orders
+WHERE state = 'PAYED' AND created_at > now() - interval '1 minute' AND id > $1 ORDER BY id LIMIT $2";
+
+/// The first paid orders after this one that an earlier snapshot may not show: id, SKUs, counts.
+pub(in crate::verify) async fn paid_lately(
+    connection: &mut PgConnection,
+    after: i64,
+) -> Result<Vec<(i64, Vec<i64>, Vec<i64>)>, sqlx::Error> {
+    sqlx::query_as(PAID_LATELY).bind(after).bind(PAGE).fetch_all(connection).await
+}
+
+/// SKU, what is there, what it began with.
+pub(in crate::verify) type StockRow = (i64, Option<i64>, Option<i64>);
+
+const STOCK: &str = "
+SELECT sku, stock.total_count, stock_seed.total_count FROM stock FULL JOIN stock_seed USING (sku) ORDER BY sku";
+
+/// All SKUs.
+pub(in crate::verify) async fn stock(connection: &mut PgConnection) -> Result<Vec<StockRow>, sqlx::Error> {
+    sqlx::query_as(STOCK).fetch_all(connection).await
+}

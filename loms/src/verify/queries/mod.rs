@@ -1,0 +1,73 @@
+//! Every statement that reads the databases to verify them. Nothing here writes, and nothing takes a lock.
+
+mod crossings;
+mod local;
+
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Executor};
+
+use super::report::{Finding, Invariant, TOLD_IDS};
+
+#[cfg(test)]
+pub(super) use crossings::Content;
+pub(super) use crossings::{
+    OrderNow, Pieces, Reservation, add, awaiting, held_by, orders, paid, paid_lately, reservations, stock,
+};
+pub(super) use local::{
+    CHANGES, DUPLICATE_EVENT_IDS, EFFECTS, EVENTS, GAPS, HELD, KEYED, LOST_CHANGES, MISPLACED_EFFECTS,
+    ORDERS, OTHER_SEQUENCES, OTHER_STATES, OUT_OF_BOUNDS, SECOND_KEYS, SKUS, UNSEEDED, WRONG_LINES,
+    foreign_ids, illegal_steps, lost_events, misordered_events, repeated_events, strange_events, ungiven_ids,
+    users,
+};
+
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// Begins a transaction whose first statement fixes what all of its statements see.
+pub(super) async fn begin(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    connection.execute(BEGIN).await?;
+    Ok(())
+}
+
+const IDENTITY: &str = "SELECT shard FROM shard_identity";
+
+/// Which shard the database is; `None` when nobody has used it yet.
+pub(super) async fn identity(connection: &mut PgConnection) -> Result<Option<i32>, sqlx::Error> {
+    sqlx::query_scalar(IDENTITY).fetch_optional(connection).await
+}
+
+/// An invariant over the rows of one database.
+pub(super) struct Check {
+    pub invariant: &'static Invariant,
+    /// What is looked at: something to count, from `FROM` on.
+    pub all: &'static str,
+    /// A query for the `id` of each row that violates it; an id that comes twice counts twice.
+    pub wrong: String,
+    /// Whether what does not violate it is half way between two states.
+    open: bool,
+}
+
+impl Check {
+    pub fn new(invariant: &'static Invariant, all: &'static str, wrong: impl Into<String>) -> Self {
+        Self { invariant, all, wrong: wrong.into(), open: false }
+    }
+
+    /// The same over rows of which each is something that is still to be done.
+    pub fn open(self) -> Self {
+        Self { open: true, ..self }
+    }
+
+    /// Counts on the server, which keeps on its disk what does not fit its memory.
+    pub async fn run(&self, connection: &mut PgConnection) -> Result<Finding, sqlx::Error> {
+        let Self { invariant, all, wrong, open } = self;
+        let statement = format!(
+            "WITH wrong AS MATERIALIZED ({wrong})
+             SELECT (SELECT count(*) {all}), (SELECT count(*) FROM wrong),
+                 coalesce((SELECT array_agg(id) FROM (SELECT id FROM wrong ORDER BY id LIMIT {TOLD_IDS}) AS told), '{{}}')"
+        );
+        let (checked, violations, ids): (i64, i64, Vec<i64>) =
+            sqlx::query_as(AssertSqlSafe(statement)).fetch_one(connection).await?;
+        let (checked, violations) = (checked.unsigned_abs(), violations.unsigned_abs());
+        let open = if *open { checked.saturating_sub(violations) } else { 0 };
+        Ok(Finding { invariant, checked, open, violations, ids })
+    }
+}

@@ -1,0 +1,169 @@
+//! Reservations and orders, which may stand on different servers: who holds what, and whether it is the right thing.
+//!
+//! A reservation is there before its order is, and gone before the effect of its order is forgotten. So with orders read
+//! before the stock, before and after it:
+//!
+//! - a reservation whose order was settled before, its effect forgotten, was left behind for good;
+//! - an order that awaits its payment before and after did so in between, and must have held its stock.
+//!
+//! What a sweeper puts right in its own time cannot be told from one moment: those are suspects, for [`recheck`].
+//!
+//! [`recheck`]: super::suspects::recheck
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use shared_actors::shard::ShardRouter;
+
+use super::error::VerifyError;
+use super::queries::{self, OrderNow, Pieces, Reservation};
+use super::report::{Finding, Invariant};
+use super::snapshot::{Round, Snapshot};
+use super::standing::{OWNED, SETTLED, Standing, standing};
+use crate::domain::OrderStatus;
+
+static FITTING: Invariant = Invariant {
+    name: "reservation-fits-order",
+    says: "a reservation has the lines, the user and the key of its order",
+    checked: "reservations",
+    ids: "orders",
+};
+
+static HOLDING: Invariant = Invariant {
+    name: "awaiting-order-holds-stock",
+    says: "an order that is AWAITING_PAYMENT has its reservation",
+    checked: "orders",
+    ids: "orders",
+};
+
+/// More suspects than this are taken for violations at once.
+const MAX_SUSPECTS: usize = 100_000;
+
+/// Reservations that a sweeper should have given back, and what they violate if it does not.
+pub(super) type Suspects = BTreeMap<i64, &'static Invariant>;
+
+/// What the comparison showed.
+pub(super) struct Compared {
+    pub owned: Finding,
+    pub settled: Finding,
+    pub fitting: Finding,
+    pub holding: Finding,
+    pub suspects: Suspects,
+    /// What paid orders still held when the stock was read.
+    pub held_by_paid: Pieces,
+}
+
+impl Compared {
+    /// The finding about one of the invariants of a reservation's standing.
+    fn about(&mut self, invariant: &'static Invariant) -> &mut Finding {
+        if *invariant == OWNED { &mut self.owned } else { &mut self.settled }
+    }
+
+    fn take(&mut self, reservation: &Reservation, before: Option<&OrderNow>, after: Option<&OrderNow>) {
+        let id = reservation.order;
+        self.owned.checked += 1;
+        self.settled.checked += 1;
+        match standing(reservation, before) {
+            Standing::Owned => {}
+            Standing::Open(invariant) => self.about(invariant).open += 1,
+            Standing::Late(invariant) if self.suspects.len() < MAX_SUSPECTS => {
+                self.suspects.insert(id, invariant);
+            }
+            Standing::Late(invariant) | Standing::Wrong(invariant) => self.about(invariant).violated_by(id),
+        }
+        let Some(order) = after else { return };
+        self.fitting.checked += 1;
+        if order.content != reservation.content {
+            self.fitting.violated_by(id);
+        }
+        if order.state == OrderStatus::Payed.as_str() {
+            queries::add(&mut self.held_by_paid, &order.content.skus, &order.content.counts);
+        }
+    }
+}
+
+/// Lays all reservations beside all orders.
+pub(super) async fn compare(round: &mut Round, grace: Duration) -> Result<Compared, VerifyError> {
+    let mut compared = Compared {
+        owned: Finding::of(&OWNED),
+        settled: Finding::of(&SETTLED),
+        fitting: Finding::of(&FITTING),
+        holding: awaiting(round, grace).await?,
+        suspects: Suspects::new(),
+        held_by_paid: Pieces::new(),
+    };
+    // Those of no order have negative ids.
+    let mut last = -1;
+    loop {
+        let page =
+            round.stock.read(async |connection| queries::reservations(connection, last, grace).await).await?;
+        let Some(end) = page.last() else { return Ok(compared) };
+        last = end.order;
+        let ids: Vec<i64> = page.iter().map(|reservation| reservation.order).collect();
+        let before = orders(round.router, &mut round.before, &ids, grace).await?;
+        let after = orders(round.router, &mut round.after, &ids, grace).await?;
+        for reservation in &page {
+            let id = reservation.order;
+            compared.take(reservation, before.get(&id), after.get(&id));
+        }
+    }
+}
+
+/// The orders with these ids, each on the shard that its id names.
+pub(super) async fn orders(
+    router: ShardRouter,
+    snapshots: &mut [Snapshot],
+    ids: &[i64],
+    grace: Duration,
+) -> Result<HashMap<i64, OrderNow>, VerifyError> {
+    let of_shard = snapshots.iter_mut().map(async |snapshot| {
+        let shard = snapshot.shard;
+        let own: Vec<i64> =
+            ids.iter().copied().filter(|id| router.shard_of_order(*id) == Some(shard)).collect();
+        snapshot.read(async |connection| queries::orders(connection, &own, grace).await).await
+    });
+    Ok(try_join_all(of_shard).await?.into_iter().flatten().collect())
+}
+
+/// Looks for the reservation of every order that awaits its payment.
+async fn awaiting(round: &mut Round, grace: Duration) -> Result<Finding, VerifyError> {
+    let mut finding = Finding::of(&HOLDING);
+    for index in 0..round.before.len() {
+        let mut last = 0;
+        loop {
+            let before = &mut round.before[index];
+            let page = before.read(async |connection| queries::awaiting(connection, last).await).await?;
+            finding.checked += page.len() as u64;
+            let missing = without_reservation(&mut round.stock, &page).await?;
+            let after = &mut round.after[index];
+            let after =
+                after.read(async |connection| queries::orders(connection, &missing, grace).await).await?;
+            for id in missing {
+                match after.get(&id) {
+                    Some(order) if order.state == OrderStatus::AwaitingPayment.as_str() => {
+                        finding.violated_by(id);
+                    }
+                    // It was settled meanwhile.
+                    _ => finding.open += 1,
+                }
+            }
+            match page.last() {
+                Some(end) => last = *end,
+                None => break,
+            }
+        }
+    }
+    Ok(finding)
+}
+
+/// Those of the orders that hold nothing.
+pub(super) async fn without_reservation(
+    stock: &mut Snapshot,
+    orders: &[i64],
+) -> Result<Vec<i64>, VerifyError> {
+    let held =
+        stock.read(async |connection| queries::held_by(connection, orders, Duration::ZERO).await).await?;
+    let held: HashSet<i64> = held.into_iter().map(|reservation| reservation.order).collect();
+    Ok(orders.iter().copied().filter(|id| !held.contains(id)).collect())
+}

@@ -1,0 +1,80 @@
+//! By what right a reservation is there: a pure judgement over what snapshots show.
+
+use super::queries::{OrderNow, Reservation};
+use super::report::Invariant;
+use crate::domain::OrderStatus;
+
+pub(super) static OWNED: Invariant = Invariant {
+    name: "reservation-has-order",
+    says: "a reservation older than RESERVATION_GRACE is of an order that is there",
+    checked: "reservations",
+    ids: "orders",
+};
+
+pub(super) static SETTLED: Invariant = Invariant {
+    name: "settled-order-holds-nothing",
+    says: "a FAILED, PAYED or CANCELLED order with no effect still to come holds no reservation",
+    checked: "reservations",
+    ids: "orders",
+};
+
+/// What a reservation is to the order that a snapshot taken before it shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// The order holds it.
+    Owned,
+    /// Something is still to be done about it, and there is time.
+    Open(&'static Invariant),
+    /// A sweeper should have given it back by now, and may be about to.
+    Late(&'static Invariant),
+    /// Nothing that works as it should leads to it.
+    Wrong(&'static Invariant),
+}
+
+/// Judges a reservation.
+pub(super) fn standing(reservation: &Reservation, order: Option<&OrderNow>) -> Standing {
+    let Some(order) = order else {
+        return if reservation.young { Standing::Open(&OWNED) } else { Standing::Late(&OWNED) };
+    };
+    match order.state.parse() {
+        Ok(OrderStatus::Payed | OrderStatus::Cancelled) if order.effect => Standing::Open(&SETTLED),
+        Ok(OrderStatus::Payed | OrderStatus::Cancelled) => Standing::Wrong(&SETTLED),
+        // It was written in place of an order that never came, and the stock is told next.
+        Ok(OrderStatus::Failed) if order.young => Standing::Open(&SETTLED),
+        Ok(OrderStatus::Failed) => Standing::Late(&SETTLED),
+        // States that an order cannot be in are told of where states are checked.
+        Ok(OrderStatus::AwaitingPayment | OrderStatus::New) | Err(_) => Standing::Owned,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::queries::Content;
+
+    fn content() -> Content {
+        Content { user: 1, key: None, skus: vec![1], counts: vec![1] }
+    }
+
+    #[test]
+    fn a_reservation_stands_by_the_state_of_its_order() {
+        use Standing::{Late, Open, Owned, Wrong};
+        for (state, effect, young, expected) in [
+            ("AWAITING_PAYMENT", false, false, Owned),
+            ("PAYED", true, false, Open(&SETTLED)),
+            ("CANCELLED", true, false, Open(&SETTLED)),
+            ("PAYED", false, true, Wrong(&SETTLED)),
+            ("CANCELLED", false, true, Wrong(&SETTLED)),
+            ("FAILED", false, true, Open(&SETTLED)),
+            ("FAILED", false, false, Late(&SETTLED)),
+        ] {
+            let order = OrderNow { state: state.to_owned(), content: content(), effect, young };
+            let reservation = Reservation { order: 1000, content: content(), young: false };
+            assert_eq!(standing(&reservation, Some(&order)), expected, "{state} {effect} {young}");
+        }
+        for (young, expected) in [(true, Open(&OWNED)), (false, Late(&OWNED))] {
+            let reservation = Reservation { order: 1000, content: content(), young };
+            assert_eq!(standing(&reservation, None), expected);
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The stock by itself: what is reserved of it, and what it began with.
+
+use super::queries::{Check, HELD, OUT_OF_BOUNDS, SKUS, UNSEEDED};
+use super::report::Invariant;
+
+static BOUNDS: Invariant =
+    Invariant { name: "stock-within-bounds", says: "0 <= reserved <= total", checked: "SKUs", ids: "SKUs" };
+
+static RESERVED: Invariant = Invariant {
+    name: "stock-reserved-is-held",
+    says: "what is reserved of a SKU is the sum of its open reservations, those that it was seeded with among them",
+    checked: "SKUs",
+    ids: "SKUs",
+};
+
+static SEEDED: Invariant = Invariant {
+    name: "stock-seed-recorded",
+    says: "stock_seed tells what each SKU began with, restocks included",
+    checked: "SKUs",
+    ids: "SKUs",
+};
+
+/// What is checked on the shard of the stock alone.
+pub(super) fn checks() -> Vec<Check> {
+    vec![
+        Check::new(&BOUNDS, SKUS, OUT_OF_BOUNDS),
+        Check::new(&RESERVED, SKUS, HELD),
+        Check::new(&SEEDED, SKUS, UNSEEDED),
+    ]
+}

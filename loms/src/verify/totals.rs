@@ -1,0 +1,76 @@
+//! What is left of each SKU: what it began with, less what was paid.
+//!
+//! Orders paid before the stock was read, whose reservations were gone by then, have left it; those that are paid
+//! afterwards held a reservation, except the few that were both begun and paid between the snapshots. So what was taken
+//! lies between two sums, which are equal in a quiet moment. Anything outside is a violation; where they differ and the stock
+//! lies between, nothing more can be said, and the SKU is open.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::error::VerifyError;
+use super::queries::{self, Pieces};
+use super::report::{Finding, Invariant};
+use super::reservations::{orders, without_reservation};
+use super::snapshot::Round;
+
+static TOTAL: Invariant = Invariant {
+    name: "stock-total-is-unpaid",
+    says: "the total of a SKU is what it was seeded with less what was paid",
+    checked: "SKUs",
+    ids: "SKUs",
+};
+
+/// Compares totals; `held_by_paid` is what paid orders still held when the stock was read.
+pub(super) async fn compare(round: &mut Round, held_by_paid: &Pieces) -> Result<Finding, VerifyError> {
+    let mut paid = Pieces::new();
+    for snapshot in &mut round.after {
+        snapshot.read(async |connection| queries::paid(connection, &mut paid).await).await?;
+    }
+    let undecided = undecided(round).await?;
+    let of = |pieces: &Pieces, sku| pieces.get(&sku).copied().unwrap_or_default();
+    let mut finding = Finding::of(&TOTAL);
+    let mut known = HashSet::new();
+    for (sku, total, seeded) in round.stock.read(queries::stock).await? {
+        known.insert(sku);
+        // What was never seeded is told of where that is checked.
+        let (Some(total), Some(seeded)) = (total, seeded) else { continue };
+        finding.checked += 1;
+        let most = of(&paid, sku) - of(held_by_paid, sku);
+        let least = most - of(&undecided, sku);
+        if !(least..=most).contains(&(seeded - total)) {
+            finding.violated_by(sku);
+        } else if least < most {
+            finding.open += 1;
+        }
+    }
+    for (sku, _) in paid.into_iter().filter(|(sku, _)| !known.contains(sku)) {
+        finding.checked += 1;
+        finding.violated_by(sku);
+    }
+    Ok(finding)
+}
+
+/// What was paid by orders of which the snapshots do not tell whether the stock had seen them: begun and paid between
+/// those of the orders, and with no reservation when the stock was read.
+async fn undecided(round: &mut Round) -> Result<Pieces, VerifyError> {
+    let mut pieces = Pieces::new();
+    for index in 0..round.after.len() {
+        let mut last = 0;
+        loop {
+            let after = &mut round.after[index];
+            let page = after.read(async |connection| queries::paid_lately(connection, last).await).await?;
+            let Some((end, ..)) = page.last() else { break };
+            last = *end;
+            let ids: Vec<i64> = page.iter().map(|(id, ..)| *id).collect();
+            let before = orders(round.router, &mut round.before, &ids, Duration::ZERO).await?;
+            let begun: Vec<i64> = ids.into_iter().filter(|id| !before.contains_key(id)).collect();
+            let gone: HashSet<i64> =
+                without_reservation(&mut round.stock, &begun).await?.into_iter().collect();
+            for (_, skus, counts) in page.iter().filter(|(id, ..)| gone.contains(id)) {
+                queries::add(&mut pieces, skus, counts);
+            }
+        }
+    }
+    Ok(pieces)
+}
