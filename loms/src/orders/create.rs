@@ -131,7 +131,8 @@ impl OrderShard {
         let mut surplus = Vec::new();
         for row in lost {
             let key = row.order.key.clone().map(|key| (row.order.user, key));
-            let winner = key.and_then(|key| by_key.get(&key)).or_else(|| by_id.get(&row.id));
+            let by_id = || by_id.get(&row.id).filter(|order| order.user == row.order.user);
+            let winner = key.and_then(|key| by_key.get(&key)).or_else(by_id);
             answers.insert(
                 row.id,
                 winner.map_or_else(|| Err(unanswered()), |winner| answer_with(winner, row.order)),
