@@ -17,14 +17,14 @@ make_debian() {
     local container folder
     container=$(buildah_here from scratch)
     folder=$(buildah_here mount "$container")
-    debootstrap --variant=minbase bookworm "$folder" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}"
+    debootstrap --variant=minbase bookworm "$folder" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"}
     rm -rf "$folder"/usr/share/{doc,man,locale}/* "$folder"/var/cache/apt/archives/*.deb "$folder"/var/lib/apt/lists/*
     buildah_here config --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$container"
     buildah_commit "$container" "$(base_image debian)"
 }
 
 # Rust's slim image is Debian's with a C compiler, certificates and a toolchain. The certificates, and what cargo is
-# told, are this machine's own: it may reach the registry through a proxy.
+# told, are those of the machine that builds.
 make_rust() {
     local container folder cargo_config=${CARGO_HOME:-$HOME/.cargo}/config.toml
     container=$(buildah_here from --pull-never "$(base_image debian)")
