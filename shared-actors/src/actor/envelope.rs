@@ -110,10 +110,8 @@ impl<C: Command> Responder<C> {
 
     /// The command ends unanswered. What its actor refuses is an answer, and no failure of the operation.
     fn fail(&self, outcome: &str) {
-        if telemetry::is_exporting() {
-            self.span.record("actor.outcome", outcome);
-            telemetry::failed(&self.span, outcome);
-        }
+        self.span.record("actor.outcome", outcome);
+        telemetry::failed(&self.span, outcome);
     }
 
     /// By when the answer is wanted.

@@ -46,7 +46,7 @@ pub async fn observe<T, E: From<sqlx::Error>>(
         db.query.summary = category,
     );
     let result = answered_within(ANSWER_TIMEOUT, request).instrument(span.clone()).await;
-    if result.is_err() && telemetry::is_exporting() {
+    if result.is_err() {
         telemetry::failed(&span, "statement failed");
     }
     REQUESTS.with_label_values(&[category]).inc();
