@@ -5,6 +5,8 @@
 #![warn(missing_docs)]
 
 pub mod actor;
+#[cfg(debug_assertions)]
+pub mod crash;
 pub mod database;
 pub mod deadline;
 pub mod error;
