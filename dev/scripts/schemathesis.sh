@@ -27,7 +27,7 @@ check() { # name, port, operations
 }
 status=0
 check cart "$cart_http" 5 || status=1
-check loms "$loms_http" 6 || status=1
+check loms "$loms_http" 7 || status=1
 generated=$(sed -n 's/^ *\([0-9,]*\) generated.*/\1/p' "$work"/*.report | tr -d , | awk '{ sum += $1 } END { print sum + 0 }')
 echo "$generated cases in all, seed $seed"
 [ "$generated" -ge "$cases" ] || { echo "schemathesis: fewer than $cases cases" >&2; status=1; }

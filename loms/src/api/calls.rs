@@ -1,8 +1,8 @@
-//! The six calls, message in and message out, as both front-ends make them.
+//! The calls, message in and message out, as both front-ends make them.
 
 use shared_actors::telemetry;
 
-use crate::domain::{NewOrder, OrderError, OrderId, PageRequest, Sku};
+use crate::domain::{NewOrder, OrderError, OrderId, PageRequest, Restock, Sku};
 use crate::orders::Orders;
 use crate::stock::Stocks;
 
@@ -30,7 +30,7 @@ impl Calls {
         mut request: proto::OrderCreateRequest,
         keys: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<proto::OrderCreateResponse, OrderError> {
-        merge_key(&mut request, keys)?;
+        merge_key(&mut request.idempotency_key, keys)?;
         let order = NewOrder { traceparent: telemetry::traceparent(), ..NewOrder::try_from(request)? };
         let id = self.orders.create(order).await?;
         Ok(proto::OrderCreateResponse { order_id: id.get() })
@@ -65,5 +65,16 @@ impl Calls {
     ) -> Result<proto::StocksInfoResponse, OrderError> {
         let count = self.stocks.available(Sku::try_from(request.sku)?).await?;
         Ok(proto::StocksInfoResponse { count })
+    }
+
+    /// `keys` are the values that came as [`IDEMPOTENCY_KEY`].
+    pub async fn stocks_restock<'a>(
+        &self,
+        mut request: proto::StocksRestockRequest,
+        keys: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<proto::StocksRestockResponse, OrderError> {
+        merge_key(&mut request.idempotency_key, keys)?;
+        let restock = Restock { traceparent: telemetry::traceparent(), ..Restock::try_from(request)? };
+        self.stocks.restock(restock).await?.try_into()
     }
 }

@@ -1,6 +1,7 @@
 //! The gRPC front-end: unwraps the message, makes the call, wraps the answer.
 
 use shared_actors::grpc::status;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, async_trait};
 
@@ -27,9 +28,7 @@ impl Loms for LomsService {
         request: Request<proto::OrderCreateRequest>,
     ) -> Result<Response<proto::OrderCreateResponse>, Status> {
         let (metadata, _, message) = request.into_parts();
-        let keys = metadata.get_all(IDEMPOTENCY_KEY);
-        let keys = keys.iter().map(tonic::metadata::MetadataValue::as_bytes);
-        answer(self.0.order_create(message, keys).await)
+        answer(self.0.order_create(message, keys(&metadata)).await)
     }
 
     async fn order_info(
@@ -63,6 +62,19 @@ impl Loms for LomsService {
     ) -> Result<Response<proto::StocksInfoResponse>, Status> {
         answer(self.0.stocks_info(request.into_inner()).await)
     }
+
+    async fn stocks_restock(
+        &self,
+        request: Request<proto::StocksRestockRequest>,
+    ) -> Result<Response<proto::StocksRestockResponse>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        answer(self.0.stocks_restock(message, keys(&metadata)).await)
+    }
+}
+
+/// The idempotency keys that came beside the message.
+fn keys(metadata: &MetadataMap) -> impl Iterator<Item = &[u8]> {
+    metadata.get_all(IDEMPOTENCY_KEY).into_iter().map(MetadataValue::as_bytes)
 }
 
 fn answer<T>(result: Result<T, OrderError>) -> Result<Response<T>, Status> {

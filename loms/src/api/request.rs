@@ -1,8 +1,8 @@
 //! From messages to the domain: the only way in. Errors name the field as the message spells it.
 
 use crate::domain::{
-    IdempotencyKey, Line, Lines, MAX_PAGE_SIZE, NewOrder, OrderError, OrderId, PageRequest, Quantity, Sku,
-    UserId,
+    IdempotencyKey, Line, Lines, MAX_PAGE_SIZE, NewOrder, OrderError, OrderId, PageRequest, Quantity,
+    Restock, Sku, StockChange, UserId,
 };
 
 use super::proto;
@@ -52,12 +52,23 @@ impl TryFrom<proto::OrdersAllRequest> for PageRequest {
     }
 }
 
-/// Puts the keys that came beside the message (metadata, header) into its field.
+impl TryFrom<proto::StocksRestockRequest> for Restock {
+    type Error = OrderError;
+
+    fn try_from(request: proto::StocksRestockRequest) -> Result<Self, OrderError> {
+        let sku = Sku::try_from(request.sku)?;
+        let change = StockChange::try_from(request.count)?;
+        let key = IdempotencyKey::try_from(request.idempotency_key.as_str())?;
+        Ok(Self { sku, change, key, traceparent: None })
+    }
+}
+
+/// Puts the keys that came beside the message (metadata, header) into the message's own.
 ///
 /// # Errors
 /// `InvalidArgument` when they differ from each other or from the field, or are no text.
 pub fn merge_key<'a>(
-    request: &mut proto::OrderCreateRequest,
+    field: &mut String,
     beside: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<(), OrderError> {
     const FIELD: &str = "idempotency_key";
@@ -65,9 +76,9 @@ pub fn merge_key<'a>(
         let key = std::str::from_utf8(bytes).unwrap_or_default();
         // In the field, empty means none; a header that is there and empty is a mistake.
         let key = IdempotencyKey::try_from(key)?;
-        if request.idempotency_key.is_empty() {
-            key.as_str().clone_into(&mut request.idempotency_key);
-        } else if request.idempotency_key != key.as_str() {
+        if field.is_empty() {
+            key.as_str().clone_into(field);
+        } else if field != key.as_str() {
             return Err(OrderError::invalid(FIELD, "is given twice with different values"));
         }
     }
@@ -129,7 +140,7 @@ mod tests {
         let with = |field: &str, beside: &[&[u8]]| {
             let mut request = request(1, &[(1, 1)]);
             field.clone_into(&mut request.idempotency_key);
-            merge_key(&mut request, beside.iter().copied())?;
+            merge_key(&mut request.idempotency_key, beside.iter().copied())?;
             NewOrder::try_from(request).map(|order| order.key.map(|key| key.as_str().to_owned()))
         };
         assert_eq!(with("", &[]), Ok(None));
@@ -147,6 +158,22 @@ mod tests {
             );
         }
         assert!(with(&"k".repeat(129), &[]).is_err());
+    }
+
+    #[test]
+    fn a_restock_needs_a_sku_a_count_and_a_key() {
+        let restock = |sku, count, key: &str| {
+            let key = key.to_owned();
+            Restock::try_from(proto::StocksRestockRequest { sku, count, idempotency_key: key })
+        };
+        assert_eq!(restock(1, -1, "k").unwrap().change.get(), -1);
+        for (field, refused) in [
+            ("sku", restock(0, 1, "k")),
+            ("count", restock(1, 0, "k")),
+            ("idempotency_key", restock(1, 1, "")),
+        ] {
+            assert_eq!(refused.unwrap_err().field(), Some(field));
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use prost::Message;
 
-use crate::domain::{Order, OrderId, OrderPage};
+use crate::domain::{Order, OrderError, OrderId, OrderPage, StockLevel};
 
 use super::proto;
 
@@ -19,6 +19,17 @@ impl From<Order> for proto::Order {
             items: items.collect(),
             id: order.id.get(),
         }
+    }
+}
+
+impl TryFrom<StockLevel> for proto::StocksRestockResponse {
+    type Error = OrderError;
+
+    /// The database keeps levels at 0 or above.
+    fn try_from(level: StockLevel) -> Result<Self, OrderError> {
+        let number =
+            |pieces: i64| u64::try_from(pieces).map_err(|_| OrderError::internal(format!("{level:?}")));
+        Ok(Self { total: number(level.total)?, reserved: number(level.reserved)? })
     }
 }
 

@@ -8,6 +8,7 @@ use shared_actors::error::{ErrorCode, ServiceError};
 use thiserror::Error;
 
 use super::ids::{OrderId, Sku};
+use super::restock::StockLevel;
 use super::status::OrderStatus;
 
 /// Why a use case of orders or stock was not carried out.
@@ -49,6 +50,20 @@ pub enum OrderError {
         /// The order made under the key.
         order: OrderId,
     },
+    /// Fewer pieces would be left than are reserved.
+    #[error("sku {sku} has {total} pieces, of which {reserved} are reserved: they cannot be taken away", total = level.total, reserved = level.reserved)]
+    StockReserved {
+        /// The SKU.
+        sku: Sku,
+        /// What there is of it.
+        level: StockLevel,
+    },
+    /// The idempotency key stands for another restock.
+    #[error("the idempotency key was used for another restock, of sku {sku}")]
+    RestockKeyReused {
+        /// The SKU that was restocked under the key.
+        sku: Sku,
+    },
     /// Too much is waiting; nothing happened.
     #[error("too much is waiting already")]
     Overloaded {
@@ -89,8 +104,10 @@ impl ServiceError for OrderError {
         match self {
             Self::InvalidArgument { .. } => ErrorCode::InvalidArgument,
             Self::OrderNotFound(_) | Self::SkuNotFound(_) => ErrorCode::NotFound,
-            Self::OutOfStock { .. } | Self::Forbidden { .. } => ErrorCode::FailedPrecondition,
-            Self::KeyReused { .. } => ErrorCode::AlreadyExists,
+            Self::OutOfStock { .. } | Self::Forbidden { .. } | Self::StockReserved { .. } => {
+                ErrorCode::FailedPrecondition
+            }
+            Self::KeyReused { .. } | Self::RestockKeyReused { .. } => ErrorCode::AlreadyExists,
             Self::Overloaded { .. } => ErrorCode::Overloaded,
             Self::Unavailable { .. } => ErrorCode::Unavailable,
             Self::DeadlineExceeded => ErrorCode::DeadlineExceeded,

@@ -7,6 +7,7 @@ mod ids;
 mod key;
 mod lines;
 mod order;
+mod restock;
 mod status;
 
 pub use error::OrderError;
@@ -14,4 +15,5 @@ pub use ids::{OrderId, Sku, UserId};
 pub use key::IdempotencyKey;
 pub use lines::{Line, Lines, MAX_LINES, Quantity};
 pub use order::{MAX_PAGE_SIZE, NewOrder, Order, OrderPage, PageRequest};
+pub use restock::{Restock, StockChange, StockLevel};
 pub use status::OrderStatus;

@@ -1,4 +1,4 @@
-//! The actor that changes the stock: it reserves and settles in batches. Reads have an actor of their own.
+//! The actor that changes the stock: it reserves and settles in batches, and restocks. Reads have an actor of their own.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -6,15 +6,16 @@ use std::sync::Arc;
 use actix::{Actor, Context, Handler};
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
-use shared_actors::actor::{Command, Envelope, GroupCommit, Lane};
+use shared_actors::actor::{Command, Envelope, GroupCommit, Lane, LaneLimits};
 use shared_actors::database::{DatabaseError, observe};
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 
 use super::decide::{ByKey, Reservation, ReservationRequest, decide};
 use super::queries;
+use super::restock::restock;
 use super::settle::Effect;
-use crate::domain::OrderError;
+use crate::domain::{OrderError, Restock, StockLevel};
 use crate::retry::after_conflict;
 
 /// Reserve stock for orders; answers one [`Reservation`] each, in their order.
@@ -33,6 +34,18 @@ impl Command for Settle {
     type Output = ();
     type Error = OrderError;
     const NAME: &'static str = "settle";
+}
+
+/// Restocks are few: each has a transaction of its own.
+const RESTOCKS: LaneLimits = LaneLimits { max_batch: 1, concurrency: 1 };
+
+/// Add pieces to a SKU or take some away.
+pub(super) struct RestockSku(pub Restock);
+
+impl Command for RestockSku {
+    type Output = StockLevel;
+    type Error = OrderError;
+    const NAME: &'static str = "restock";
 }
 
 /// The database of the stock, and the turn to write to it.
@@ -80,6 +93,12 @@ impl StockShard {
         let _turn = self.turn.lock().await;
         after_conflict(|| queries::settle(&self.pool, effects)).await
     }
+
+    async fn restock(&self, wanted: &Restock) -> Result<StockLevel, OrderError> {
+        let _turn = self.turn.lock().await;
+        // A conflict: another instance was the first to use the key. Its restock will be found now.
+        after_conflict(|| restock(&self.pool, wanted)).await?
+    }
 }
 
 /// Changes the stock for all shards, batch by batch.
@@ -87,11 +106,12 @@ pub(super) struct StockShardActor {
     shard: Arc<StockShard>,
     reserve: Lane<Reserve>,
     settle: Lane<Settle>,
+    restock: Lane<RestockSku>,
 }
 
 impl StockShardActor {
     pub fn new(shard: Arc<StockShard>) -> Self {
-        Self { shard, reserve: Lane::default(), settle: Lane::default() }
+        Self { shard, reserve: Lane::default(), settle: Lane::default(), restock: Lane::new(RESTOCKS) }
     }
 }
 
@@ -144,6 +164,27 @@ impl GroupCommit<Settle> for StockShardActor {
     }
 }
 
+impl GroupCommit<RestockSku> for StockShardActor {
+    fn lane(&mut self) -> &mut Lane<RestockSku> {
+        &mut self.restock
+    }
+
+    fn commit(
+        &mut self,
+        batch: Vec<RestockSku>,
+    ) -> LocalBoxFuture<'static, Vec<Result<StockLevel, OrderError>>> {
+        let shard = Arc::clone(&self.shard);
+        async move {
+            let mut answers = Vec::with_capacity(batch.len());
+            for RestockSku(wanted) in &batch {
+                answers.push(shard.restock(wanted).await);
+            }
+            answers
+        }
+        .boxed_local()
+    }
+}
+
 impl Handler<Envelope<Reserve>> for StockShardActor {
     type Result = ();
 
@@ -156,6 +197,14 @@ impl Handler<Envelope<Settle>> for StockShardActor {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Settle>, ctx: &mut Context<Self>) {
+        self.accept(envelope, ctx);
+    }
+}
+
+impl Handler<Envelope<RestockSku>> for StockShardActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<RestockSku>, ctx: &mut Context<Self>) {
         self.accept(envelope, ctx);
     }
 }

@@ -7,6 +7,7 @@ mod actor;
 mod decide;
 mod queries;
 mod reads;
+mod restock;
 mod settle;
 
 use std::sync::Arc;
@@ -15,8 +16,8 @@ use actix::ArbiterHandle;
 use shared_actors::actor::{ActorOptions, Handle};
 use sqlx::PgPool;
 
-use crate::domain::{OrderError, Sku};
-use actor::{Reserve, Settle, StockShard, StockShardActor};
+use crate::domain::{OrderError, Restock, Sku, StockLevel};
+use actor::{Reserve, RestockSku, Settle, StockShard, StockShardActor};
 use reads::{GetStock, StockReadsActor};
 
 pub use decide::{Reservation, ReservationRequest};
@@ -59,6 +60,14 @@ impl StockHandle {
         self.actor.ask(Settle(effects)).await
     }
 
+    /// Adds pieces or takes some away, once for each key.
+    ///
+    /// # Errors
+    /// As [`Stocks::restock`].
+    pub async fn restock(&self, restock: Restock) -> Result<StockLevel, OrderError> {
+        self.actor.ask(RestockSku(restock)).await
+    }
+
     /// How many pieces of `sku` are left to reserve.
     ///
     /// # Errors
@@ -95,5 +104,15 @@ impl Stocks {
     /// `SkuNotFound`, `Overloaded`, `Unavailable`, `DeadlineExceeded`.
     pub async fn available(&self, sku: Sku) -> Result<u64, OrderError> {
         self.0.available(sku).await
+    }
+
+    /// Adds pieces to the stock of a SKU, which is new if need be, or takes some away; answers what there was right
+    /// after. A key that was used before gets the answer of that time.
+    ///
+    /// # Errors
+    /// `SkuNotFound`, when pieces are to go that nobody has; `StockReserved`; `RestockKeyReused`; `Overloaded`, when nothing
+    /// happened; `Unavailable` and `DeadlineExceeded`, when that is unknown: ask again with the same key.
+    pub async fn restock(&self, restock: Restock) -> Result<StockLevel, OrderError> {
+        self.0.restock(restock).await
     }
 }

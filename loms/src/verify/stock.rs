@@ -15,7 +15,7 @@ static RESERVED: Invariant = Invariant {
 
 static SEEDED: Invariant = Invariant {
     name: "stock-seed-recorded",
-    says: "stock_seed tells what each SKU began with, restocks included",
+    says: "stock_seed tells what each SKU began with",
     checked: "SKUs",
     ids: "SKUs",
 };

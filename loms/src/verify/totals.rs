@@ -1,4 +1,4 @@
-//! What is left of each SKU: what it began with, less what was paid.
+//! What is left of each SKU: what it began with and what was restocked, less what was paid.
 //!
 //! Orders paid before the stock was read, whose reservations were gone by then, have left it; those that are paid
 //! afterwards held a reservation, except the few that were both begun and paid between the snapshots. So what was taken
@@ -16,7 +16,7 @@ use super::snapshot::Round;
 
 static TOTAL: Invariant = Invariant {
     name: "stock-total-is-unpaid",
-    says: "the total of a SKU is what it was seeded with less what was paid",
+    says: "the total of a SKU is what it was seeded with, and restocked since, less what was paid",
     checked: "SKUs",
     ids: "SKUs",
 };

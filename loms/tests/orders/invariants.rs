@@ -8,6 +8,11 @@ use sqlx::PgPool;
 
 use crate::shop::Backend;
 
+/// What each SKU began with, and what was restocked since.
+const SEEDED: &str = "SELECT sku, total_count + coalesce((
+        SELECT sum(count)::bigint FROM stock_history AS history WHERE history.sku = stock_seed.sku
+    ), 0) FROM stock_seed";
+
 type Counts = BTreeMap<i64, i64>;
 
 /// Waits until the invariants hold: effects that wait for a sweeper are part of the system.
@@ -19,7 +24,7 @@ async fn check(backend: &Backend) -> Result<(), String> {
     let stock = &backend.pools[0];
     let reserved = counts(stock, "SELECT sku, reserved_count FROM stock").await;
     let total = counts(stock, "SELECT sku, total_count FROM stock").await;
-    let seeded = counts(stock, "SELECT sku, total_count FROM stock_seed").await;
+    let seeded = counts(stock, SEEDED).await;
     let open = "SELECT sku, sum(count)::bigint FROM reservations, unnest(skus, counts) AS item (sku, count)";
     let held = counts(stock, &format!("{open} GROUP BY sku")).await;
     let held_by_orders = counts(stock, &format!("{open} WHERE order_id > 0 GROUP BY sku")).await;

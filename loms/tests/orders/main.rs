@@ -9,6 +9,7 @@ mod idempotency;
 mod invariants;
 mod list;
 mod payment;
+mod restock;
 mod shop;
 mod start;
 mod sweeper;

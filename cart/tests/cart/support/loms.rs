@@ -194,4 +194,11 @@ impl Loms for Shared {
     async fn orders_all(&self, _: Request<wire::OrdersAllRequest>) -> Answer<wire::OrderAllResponse> {
         Err(Status::unimplemented("not asked by carts"))
     }
+
+    async fn stocks_restock(
+        &self,
+        _: Request<wire::StocksRestockRequest>,
+    ) -> Answer<wire::StocksRestockResponse> {
+        Err(Status::unimplemented("not asked by carts"))
+    }
 }

@@ -5,6 +5,7 @@ mod creating;
 mod idempotency;
 mod listing;
 mod refusals;
+mod restocking;
 mod server;
 mod shards;
 mod states;

@@ -33,7 +33,10 @@ async fn reflection_lists_the_service_and_describes_its_methods() {
     let service =
         files.iter().flat_map(|file| &file.service).find(|service| service.name() == "Loms").unwrap();
     let methods: Vec<&str> = service.method.iter().map(prost_types::MethodDescriptorProto::name).collect();
-    assert_eq!(methods, ["OrderCreate", "OrderInfo", "OrderPay", "OrderCancel", "OrdersAll", "StocksInfo"]);
+    assert_eq!(
+        methods,
+        ["OrderCreate", "OrderInfo", "OrderPay", "OrderCancel", "OrdersAll", "StocksInfo", "StocksRestock"]
+    );
 }
 
 #[tokio::test]

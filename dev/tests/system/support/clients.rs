@@ -8,7 +8,7 @@ use tonic_types::StatusExt;
 use super::proto::loms_client;
 use super::proto::{
     Item, Order, OrderAllResponse, OrderCancelRequest, OrderCreateRequest, OrderInfoRequest, OrderPayRequest,
-    OrdersAllRequest, StocksInfoRequest,
+    OrdersAllRequest, StocksInfoRequest, StocksRestockRequest,
 };
 
 /// A client of loms. Cheap to clone; clones share one connection.
@@ -77,6 +77,13 @@ impl LomsClient {
     /// How many pieces of a SKU can be sold.
     pub async fn available(&self, sku: u32) -> Result<u64, Status> {
         Ok(self.stub().stocks_info(self.request(StocksInfoRequest { sku })).await?.into_inner().count)
+    }
+
+    /// Adds pieces to a SKU; `(total, reserved)` right after.
+    pub async fn restock(&self, sku: u32, count: i64, key: &str) -> Result<(u64, u64), Status> {
+        let request = StocksRestockRequest { sku, count, idempotency_key: key.to_owned() };
+        let level = self.stub().stocks_restock(self.request(request)).await?.into_inner();
+        Ok((level.total, level.reserved))
     }
 
     /// The first page of all orders.

@@ -71,7 +71,7 @@ impl Loms {
 
     /// Puts `total` pieces of a new SKU into stock. The product service does not know it.
     pub async fn stock(&self, total: i64) -> u32 {
-        let sku = NEXT_SKU.fetch_add(1, Ordering::Relaxed);
+        let sku = new_sku();
         self.stock_of(sku, total).await;
         sku
     }
@@ -140,6 +140,11 @@ impl Loms {
         }
         found
     }
+}
+
+/// A SKU that neither the stock nor the product service knows.
+pub fn new_sku() -> u32 {
+    NEXT_SKU.fetch_add(1, Ordering::Relaxed)
 }
 
 async fn stock_row(connection: &mut PgConnection, sku: u32) -> (i64, i64) {

@@ -22,7 +22,7 @@ pub use cart::Cart;
 pub use clients::{LomsClient, field_at_fault, items};
 pub use collector::{Collector, Span};
 pub use events::{Event, EventReader};
-pub use loms::{Loms, SEEDS};
+pub use loms::{Loms, SEEDS, new_sku};
 pub use notifier::Notifier;
 pub use private::{Kind, OwnCache, PrivateServers};
 pub use prometheus::{Prometheus, promtool};

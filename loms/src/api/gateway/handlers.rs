@@ -32,8 +32,7 @@ pub async fn order_create(
     request: HttpRequest,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    let keys = request.headers().get_all(IDEMPOTENCY_KEY).map(HeaderValue::as_bytes);
-    answer(&calls.order_create(json::decode(&body)?, keys).await?)
+    answer(&calls.order_create(json::decode(&body)?, keys(&request)).await?)
 }
 
 /// Lists the orders of all users
@@ -139,6 +138,37 @@ pub async fn order_cancel(
 pub async fn stocks_info(calls: Data<Calls>, sku: Path<String>) -> Result<HttpResponse, ApiError> {
     let sku = number("sku", &sku)?;
     answer(&calls.stocks_info(proto::StocksInfoRequest { sku }).await?)
+}
+
+/// Adds pieces to the stock of a SKU
+///
+/// A SKU that is not there yet is new. A count below 0 takes pieces away. The same request can be sent again safely: its key
+/// is never forgotten, and gets the answer of the first.
+#[utoipa::path(
+    post, path = "/v1/stocks/{sku}/restock", tag = "stock", operation_id = "StocksRestock",
+    params(
+        ("sku" = u32, Path, minimum = 1, maximum = 4_294_967_295_u32, example = 1002, description = "The SKU."),
+        docs::RestockHeader,
+    ),
+    request_body(content = docs::StocksRestockRequest, description = "How many pieces, at most 64 KiB."),
+    responses(
+        (status = 200, description = "What there was right after the restock.", body = docs::StocksRestockResponse),
+        docs::RestockErrors, docs::EveryCall,
+    )
+)]
+pub async fn stocks_restock(
+    calls: Data<Calls>,
+    sku: Path<String>,
+    request: HttpRequest,
+    body: Bytes,
+) -> Result<HttpResponse, ApiError> {
+    let mut message: proto::StocksRestockRequest = json::decode(&body)?;
+    message.sku = number("sku", &sku)?;
+    answer(&calls.stocks_restock(message, keys(&request)).await?)
+}
+
+fn keys(request: &HttpRequest) -> impl Iterator<Item = &[u8]> {
+    request.headers().get_all(IDEMPOTENCY_KEY).map(HeaderValue::as_bytes)
 }
 
 fn answer(message: &impl Name) -> Result<HttpResponse, ApiError> {

@@ -1,4 +1,4 @@
-//! Every statement about stock and reservations, on shard 0.
+//! Reserving, settling, and reading what is left.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use chrono::{DateTime, Utc};
 use shared_actors::database::observe;
 use sqlx::{PgConnection, PgPool};
 
-use super::decide::{Available, ByKey, Decision, ReservationRequest};
-use super::settle::{Effect, EffectKind};
 use crate::domain::{IdempotencyKey, Sku, UserId};
 use crate::items::{ItemArrays, decoded, lines};
+use crate::stock::decide::{Available, ByKey, Decision, ReservationRequest};
+use crate::stock::settle::{Effect, EffectKind};
 
 const LOCK_STOCK: &str = "
 SELECT sku, total_count - reserved_count FROM stock WHERE sku = ANY($1) ORDER BY sku FOR UPDATE";
 
 /// What is left of each SKU. Locks the SKUs, always in the same order, until the transaction ends.
-pub(super) async fn lock_stock(
+pub(in crate::stock) async fn lock_stock(
     connection: &mut PgConnection,
     skus: &[i64],
 ) -> Result<Available, sqlx::Error> {
@@ -25,7 +25,7 @@ pub(super) async fn lock_stock(
 }
 
 /// The table's own check keeps other numbers out.
-fn known(sku: i64) -> Option<Sku> {
+pub(super) fn known(sku: i64) -> Option<Sku> {
     Sku::try_from(u32::try_from(sku).ok()?).ok()
 }
 
@@ -38,7 +38,7 @@ JOIN reservations USING (user_id, idempotency_key)";
 type KeyedRow = (i64, String, i64, Vec<i64>, Vec<i64>);
 
 /// The open reservations made under these keys.
-pub(super) async fn find_by_keys(
+pub(in crate::stock) async fn find_by_keys(
     connection: &mut PgConnection,
     keys: &[(UserId, &IdempotencyKey)],
 ) -> Result<ByKey, sqlx::Error> {
@@ -66,7 +66,7 @@ FROM unnest($8::bigint[], $9::bigint[]) AS more (sku, count)
 WHERE stock.sku = more.sku";
 
 /// Writes what was decided over stock that this transaction has locked.
-pub(super) async fn reserve(
+pub(in crate::stock) async fn reserve(
     connection: &mut PgConnection,
     requests: &[ReservationRequest],
     decision: &Decision,
@@ -112,7 +112,7 @@ FROM less JOIN ordered USING (sku)
 WHERE stock.sku = less.sku";
 
 /// Takes or gives back what the orders hold; those that hold nothing any more are passed over.
-pub(super) async fn settle(pool: &PgPool, effects: &[Effect]) -> Result<(), sqlx::Error> {
+pub(in crate::stock) async fn settle(pool: &PgPool, effects: &[Effect]) -> Result<(), sqlx::Error> {
     let (orders, takes): (Vec<i64>, Vec<bool>) =
         effects.iter().map(|effect| (effect.order.get(), effect.kind == EffectKind::Take)).unzip();
     observe("settle", sqlx::query(SETTLE).bind(orders).bind(takes).execute(pool)).await?;
@@ -122,7 +122,7 @@ pub(super) async fn settle(pool: &PgPool, effects: &[Effect]) -> Result<(), sqlx
 const AVAILABLE: &str = "SELECT sku, total_count - reserved_count FROM stock WHERE sku = ANY($1)";
 
 /// What is left of each SKU, without a lock.
-pub(super) async fn available(pool: &PgPool, skus: &[i64]) -> Result<Available, sqlx::Error> {
+pub(in crate::stock) async fn available(pool: &PgPool, skus: &[i64]) -> Result<Available, sqlx::Error> {
     let query = sqlx::query_as(AVAILABLE).bind(skus);
     let rows: Vec<(i64, i64)> = observe("get_stock", query.fetch_all(pool)).await?;
     Ok(rows.into_iter().filter_map(|(sku, left)| Some((known(sku)?, left))).collect())

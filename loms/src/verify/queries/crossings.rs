@@ -147,11 +147,14 @@ pub(in crate::verify) async fn paid_lately(
     sqlx::query_as(PAID_LATELY).bind(after).bind(PAGE).fetch_all(connection).await
 }
 
-/// SKU, what is there, what it began with.
+/// SKU, what is there, what it began with and what came since.
 pub(in crate::verify) type StockRow = (i64, Option<i64>, Option<i64>);
 
 const STOCK: &str = "
-SELECT sku, stock.total_count, stock_seed.total_count FROM stock FULL JOIN stock_seed USING (sku) ORDER BY sku";
+SELECT sku, stock.total_count, stock_seed.total_count + coalesce(restocked.count, 0)
+FROM stock FULL JOIN stock_seed USING (sku)
+LEFT JOIN (SELECT sku, sum(count)::bigint AS count FROM stock_history GROUP BY sku) AS restocked USING (sku)
+ORDER BY sku";
 
 /// All SKUs.
 pub(in crate::verify) async fn stock(connection: &mut PgConnection) -> Result<Vec<StockRow>, sqlx::Error> {

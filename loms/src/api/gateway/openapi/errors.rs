@@ -146,3 +146,40 @@ pub enum StockErrors {
     #[response(status = 404, example = json!({"code": 5, "message": "there is no sku 7", "details": []}))]
     NotFound(Error),
 }
+
+/// What a restock may answer.
+#[derive(IntoResponses)]
+pub enum RestockErrors {
+    /// A rule of the request is broken (code 3), or fewer pieces would be left than are reserved (code 9).
+    #[response(
+        status = 400,
+        examples(
+            ("a rule" = (value = json!({"code": 3, "message": "count: must not be 0", "details": []}))),
+            ("the stock" = (value = json!({
+                "code": 9,
+                "message": "sku 1002 has 200 pieces, of which 20 are reserved: they cannot be taken away",
+                "details": [],
+            }))),
+        )
+    )]
+    BadRequest(Error),
+    /// Pieces are to be taken away, and there is no such SKU.
+    #[response(status = 404, example = json!({"code": 5, "message": "there is no sku 7", "details": []}))]
+    NotFound(Error),
+    /// The idempotency key belongs to another restock.
+    #[response(
+        status = 409,
+        example = json!({
+            "code": 6,
+            "message": "the idempotency key was used for another restock, of sku 1002",
+            "details": [],
+        })
+    )]
+    KeyReused(Error),
+    /// The body is larger than 64 KiB.
+    #[response(
+        status = 413,
+        example = json!({"code": 8, "message": "the body is larger than 65536 bytes", "details": []})
+    )]
+    PayloadTooLarge(Error),
+}

@@ -7,10 +7,12 @@ use utoipa::OpenApi;
 
 use super::handlers;
 
-pub(super) use errors::{CreateErrors, EveryCall, ListErrors, OrderErrors, StockErrors, TransitionErrors};
+pub(super) use errors::{
+    CreateErrors, EveryCall, ListErrors, OrderErrors, RestockErrors, StockErrors, TransitionErrors,
+};
 pub(super) use schemas::{
     Empty, IdempotencyHeader, OrderAllResponse, OrderCreateRequest, OrderCreateResponse, OrderInfoResponse,
-    PageParameters, StocksInfoResponse,
+    PageParameters, RestockHeader, StocksInfoResponse, StocksRestockRequest, StocksRestockResponse,
 };
 
 /// The document that the HTTP port serves.
@@ -41,6 +43,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         handlers::order_pay,
         handlers::order_cancel,
         handlers::stocks_info,
+        handlers::stocks_restock,
     )
 )]
 struct Document;
@@ -59,6 +62,7 @@ mod tests {
             ("/v1/orders/{order_id}/pay", "post", "200 400 404 413 429 500 503 504"),
             ("/v1/orders/{order_id}/cancel", "post", "200 400 404 413 429 500 503 504"),
             ("/v1/stocks/{sku}", "get", "200 400 404 429 500 503 504"),
+            ("/v1/stocks/{sku}/restock", "post", "200 400 404 409 413 429 500 503 504"),
         ];
         let paths = document["paths"].as_object().unwrap();
         let operations: usize = paths.values().map(|path| path.as_object().unwrap().len()).sum();

@@ -22,6 +22,22 @@ pub struct IdempotencyHeader {
     key: String,
 }
 
+/// The header of a restock.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct RestockHeader {
+    /// Makes retries safe, for all of the stock. The same as `idempotencyKey` in the body: one of them must be given, and
+    /// where both are they must be equal.
+    #[param(
+        rename = "Idempotency-Key",
+        required = false,
+        min_length = 1,
+        max_length = 128,
+        pattern = "^[!-~]([ -~]*[!-~])?$"
+    )]
+    key: String,
+}
+
 /// Which page of a list.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
@@ -142,6 +158,29 @@ pub struct StocksInfoResponse {
     count: String,
 }
 
+/// Asks for pieces to be added to the stock of a SKU, or taken away.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase", example = json!({"count": 100, "idempotencyKey": "delivery-7"}))]
+pub struct StocksRestockRequest {
+    /// How many pieces come, or go if it is below 0; a number of 64 bits, not 0.
+    #[schema(schema_with = change)]
+    count: i64,
+    /// Makes retries safe; the same as the header `Idempotency-Key`.
+    #[schema(max_length = 128, pattern = "^[ -~]*$")]
+    idempotency_key: Option<String>,
+}
+
+/// What there was of the SKU right after the restock.
+#[derive(ToSchema)]
+pub struct StocksRestockResponse {
+    /// How many pieces were there, reserved ones included.
+    #[schema(format = "uint64", pattern = "^[0-9]+$", example = "300")]
+    total: String,
+    /// How many of them were reserved.
+    #[schema(format = "uint64", pattern = "^[0-9]+$", example = "20")]
+    reserved: String,
+}
+
 /// An object without members of its own.
 #[derive(ToSchema)]
 #[schema(example = json!({}))]
@@ -149,6 +188,13 @@ pub struct Empty {}
 
 fn user() -> Schema {
     number_or_string("int64", i64::MAX, "^[1-9][0-9]{0,17}$")
+}
+
+fn change() -> Schema {
+    let format = Some(SchemaFormat::Custom("int64".to_owned()));
+    let number = ObjectBuilder::new().schema_type(Type::Integer).format(format);
+    let string = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^-?[1-9][0-9]{0,17}$"));
+    AnyOfBuilder::new().item(number).item(string).build().into()
 }
 
 fn number_of_32_bits() -> Schema {

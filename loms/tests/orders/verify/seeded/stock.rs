@@ -49,6 +49,16 @@ pub const CORRUPTIONS: &[Corruption] = &[
         &[(STOCK, "UPDATE stock SET total_count = total_count + 1 WHERE sku = 1005")],
     ),
     wrong(
+        "a restock was written into the history and never done",
+        "stock-total-is-unpaid",
+        &[1004],
+        &[(
+            STOCK,
+            "INSERT INTO stock_history (sku, count, total_count, reserved_count, idempotency_key)
+             VALUES (1004, 5, 305, 40, 'k')",
+        )],
+    ),
+    wrong(
         "the effect of order 1001 was applied twice",
         "stock-total-is-unpaid",
         &[1002, 1003],

@@ -1,0 +1,84 @@
+//! Pieces that come into the stock by hand, or leave it.
+
+use super::error::OrderError;
+use super::ids::Sku;
+use super::key::IdempotencyKey;
+
+/// What an operator wants done to the stock of one SKU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restock {
+    /// Which SKU; a new one when there is none yet.
+    pub sku: Sku,
+    /// How many pieces.
+    pub change: StockChange,
+    /// Makes repeated restocks one; its scope is the whole stock.
+    pub key: IdempotencyKey,
+    /// W3C trace context of the request, for the history.
+    pub traceparent: Option<String>,
+}
+
+/// A number of pieces that come (above 0) or go (below 0).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StockChange(i64);
+
+impl StockChange {
+    /// The number itself.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl TryFrom<i64> for StockChange {
+    type Error = OrderError;
+
+    fn try_from(count: i64) -> Result<Self, OrderError> {
+        if count == 0 {
+            return Err(OrderError::invalid("count", "must not be 0"));
+        }
+        Ok(Self(count))
+    }
+}
+
+/// What there is of a SKU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StockLevel {
+    /// How many pieces are there, reserved ones included.
+    pub total: i64,
+    /// How many of them are reserved.
+    pub reserved: i64,
+}
+
+impl StockLevel {
+    /// The level after `change`.
+    ///
+    /// # Errors
+    /// `StockReserved` when fewer would be left than are reserved; `InvalidArgument` when the total would not fit 63 bits.
+    pub fn after(self, sku: Sku, change: StockChange) -> Result<Self, OrderError> {
+        let total = self.total.checked_add(change.get());
+        let total = total.ok_or_else(|| OrderError::invalid("count", "is more than the stock can hold"))?;
+        if total < self.reserved {
+            return Err(OrderError::StockReserved { sku, level: self });
+        }
+        Ok(Self { total, ..self })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared_actors::error::ServiceError;
+
+    #[test]
+    fn the_stock_never_falls_below_what_is_reserved_nor_grows_past_its_numbers() {
+        let sku = Sku::try_from(1).unwrap();
+        let level = StockLevel { total: 10, reserved: 4 };
+        let after = |count| level.after(sku, StockChange::try_from(count).unwrap());
+        assert_eq!(after(5), Ok(StockLevel { total: 15, reserved: 4 }));
+        assert_eq!(after(-6), Ok(StockLevel { total: 4, reserved: 4 }));
+        for count in [-7, i64::MIN] {
+            assert_eq!(after(count), Err(OrderError::StockReserved { sku, level }), "{count}");
+        }
+        assert_eq!(after(i64::MAX).unwrap_err().field(), Some("count"));
+        assert_eq!(StockChange::try_from(0).unwrap_err().field(), Some("count"));
+    }
+}

@@ -1,0 +1,77 @@
+//! Changing the stock by hand.
+
+use shared_actors::database::observe;
+use sqlx::PgConnection;
+
+use super::reservations::known;
+use crate::domain::{IdempotencyKey, Restock, Sku, StockLevel};
+
+/// A restock as its row of history tells it.
+pub(in crate::stock) struct EarlierRestock {
+    pub sku: Sku,
+    pub count: i64,
+    pub level: StockLevel,
+}
+
+const FIND: &str =
+    "SELECT sku, count, total_count, reserved_count FROM stock_history WHERE idempotency_key = $1";
+
+/// What was done under the key.
+pub(in crate::stock) async fn find_restock(
+    connection: &mut PgConnection,
+    key: &IdempotencyKey,
+) -> Result<Option<EarlierRestock>, sqlx::Error> {
+    let query = sqlx::query_as(FIND).bind(key.as_str());
+    let row: Option<(i64, i64, i64, i64)> = observe("find_restock", query.fetch_optional(connection)).await?;
+    Ok(row.and_then(|(sku, count, total, reserved)| {
+        Some(EarlierRestock { sku: known(sku)?, count, level: StockLevel { total, reserved } })
+    }))
+}
+
+const ADD: &str = "
+WITH added AS (
+    INSERT INTO stock (sku, total_count, reserved_count) VALUES ($1, 0, 0) ON CONFLICT DO NOTHING RETURNING sku
+)
+INSERT INTO stock_seed (sku, total_count) SELECT sku, 0 FROM added";
+
+/// Makes a SKU known, of which there is nothing yet. One that is known is left alone.
+pub(in crate::stock) async fn add_sku(connection: &mut PgConnection, sku: Sku) -> Result<(), sqlx::Error> {
+    observe("add_sku", sqlx::query(ADD).bind(i64::from(sku)).execute(connection)).await?;
+    Ok(())
+}
+
+const LOCK: &str = "SELECT total_count, reserved_count FROM stock WHERE sku = $1 FOR UPDATE";
+
+/// What there is of a SKU, locked until the transaction ends.
+pub(in crate::stock) async fn lock_level(
+    connection: &mut PgConnection,
+    sku: Sku,
+) -> Result<Option<StockLevel>, sqlx::Error> {
+    let query = sqlx::query_as(LOCK).bind(i64::from(sku));
+    let row: Option<(i64, i64)> = observe("lock_level", query.fetch_optional(connection)).await?;
+    Ok(row.map(|(total, reserved)| StockLevel { total, reserved }))
+}
+
+const RESTOCK: &str = "
+WITH history AS (
+    INSERT INTO stock_history (sku, count, total_count, reserved_count, idempotency_key, traceparent)
+    VALUES ($1, $2, $3, $4, $5, $6)
+)
+UPDATE stock SET total_count = $3 WHERE sku = $1";
+
+/// Writes what was decided over the level that this transaction has locked.
+pub(in crate::stock) async fn restock(
+    connection: &mut PgConnection,
+    restock: &Restock,
+    level: StockLevel,
+) -> Result<(), sqlx::Error> {
+    let query = sqlx::query(RESTOCK)
+        .bind(i64::from(restock.sku))
+        .bind(restock.change.get())
+        .bind(level.total)
+        .bind(level.reserved)
+        .bind(restock.key.as_str())
+        .bind(restock.traceparent.as_deref());
+    observe("restock", query.execute(connection)).await?;
+    Ok(())
+}
