@@ -43,6 +43,8 @@ pub struct Settings {
     pub sweep_interval: Duration,
     /// How old a reservation without an order must be to be given back (`RESERVATION_GRACE`).
     pub reservation_grace: Duration,
+    /// How long the idempotency key of an order is remembered (`IDEMPOTENCY_TTL`).
+    pub key_ttl: Duration,
     /// How many commands one actor may hold (`ACTOR_CAPACITY`).
     pub actor_capacity: usize,
     /// Threads for the actors; with 0 they share the thread of the gRPC server (`ARBITERS`).
@@ -58,6 +60,7 @@ impl Settings {
         let http = HttpServerSettings::read(&mut reader, "HTTP_PORT", 8081);
         let grpc = GrpcServerSettings::read(&mut reader, "GRPC_HOST_PORT", 50051);
         let shards = ShardSettings::read(&mut reader, &LOCAL_STACK);
+        let payment_ttl = reader.duration("ORDER_PAYMENT_TTL", Duration::from_mins(10));
         let settings = Self {
             http: HttpServerSettings { body_limit_bytes: REQUEST_LIMIT_BYTES, ..http },
             grpc: GrpcServerSettings { message_limit_bytes: REQUEST_LIMIT_BYTES, ..grpc },
@@ -68,9 +71,10 @@ impl Settings {
             migrate_on_start: reader.flag("MIGRATE_ON_START", true),
             kafka: KafkaSettings::read(&mut reader),
             outbox_interval: reader.nanoseconds("INTERVAL_OUTBOX", Duration::from_secs(1)),
-            payment_ttl: reader.duration("ORDER_PAYMENT_TTL", Duration::from_mins(10)),
+            payment_ttl,
             sweep_interval: reader.duration("SWEEP_INTERVAL", Duration::from_secs(1)),
             reservation_grace: reader.duration("RESERVATION_GRACE", Duration::from_mins(1)),
+            key_ttl: key_ttl(&mut reader, payment_ttl),
             actor_capacity: reader.get_in("ACTOR_CAPACITY", 4096, 1..=1_000_000),
             arbiters: reader.get_in("ARBITERS", 0, 0..=256),
         };
@@ -88,6 +92,15 @@ fn router(reader: &mut Reader, shards: usize) -> ShardRouter {
         reader.reject("DATABASE_MASTER_HOST_PORT_0", "one shard at least, and at most 1000");
         ONE_SHARD
     })
+}
+
+/// An order that awaits its payment must be found by its key.
+fn key_ttl(reader: &mut Reader, payment_ttl: Duration) -> Duration {
+    let ttl = reader.duration("IDEMPOTENCY_TTL", Duration::from_hours(7 * 24));
+    if ttl <= payment_ttl {
+        reader.reject("IDEMPOTENCY_TTL", "longer than ORDER_PAYMENT_TTL");
+    }
+    ttl
 }
 
 #[cfg(test)]
@@ -109,10 +122,19 @@ mod tests {
     }
 
     #[test]
+    fn a_key_outlives_the_time_to_pay() {
+        let read = |ttl: &str| {
+            Settings::read(Reader::from_pairs([("ORDER_PAYMENT_TTL", "1h"), ("IDEMPOTENCY_TTL", ttl)]))
+        };
+        assert_eq!(read("2h").unwrap().key_ttl, Duration::from_hours(2));
+        assert_eq!(read("1h").unwrap_err().problems[0].name, "IDEMPOTENCY_TTL");
+    }
+
+    #[test]
     fn every_wrong_setting_is_told() {
         let pairs = [("HTTP_PORT", "http"), ("ORDER_PAYMENT_TTL", "10"), ("INTERVAL_OUTBOX", "1s")];
         let error = Settings::read(Reader::from_pairs(pairs)).unwrap_err();
         let names: Vec<&str> = error.problems.iter().map(|problem| problem.name.as_str()).collect();
-        assert_eq!(names, ["HTTP_PORT", "INTERVAL_OUTBOX", "ORDER_PAYMENT_TTL"]);
+        assert_eq!(names, ["HTTP_PORT", "ORDER_PAYMENT_TTL", "INTERVAL_OUTBOX"]);
     }
 }

@@ -157,6 +157,7 @@ fn start_shard(
         stock,
         interval: settings.sweep_interval,
         reservation_grace: settings.reservation_grace,
+        key_ttl: settings.key_ttl,
         prepared: all_prepared,
     };
     let sweeper = SweeperHandle::start(sweeper, arbiter);

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::cursor::Cursor;
+use super::keys::forget_keys;
 use super::metrics;
 use super::payments::cancel_unpaid;
 use super::reservations::give_back_orphans;
@@ -28,6 +29,8 @@ pub struct SweeperParts {
     pub interval: Duration,
     /// How old a reservation without an order must be to be given back; longer than any transaction may take.
     pub reservation_grace: Duration,
+    /// How long the idempotency key of an order is remembered.
+    pub key_ttl: Duration,
     /// Turns true when the databases of this shard and of the stock are ready to be used.
     pub prepared: watch::Receiver<bool>,
 }
@@ -64,6 +67,9 @@ async fn sweep(parts: Arc<SweeperParts>) {
         if let Err(error) = give_back_orphans(shard, &parts.stock, parts.reservation_grace, &mut cursor).await
         {
             tracing::warn!(%error, shard = %shard.index, "reservations without an order are not given back yet");
+        }
+        if let Err(error) = forget_keys(shard, parts.key_ttl).await {
+            tracing::warn!(%error, shard = %shard.index, "old idempotency keys are not forgotten yet");
         }
     }
 }

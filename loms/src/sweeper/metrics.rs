@@ -6,8 +6,8 @@ use prometheus::IntCounterVec;
 use shared_actors::metrics;
 
 static SWEPT: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let help = "What sweepers put right: payment, settlement or reservation.";
-    metrics::counters_by("swept_total", help, "kind", &["payment", "settlement", "reservation"])
+    let help = "What sweepers put right: payment, settlement, reservation or key.";
+    metrics::counters_by("swept_total", help, "kind", &["payment", "settlement", "reservation", "key"])
 });
 
 /// Serves the counters from now on, as 0.

@@ -1,5 +1,8 @@
 //! One key, one order.
 
+use std::time::Duration;
+
+use dev::testing::eventually;
 use futures::future::join_all;
 use loms::domain::{OrderError, OrderStatus};
 
@@ -95,5 +98,40 @@ async fn a_wrong_body_does_not_spoil_the_right_retry_beside_it() {
         assert_eq!(join_all(tries).await, expected, "{key}");
     }
     invariants::hold(&backend).await;
+    shop.close().await;
+}
+
+#[actix::test]
+async fn a_key_is_forgotten_when_it_is_old_and_its_order_is_done() {
+    let backend = Backend::new().await;
+    let keep = backend.open(&[]).await;
+    let awaiting = keep.orders.create(keyed("awaiting", 1, &[(1002, 1)])).await.unwrap();
+    let paid = keep.orders.create(keyed("paid", 1, &[(1002, 1)])).await.unwrap();
+    keep.orders.pay(paid).await.unwrap();
+    let young = keep.orders.create(keyed("young", 5, &[(1002, 1)])).await.unwrap();
+    keep.orders.pay(young).await.unwrap();
+    for (id, pool) in [(awaiting, 1), (paid, 1)] {
+        sqlx::query("UPDATE orders SET created_at = now() - interval '2 hours' WHERE id = $1")
+            .bind(id.get())
+            .execute(&backend.pools[pool])
+            .await
+            .unwrap();
+    }
+    let shop = backend.open(&[("IDEMPOTENCY_TTL", "1h"), ("SWEEP_INTERVAL", "50ms")]).await;
+    let keys = async |shard: usize| -> Vec<String> {
+        let keys = "SELECT idempotency_key FROM orders WHERE idempotency_key IS NOT NULL";
+        sqlx::query_scalar(keys).fetch_all(&backend.pools[shard]).await.unwrap()
+    };
+    eventually(Duration::from_secs(20), "the key of the paid order is forgotten", async || {
+        let known = keys(1).await;
+        if known == ["awaiting"] { Ok(()) } else { Err(known) }
+    })
+    .await;
+    assert_eq!(keys(0).await, ["young"]);
+    assert_eq!(shop.orders.create(keyed("awaiting", 1, &[(1002, 1)])).await, Ok(awaiting));
+    assert_eq!(shop.orders.create(keyed("young", 5, &[(1002, 1)])).await, Ok(young));
+    assert_ne!(shop.orders.create(keyed("paid", 1, &[(1002, 1)])).await, Ok(paid));
+    invariants::hold(&backend).await;
+    keep.close().await;
     shop.close().await;
 }

@@ -1,0 +1,25 @@
+//! Forgetting the keys of old orders.
+
+use std::time::Duration;
+
+use shared_actors::database::observe;
+use sqlx::PgPool;
+
+/// Orders that still hold stock, or are about to settle it, keep their key: their reservation bears it too. Instances that
+/// do the same at once share the work.
+const FORGET_KEYS: &str = "
+WITH old AS MATERIALIZED (
+    SELECT id FROM orders
+    WHERE idempotency_key IS NOT NULL AND created_at < now() - $1 AND state <> 'AWAITING_PAYMENT'
+        AND NOT EXISTS (SELECT FROM stock_effects WHERE order_id = id)
+    ORDER BY created_at LIMIT $2
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE orders SET idempotency_key = NULL FROM old WHERE orders.id = old.id";
+
+/// Forgets the keys of at most `limit` orders older than `age`; answers how many.
+pub(crate) async fn forget_keys(pool: &PgPool, age: Duration, limit: i64) -> Result<usize, sqlx::Error> {
+    let query = sqlx::query(FORGET_KEYS).bind(age).bind(limit);
+    let forgotten = observe("forget_keys", query.execute(pool)).await?.rows_affected();
+    Ok(usize::try_from(forgotten).unwrap_or(usize::MAX))
+}

@@ -1,0 +1,25 @@
+//! Idempotency keys that are too old to be asked for again are forgotten.
+
+use std::time::Duration;
+
+use super::metrics::swept;
+use crate::orders::{OrderShard, queries};
+use shared_actors::crash_point;
+
+const LIMIT: i64 = 1000;
+
+/// How many statements one pass sends at the most.
+const PAGES: usize = 20;
+
+/// Forgets the keys of orders that were made more than `age` ago and are done with.
+pub(super) async fn forget_keys(shard: &OrderShard, age: Duration) -> Result<(), sqlx::Error> {
+    for _ in 0..PAGES {
+        let forgotten = queries::forget_keys(&shard.primary, age, LIMIT).await?;
+        if forgotten == 0 {
+            break;
+        }
+        crash_point!("sweep::forgotten");
+        swept("key", forgotten);
+    }
+    Ok(())
+}
