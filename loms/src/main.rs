@@ -15,6 +15,8 @@ const VIOLATED: i32 = 1;
 const UNKNOWN: i32 = 2;
 
 fn main() {
+    #[cfg(debug_assertions)]
+    shared_actors::crash::arm();
     let system = actix::System::new();
     let command = std::env::args().nth(1);
     let status = system.block_on(run(command.as_deref())).unwrap_or_else(|error| {

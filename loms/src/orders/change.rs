@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use shared_actors::crash_point;
 use shared_actors::database::DatabaseError;
 use tokio::time::timeout;
 
@@ -40,7 +41,9 @@ impl OrderShard {
         let mut seen = HashSet::new();
         let firsts: Vec<&StateChange> = batch.iter().filter(|change| seen.insert(change.order)).collect();
         let changes: Vec<Change<'_>> = firsts.iter().filter_map(|change| as_change(change)).collect();
+        crash_point!("change::begun");
         let decided = after_conflict(|| queries::change_states(&self.primary, &changes)).await?;
+        crash_point!("change::decided");
         let decided: HashSet<i64> = decided.into_iter().collect();
 
         let mut states: HashMap<OrderId, OrderStatus> = HashMap::with_capacity(firsts.len());
@@ -52,6 +55,7 @@ impl OrderShard {
         }
         if !effects.is_empty() {
             self.relay.wake();
+            crash_point!("change::told");
         }
         let unchanged = firsts.iter().map(|change| change.order.get()).filter(|id| !decided.contains(id));
         let unchanged: Vec<i64> = unchanged.collect();
@@ -89,7 +93,9 @@ impl OrderShard {
         let orders: Vec<i64> = effects.iter().map(|effect| effect.order.get()).collect();
         let settled = async {
             self.stock.settle(effects).await?;
+            crash_point!("change::settled");
             queries::delete_effects(&self.primary, &orders).await.map_err(DatabaseError::from)?;
+            crash_point!("change::forgotten");
             Ok::<(), OrderError>(())
         };
         let result = timeout(STOCK_BOUND, settled).await.unwrap_or(Err(OrderError::DeadlineExceeded));

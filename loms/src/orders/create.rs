@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use shared_actors::crash_point;
 use shared_actors::database::DatabaseError;
 
 use super::queries::{self, InsertedRow};
@@ -69,9 +70,12 @@ impl OrderShard {
         if orders.is_empty() {
             return Ok(Vec::new());
         }
+        crash_point!("create::looked_up");
         let ids = self.ids.take(&self.primary, orders.len()).await.map_err(DatabaseError::from)?;
+        crash_point!("create::numbered");
         let requests = ids.iter().zip(orders).map(|(id, order)| request(*id, order)).collect();
         let reservations = self.stock.reserve(requests).await?;
+        crash_point!("create::reserved");
 
         let mut rows = Vec::with_capacity(orders.len());
         let mut answers = Vec::with_capacity(orders.len());
@@ -110,9 +114,11 @@ impl OrderShard {
             return Ok(HashSet::new());
         }
         let inserted = after_conflict(|| queries::insert(&self.primary, rows, self.payment_ttl)).await?;
+        crash_point!("create::written");
         let inserted: HashSet<OrderId> = inserted.into_iter().collect();
         self.metrics.created(rows.iter().filter(|row| inserted.contains(&row.id)).map(|row| row.failed));
         self.relay.wake();
+        crash_point!("create::told");
         Ok(inserted)
     }
 
@@ -141,10 +147,12 @@ impl OrderShard {
                 surplus.push(Effect { order: row.id, kind: EffectKind::Return });
             }
         }
-        if !surplus.is_empty()
-            && let Err(error) = self.stock.settle(surplus).await
-        {
-            tracing::warn!(%error, "a second reservation under one key is left to the sweeper");
+        if !surplus.is_empty() {
+            crash_point!("create::lost");
+            if let Err(error) = self.stock.settle(surplus).await {
+                tracing::warn!(%error, "a second reservation under one key is left to the sweeper");
+            }
+            crash_point!("create::returned");
         }
         Ok(answers)
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use shared_actors::actor::Backoff;
+use shared_actors::crash_point;
 use shared_actors::kafka::{self, ProducerError, ProducerHandle, Record};
 use shared_actors::settings::DatabaseSettings;
 use shared_actors::shard::ShardIndex;
@@ -104,6 +105,7 @@ impl Relay {
             }
         }
         tracing::info!(shard = %self.parts.shard, "this instance relays the shard's events");
+        crash_point!("relay::leased");
         let ended = self.serve(&mut lease).await?;
         lease.close().await;
         Ok(ended)
@@ -119,7 +121,10 @@ impl Relay {
                 lease.measure(&self.metrics).await?;
                 let fence = self.until_finished(Duration::ZERO, self.parts.producer.fence());
                 match lease.hold_while(&self.metrics, fence).await? {
-                    Some(Ok(())) => alone = true,
+                    Some(Ok(())) => {
+                        crash_point!("relay::fenced");
+                        alone = true;
+                    }
                     Some(Err(error)) => self.back_off(lease, &mut failures, &error).await?,
                     None => {}
                 }
@@ -133,13 +138,16 @@ impl Relay {
                 lease.hold_while(&self.metrics, self.pause(self.parts.interval)).await?;
                 continue;
             }
+            crash_point!("relay::read");
             // What was not published at once has been created already.
             let span = if failures == 0 { trace(&self.parts.topic, &mut events) } else { Span::none() };
             let publish = self.parts.producer.publish(self.records(&events)).instrument(span.clone());
             let publish = self.until_finished(LAST_PUBLICATION, publish);
             match lease.hold_while(&self.metrics, publish).await? {
                 Some(Ok(())) => {
+                    crash_point!("relay::published");
                     queries::delete(lease.connection(), &rows).instrument(span).await?;
+                    crash_point!("relay::deleted");
                     self.metrics.published(&events);
                     failures = 0;
                     if events.len() < queries::BATCH_EVENTS {

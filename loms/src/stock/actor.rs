@@ -7,6 +7,7 @@ use actix::{Actor, Context, Handler};
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use shared_actors::actor::{Command, Envelope, GroupCommit, Lane, LaneLimits};
+use shared_actors::crash_point;
 use shared_actors::database::{DatabaseError, observe};
 use sqlx::PgPool;
 use tokio::sync::Mutex;
@@ -75,6 +76,7 @@ impl StockShard {
 
         let mut transaction = observe("begin", self.pool.begin()).await?;
         let available = queries::lock_stock(&mut transaction, &skus).await?;
+        crash_point!("reserve::locked");
         // Read after the locks are held: whoever held them before may have reserved under one of these keys.
         let by_key = if keys.is_empty() {
             ByKey::new()
@@ -84,14 +86,18 @@ impl StockShard {
         let decision = decide(available, by_key, requests);
         if !decision.granted.is_empty() {
             queries::reserve(&mut transaction, requests, &decision).await?;
+            crash_point!("reserve::written");
         }
         observe("commit", transaction.commit()).await?;
+        crash_point!("reserve::committed");
         Ok(decision.answers)
     }
 
     async fn settle(&self, effects: &[Effect]) -> Result<(), DatabaseError> {
         let _turn = self.turn.lock().await;
-        after_conflict(|| queries::settle(&self.pool, effects)).await
+        after_conflict(|| queries::settle(&self.pool, effects)).await?;
+        crash_point!("settle::committed");
+        Ok(())
     }
 
     async fn restock(&self, wanted: &Restock) -> Result<StockLevel, OrderError> {

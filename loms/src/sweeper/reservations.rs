@@ -8,6 +8,7 @@ use super::metrics::swept;
 use crate::domain::{NewOrder, OrderError, OrderId};
 use crate::orders::{InsertedRow, OrderShard, queries};
 use crate::stock::{Effect, EffectKind, OpenReservation, OpenSince, StockHandle};
+use shared_actors::crash_point;
 use shared_actors::database::DatabaseError;
 
 const LIMIT: i64 = 1000;
@@ -34,6 +35,7 @@ pub(super) async fn give_back_orphans(
         let orphans: Vec<OpenReservation> =
             open.into_iter().filter(|reservation| !owned.contains(&reservation.request.order)).collect();
         if !orphans.is_empty() {
+            crash_point!("sweep::orphans");
             give_back(shard, stock, &orphans).await?;
         }
         cursor.advance(created_at, order);
@@ -58,14 +60,17 @@ async fn give_back(
     let rows: Vec<InsertedRow<'_>> =
         failed.iter().map(|(id, order)| InsertedRow { id: *id, order, failed: true }).collect();
     shard.insert(&rows).await?;
+    crash_point!("sweep::tombstoned");
     let owned = owned(shard, orphans).await?;
     let effects: Vec<Effect> = failed
         .iter()
         .filter(|(id, _)| !owned.contains(id))
         .map(|(id, _)| Effect { order: *id, kind: EffectKind::Return })
         .collect();
+    crash_point!("sweep::fenced");
     let count = effects.len();
     stock.settle(effects).await?;
+    crash_point!("sweep::returned");
     swept("reservation", count);
     tracing::warn!(shard = %shard.index, count, "reservations without an order were given back");
     Ok(())

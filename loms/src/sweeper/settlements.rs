@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use shared_actors::crash_point;
+
 use super::metrics::swept;
 use crate::orders::{OrderShard, queries};
 
@@ -14,9 +16,14 @@ pub(super) async fn settle_late(shard: &OrderShard) -> Result<(), sqlx::Error> {
     loop {
         let late = queries::late_effects(&shard.primary, GRACE, LIMIT).await?;
         let count = late.len();
-        if count == 0 || !shard.settle(late).await {
+        if count == 0 {
             return Ok(());
         }
+        crash_point!("sweep::late");
+        if !shard.settle(late).await {
+            return Ok(());
+        }
+        crash_point!("sweep::settled");
         swept("settlement", count);
     }
 }

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tracing::{info, warn};
 
 use super::{ProducerError, ProducerOptions};
+use crate::crash_point;
 use crate::kafka::client::{self, ClientReport};
 use crate::kafka::metrics::FAMILIES;
 use crate::kafka::record::Record;
@@ -125,15 +126,20 @@ impl Session {
     fn in_transaction(&self, client: &Client, records: &[Record]) -> Result<(), Failure> {
         let timer = FAMILIES.transaction_duration.start_timer();
         client.begin_transaction().map_err(|error| final_failure(client, &error))?;
+        crash_point!("producer::begun");
         if let Err(failed) = send(client, records).and_then(acknowledged) {
             timer.stop_and_discard();
             return Err(self.abort(client, failed.meaning()));
         }
         let deadline = Instant::now() + self.timeout;
         until_settled(client);
+        crash_point!("producer::sent");
         loop {
             match client.commit_transaction(self.timeout) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    crash_point!("producer::committed");
+                    return Ok(());
+                }
                 Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
                     let reason = error.to_string();
                     return Err(self.abort(client, ProducerError::Unavailable { reason }));
