@@ -84,12 +84,17 @@ impl ServiceProcess {
         self.process.kill().expect("the service can be killed");
     }
 
+    /// How the service ended, if it did.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.process.exit_status().expect("the service can be waited for")
+    }
+
     /// Sends SIGTERM and returns how the service ended.
     pub async fn terminate(&mut self) -> ExitStatus {
         self.signal(Signal::SIGTERM);
         let asked = Instant::now();
         loop {
-            if let Some(status) = self.process.exit_status().expect("the service can be waited for") {
+            if let Some(status) = self.exited() {
                 return status;
             }
             assert!(

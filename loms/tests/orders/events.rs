@@ -36,13 +36,17 @@ impl Events {
         (events, consumer)
     }
 
+    pub fn all(&self) -> Vec<ReceivedRecord> {
+        self.0.lock().unwrap().clone()
+    }
+
     pub async fn when(&self, count: usize) -> Vec<ReceivedRecord> {
         eventually(SOON, "every event is there", async || {
             let found = self.0.lock().unwrap().len();
             if found < count { Err(found) } else { Ok(()) }
         })
         .await;
-        self.0.lock().unwrap().clone()
+        self.all()
     }
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by its panic")]
 
 mod crash;
+mod crashes;
 mod create;
 mod events;
 mod idempotency;

@@ -1,0 +1,136 @@
+//! What must be true after a crash: every answer that a client got, and every invariant of the databases.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use loms::verify::verify;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::client::{Caller, Outcome};
+use super::ledger::{Ledger, Told};
+use crate::shop::Backend;
+
+/// How long after the restart the checker may still find something.
+const REPAIRED_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often the checker looks, and an unanswered call is sent again.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Everything that is wrong.
+pub async fn violations(backend: &Backend, caller: &Caller, ledger: &RefCell<Ledger>) -> Vec<String> {
+    let deadline = Instant::now() + REPAIRED_WITHIN;
+    let mut wrong = ask_again(caller, ledger, deadline).await;
+    wrong.extend(unrepaired(backend, deadline).await);
+    wrong.extend(untrue(backend, &ledger.borrow()).await);
+    wrong.append(&mut ledger.borrow_mut().contradictions);
+    wrong
+}
+
+/// Sends again what was not answered: each gets an answer now.
+async fn ask_again(caller: &Caller, ledger: &RefCell<Ledger>, deadline: Instant) -> Vec<String> {
+    let open: Vec<_> = {
+        let ledger = ledger.borrow();
+        let creates = ledger.creates.iter().filter(|(_, asked)| asked.told == Told::Unknown);
+        creates.map(|(key, asked)| (key.clone(), asked.clone())).collect()
+    };
+    let mut wrong = Vec::new();
+    for (turn, (key, asked)) in open.into_iter().enumerate() {
+        let mut tries = interval(LOOK_EVERY);
+        tries.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let told = loop {
+            tries.tick().await;
+            let told = caller.create(turn % 2, asked.user, &asked.items, Some(&key)).await;
+            if told != Told::Unknown || Instant::now() > deadline {
+                break told;
+            }
+        };
+        if told == Told::Unknown {
+            wrong.push(format!("{key} is not answered after the restart"));
+        }
+        ledger.borrow_mut().told(&key, told);
+    }
+    let open: Vec<_> = {
+        let ledger = ledger.borrow();
+        let restocks = ledger.restocks.iter().filter(|(_, (_, _, confirmed))| !confirmed);
+        restocks.map(|(key, (sku, count, _))| (key.clone(), *sku, *count)).collect()
+    };
+    for (turn, (key, sku, count)) in open.into_iter().enumerate() {
+        if caller.restock(turn % 2, sku, count, &key).await == Outcome::Done {
+            ledger.borrow_mut().restocks.insert(key, (sku, count, true));
+        } else {
+            wrong.push(format!("the restock {key} is not confirmed after the restart"));
+        }
+    }
+    wrong
+}
+
+/// What `loms verify` still finds wrong or half way when the time is over.
+async fn unrepaired(backend: &Backend, deadline: Instant) -> Vec<String> {
+    let settings = backend.settings(&[("SWEEP_INTERVAL", "100ms"), ("RESERVATION_GRACE", "1s")]);
+    let mut looks = interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let report = verify(&settings).await;
+        match report {
+            Ok(report) if report.holds() && report.findings.iter().all(|finding| finding.open == 0) => {
+                return Vec::new();
+            }
+            Ok(report) if Instant::now() > deadline => return vec![report.to_string()],
+            Err(error) if Instant::now() > deadline => return vec![format!("verify: {error}")],
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+/// User, state, key.
+type OrderRow = (i64, String, Option<String>);
+
+/// What clients were told and the databases do not say.
+async fn untrue(backend: &Backend, ledger: &Ledger) -> Vec<String> {
+    let mut orders: HashMap<i64, OrderRow> = HashMap::new();
+    for pool in &backend.pools {
+        let query = sqlx::query_as("SELECT id, user_id, state, idempotency_key FROM orders");
+        let rows: Vec<(i64, i64, String, Option<String>)> = query.fetch_all(pool).await.unwrap();
+        orders.extend(rows.into_iter().map(|(id, user, state, key)| (id, (user, state, key))));
+    }
+    let mut wrong = Vec::new();
+    for (key, asked) in &ledger.creates {
+        let Told::Created(order) = asked.told else { continue };
+        let row = orders.get(&order);
+        let right = row.is_some_and(|(user, state, known)| {
+            *user == i64::from(asked.user) && state != "FAILED" && known.as_ref() == Some(key)
+        });
+        if !right {
+            wrong.push(format!("{key} made order {order}, which is {row:?}"));
+        }
+    }
+    let told = [
+        ("paid", &ledger.paid, "PAYED"),
+        ("cancelled", &ledger.cancelled, "CANCELLED"),
+        ("not payable", &ledger.not_payable, "CANCELLED"),
+        ("not cancellable", &ledger.not_cancellable, "PAYED"),
+    ];
+    for (what, ids, expected) in told {
+        for id in ids {
+            let row = orders.get(id);
+            if row.is_none_or(|(_, state, _)| state != expected) {
+                wrong.push(format!("order {id} was told to be {what}, and is {row:?}"));
+            }
+        }
+    }
+    wrong.extend(
+        ledger.unkeyed.iter().filter(|id| !orders.contains_key(id)).map(|id| format!("order {id} is gone")),
+    );
+    let query = sqlx::query_as("SELECT idempotency_key, sku, count FROM stock_history");
+    let rows: Vec<(String, i64, i64)> = query.fetch_all(&backend.pools[0]).await.unwrap();
+    let done: HashMap<String, (i64, i64)> =
+        rows.into_iter().map(|(key, sku, count)| (key, (sku, count))).collect();
+    for (key, (sku, count, _)) in &ledger.restocks {
+        if done.get(key) != Some(&(i64::from(*sku), *count)) {
+            wrong.push(format!("the restock {key} is {:?}", done.get(key)));
+        }
+    }
+    wrong
+}

@@ -1,0 +1,156 @@
+//! Which process is killed where, under which load.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// What the clients do beside creating orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Create,
+    Restock,
+    Pay,
+    Cancel,
+    /// Nobody pays, and time is short.
+    Timeout,
+    Relay,
+    Sweep,
+}
+
+impl Operation {
+    pub const ALL: [Self; 7] =
+        [Self::Create, Self::Restock, Self::Pay, Self::Cancel, Self::Timeout, Self::Relay, Self::Sweep];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Restock => "restock",
+            Self::Pay => "pay",
+            Self::Cancel => "cancel",
+            Self::Timeout => "timeout",
+            Self::Relay => "relay",
+            Self::Sweep => "sweep",
+        }
+    }
+
+    /// Where this operation is killed.
+    pub fn steps(self) -> Vec<Step> {
+        use Scene::{AfterCrash, Alone, BothAnywhere, Plain, Twins, WithOldKeys};
+        let mut steps = match self {
+            Self::Create => steps(
+                Plain,
+                12,
+                &[
+                    "create::looked_up",
+                    "create::numbered",
+                    "reserve::locked",
+                    "reserve::written",
+                    "reserve::committed",
+                    "create::reserved",
+                    "create::written",
+                    "create::told",
+                ],
+            ),
+            Self::Restock => steps(Plain, 6, &["restock::locked", "restock::written", "restock::committed"]),
+            Self::Pay | Self::Cancel => steps(Plain, 12, &CHANGE),
+            Self::Timeout => steps(Plain, 4, &CHANGE),
+            Self::Relay => steps(
+                Alone,
+                8,
+                &[
+                    "relay::read",
+                    "producer::begun",
+                    "producer::sent",
+                    "producer::committed",
+                    "relay::published",
+                    "relay::deleted",
+                ],
+            ),
+            Self::Sweep => steps(AfterCrash("change::decided"), 1, &["sweep::late", "sweep::settled"]),
+        };
+        steps.extend(match self {
+            Self::Create => self::steps(Twins, 1, &["create::lost", "create::returned"]),
+            Self::Timeout => self::steps(Plain, 4, &["sweep::due", "sweep::cancelled"]),
+            Self::Relay => self::steps(Alone, 1, &["relay::leased", "relay::fenced"]),
+            Self::Sweep => self::steps(
+                AfterCrash("create::reserved"),
+                1,
+                &["sweep::orphans", "sweep::tombstoned", "sweep::fenced", "sweep::returned"],
+            ),
+            _ => Vec::new(),
+        });
+        if self == Self::Sweep {
+            steps.push(Step { point: "sweep::forgotten", at_most: 1, scene: WithOldKeys });
+        }
+        steps.push(Step { point: "(anywhere)", at_most: 200, scene: BothAnywhere });
+        steps
+    }
+}
+
+const CHANGE: [&str; 6] = [
+    "change::begun",
+    "change::decided",
+    "change::told",
+    "settle::committed",
+    "change::settled",
+    "change::forgotten",
+];
+
+/// What has to be so for a process to come to the point.
+#[derive(Clone, Copy, Debug)]
+pub enum Scene {
+    /// Both instances work.
+    Plain,
+    /// The other instance is killed first, for it would do the work.
+    Alone,
+    /// The other instance was killed at this point and left something to do.
+    AfterCrash(&'static str),
+    /// Clients send each create to both at once and pay what the other instance made, while this one is slow.
+    Twins,
+    /// There are orders whose keys may be forgotten.
+    WithOldKeys,
+    /// Both are killed at once, wherever they are.
+    BothAnywhere,
+}
+
+/// One row of the plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    pub point: &'static str,
+    /// The process is killed when it comes there for the n-th time, n up to this.
+    pub at_most: u32,
+    pub scene: Scene,
+}
+
+fn steps(scene: Scene, at_most: u32, points: &[&'static str]) -> Vec<Step> {
+    points.iter().map(|point| Step { point, at_most, scene }).collect()
+}
+
+#[test]
+fn the_plan_kills_at_every_point_that_the_code_names() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut named = BTreeSet::new();
+    for folder in [root.join("src"), root.join("../shared-actors/src/kafka")] {
+        collect(&folder, &mut named);
+    }
+    let planned: BTreeSet<String> = Operation::ALL
+        .iter()
+        .flat_map(|operation| operation.steps())
+        .map(|step| step.point.to_owned())
+        .filter(|point| point.contains("::"))
+        .collect();
+    assert!(!named.is_empty());
+    assert_eq!(planned, named);
+}
+
+fn collect(folder: &Path, named: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, named);
+        } else {
+            let source = std::fs::read_to_string(&path).unwrap();
+            let points = source.split("crash_point!(\"").skip(1).filter_map(|rest| rest.split('"').next());
+            named.extend(points.map(str::to_owned));
+        }
+    }
+}
