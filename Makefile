@@ -12,7 +12,7 @@ TESTS ?= --workspace
 DEBUG := $(or $(CARGO_TARGET_DIR),target)/debug
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run servers demo test build lint bench schemathesis ci \
+.PHONY: help setup run servers demo test crash-test build lint bench schemathesis ci \
 	run-full-infra run-all stop-all logs docker-check pictures
 
 help: ## Lists these commands.
@@ -36,6 +36,12 @@ test: ## Runs all tests on servers of their own, beside a running shop if need b
 	@dev/scripts/setup.sh test
 	@cargo test --workspace --no-run
 	@$(DEBUG)/stack test -- cargo test $(TESTS)
+
+crash-test: ## Kills loms nearly 400 times, at every point between two steps, under load.
+	@dev/scripts/setup.sh test
+	@cargo test --workspace --no-run
+	@CRASH_ROUNDS=$(or $(CRASH_ROUNDS),5) $(DEBUG)/stack test -- \
+		cargo test -q --workspace --test orders -- crashes::a_kill --nocapture
 
 build: setup ## Builds everything for release.
 	cargo build --release --workspace --bins

@@ -23,7 +23,7 @@ pub(super) const BATCH_EVENTS: usize = 500;
 const READ: &str = "
 WITH oldest AS (
     SELECT id, sum(events) OVER (ORDER BY id) - events AS events_before
-    FROM (SELECT id, events FROM outbox ORDER BY id LIMIT 500) AS first_rows
+    FROM (SELECT id, events FROM outbox WHERE id <> ALL($1) ORDER BY id LIMIT 500) AS first_rows
 ), waiting AS (
     SELECT outbox.id, event.order_id, event.sequence, event.position
     FROM oldest JOIN outbox USING (id),
@@ -33,30 +33,63 @@ WITH oldest AS (
 SELECT waiting.id, waiting.order_id, waiting.sequence, history.state, history.event_id, history.occurred_at,
     history.traceparent, orders.user_id, orders.skus, orders.counts
 FROM waiting
-JOIN order_history AS history USING (order_id, sequence)
-JOIN orders ON orders.id = waiting.order_id
+LEFT JOIN order_history AS history USING (order_id, sequence)
+LEFT JOIN orders ON orders.id = waiting.order_id
 ORDER BY waiting.id, waiting.position";
 
-type EventRow = (i64, i64, i32, String, Uuid, DateTime<Utc>, Option<String>, i64, Vec<i64>, Vec<i64>);
+/// A row of the outbox with one of its events, and what is known of that; some of it is `NULL` when nothing is.
+#[derive(sqlx::FromRow)]
+struct EventRow {
+    id: i64,
+    order_id: i64,
+    sequence: i32,
+    state: Option<String>,
+    event_id: Option<Uuid>,
+    occurred_at: Option<DateTime<Utc>>,
+    traceparent: Option<String>,
+    user_id: Option<i64>,
+    skus: Option<Vec<i64>>,
+    counts: Option<Vec<i64>>,
+}
+
+impl EventRow {
+    fn event(self) -> Option<OrderEvent> {
+        Some(OrderEvent {
+            order: self.order_id,
+            sequence: self.sequence,
+            state: self.state?,
+            event_id: self.event_id?,
+            occurred_at: self.occurred_at?,
+            traceparent: self.traceparent,
+            user: self.user_id?,
+            skus: self.skus?,
+            counts: self.counts?,
+        })
+    }
+}
 
 /// Events that wait.
 pub(super) struct Waiting {
     /// The rows of the outbox that they come from.
     pub rows: Vec<i64>,
     pub events: Vec<OrderEvent>,
+    /// Rows with an event of which neither order nor history know anything: nobody can tell of it.
+    pub strange: Vec<i64>,
 }
 
-/// The events that wait longest, in the order in which they were written.
-pub(super) async fn read(connection: &mut PgConnection) -> Result<Waiting, sqlx::Error> {
-    let rows: Vec<EventRow> = observe("read_outbox", sqlx::query_as(READ).fetch_all(connection)).await?;
-    let mut waiting = Waiting { rows: Vec::new(), events: Vec::with_capacity(rows.len()) };
-    for (row, order, sequence, state, event_id, occurred_at, traceparent, user, skus, counts) in rows {
-        if waiting.rows.last() != Some(&row) {
-            waiting.rows.push(row);
+/// The events that wait longest, in the order in which they were written; not those of the rows `aside`.
+pub(super) async fn read(connection: &mut PgConnection, aside: &[i64]) -> Result<Waiting, sqlx::Error> {
+    let query = sqlx::query_as(READ).bind(aside);
+    let found: Vec<EventRow> = observe("read_outbox", query.fetch_all(connection)).await?;
+    let strange = found.iter().filter(|row| row.state.is_none() || row.user_id.is_none()).map(|row| row.id);
+    let mut strange: Vec<i64> = strange.collect();
+    strange.dedup();
+    let mut waiting = Waiting { rows: Vec::new(), events: Vec::with_capacity(found.len()), strange };
+    for row in found.into_iter().filter(|row| !waiting.strange.contains(&row.id)) {
+        if waiting.rows.last() != Some(&row.id) {
+            waiting.rows.push(row.id);
         }
-        let event =
-            OrderEvent { order, sequence, state, event_id, occurred_at, traceparent, user, skus, counts };
-        waiting.events.push(event);
+        waiting.events.extend(row.event());
     }
     Ok(waiting)
 }

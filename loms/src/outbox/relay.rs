@@ -115,6 +115,8 @@ impl Relay {
         let mut failures = 0;
         let mut alone = false;
         let mut measured = Instant::now();
+        // Rows that cannot be published. They stay, for `loms verify` to tell of, and hold nobody up.
+        let mut aside = Vec::new();
         while !self.is_finished() {
             if !alone {
                 // Who has lost the lease meanwhile must not take the transactional id from its new holder.
@@ -131,10 +133,16 @@ impl Relay {
                 continue;
             }
             let begun = Instant::now();
-            let Waiting { rows, mut events } = queries::read(lease.connection()).await?;
+            let Waiting { rows, mut events, strange } = queries::read(lease.connection(), &aside).await?;
             self.metrics.holder.set(1);
+            for row in strange {
+                tracing::error!(row, shard = %self.parts.shard, "an outbox row tells of what no order knows: left alone");
+                aside.push(row);
+            }
             if rows.is_empty() {
-                self.metrics.waiting(0, 0.0);
+                if aside.is_empty() {
+                    self.metrics.waiting(0, 0.0);
+                }
                 lease.hold_while(&self.metrics, self.pause(self.parts.interval)).await?;
                 continue;
             }

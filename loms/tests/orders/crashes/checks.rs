@@ -22,7 +22,8 @@ pub async fn violations(backend: &Backend, caller: &Caller, ledger: &RefCell<Led
     let deadline = Instant::now() + REPAIRED_WITHIN;
     let mut wrong = ask_again(caller, ledger, deadline).await;
     wrong.extend(unrepaired(backend, deadline).await);
-    wrong.extend(untrue(backend, &ledger.borrow()).await);
+    let tables = Tables::read(backend).await;
+    wrong.extend(tables.deny(&ledger.borrow()));
     wrong.append(&mut ledger.borrow_mut().contradictions);
     wrong
 }
@@ -72,13 +73,13 @@ async fn unrepaired(backend: &Backend, deadline: Instant) -> Vec<String> {
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
-        let report = verify(&settings).await;
-        match report {
+        let late = Instant::now() > deadline;
+        match verify(&settings).await {
             Ok(report) if report.holds() && report.findings.iter().all(|finding| finding.open == 0) => {
-                return Vec::new();
+                return if late { vec!["all holds, but too late".to_owned()] } else { Vec::new() };
             }
-            Ok(report) if Instant::now() > deadline => return vec![report.to_string()],
-            Err(error) if Instant::now() > deadline => return vec![format!("verify: {error}")],
+            Ok(report) if late => return vec![report.to_string()],
+            Err(error) if late => return vec![format!("verify: {error}")],
             Ok(_) | Err(_) => {}
         }
     }
@@ -87,50 +88,62 @@ async fn unrepaired(backend: &Backend, deadline: Instant) -> Vec<String> {
 /// User, state, key.
 type OrderRow = (i64, String, Option<String>);
 
-/// What clients were told and the databases do not say.
-async fn untrue(backend: &Backend, ledger: &Ledger) -> Vec<String> {
-    let mut orders: HashMap<i64, OrderRow> = HashMap::new();
-    for pool in &backend.pools {
-        let query = sqlx::query_as("SELECT id, user_id, state, idempotency_key FROM orders");
-        let rows: Vec<(i64, i64, String, Option<String>)> = query.fetch_all(pool).await.unwrap();
-        orders.extend(rows.into_iter().map(|(id, user, state, key)| (id, (user, state, key))));
-    }
-    let mut wrong = Vec::new();
-    for (key, asked) in &ledger.creates {
-        let Told::Created(order) = asked.told else { continue };
-        let row = orders.get(&order);
-        let right = row.is_some_and(|(user, state, known)| {
-            *user == i64::from(asked.user) && state != "FAILED" && known.as_ref() == Some(key)
-        });
-        if !right {
-            wrong.push(format!("{key} made order {order}, which is {row:?}"));
+/// What the databases say.
+struct Tables {
+    orders: HashMap<i64, OrderRow>,
+    /// SKU and pieces, by key.
+    restocks: HashMap<String, (i64, i64)>,
+}
+
+impl Tables {
+    async fn read(backend: &Backend) -> Self {
+        let mut orders: HashMap<i64, OrderRow> = HashMap::new();
+        for pool in &backend.pools {
+            let query = sqlx::query_as("SELECT id, user_id, state, idempotency_key FROM orders");
+            let rows: Vec<(i64, i64, String, Option<String>)> = query.fetch_all(pool).await.unwrap();
+            orders.extend(rows.into_iter().map(|(id, user, state, key)| (id, (user, state, key))));
         }
+        let query = sqlx::query_as("SELECT idempotency_key, sku, count FROM stock_history");
+        let rows: Vec<(String, i64, i64)> = query.fetch_all(&backend.pools[0]).await.unwrap();
+        let restocks = rows.into_iter().map(|(key, sku, count)| (key, (sku, count))).collect();
+        Self { orders, restocks }
     }
-    let told = [
-        ("paid", &ledger.paid, "PAYED"),
-        ("cancelled", &ledger.cancelled, "CANCELLED"),
-        ("not payable", &ledger.not_payable, "CANCELLED"),
-        ("not cancellable", &ledger.not_cancellable, "PAYED"),
-    ];
-    for (what, ids, expected) in told {
-        for id in ids {
-            let row = orders.get(id);
-            if row.is_none_or(|(_, state, _)| state != expected) {
-                wrong.push(format!("order {id} was told to be {what}, and is {row:?}"));
+
+    /// What clients were told and is not true.
+    fn deny(&self, ledger: &Ledger) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for (key, asked) in &ledger.creates {
+            let Told::Created(order) = asked.told else { continue };
+            let row = self.orders.get(&order);
+            let right = row.is_some_and(|(user, state, known)| {
+                *user == i64::from(asked.user) && state != "FAILED" && known.as_ref() == Some(key)
+            });
+            if !right {
+                wrong.push(format!("{key} made order {order}, which is {row:?}"));
             }
         }
-    }
-    wrong.extend(
-        ledger.unkeyed.iter().filter(|id| !orders.contains_key(id)).map(|id| format!("order {id} is gone")),
-    );
-    let query = sqlx::query_as("SELECT idempotency_key, sku, count FROM stock_history");
-    let rows: Vec<(String, i64, i64)> = query.fetch_all(&backend.pools[0]).await.unwrap();
-    let done: HashMap<String, (i64, i64)> =
-        rows.into_iter().map(|(key, sku, count)| (key, (sku, count))).collect();
-    for (key, (sku, count, _)) in &ledger.restocks {
-        if done.get(key) != Some(&(i64::from(*sku), *count)) {
-            wrong.push(format!("the restock {key} is {:?}", done.get(key)));
+        let told = [
+            ("paid", &ledger.paid, "PAYED"),
+            ("cancelled", &ledger.cancelled, "CANCELLED"),
+            ("not payable", &ledger.not_payable, "CANCELLED"),
+            ("not cancellable", &ledger.not_cancellable, "PAYED"),
+        ];
+        for (what, ids, expected) in told {
+            for id in ids {
+                let row = self.orders.get(id);
+                if row.is_none_or(|(_, state, _)| state != expected) {
+                    wrong.push(format!("order {id} was told to be {what}, and is {row:?}"));
+                }
+            }
         }
+        let gone = ledger.unkeyed.iter().filter(|id| !self.orders.contains_key(id));
+        wrong.extend(gone.map(|id| format!("order {id} is gone")));
+        for (key, (sku, count, _)) in &ledger.restocks {
+            let done = self.restocks.get(key);
+            if done != Some(&(i64::from(*sku), *count)) {
+                wrong.push(format!("the restock {key} is {done:?}"));
+            }
+        }
+        wrong
     }
-    wrong
 }

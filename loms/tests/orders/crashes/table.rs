@@ -36,15 +36,12 @@ impl Table {
     /// One round at one point.
     pub fn round(&mut self, operation: Operation, point: &'static str, kills: u32, wrong: Vec<String>) {
         let known = self.rows.iter_mut().find(|row| row.point == point);
-        match known {
-            Some(row) => {
-                row.kills += kills;
-                row.violations += wrong.len();
-            }
-            None => {
-                let operation = operation.name();
-                self.rows.push(Row { operation, point, kills, violations: wrong.len() });
-            }
+        if let Some(row) = known {
+            row.kills += kills;
+            row.violations += wrong.len();
+        } else {
+            let operation = operation.name();
+            self.rows.push(Row { operation, point, kills, violations: wrong.len() });
         }
         let place = |wrong| format!("{} killed at {point}: {wrong}", operation.name());
         self.violations.extend(wrong.into_iter().map(place));

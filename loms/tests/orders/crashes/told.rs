@@ -4,12 +4,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use shared_actors::kafka::ReceivedRecord;
+use tokio::time::interval;
 
 use crate::events::Events;
 use crate::shop::Backend;
 
 /// How long the last events may be on their way.
 const TOLD_WITHIN: Duration = Duration::from_secs(30);
+
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// By order and sequence: event id and state.
 type History = BTreeMap<(i64, i64), (String, String)>;
@@ -26,40 +30,56 @@ pub async fn violations(backend: &Backend) -> (usize, Vec<String>) {
     }
     let (events, consumer) = Events::read(backend);
     let deadline = Instant::now() + TOLD_WITHIN;
-    let wrong = loop {
-        let wrong = compare(&history, &events);
-        if wrong.is_empty() || Instant::now() > deadline {
-            break wrong;
+    let mut story = Story::default();
+    let mut looks = interval(LOOK_EVERY);
+    while story.told.len() < history.len() && Instant::now() < deadline {
+        looks.tick().await;
+        for record in events.since(story.read) {
+            story.hear(&record);
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
+    }
     consumer.drain().await;
-    (history.len(), wrong)
+    (history.len(), story.differences(&history))
 }
 
-fn compare(history: &History, events: &Events) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let mut told = History::new();
-    let mut last: HashMap<i64, i64> = HashMap::new();
-    for record in events.all() {
+/// What was heard so far.
+#[derive(Default)]
+struct Story {
+    read: usize,
+    told: History,
+    last: HashMap<i64, i64>,
+    wrong: Vec<String>,
+}
+
+impl Story {
+    fn hear(&mut self, record: &ReceivedRecord) {
+        self.read += 1;
         let event: Value = serde_json::from_slice(record.payload.as_deref().unwrap()).unwrap();
         let (id, sequence) = (event["id"].as_i64().unwrap(), event["sequence"].as_i64().unwrap());
         let content = |name: &str| event[name].as_str().unwrap().to_owned();
         let content = (content("eventId"), content("state"));
-        let last = last.entry(id).or_default();
+        let last = self.last.entry(id).or_default();
         if sequence > *last + 1 {
-            wrong.push(format!("order {id}: event {sequence} came after {last}"));
+            self.wrong.push(format!("order {id}: event {sequence} came after {last}"));
         }
         *last = sequence.max(*last);
-        if let Some(first) = told.insert((id, sequence), content.clone()).filter(|first| *first != content) {
-            wrong.push(format!("order {id}: event {sequence} was {first:?}, then {content:?}"));
+        let first = self.told.insert((id, sequence), content.clone());
+        if let Some(first) = first.filter(|first| *first != content) {
+            self.wrong.push(format!("order {id}: event {sequence} was {first:?}, then {content:?}"));
         }
     }
-    let missing = history.iter().filter(|(change, content)| told.get(change) != Some(content));
-    let missing: Vec<_> = missing.map(|(change, _)| change).collect();
-    if !missing.is_empty() {
-        let first = &missing[..missing.len().min(5)];
-        wrong.push(format!("{} changes are not told, such as {first:?}", missing.len()));
+
+    fn differences(self, history: &History) -> Vec<String> {
+        let mut wrong = self.wrong;
+        let missing = history.iter().filter(|(change, content)| self.told.get(change) != Some(content));
+        let missing: Vec<_> = missing.map(|(change, _)| change).collect();
+        if !missing.is_empty() {
+            let first = &missing[..missing.len().min(5)];
+            wrong.push(format!("{} changes are not told, such as {first:?}", missing.len()));
+        }
+        if self.told.len() > history.len() {
+            wrong.push(format!("{} events are told of {} changes", self.told.len(), history.len()));
+        }
+        wrong
     }
-    wrong
 }
