@@ -50,6 +50,7 @@ pub struct Application {
     health: Health,
     shards: Shards,
     migrations: Migrations,
+    key_ttl: Duration,
     prepared: watch::Sender<bool>,
     orders: Orders,
     stocks: Stocks,
@@ -85,7 +86,8 @@ impl Application {
         let http = http::serve(&settings.http, service, move |config| gateway::configure(config, &state))?;
         info!(http = %http.address, grpc = %grpc.address, shards = settings.shards.len(), "loms started");
         let migrations = if settings.migrate_on_start { Migrations::Apply } else { Migrations::Await };
-        Ok(Self { http, grpc, health, shards, migrations, prepared, orders, stocks })
+        let key_ttl = settings.key_ttl;
+        Ok(Self { http, grpc, health, shards, migrations, key_ttl, prepared, orders, stocks })
     }
 
     /// Where the HTTP port listens.
@@ -150,6 +152,11 @@ impl Application {
             let shards = self.orders.shards();
             prepare::prepare(shard.index, shards, settings, &shard.pool, self.migrations, &shard.components)
                 .await?;
+            if shard.index == STOCK_SHARD {
+                let former = prepare::former_layouts(&shard.pool, &shard.components, self.key_ttl).await?;
+                self.orders.moved_from(former);
+            }
+            shard.components.identity.ready();
             shard.prepared.send_replace(true);
             Ok(())
         });

@@ -5,7 +5,7 @@ use std::time::Duration;
 use shared_actors::database::{self, DatabaseError, Migrations, PoolSettings, PrepareError};
 use shared_actors::health::Component;
 use shared_actors::settings::DatabaseSettings;
-use shared_actors::shard::{ORDER_ID_STEP, ShardIndex};
+use shared_actors::shard::{ORDER_ID_STEP, ShardIndex, ShardRouter};
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, PgPool};
 use thiserror::Error;
@@ -51,7 +51,7 @@ pub enum ShardError {
     },
 }
 
-/// Brings shard `index` of `shards` up to date, and takes it for this number.
+/// Brings shard `index` of `shards` up to date, and takes the database for this number.
 pub(super) async fn prepare(
     index: ShardIndex,
     shards: u16,
@@ -63,20 +63,35 @@ pub(super) async fn prepare(
     let migrators = migrators(index);
     let migrators: Vec<&Migrator> = migrators.iter().collect();
     database::prepare(settings, &migrators, migrations, &components.database).await?;
+    until_answered(index, components, async || claim(pool, index, shards).await).await?.check(index, shards)
+}
+
+/// The layouts of shards that may still hold keys younger than `key_ttl`; what is on the shard of the stock, which is part of
+/// every layout, tells of all.
+pub(super) async fn former_layouts(
+    pool: &PgPool,
+    components: &ShardComponents,
+    key_ttl: Duration,
+) -> Result<Vec<ShardRouter>, ShardError> {
+    let ask = async || sqlx::query_scalar(FORMER).bind(key_ttl).fetch_all(pool).await;
+    let former: Vec<i32> = until_answered(STOCK_SHARD, components, ask).await?;
+    Ok(former.into_iter().filter_map(|shards| ShardRouter::new(u16::try_from(shards).ok()?)).collect())
+}
+
+/// Asks until the database answers. Fails when asking again cannot help.
+async fn until_answered<T>(
+    shard: ShardIndex,
+    components: &ShardComponents,
+    ask: impl AsyncFn() -> Result<T, sqlx::Error>,
+) -> Result<T, ShardError> {
     loop {
-        match claim(pool, index, shards).await {
-            Ok(identity) => break identity.check(index, shards)?,
-            Err(error) => match DatabaseError::from(error) {
-                source @ DatabaseError::Internal(_) => {
-                    return Err(ShardError::Unusable { shard: index, source });
-                }
-                transient => components.identity.waiting(transient.to_string()),
-            },
+        match ask().await.map_err(DatabaseError::from) {
+            Ok(answer) => return Ok(answer),
+            Err(source @ DatabaseError::Internal(_)) => return Err(ShardError::Unusable { shard, source }),
+            Err(transient) => components.identity.waiting(transient.to_string()),
         }
         tokio::time::sleep(RETRY_AFTER).await;
     }
-    components.identity.ready();
-    Ok(())
 }
 
 /// What health tells of a shard.
@@ -136,8 +151,14 @@ impl Identity {
     }
 }
 
-const IDENTITY: &str = "SELECT shard, coalesce(shards, 0) AS shards FROM shard_identity";
-const REMEMBER: &str = "UPDATE shard_identity SET shards = $2 WHERE shard = $1 AND coalesce(shards, 0) < $2";
+const IDENTITY: &str =
+    "SELECT shard, (SELECT coalesce(max(shards), 0) FROM shard_layouts) AS shards FROM shard_identity";
+const REMEMBER: &str = "
+INSERT INTO shard_layouts (shards) SELECT $1 WHERE $1 > (SELECT coalesce(max(shards), 0) FROM shard_layouts)";
+const FORMER: &str = "
+SELECT shards FROM (
+    SELECT shards, lead(first_used) OVER (ORDER BY shards) AS ended FROM shard_layouts
+) AS layout WHERE ended > now() - $1";
 
 /// Makes the database shard `index` of `shards` unless it is another one; answers what it is.
 async fn claim(pool: &PgPool, index: ShardIndex, shards: u16) -> Result<Identity, sqlx::Error> {
@@ -154,7 +175,9 @@ async fn claim(pool: &PgPool, index: ShardIndex, shards: u16) -> Result<Identity
         let insert = sqlx::query("INSERT INTO shard_identity (shard) VALUES ($1)").bind(number);
         insert.execute(&mut *transaction).await?;
     }
-    sqlx::query(REMEMBER).bind(number).bind(i32::from(shards)).execute(&mut *transaction).await?;
+    if known.is_none_or(|known| known.shard == number) {
+        sqlx::query(REMEMBER).bind(i32::from(shards)).execute(&mut *transaction).await?;
+    }
     let identity = sqlx::query_as(IDENTITY).fetch_one(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(identity)

@@ -10,7 +10,7 @@ use shared_actors::actor::{Command, Envelope, GroupCommit, Lane, LaneLimits};
 
 use super::change::StateChange;
 use super::shard::OrderShard;
-use crate::domain::{NewOrder, Order, OrderError, OrderId};
+use crate::domain::{IdempotencyKey, NewOrder, Order, OrderError, OrderId, UserId};
 
 /// While one batch waits for the stock or the disk, another one is on its way.
 const LIMITS: LaneLimits = LaneLimits { max_batch: 256, concurrency: 2 };
@@ -42,17 +42,33 @@ impl Command for GetOrder {
     const NAME: &'static str = "get_order";
 }
 
+/// Find the order that was made under a user's key.
+pub(super) struct FindByKey(pub UserId, pub IdempotencyKey);
+
+impl Command for FindByKey {
+    type Output = Option<Order>;
+    type Error = OrderError;
+    const NAME: &'static str = "find_by_key";
+}
+
 /// Does what concerns the orders of one shard.
 pub(super) struct OrderShardActor {
     shard: Arc<OrderShard>,
     create: Lane<CreateOrder>,
     change: Lane<ChangeState>,
     read: Lane<GetOrder>,
+    find: Lane<FindByKey>,
 }
 
 impl OrderShardActor {
     pub fn new(shard: Arc<OrderShard>) -> Self {
-        Self { shard, create: Lane::new(LIMITS), change: Lane::new(LIMITS), read: Lane::new(LIMITS) }
+        Self {
+            shard,
+            create: Lane::new(LIMITS),
+            change: Lane::new(LIMITS),
+            read: Lane::new(LIMITS),
+            find: Lane::new(LIMITS),
+        }
     }
 }
 
@@ -108,6 +124,24 @@ impl GroupCommit<GetOrder> for OrderShardActor {
     }
 }
 
+impl GroupCommit<FindByKey> for OrderShardActor {
+    fn lane(&mut self) -> &mut Lane<FindByKey> {
+        &mut self.find
+    }
+
+    fn commit(
+        &mut self,
+        batch: Vec<FindByKey>,
+    ) -> LocalBoxFuture<'static, Vec<Result<Option<Order>, OrderError>>> {
+        let shard = Arc::clone(&self.shard);
+        async move {
+            let keys: Vec<_> = batch.into_iter().map(|FindByKey(user, key)| (user, key)).collect();
+            shard.find_by_keys(&keys).await
+        }
+        .boxed_local()
+    }
+}
+
 impl Handler<Envelope<CreateOrder>> for OrderShardActor {
     type Result = ();
 
@@ -128,6 +162,14 @@ impl Handler<Envelope<GetOrder>> for OrderShardActor {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<GetOrder>, ctx: &mut Context<Self>) {
+        self.accept(envelope, ctx);
+    }
+}
+
+impl Handler<Envelope<FindByKey>> for OrderShardActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<FindByKey>, ctx: &mut Context<Self>) {
         self.accept(envelope, ctx);
     }
 }

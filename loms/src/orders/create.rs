@@ -183,7 +183,7 @@ fn open_groups(requests: &[NewOrder], answers: &[Option<Answer>]) -> Vec<Vec<usi
 }
 
 /// What a request is told whose key has led to `order`.
-fn answer_with(order: &Order, request: &NewOrder) -> Answer {
+pub(super) fn answer_with(order: &Order, request: &NewOrder) -> Answer {
     if order.lines != request.lines {
         Err(OrderError::KeyReused { order: order.id })
     } else if order.status == OrderStatus::Failed {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::ArbiterHandle;
 use shared_actors::actor::{ActorOptions, Handle};
 
-use super::actor::{ChangeState, CreateOrder, GetOrder, OrderShardActor};
+use super::actor::{ChangeState, CreateOrder, FindByKey, GetOrder, OrderShardActor};
 use super::change::StateChange;
 use super::lists::{self, ListOrders, OrderListsActor};
 use super::shard::{OrderShard, OrderShardParts};
@@ -39,6 +39,12 @@ impl OrderShardHandle {
 
     pub(super) async fn create(&self, order: NewOrder) -> Result<OrderId, OrderError> {
         self.actor.ask(CreateOrder(order)).await
+    }
+
+    /// The order that was made here under the key of `order`.
+    pub(super) async fn made_for(&self, order: &NewOrder) -> Result<Option<Order>, OrderError> {
+        let Some(key) = order.key.clone() else { return Ok(None) };
+        self.actor.ask(FindByKey(order.user, key)).await
     }
 
     pub(crate) async fn change(&self, change: StateChange) -> Result<(), OrderError> {

@@ -15,10 +15,11 @@ mod read;
 mod replica;
 mod shard;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 
 use futures::future::try_join_all;
-use shared_actors::shard::ShardRouter;
+use shared_actors::shard::{ShardIndex, ShardRouter};
 use shared_actors::telemetry;
 
 use crate::domain::{
@@ -36,17 +37,25 @@ pub use shard::OrderShardParts;
 pub struct Orders {
     router: ShardRouter,
     shards: Arc<[OrderShardHandle]>,
+    /// The layouts before this one, for as long as keys that were used then are remembered.
+    former: Arc<OnceLock<Vec<ShardRouter>>>,
 }
 
 impl Orders {
     /// The use cases over `shards`, of which `router` knows the number.
     pub fn new(router: ShardRouter, shards: Vec<OrderShardHandle>) -> Self {
-        Self { router, shards: shards.into() }
+        Self { router, shards: shards.into(), former: Arc::default() }
     }
 
     /// How many shards there are.
     pub(crate) fn shards(&self) -> u16 {
         self.router.len()
+    }
+
+    /// Tells how users were spread before, once that is known: their keys are looked for where they belonged, too.
+    pub(crate) fn moved_from(&self, former: Vec<ShardRouter>) {
+        // The first answer counts: layouts do not change while an instance runs.
+        let _ = self.former.set(former);
     }
 
     /// Reserves the lines and writes the order down. Answers once that is durable.
@@ -55,7 +64,23 @@ impl Orders {
     /// `OutOfStock` with the id of the order, which can be read as `FAILED`; `KeyReused`; `Overloaded`, when nothing
     /// happened; `Unavailable` and `DeadlineExceeded`, when that is unknown: ask again with the same key.
     pub async fn create(&self, order: NewOrder) -> Result<OrderId, OrderError> {
-        self.shards[self.router.shard_of_user(order.user.get()).index()].create(order).await
+        let home = self.router.shard_of_user(order.user.get());
+        for shard in self.former_homes(&order, home) {
+            if let Some(earlier) = self.shards[shard.index()].made_for(&order).await? {
+                return create::answer_with(&earlier, &order);
+            }
+        }
+        self.shards[home.index()].create(order).await
+    }
+
+    /// Where an order under this key may stand because its user belonged there, other than `home`.
+    fn former_homes(&self, order: &NewOrder, home: ShardIndex) -> BTreeSet<ShardIndex> {
+        if order.key.is_none() {
+            return BTreeSet::new();
+        }
+        let former = self.former.get().into_iter().flatten();
+        let homes = former.map(|layout| layout.shard_of_user(order.user.get()));
+        homes.filter(|shard| *shard != home).collect()
     }
 
     /// Pays an order that awaits it; one that is paid already stays so.

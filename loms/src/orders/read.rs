@@ -7,7 +7,7 @@ use shared_actors::database::DatabaseError;
 use super::metrics;
 use super::queries;
 use super::shard::OrderShard;
-use crate::domain::{Order, OrderError, OrderId};
+use crate::domain::{IdempotencyKey, Order, OrderError, OrderId, UserId};
 
 impl OrderShard {
     /// Reads the orders of one batch in one query.
@@ -20,6 +20,22 @@ impl OrderShard {
                 ids.iter().map(|id| found.get(id).cloned().ok_or(OrderError::OrderNotFound(*id))).collect()
             }
             Err(error) => vec![Err(error.into()); ids.len()],
+        }
+    }
+
+    /// The orders made under the keys of one batch, in one query.
+    pub(super) async fn find_by_keys(
+        &self,
+        keys: &[(UserId, IdempotencyKey)],
+    ) -> Vec<Result<Option<Order>, OrderError>> {
+        let wanted: Vec<(UserId, &IdempotencyKey)> = keys.iter().map(|(user, key)| (*user, key)).collect();
+        match queries::find_by_keys(&self.primary, &wanted).await.map_err(DatabaseError::from) {
+            Ok(found) => {
+                let found: HashMap<(UserId, IdempotencyKey), Order> =
+                    found.into_iter().map(|(key, order)| ((order.user, key), order)).collect();
+                keys.iter().map(|key| Ok(found.get(key).cloned())).collect()
+            }
+            Err(error) => vec![Err(error.into()); keys.len()],
         }
     }
 

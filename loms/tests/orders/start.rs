@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use dev::testing::create_database;
+use loms::domain::OrderError;
 use loms::{Application, ShardError, StartError};
 
-use crate::shop::{Backend, order};
+use crate::shop::{Backend, keyed, order};
 
 #[actix::test]
 async fn a_database_is_not_taken_for_another_shard() {
@@ -61,4 +62,37 @@ async fn a_shard_is_added_by_settings_and_never_left_out_again() {
     let missing = StartError::Shard(ShardError::ShardsMissing { known: 3, configured: 2 });
     assert_eq!(refused.to_string(), missing.to_string());
     backend.open(&added).await.close().await;
+}
+
+#[actix::test]
+async fn a_key_is_found_where_its_user_belonged_before_a_shard_was_added() {
+    let backend = Backend::new().await;
+    let shop = backend.open(&[]).await;
+    let mut old = Vec::new();
+    for user in 1..=12 {
+        let id = shop.orders.create(keyed("k", user, &[(1002, 1)])).await.unwrap();
+        shop.orders.pay(id).await.unwrap();
+        old.push(id);
+    }
+    shop.close().await;
+
+    let third = create_database(&backend.servers.postgres_1, "loms").await;
+    let third = third.master_env(2);
+    let added: Vec<(&str, &str)> =
+        third.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    for _ in 0..2 {
+        let shop = backend.open(&added).await;
+        for (user, id) in (1..).zip(&old) {
+            assert_eq!(shop.orders.create(keyed("k", user, &[(1002, 1)])).await, Ok(*id));
+            let other = shop.orders.create(keyed("k", user, &[(1002, 2)])).await;
+            assert_eq!(other, Err(OrderError::KeyReused { order: *id }));
+        }
+        let mut shards = BTreeSet::new();
+        for user in 1..=12 {
+            let id = shop.orders.create(keyed("new", user, &[(1003, 1)])).await.unwrap();
+            shards.insert(id.get() % 1000);
+        }
+        assert_eq!(shards, BTreeSet::from([0, 1, 2]), "new orders go to the new shard as well");
+        shop.close().await;
+    }
 }
