@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, Executor};
 
 use super::observe::{abandoned_just_now, no_answer};
 use crate::settings::DatabaseSettings;
@@ -14,6 +14,9 @@ pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that rested longer is asked whether it lives before it is used again; asking one that was
 /// just used would cost a round trip for every statement.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
+
+/// How long a connection is waited for that may be the one of an abandoned statement.
+const ROLLBACK_WITHIN: Duration = Duration::from_millis(500);
 
 /// Limits of a pool.
 #[derive(Clone, Debug)]
@@ -89,10 +92,17 @@ pub fn pool(settings: &DatabaseSettings, limits: &PoolSettings) -> PgPool {
             })
         })
         // The pool asks a released connection whether it lives, however long that takes, and so would keep one whose
-        // server is silent; one whose BEGIN was abandoned may be within a transaction that nobody ends. A connection
-        // that is closed for nothing costs little.
-        .after_release(|_, _| {
-            Box::pin(async { if abandoned_just_now() { Err(no_answer()) } else { Ok(true) } })
+        // server is silent; one whose BEGIN was abandoned may be within a transaction that nobody ends.
+        .after_release(|connection, _| {
+            Box::pin(
+                async move { if abandoned_just_now() { rolled_back(connection).await } else { Ok(true) } },
+            )
         })
         .connect_lazy_with(options)
+}
+
+/// Ends what an abandoned statement may have begun. A connection that does not answer soon is closed by the error.
+async fn rolled_back(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let rollback = tokio::time::timeout(ROLLBACK_WITHIN, connection.execute("ROLLBACK"));
+    rollback.await.map_err(|_| no_answer())?.map(|_| true)
 }

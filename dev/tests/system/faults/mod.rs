@@ -2,9 +2,11 @@
 
 mod database;
 mod dependencies;
+mod frozen_shard;
 mod kafka;
 mod overload;
 mod redis;
+mod replica;
 mod restarts;
 mod starting;
 mod time_limits;
