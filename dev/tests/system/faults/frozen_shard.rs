@@ -13,12 +13,17 @@ use crate::support::{
     Env, Frozen, Kind, Loms, LomsClient, PrivateServers, SOON, eventually, new_user_on, set,
 };
 
-/// No call may hang: each has a deadline of its own, which is far earlier.
+/// No call may hang: the deadline of each is far earlier.
 const NO_ANSWER: Duration = Duration::from_secs(30);
 
-/// Sweepers that are as quick as they can be meet whatever the thaw sets free.
-fn eager() -> Env {
-    vec![set("SWEEP_INTERVAL", "100ms"), set("RESERVATION_GRACE", "1s"), set("DATABASE_MAX_CONNECTIONS", 4)]
+/// Calls have less time than a statement. Sweepers that are as quick as they can be meet whatever the thaw sets free.
+fn impatient() -> Env {
+    vec![
+        set("REQUEST_TIMEOUT", "5s"),
+        set("SWEEP_INTERVAL", "100ms"),
+        set("RESERVATION_GRACE", "1s"),
+        set("DATABASE_MAX_CONNECTIONS", 4),
+    ]
 }
 
 /// Buys everything that can be bought: fails when a call fails, or is slower than its deadline.
@@ -65,7 +70,7 @@ async fn all_in_vain(loms: &LomsClient, shard: u32, sku: u32, unpaid: &[i64]) {
 
 /// Waits until all calls to all shards are answered well, and the databases agree.
 async fn heals(shop: &Loms, sku: u32) {
-    let loms = shop.client().with("grpc-timeout", "10S");
+    let loms = shop.client();
     for shard in [0, 1] {
         let what = format!("shard {shard} is at work");
         eventually(SOON, &what, async || buys(&loms, shard, sku).await).await;
@@ -84,23 +89,21 @@ async fn unpaid(loms: &LomsClient, shard: u32, sku: u32) -> Vec<i64> {
 async fn a_frozen_shard_harms_nobody_on_another_one() {
     let private = PrivateServers::prepare();
     let postgres: Process = private.postgres_of_shard_1().await.unwrap();
-    let shop = Loms::start(&private.in_place_of(&[Kind::PostgresOfShard1]), eager()).await;
+    let shop = Loms::start(&private.in_place_of(&[Kind::PostgresOfShard1]), impatient()).await;
     let (loms, sku) = (shop.client(), shop.stock(10_000).await);
     let orders = unpaid(&loms, 1, sku).await;
 
     let frozen = Frozen::freeze(&postgres);
-    let (hasty, patient) =
-        (loms.clone().with("grpc-timeout", "2S"), shop.client().with("grpc-timeout", "5S"));
     let frozen_long_enough = Cell::new(false);
     let others = async {
         while !frozen_long_enough.get() {
-            try_join_all((0..4).map(|_| answered(buys(&patient, 0, sku)))).await.unwrap();
+            try_join_all((0..4).map(|_| answered(buys(&loms, 0, sku)))).await.unwrap();
         }
     };
     // As often as needed to meet each limit: of what may run, of connections, of the time that a statement has.
     let vain = async {
-        for _ in 0..7 {
-            all_in_vain(&hasty, 1, sku, &orders).await;
+        for _ in 0..3 {
+            all_in_vain(&loms, 1, sku, &orders).await;
         }
         frozen_long_enough.set(true);
     };
@@ -116,31 +119,29 @@ async fn while_the_stock_is_frozen_the_orders_of_other_shards_are_read_and_paid(
     let mut servers = private.in_place_of(&[Kind::Postgres]);
     // The replica of the test run follows another primary.
     servers.postgres_replica_0.clone_from(&servers.postgres_0);
-    let shop = Loms::start(&servers, eager()).await;
+    let shop = Loms::start(&servers, impatient()).await;
     let (loms, sku) = (shop.client(), shop.stock(10_000).await);
     let (frozen_orders, orders) = (unpaid(&loms, 0, sku).await, unpaid(&loms, 1, sku).await);
     loms.pay(orders[0]).await.unwrap();
 
     let frozen = Frozen::freeze(&postgres);
-    let (hasty, patient) =
-        (loms.clone().with("grpc-timeout", "2S"), shop.client().with("grpc-timeout", "8S"));
     let frozen_long_enough = Cell::new(false);
     let reads = async {
         while !frozen_long_enough.get() {
-            let states = orders.iter().map(async |order| answered(patient.info(*order)).await);
+            let states = orders.iter().map(async |order| answered(loms.info(*order)).await);
             let found = try_join_all(states).await.unwrap();
             assert_eq!(found[0].status, "PAYED");
             // A payment is decided where the order is; it takes nothing that others could want.
-            answered(patient.pay(orders[1])).await.unwrap();
+            answered(loms.pay(orders[1])).await.unwrap();
         }
     };
     let (user, lines) = (new_user_on(1), [(sku, 1)]);
     let vain = async {
-        for _ in 0..7 {
+        for _ in 0..3 {
             tokio::join!(
-                all_in_vain(&hasty, 0, sku, &frozen_orders),
-                in_vain(hasty.create(user, &lines)),
-                in_vain(hasty.available(sku)),
+                all_in_vain(&loms, 0, sku, &frozen_orders),
+                in_vain(loms.create(user, &lines)),
+                in_vain(loms.available(sku)),
             );
         }
         frozen_long_enough.set(true);

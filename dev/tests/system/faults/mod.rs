@@ -2,6 +2,7 @@
 
 mod database;
 mod dependencies;
+mod flood;
 mod frozen_shard;
 mod kafka;
 mod overload;

@@ -26,7 +26,11 @@ impl Replicated {
         let primary = private.postgres().await.unwrap();
         let replica = private.replica().await.unwrap();
         let servers = private.in_place_of(&[Kind::Postgres, Kind::Replica]);
-        let loms = Loms::start(&servers, Env::from([set("DATABASE_MAX_CONNECTIONS", 4)])).await;
+        let loms = Loms::start(
+            &servers,
+            Env::from([set("REQUEST_TIMEOUT", "5s"), set("DATABASE_MAX_CONNECTIONS", 4)]),
+        )
+        .await;
         Self { loms, replica: Some(replica), _primary: primary, private }
     }
 
@@ -65,7 +69,7 @@ impl Replicated {
     }
 }
 
-/// Somebody who lists all the time, each time with a deadline.
+/// Somebody who lists all the time.
 struct Listing {
     enough: Arc<AtomicBool>,
     listing: [JoinHandle<()>; 3],
@@ -75,7 +79,7 @@ impl Listing {
     fn start(client: &LomsClient) -> Self {
         let enough = Arc::new(AtomicBool::new(false));
         let listing = [(); 3].map(|()| {
-            let (client, enough) = (client.clone().with("grpc-timeout", "5S"), Arc::clone(&enough));
+            let (client, enough) = (client.clone(), Arc::clone(&enough));
             spawn(async move {
                 while !enough.load(Ordering::Relaxed) {
                     client.all().await.expect("each list is answered in time");
