@@ -46,6 +46,15 @@ impl Loms {
         Self { process, shards, topic, grpc_port, settings: env }
     }
 
+    /// Starts one more instance on the same databases and topic.
+    pub async fn another(&self) -> (ServiceProcess, LomsClient) {
+        let grpc_port = free_port();
+        let mut env = self.settings.clone();
+        env.retain(|(name, _)| !["HTTP_PORT", "GRPC_HOST_PORT"].contains(&name.as_str()));
+        env.extend([set("HTTP_PORT", free_port()), set("GRPC_HOST_PORT", format!(":{grpc_port}"))]);
+        (ServiceProcess::start("loms", &env).await, LomsClient::new(grpc_port))
+    }
+
     /// The settings of ports and topic.
     pub fn addresses(grpc_port: u16, kafka: &str, topic: &str) -> Env {
         vec![
