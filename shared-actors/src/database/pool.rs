@@ -27,19 +27,22 @@ pub struct PoolSettings {
     pub max_connections: u32,
     /// How long a statement may wait for a connection.
     pub acquire_timeout: Duration,
-    /// How long a statement may run, though never longer than [`STATEMENT_TIMEOUT`], and how long a transaction
-    /// may idle, before the server ends it.
+    /// How long a statement may run, though never longer than [`STATEMENT_TIMEOUT`], before the server ends it.
     pub statement_timeout: Duration,
+    /// How long a transaction may idle before the server ends it. As long does a process that stands still keep others
+    /// from the rows that it has locked.
+    pub transaction_idle_timeout: Duration,
 }
 
 impl PoolSettings {
-    /// Eight connections, 3 s to get one, 10 s a statement.
+    /// Eight connections, 3 s to get one, 10 s a statement, 3 s between two of a transaction.
     pub fn new(application_name: impl Into<String>) -> Self {
         Self {
             application_name: application_name.into(),
             max_connections: 8,
             acquire_timeout: Duration::from_secs(3),
             statement_timeout: STATEMENT_TIMEOUT,
+            transaction_idle_timeout: Duration::from_secs(3),
         }
     }
 
@@ -80,7 +83,7 @@ pub fn connect_options(settings: &DatabaseSettings, application_name: &str) -> P
 pub fn pool(settings: &DatabaseSettings, limits: &PoolSettings) -> PgPool {
     let options = connect_options(settings, &limits.application_name).options([
         ("statement_timeout", limits.statement_timeout.min(STATEMENT_TIMEOUT).as_millis().to_string()),
-        ("idle_in_transaction_session_timeout", limits.statement_timeout.as_millis().to_string()),
+        ("idle_in_transaction_session_timeout", limits.transaction_idle_timeout.as_millis().to_string()),
     ]);
     PgPoolOptions::new()
         .max_connections(limits.max_connections)

@@ -5,6 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use dev::testing::{ServiceProcess, Signal};
+use sqlx::{AssertSqlSafe, Executor};
+use tokio::task::spawn;
+use tonic::Code;
 
 use crate::support::{
     Buyers, Env, Event, EventReader, Loms, LomsClient, Purchase, Rest, SOON, Samples, Servers, eventually,
@@ -13,6 +16,8 @@ use crate::support::{
 
 /// By when another instance relays in place of one that does so no more.
 const TAKEOVER: Duration = Duration::from_secs(10);
+/// By when the others sell again what one that stands still was about to sell.
+const SALE: Duration = Duration::from_secs(7);
 const BUYERS: usize = 6;
 const SCARCE: i64 = 40;
 const SHARDS: [&str; 2] = ["0", "1"];
@@ -152,11 +157,11 @@ async fn an_instance_that_freezes_while_it_publishes_is_replaced_and_publishes_n
         instances.publishes(SOON, holder, "0").await;
         instances.process(holder).signal(Signal::SIGSTOP);
         let others: Vec<usize> = (0..3).filter(|instance| *instance != holder).collect();
-        let holders = instances.holders(TAKEOVER, &others).await;
         let (client, lines) = (&instances.clients[others[0]], [(instances.shop.stock(1).await, 1)]);
         let user = new_user();
-        eventually(TAKEOVER, "the others sell", async || client.create_keyed(user, &lines, "key").await)
-            .await;
+        let sale = async || client.create_keyed(user, &lines, "key").await;
+        let sale = eventually(SALE, "the others sell", sale);
+        let (holders, _) = tokio::join!(instances.holders(TAKEOVER, &others), sale);
         for (shard, holder) in SHARDS.into_iter().zip(holders) {
             instances.publishes(TAKEOVER, holder, shard).await;
         }
@@ -166,4 +171,36 @@ async fn an_instance_that_freezes_while_it_publishes_is_replaced_and_publishes_n
     }
     let purchases = buyers.end().await;
     instances.end_well(&purchases).await;
+}
+
+#[tokio::test]
+async fn what_a_frozen_instance_has_locked_is_sold_by_another_one() {
+    let mut shop = Loms::start(&Servers::from_env(), Env::new()).await;
+    let (_other, other) = shop.another().await;
+    let (loms, sku, user) = (shop.client(), shop.stock(2).await, new_user());
+    let mut blocker = shop.shards[0].connect().await;
+    let lock = format!("begin; select from stock where sku = {sku} for update");
+    blocker.execute(AssertSqlSafe(lock)).await.unwrap();
+    let held = spawn(async move { loms.create_keyed(user, &[(sku, 1)], "key").await });
+    let mut watcher = shop.shards[0].connect().await;
+    eventually(SOON, "the first instance waits for the stock", async || {
+        let waiting = "select count(*) > 0 from pg_stat_activity
+            where datname = current_database() and wait_event_type = 'Lock'";
+        sqlx::query_scalar::<_, bool>(waiting).fetch_one(&mut watcher).await.unwrap()
+    })
+    .await;
+    shop.process.signal(Signal::SIGSTOP);
+    // The first instance gets its lock now, and does nothing with it.
+    blocker.execute("rollback").await.unwrap();
+    eventually(SALE, "the other one sells", async || other.create_keyed(user, &[(sku, 1)], "key").await)
+        .await;
+
+    shop.process.signal(Signal::SIGCONT);
+    let order = other.create_keyed(user, &[(sku, 1)], "key").await.unwrap();
+    match held.await.unwrap() {
+        Ok(same) => assert_eq!(same, order),
+        Err(refusal) => assert_eq!(refusal.code(), Code::Unavailable, "{refusal}"),
+    }
+    shop.stock_becomes(sku, (2, 1)).await;
+    shop.is_sound().await;
 }
