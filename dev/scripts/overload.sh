@@ -31,32 +31,37 @@ flood() { # seconds, in flight on each connection, more arguments of h2load: fou
   wait "${clients[@]}"
 }
 refusals='^api_requests_total.*status="RESOURCE_EXHAUSTED".*OrderCreate'
-goodput=0
-measure() { # name, in flight on each connection, more arguments of h2load
-  local name=$1 ok refused cpu before
+declare -A ok refused cpu
+measure() { # name of the load, in flight on each connection, more arguments of h2load: adds to what the load has so far
+  local load=$1 ok_before refused_before cpu_before
   shift
-  before=$(resident_mb) ok=$(metric "$created") refused=$(metric "$refusals") cpu=$(cpu_ms "$loms_pid")
-  flood "$seconds" "$@"
-  cpu=$(($(cpu_ms "$loms_pid") - cpu)) ok=$(($(metric "$created") - ok)) refused=$(($(metric "$refusals") - refused))
-  goodput=$((ok / seconds))
-  printf '%-42s %6d /s created, %7d /s refused, loms has %3d %% of a core and %d MB (%d before)\n' \
-    "$name" "$goodput" $((refused / seconds)) $((cpu / seconds / 10)) "$(resident_mb)" "$before"
+  ok_before=$(metric "$created") refused_before=$(metric "$refusals") cpu_before=$(cpu_ms "$loms_pid")
+  flood "$slice" "$@"
+  cpu[$load]=$((${cpu[$load]:-0} + $(cpu_ms "$loms_pid") - cpu_before))
+  goodput=$(($(metric "$created") - ok_before))
+  ok[$load]=$((${ok[$load]:-0} + goodput))
+  refused[$load]=$((${refused[$load]:-0} + $(metric "$refusals") - refused_before))
   events_are_out
 }
-median() { printf '%s\n' "$@" | sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
-ratio() { # name, goodput: beside the one at capacity
-  awk -v name="$1" -v part="$2" -v best="$best" 'BEGIN { printf "%-42s %6.2f of the goodput at capacity\n", name, best ? part / best : 0 }'
+show() { # name of the load, what it is
+  awk -v what="$2" -v ok="${ok[$1]}" -v refused="${refused[$1]}" -v cpu="${cpu[$1]}" -v best="${ok[full]}" -v seconds=$((slice * rounds)) '
+    BEGIN { printf "%-42s %6d /s created, %6.2f of the first, %6d /s refused, loms has %2d %% of a core\n",
+      what, ok / seconds, ok / best, refused / seconds, cpu / seconds / 10 }'
 }
 
-echo "$(nproc) cores, $seconds s each, loms may hold 128 orders; medians of three rounds"
+# Short slices in turn: whatever else the machine does meets all loads alike.
+slice=2 rounds=$((2 * seconds))
 flood 5 32 # so that nobody measures a cold broker
 events_are_out
-at_capacity=() eager=() rated=()
-for _ in 1 2 3; do
-  measure "128 in flight" 32; at_capacity+=("$goodput")
-  measure "1280 in flight, as fast as answers come" 320; eager+=("$goodput")
-  measure "1280 in flight, ten times that rate" 320 --rps $((at_capacity[-1] * 10 / 4)); rated+=("$goodput")
+before=$(resident_mb)
+echo "$(nproc) cores, $rounds times $slice s each in turn, loms may hold 128 orders"
+for _ in $(seq "$rounds"); do
+  measure full 32
+  rate=$((goodput / slice * 10 / 4))
+  measure eager 320
+  measure rated 320 --rps $((rate > 0 ? rate : 1))
 done
-best=$(median "${at_capacity[@]}")
-ratio "1280 in flight, as fast as answers come" "$(median "${eager[@]}")"
-ratio "1280 in flight, ten times that rate" "$(median "${rated[@]}")"
+show full "128 in flight"
+show eager "1280 in flight, as fast as answers come"
+show rated "1280 in flight, ten times the first rate"
+echo "loms had $before MB before, and has $(resident_mb) MB now"

@@ -70,7 +70,7 @@ pub async fn serve(settings: &GrpcServerSettings, service: GrpcService) -> io::R
         methods,
         health: service.health.clone(),
         request_timeout: settings.request_timeout,
-        refusals: Refusals::new(),
+        refusals: Refusals::new(tokio::time::Instant::now()),
     };
     let reflection = || {
         Reflection::configure()

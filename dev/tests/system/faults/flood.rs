@@ -17,7 +17,7 @@ const CAPACITY: usize = 16;
 const CONNECTIONS: usize = 8;
 /// Ten times what both shards may hold.
 const CALLERS: usize = 10 * 2 * CAPACITY;
-const CALLS_EACH: usize = 10;
+const CALLS_EACH: usize = 6;
 
 /// No call may hang: the deadline of each is far earlier.
 const NO_ANSWER: Duration = Duration::from_secs(30);
