@@ -50,10 +50,11 @@ lint: ## Checks formatting, and lets no warning pass.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-bench: ## Measures orders and carts beside what the database alone can do.
+bench: ## Measures orders and carts beside what the database alone can do, and orders under overload.
 	@dev/scripts/setup.sh bench
 	@cargo build --release --workspace --bins
 	@cargo run --quiet --release --bin stack -- test -- dev/scripts/bench.sh
+	@cargo run --quiet --release --bin stack -- test -- dev/scripts/overload.sh
 
 schemathesis: ## Checks 20,000 invented requests and their answers against the OpenAPI documents.
 	@dev/scripts/setup.sh schemathesis

@@ -10,32 +10,10 @@ for tool in h2load wrk pgbench psql; do
 done
 seconds=${SECONDS_EACH:-8}
 . dev/scripts/services.sh
+. dev/bench/orders.sh
 start_loms "$SHOP_TEST_KAFKA"
 start_cart
-
-# Stock that no load sells out, and a thousand SKUs beside the seeded ones.
-sql "$SHOP_TEST_POSTGRES_0" bench_loms "UPDATE stock SET total_count = 1000000000;
-  INSERT INTO stock (sku, total_count, reserved_count) SELECT sku, 1000000000, 0 FROM generate_series(1, 1000) sku ON CONFLICT DO NOTHING;
-  INSERT INTO stock_seed SELECT sku, total_count FROM stock ON CONFLICT (sku) DO UPDATE SET total_count = excluded.total_count"
-
-varint() { # a number as protobuf writes it, in escapes for printf
-  local number=$1
-  while ((number >= 128)); do printf '\\x%02x' $((number & 127 | 128)); ((number >>= 7)) || true; done
-  printf '\\x%02x' "$number"
-}
-order_body() { # user, SKUs: OrderCreateRequest{order{user, items[{sku, count 1}]}} in a gRPC frame
-  local sku item length order request
-  order="\\x10$(varint "$1")"
-  shift
-  for sku in "$@"; do
-    item="\\x08$(varint "$sku")\\x10\\x01"
-    order+="\\x1a$(varint $((${#item} / 4)))$item"
-  done
-  request="\\x0a$(varint $((${#order} / 4)))$order"
-  length=$((${#request} / 4))
-  printf "\\x00\\x00\\x00$(printf '\\x%02x\\x%02x' $((length / 256)) $((length % 256)))$request"
-}
-cpu_ms() { awk '{ print ($14 + $15) * 10 }' "/proc/$1/stat"; }
+fill_stock
 
 load_orders() { # seconds, distance, SKUs an order: four clients of 32 in flight each, of users on both shards
   local duration=$1 distance=$2 skus=$3 client first clients=()
@@ -50,13 +28,6 @@ load_orders() { # seconds, distance, SKUs an order: four clients of 32 in flight
   done
   wait "${clients[@]}"
 }
-metric() { # the sum of a family of loms, by a pattern of its lines
-  curl -s "http://127.0.0.1:$loms_http/metrics" | awk -v pattern="$1" '$0 ~ pattern { sum += $NF } END { printf "%d", sum }'
-}
-events_are_out() { # waits until the relay has published everything, so that no load pays for the one before
-  for _ in $(seq 1 600); do [ "$(metric '^outbox_backlog')" = 0 ] && return 0; sleep 0.1; done
-  echo "bench: the events of a load were not published within a minute" >&2; exit 1
-}
 orders() { # name of the load, distance between the SKUs of two clients, SKUs an order
   local name=$1 cpu ok events
   shift
@@ -68,7 +39,6 @@ orders() { # name of the load, distance between the SKUs of two clients, SKUs an
     END { printf "%-34s %8.0f /s   %5.1f us of loms CPU each, %d failed, %.0f events/s published meanwhile\n",
       name, ok / seconds, ok ? cpu * 1000 / ok : 0, bad, events / seconds }' "$work"/h2load.[1-4]
 }
-created='^api_requests_total.*status="OK".*OrderCreate'
 carts() { # name, what
   local before after
   before=$(cpu_ms "$cart_pid")

@@ -81,7 +81,7 @@ impl Application {
         let arbiters = Arbiters::new(0);
         // A channel that refuses an event is tried again within the transaction, which idles meanwhile.
         let limits = PoolSettings {
-            statement_timeout: Duration::from_secs(30),
+            transaction_idle_timeout: Duration::from_secs(30),
             ..PoolSettings::new("notifier").with_max_connections(settings.max_connections)
         };
         let pool = database::pool(&settings.database, &limits);

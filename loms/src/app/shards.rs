@@ -12,7 +12,7 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 
 use super::prepare::{STOCK_SHARD, ShardComponents};
-use crate::orders::{OrderShardHandle, OrderShardParts};
+use crate::orders::{OrderShardHandle, OrderShardParts, ReplicaParts};
 use crate::outbox::{RelayHandle, RelayParts};
 use crate::settings::Settings;
 use crate::stock::StockHandle;
@@ -146,7 +146,11 @@ fn start_shard(
     let parts = OrderShardParts {
         index,
         primary: pool.clone(),
-        replica: replica.clone().map(|pool| (pool, settings.replica_max_lag)),
+        replica: shard.replica.clone().zip(replica.clone()).map(|(database, pool)| ReplicaParts {
+            database,
+            pool,
+            max_lag: settings.replica_max_lag,
+        }),
         stock: stock.clone(),
         relay: relay.clone(),
         payment_ttl: settings.payment_ttl,

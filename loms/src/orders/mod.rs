@@ -29,6 +29,7 @@ use crate::domain::{
 pub(crate) use change::StateChange;
 pub use handle::OrderShardHandle;
 pub(crate) use queries::InsertedRow;
+pub use replica::ReplicaParts;
 pub(crate) use shard::OrderShard;
 pub use shard::OrderShardParts;
 

@@ -42,21 +42,14 @@ impl OrderShard {
     /// The newest orders that are older than `before`, newest first.
     pub(super) async fn page(&self, before: Option<OrderId>, limit: u32) -> Result<Vec<Order>, OrderError> {
         let before = before.map_or(i64::MAX, OrderId::get);
+        let limit = i64::from(limit);
         if let Some(replica) = &self.replica
-            && let Some(pool) = replica.current()
+            && let Some(orders) = replica.page(before, limit).await
         {
-            match queries::page(pool, before, i64::from(limit)).await {
-                Ok(orders) => {
-                    metrics::list_served("replica");
-                    return Ok(orders);
-                }
-                Err(error) => {
-                    replica.failed();
-                    tracing::warn!(%error, shard = %self.index, "the replica fails: asking the primary");
-                }
-            }
+            metrics::list_served("replica");
+            return Ok(orders);
         }
         metrics::list_served("primary");
-        Ok(queries::page(&self.primary, before, i64::from(limit)).await.map_err(DatabaseError::from)?)
+        Ok(queries::page(&self.primary, before, limit).await.map_err(DatabaseError::from)?)
     }
 }

@@ -7,7 +7,7 @@ use sqlx::PgPool;
 
 use super::ids::IdBlock;
 use super::metrics::OrderMetrics;
-use super::replica::Replica;
+use super::replica::{Replica, ReplicaParts};
 use crate::domain::OrderId;
 use crate::outbox::RelayHandle;
 use crate::stock::StockHandle;
@@ -30,8 +30,8 @@ pub struct OrderShardParts {
     pub index: ShardIndex,
     /// Where decisions are made.
     pub primary: PgPool,
-    /// Where lists may be read, and by how much that may lag.
-    pub replica: Option<(PgPool, Duration)>,
+    /// Where lists may be read.
+    pub replica: Option<ReplicaParts>,
     /// Who reserves.
     pub stock: StockHandle,
     /// Who publishes this shard's events.
@@ -45,7 +45,7 @@ impl OrderShard {
         Self {
             index: parts.index,
             primary: parts.primary,
-            replica: parts.replica.map(|(pool, max_lag)| Replica::new(parts.index, pool, max_lag)),
+            replica: parts.replica.map(|replica| Replica::new(parts.index, replica)),
             stock: parts.stock,
             relay: parts.relay,
             ids: IdBlock::default(),

@@ -27,7 +27,7 @@ static DURATION: LazyLock<HistogramVec> = LazyLock::new(|| {
 });
 
 /// Counts and times one request to the database under `category`, such as `reserve` or `insert_orders`, and waits
-/// for it 2 s longer than [`STATEMENT_TIMEOUT`].
+/// for it 2 s longer than [`STATEMENT_TIMEOUT`]. A caller may wait less: a request that is dropped counts as failed.
 ///
 /// # Errors
 /// Those of `request`; an `Io` error, an outage, when there was no answer in time: the outcome is unknown then.
@@ -35,7 +35,6 @@ pub async fn observe<T, E: From<sqlx::Error>>(
     category: &'static str,
     request: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    let started = Instant::now();
     let span = detail_span!(
         "statement",
         otel.name = category,
@@ -45,27 +44,55 @@ pub async fn observe<T, E: From<sqlx::Error>>(
         db.system.name = "postgresql",
         db.query.summary = category,
     );
-    let result = answered_within(ANSWER_TIMEOUT, request).instrument(span.clone()).await;
+    let result = answered_within(ANSWER_TIMEOUT, category, request).instrument(span.clone()).await;
     if result.is_err() {
         telemetry::failed(&span, "statement failed");
     }
-    REQUESTS.with_label_values(&[category]).inc();
-    let status = if result.is_ok() { "ok" } else { "error" };
-    DURATION.with_label_values(&[category, status]).observe(started.elapsed().as_secs_f64());
     result
 }
 
 async fn answered_within<T, E: From<sqlx::Error>>(
     limit: Duration,
+    category: &'static str,
     request: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     let mut request = Box::pin(request);
-    if let Ok(result) = tokio::time::timeout(limit, &mut request).await {
-        return result;
+    // Dropped before the request, whoever drops both: what it notes is known when the connection is released.
+    let waiting = Waiting { category, since: Instant::now(), answered: false };
+    let Ok(result) = tokio::time::timeout(limit, &mut request).await else {
+        return Err(no_answer().into());
+    };
+    waiting.answered(if result.is_ok() { "ok" } else { "error" });
+    result
+}
+
+/// A request that is under way. Dropped without an answer, it was abandoned.
+struct Waiting {
+    category: &'static str,
+    since: Instant,
+    answered: bool,
+}
+
+impl Waiting {
+    fn answered(mut self, status: &str) {
+        self.answered = true;
+        self.count(status);
     }
-    // Noted before the request goes, and with it perhaps its connection.
-    *LAST_ABANDONED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    Err(no_answer().into())
+
+    fn count(&self, status: &str) {
+        REQUESTS.with_label_values(&[self.category]).inc();
+        DURATION.with_label_values(&[self.category, status]).observe(self.since.elapsed().as_secs_f64());
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        *LAST_ABANDONED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.count("error");
+    }
 }
 
 /// Whether a connection that is released now may be one whose statement was abandoned.
@@ -80,26 +107,56 @@ pub(super) fn no_answer() -> sqlx::Error {
 
 #[cfg(test)]
 mod tests {
-    use dev::testing::{Servers, create_database, eventually};
+    use dev::testing::{Database, Servers, create_database, eventually};
+    use sqlx::PgPool;
 
     use super::*;
     use crate::database::{DatabaseError, PoolSettings, pool};
     use crate::settings::{Reader, ShardDefaults, ShardSettings};
 
-    #[actix_rt::test]
-    async fn a_statement_without_an_answer_is_an_outage_and_its_connection_is_closed() {
-        let database = create_database(&Servers::from_env().postgres_0, "observe").await;
+    async fn pool_of_one(database: &str) -> (Database, PgPool) {
+        let database = create_database(&Servers::from_env().postgres_0, database).await;
         let defaults = ShardDefaults { primaries: &[], replicas: &[], name: "" };
         let shards = ShardSettings::read(&mut Reader::from_pairs(database.master_env(0)), &defaults);
         let pool = pool(&shards[0].primary, &PoolSettings::new("test").with_max_connections(1));
+        (database, pool)
+    }
+
+    #[actix_rt::test]
+    async fn a_statement_without_an_answer_is_an_outage_and_its_connection_is_closed() {
+        let (_database, pool) = pool_of_one("observe").await;
         observe("test", sqlx::query("SELECT 1").execute(&pool)).await.unwrap();
         assert_eq!(pool.size(), 1);
 
         let silent = sqlx::query("SELECT pg_sleep(60)").execute(&pool);
-        let error = answered_within(Duration::from_millis(100), silent).await.unwrap_err();
+        let error = answered_within(Duration::from_millis(100), "test", silent).await.unwrap_err();
         assert!(matches!(DatabaseError::from(error), DatabaseError::Unavailable(_)));
         let soon = Duration::from_secs(5);
         eventually(soon, "the connection is closed", async || pool.size() == 0).await;
         observe("test", sqlx::query("SELECT 1").execute(&pool)).await.unwrap();
+    }
+
+    #[actix_rt::test]
+    async fn a_statement_that_its_caller_drops_counts_as_failed_and_its_connection_is_closed() {
+        let (_database, pool) = pool_of_one("dropped").await;
+        let silent = observe("dropped", sqlx::query("SELECT pg_sleep(60)").execute(&pool));
+        tokio::time::timeout(Duration::from_millis(500), silent).await.unwrap_err();
+        assert_eq!(DURATION.with_label_values(&["dropped", "error"]).get_sample_count(), 1);
+        let soon = Duration::from_secs(5);
+        eventually(soon, "the connection is closed", async || pool.size() == 0).await;
+    }
+
+    #[actix_rt::test]
+    async fn connections_that_answer_stay_while_another_one_is_abandoned() {
+        let (_database, pool) = pool_of_one("neighbour").await;
+        let backend = async || {
+            let query = sqlx::query_scalar::<_, i32>("SELECT pg_backend_pid()");
+            observe("neighbour", query.fetch_one(&pool)).await.unwrap()
+        };
+        let before = backend().await;
+        let silent = observe("neighbour", futures::future::pending::<Result<(), sqlx::Error>>());
+        tokio::time::timeout(Duration::from_millis(1), silent).await.unwrap_err();
+        assert!(abandoned_just_now());
+        assert_eq!([backend().await, backend().await], [before, before]);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, Executor};
 
 use super::observe::{abandoned_just_now, no_answer};
 use crate::settings::DatabaseSettings;
@@ -15,6 +15,9 @@ pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// just used would cost a round trip for every statement.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 
+/// How long a connection is waited for that may be the one of an abandoned statement.
+const ROLLBACK_WITHIN: Duration = Duration::from_millis(500);
+
 /// Limits of a pool.
 #[derive(Clone, Debug)]
 pub struct PoolSettings {
@@ -24,19 +27,22 @@ pub struct PoolSettings {
     pub max_connections: u32,
     /// How long a statement may wait for a connection.
     pub acquire_timeout: Duration,
-    /// How long a statement may run, though never longer than [`STATEMENT_TIMEOUT`], and how long a transaction
-    /// may idle, before the server ends it.
+    /// How long a statement may run, though never longer than [`STATEMENT_TIMEOUT`], before the server ends it.
     pub statement_timeout: Duration,
+    /// How long a transaction may idle before the server ends it. As long does a process that stands still keep others
+    /// from the rows that it has locked.
+    pub transaction_idle_timeout: Duration,
 }
 
 impl PoolSettings {
-    /// Eight connections, 3 s to get one, 10 s a statement.
+    /// Eight connections, 3 s to get one, 10 s a statement, 3 s between two of a transaction.
     pub fn new(application_name: impl Into<String>) -> Self {
         Self {
             application_name: application_name.into(),
             max_connections: 8,
             acquire_timeout: Duration::from_secs(3),
             statement_timeout: STATEMENT_TIMEOUT,
+            transaction_idle_timeout: Duration::from_secs(3),
         }
     }
 
@@ -77,7 +83,7 @@ pub fn connect_options(settings: &DatabaseSettings, application_name: &str) -> P
 pub fn pool(settings: &DatabaseSettings, limits: &PoolSettings) -> PgPool {
     let options = connect_options(settings, &limits.application_name).options([
         ("statement_timeout", limits.statement_timeout.min(STATEMENT_TIMEOUT).as_millis().to_string()),
-        ("idle_in_transaction_session_timeout", limits.statement_timeout.as_millis().to_string()),
+        ("idle_in_transaction_session_timeout", limits.transaction_idle_timeout.as_millis().to_string()),
     ]);
     PgPoolOptions::new()
         .max_connections(limits.max_connections)
@@ -89,10 +95,17 @@ pub fn pool(settings: &DatabaseSettings, limits: &PoolSettings) -> PgPool {
             })
         })
         // The pool asks a released connection whether it lives, however long that takes, and so would keep one whose
-        // server is silent; one whose BEGIN was abandoned may be within a transaction that nobody ends. A connection
-        // that is closed for nothing costs little.
-        .after_release(|_, _| {
-            Box::pin(async { if abandoned_just_now() { Err(no_answer()) } else { Ok(true) } })
+        // server is silent; one whose BEGIN was abandoned may be within a transaction that nobody ends.
+        .after_release(|connection, _| {
+            Box::pin(
+                async move { if abandoned_just_now() { rolled_back(connection).await } else { Ok(true) } },
+            )
         })
         .connect_lazy_with(options)
+}
+
+/// Ends what an abandoned statement may have begun. A connection that does not answer soon is closed by the error.
+async fn rolled_back(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let rollback = tokio::time::timeout(ROLLBACK_WITHIN, connection.execute("ROLLBACK"));
+    rollback.await.map_err(|_| no_answer())?.map(|_| true)
 }

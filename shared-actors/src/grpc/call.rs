@@ -1,4 +1,4 @@
-//! The layer around every call: gate, span, deadline, panics, metrics.
+//! The layer around every call: gate, span, deadline, panics, the pace of refusals, metrics.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -17,6 +17,7 @@ use tracing::{Instrument, Span, field};
 
 use super::code_name;
 use super::methods::{Method, Methods};
+use super::refusals::Refusals;
 use crate::health::Health;
 use crate::{deadline, telemetry};
 
@@ -31,6 +32,7 @@ pub(super) struct Calls {
     pub(super) methods: Methods,
     pub(super) health: Health,
     pub(super) request_timeout: Duration,
+    pub(super) refusals: Refusals,
 }
 
 #[derive(Clone)]
@@ -70,7 +72,7 @@ where
             method.observe(Code::Unavailable, Duration::ZERO);
             return Box::pin(std::future::ready(Ok(starting().into_http())));
         }
-        let method = Arc::clone(method);
+        let (method, calls) = (Arc::clone(method), Arc::clone(&self.calls));
         let started = Instant::now();
         let deadline = deadline_of(request.headers(), started, self.calls.request_timeout);
         let span = open_span(&method, request.headers());
@@ -87,6 +89,13 @@ where
                     Err(_) => Ok(Status::deadline_exceeded("the call took too long").into_http()),
                 };
                 let code = answer.as_ref().map_or(Code::Unknown, |answer| code_of(answer.headers()));
+                if code == Code::ResourceExhausted {
+                    let now = Instant::now();
+                    let due = calls.refusals.due(now).min(deadline.last);
+                    if due > now {
+                        tokio::time::sleep_until(due).await;
+                    }
+                }
                 close(&method, code, started.elapsed());
                 answer
             }

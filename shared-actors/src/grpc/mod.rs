@@ -7,6 +7,7 @@ mod call;
 mod client;
 mod connections;
 mod methods;
+mod refusals;
 mod server;
 mod settings;
 mod status;

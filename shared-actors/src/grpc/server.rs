@@ -19,6 +19,7 @@ use super::GrpcServerSettings;
 use super::call::{CallLayer, Calls};
 use super::connections::accept;
 use super::methods::Methods;
+use super::refusals::Refusals;
 use crate::health::Health;
 
 /// What a service gives its gRPC front-end.
@@ -65,7 +66,12 @@ pub async fn serve(settings: &GrpcServerSettings, service: GrpcService) -> io::R
     let address = listener.local_addr()?;
     let (methods, names) = Methods::read(service.descriptors).map_err(io::Error::other)?;
     let reporter = HealthReporter::new();
-    let calls = Calls { methods, health: service.health.clone(), request_timeout: settings.request_timeout };
+    let calls = Calls {
+        methods,
+        health: service.health.clone(),
+        request_timeout: settings.request_timeout,
+        refusals: Refusals::new(tokio::time::Instant::now()),
+    };
     let reflection = || {
         Reflection::configure()
             .register_encoded_file_descriptor_set(service.descriptors)

@@ -4,9 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::samples::{Family, Samples, families};
 use super::scrape::traffic;
-use crate::support::{Rest, SOON, Shop, eventually, promtool};
+use crate::support::{Family, Rest, SOON, Samples, Shop, eventually, families, promtool};
 
 const BEGIN: &str = "<!-- metrics -->\n";
 const END: &str = "<!-- /metrics -->\n";

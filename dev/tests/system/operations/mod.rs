@@ -4,7 +4,6 @@ mod catalogue;
 mod cors;
 mod migrate;
 mod pages;
-mod samples;
 mod scrape;
 mod settings;
 mod shutdown;

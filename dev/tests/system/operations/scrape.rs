@@ -2,8 +2,7 @@
 
 use serde_json::json;
 
-use super::samples::Samples;
-use crate::support::{Rest, Shop, new_user};
+use crate::support::{Rest, Samples, Shop, new_user};
 
 async fn samples(base_url: String) -> Samples {
     Samples::parse(&Rest::new(base_url).get("/metrics").await.expect(200).body)

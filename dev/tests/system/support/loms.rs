@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use dev::testing::{Database, Servers, ServiceProcess, Topic, create_database, free_port, unique_topic};
 use sqlx::{Connection, PgConnection};
 
-use super::{Env, EventReader, LomsClient, Rest, SOON, eventually, set};
+use super::{Env, EventReader, LomsClient, Rest, SOON, Samples, eventually, run_to_end, set};
 
 /// The stock that a new database holds: SKU, total, reserved.
 pub const SEEDS: [(u32, i64, i64); 5] =
@@ -24,6 +25,7 @@ pub struct Loms {
     pub shards: [Database; 2],
     pub topic: Topic,
     pub grpc_port: u16,
+    settings: Env,
 }
 
 impl Loms {
@@ -41,7 +43,16 @@ impl Loms {
         env.extend(Self::addresses(grpc_port, &servers.kafka, &topic.name));
         env.extend(more);
         let process = ServiceProcess::start("loms", &env).await;
-        Self { process, shards, topic, grpc_port }
+        Self { process, shards, topic, grpc_port, settings: env }
+    }
+
+    /// Starts one more instance on the same databases and topic.
+    pub async fn another(&self) -> (ServiceProcess, LomsClient) {
+        let grpc_port = free_port();
+        let mut env = self.settings.clone();
+        env.retain(|(name, _)| !["HTTP_PORT", "GRPC_HOST_PORT"].contains(&name.as_str()));
+        env.extend([set("HTTP_PORT", free_port()), set("GRPC_HOST_PORT", format!(":{grpc_port}"))]);
+        (ServiceProcess::start("loms", &env).await, LomsClient::new(grpc_port))
     }
 
     /// The settings of ports and topic.
@@ -62,6 +73,20 @@ impl Loms {
     /// The REST gateway.
     pub fn gateway(&self) -> Rest {
         Rest::new(self.process.base_url())
+    }
+
+    /// What /metrics serves now.
+    pub async fn samples(&self) -> Samples {
+        Samples::parse(&Rest::new(self.process.base_url()).get("/metrics").await.expect(200).body)
+    }
+
+    /// Waits until `loms verify` finds nothing: what is left to sweepers takes its time.
+    pub async fn is_sound(&self) {
+        eventually(Duration::from_mins(1), "loms verify finds nothing", async || {
+            let ended = run_to_end("loms", &["verify"], &self.settings).await;
+            if ended.code == Some(0) { Ok(()) } else { Err(ended) }
+        })
+        .await;
     }
 
     /// Reads the events of this loms from the first on.

@@ -2,15 +2,18 @@
 
 mod answer;
 mod browser;
+mod buyers;
 mod cart;
 mod clients;
 mod collector;
 mod events;
+mod frozen;
 mod loms;
 mod notifier;
 mod private;
 pub mod prometheus;
 mod run;
+mod samples;
 mod shop;
 mod trace;
 mod tree;
@@ -18,15 +21,18 @@ mod users;
 
 pub use answer::{Answer, Rest};
 pub use browser::{Browser, keep_picture};
+pub use buyers::{Buyers, Purchase};
 pub use cart::Cart;
 pub use clients::{LomsClient, field_at_fault, items};
 pub use collector::{Collector, Span};
 pub use events::{Event, EventReader};
+pub use frozen::{Frozen, kill_all};
 pub use loms::{Loms, SEEDS, new_sku};
 pub use notifier::Notifier;
 pub use private::{Kind, OwnCache, PrivateServers};
 pub use prometheus::{Prometheus, promtool};
 pub use run::run_to_end;
+pub use samples::{Family, Samples, families};
 pub use shop::{Settings, Shop};
 pub use trace::Trace;
 pub use tree::Tree;

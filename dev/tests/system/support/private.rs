@@ -28,6 +28,8 @@ impl PrivateServers {
         for kind in replaced {
             match kind {
                 Kind::Postgres => servers.postgres_0 = local(self.ports.postgres_0),
+                Kind::Replica => servers.postgres_replica_0 = local(self.ports.postgres_replica_0),
+                Kind::PostgresOfShard1 => servers.postgres_1 = local(self.ports.postgres_1),
                 Kind::Redis => servers.redis = local(self.ports.redis),
                 Kind::Kafka => servers.kafka = local(self.ports.kafka),
             }
@@ -37,14 +39,22 @@ impl PrivateServers {
 
     /// Starts `PostgreSQL`, on its earlier data if it ran before. The services make their databases.
     pub async fn postgres(&self) -> Result<Process> {
-        let server = Postgres {
-            name: "PostgreSQL of one test",
-            folder: "shard-0",
-            port: self.ports.postgres_0,
-            databases: &[],
-            replica_of: None,
-            for_tests: true,
-        };
+        self.start("shard-0", self.ports.postgres_0, None).await
+    }
+
+    /// Starts the streaming replica of [`Self::postgres`].
+    pub async fn replica(&self) -> Result<Process> {
+        self.start("shard-0-replica", self.ports.postgres_replica_0, Some(self.ports.postgres_0)).await
+    }
+
+    /// Starts `PostgreSQL` for shard 1.
+    pub async fn postgres_of_shard_1(&self) -> Result<Process> {
+        self.start("shard-1", self.ports.postgres_1, None).await
+    }
+
+    async fn start(&self, folder: &'static str, port: u16, replica_of: Option<u16>) -> Result<Process> {
+        let name = "PostgreSQL of one test";
+        let server = Postgres { name, folder, port, databases: &[], replica_of, for_tests: true };
         server.start(&self.folders).await
     }
 
@@ -80,6 +90,8 @@ impl OwnCache {
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     Postgres,
+    Replica,
+    PostgresOfShard1,
     Redis,
     Kafka,
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shared_actors::database::observe;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::domain::{Order, OrderId, OrderStatus};
 use crate::items::{decoded, lines};
@@ -67,7 +67,7 @@ SELECT CASE
 END::float8";
 
 /// How far the replica is behind; `None` when it cannot tell.
-pub(crate) async fn replica_lag(replica: &PgPool) -> Result<Option<Duration>, sqlx::Error> {
+pub(crate) async fn replica_lag(replica: &mut PgConnection) -> Result<Option<Duration>, sqlx::Error> {
     let lag: Option<f64> = observe("replica_lag", sqlx::query_scalar(LAG).fetch_one(replica)).await?;
     Ok(lag.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()))
 }

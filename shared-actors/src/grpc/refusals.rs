@@ -1,0 +1,73 @@
+//! The pace of refusals. A refusal costs its client next to nothing, and us as much as a good part of an answer: clients
+//! that come again at once, whatever they are told, would take the time in which others are served. So refusals go out
+//! at once while they are few, and are held back a little while they are many; a client has no more than its streams,
+//! and comes again only when one of them is free.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+const WINDOW: Duration = Duration::from_millis(100);
+/// So many refusals of a window go out at once.
+const AT_ONCE: u32 = 100;
+/// How long the others are held back: less than the time after which any client is asked to come again.
+const HELD_BACK: Duration = Duration::from_millis(500);
+/// Those that are held back go out together, this often: each on its own would cost more than all that it saves, in
+/// wakes and in writes on both sides.
+const TOGETHER: Duration = Duration::from_millis(50);
+/// A part of a second without a rest.
+const TOGETHER_NANOS: u64 = TOGETHER.subsec_nanos() as u64;
+
+/// Counts the refusals of a server.
+pub(super) struct Refusals {
+    start: Instant,
+    window: Mutex<Window>,
+}
+
+struct Window {
+    since: Instant,
+    refused: u32,
+}
+
+impl Refusals {
+    pub fn new(now: Instant) -> Self {
+        Self { start: now, window: Mutex::new(Window { since: now, refused: 0 }) }
+    }
+
+    /// When a refusal of `now` goes out.
+    pub fn due(&self, now: Instant) -> Instant {
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.duration_since(window.since) >= WINDOW {
+            *window = Window { since: now, refused: 0 };
+        }
+        window.refused = window.refused.saturating_add(1);
+        if window.refused <= AT_ONCE {
+            return now;
+        }
+        let since_start = (now + HELD_BACK).duration_since(self.start);
+        let late = Duration::from_nanos(u64::from(since_start.subsec_nanos()) % TOGETHER_NANOS);
+        now + HELD_BACK + TOGETHER - late
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_refusals_go_out_at_once_and_many_are_held_back_to_go_out_together() {
+        let start = Instant::now();
+        let refusals = Refusals::new(start);
+        for _ in 0..AT_ONCE {
+            assert_eq!(refusals.due(start), start);
+        }
+        let together = start + HELD_BACK + TOGETHER;
+        for millis in [0, 1, 20, 49] {
+            assert_eq!(refusals.due(start + Duration::from_millis(millis)), together);
+        }
+        assert_eq!(refusals.due(start + TOGETHER), together + TOGETHER);
+        let later = start + 2 * WINDOW;
+        assert_eq!(refusals.due(later), later);
+    }
+}
