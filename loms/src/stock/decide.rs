@@ -91,9 +91,10 @@ fn suffices(available: &Available, lines: &Lines) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
+mod properties;
 
+#[cfg(test)]
+mod tests {
     use super::*;
     use crate::items::lines;
 
@@ -146,27 +147,5 @@ mod tests {
         let decision = decide(stock(&[(1, 9)]), ByKey::new(), &attempts);
         assert_eq!(decision.answers, [held(1), held(1)]);
         assert_eq!(decision.granted, [0]);
-    }
-
-    proptest! {
-        #[test]
-        fn never_more_is_reserved_than_there_was(
-            levels in prop::collection::vec(0i64..50, 1..6),
-            orders in prop::collection::vec(prop::collection::vec((1i64..8, 1i64..20), 1..4), 1..40),
-        ) {
-            let levels: Vec<(u32, i64)> = (1u32..).zip(levels).collect();
-            let requests: Vec<_> = (1i64..).zip(&orders).map(|(id, items)| request(id, None, items)).collect();
-            let decision = decide(stock(&levels), ByKey::new(), &requests);
-            prop_assert_eq!(decision.answers.len(), requests.len());
-            let available = stock(&levels);
-            for (sku, reserved) in &decision.reserved {
-                prop_assert!(*reserved <= available[sku]);
-            }
-            let mut granted = BTreeMap::<Sku, i64>::new();
-            for line in decision.granted.iter().flat_map(|index| requests[*index].lines.iter()) {
-                *granted.entry(line.sku).or_default() += i64::from(line.count);
-            }
-            prop_assert_eq!(granted, decision.reserved);
-        }
     }
 }

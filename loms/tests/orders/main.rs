@@ -10,6 +10,7 @@ mod idempotency;
 mod invariants;
 mod list;
 mod payment;
+mod properties;
 mod restock;
 mod shop;
 mod start;
