@@ -17,6 +17,7 @@ pub struct OrderShardHandle {
     actor: Handle<OrderShardActor>,
     lists: Handle<OrderListsActor>,
     shard: Arc<OrderShard>,
+    capacity: usize,
 }
 
 impl OrderShardHandle {
@@ -29,12 +30,17 @@ impl OrderShardHandle {
         let own = Arc::clone(&shard);
         let options = ActorOptions::new("order_lists").capacity(lists::CAPACITY);
         let lists = Handle::supervise(options, arbiter, move |_| OrderListsActor::new(Arc::clone(&own)));
-        Self { actor, lists, shard }
+        Self { actor, lists, shard, capacity }
     }
 
     /// The shard itself, for the sweeper's own workflows.
     pub(crate) fn shard(&self) -> &OrderShard {
         &self.shard
+    }
+
+    /// How many commands the shard holds at the most.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
     }
 
     pub(super) async fn create(&self, order: NewOrder) -> Result<OrderId, OrderError> {

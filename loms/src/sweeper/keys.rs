@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
+use super::PAGES;
 use super::metrics::swept;
 use crate::orders::{OrderShard, queries};
 use shared_actors::crash_point;
 
 const LIMIT: i64 = 1000;
-
-/// How many statements one pass sends at the most.
-const PAGES: usize = 20;
 
 /// Forgets the keys of orders that were made more than `age` ago and are done with.
 pub(super) async fn forget_keys(shard: &OrderShard, age: Duration) -> Result<(), sqlx::Error> {

@@ -1,7 +1,7 @@
 //! What time and crashes leave behind, put right: orders that nobody paid, stock that was not settled, reservations
 //! without an order, keys that nobody asks for any more.
 //!
-//! Every step is safe beside other instances that do the same, and safe to be cut off anywhere.
+//! A pass does a bounded part of what there is; the next one goes on from there. Every step is safe beside other instances that do the same, and safe to be cut off anywhere.
 
 mod actor;
 mod cursor;
@@ -12,3 +12,6 @@ mod reservations;
 mod settlements;
 
 pub use actor::{SweeperHandle, SweeperParts};
+
+/// How many pages of its own size a step takes in one pass at the most, so that none keeps the others waiting.
+const PAGES: usize = 20;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use super::PAGES;
 use super::cursor::Cursor;
 use super::metrics::swept;
 use crate::domain::{NewOrder, OrderError, OrderId};
@@ -13,14 +14,15 @@ use shared_actors::database::DatabaseError;
 
 const LIMIT: i64 = 1000;
 
-/// Looks at the shard's open reservations that are older than `grace` and were not looked at since the cursor started.
+/// Looks at the shard's open reservations that are older than `grace` and were not looked at since the cursor started: as
+/// many as one pass may, the next one goes on at the cursor.
 pub(super) async fn give_back_orphans(
     shard: &OrderShard,
     stock: &StockHandle,
     grace: Duration,
     cursor: &mut Cursor,
 ) -> Result<(), OrderError> {
-    loop {
+    for _ in 0..PAGES {
         let wanted = OpenSince {
             shard: i64::from(shard.index.get()),
             age: grace,
@@ -28,7 +30,7 @@ pub(super) async fn give_back_orphans(
             limit: LIMIT,
         };
         let open = stock.open_since(&wanted).await.map_err(DatabaseError::from)?;
-        let Some(last) = open.last() else { return Ok(()) };
+        let Some(last) = open.last() else { break };
         let (created_at, order) = (last.created_at, last.request.order.get());
 
         let owned = owned(shard, &open).await?;
@@ -40,6 +42,7 @@ pub(super) async fn give_back_orphans(
         }
         cursor.advance(created_at, order);
     }
+    Ok(())
 }
 
 /// The orders that are there and hold their reservation by right. A failed one holds none.
@@ -67,6 +70,9 @@ async fn give_back(
         .filter(|(id, _)| !owned.contains(id))
         .map(|(id, _)| Effect { order: *id, kind: EffectKind::Return })
         .collect();
+    if effects.is_empty() {
+        return Ok(());
+    }
     crash_point!("sweep::fenced");
     let count = effects.len();
     stock.settle(effects).await?;

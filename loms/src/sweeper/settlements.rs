@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use shared_actors::crash_point;
 
+use super::PAGES;
 use super::metrics::swept;
 use crate::orders::{OrderShard, queries};
 
@@ -11,19 +12,20 @@ use crate::orders::{OrderShard, queries};
 const GRACE: Duration = Duration::from_secs(3);
 const LIMIT: i64 = 500;
 
-/// Applies all effects that are late.
+/// Applies effects that are late, the oldest orders first.
 pub(super) async fn settle_late(shard: &OrderShard) -> Result<(), sqlx::Error> {
-    loop {
+    for _ in 0..PAGES {
         let late = queries::late_effects(&shard.primary, GRACE, LIMIT).await?;
         let count = late.len();
         if count == 0 {
-            return Ok(());
+            break;
         }
         crash_point!("sweep::late");
         if !shard.settle(late).await {
-            return Ok(());
+            break;
         }
         crash_point!("sweep::settled");
         swept("settlement", count);
     }
+    Ok(())
 }

@@ -51,7 +51,8 @@ const UNPAID: &str = "
 SELECT id FROM orders WHERE state = 'AWAITING_PAYMENT' AND pay_before < now() ORDER BY pay_before LIMIT $1";
 
 /// Orders whose time to be paid is over, by the clock of the database.
-pub(crate) async fn unpaid(pool: &PgPool, limit: i64) -> Result<Vec<OrderId>, sqlx::Error> {
+pub(crate) async fn unpaid(pool: &PgPool, limit: usize) -> Result<Vec<OrderId>, sqlx::Error> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let ids: Vec<i64> =
         observe("unpaid_orders", sqlx::query_scalar(UNPAID).bind(limit).fetch_all(pool)).await?;
     ids.into_iter().map(decoded).collect()

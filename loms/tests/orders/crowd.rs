@@ -1,0 +1,74 @@
+//! Sweeps beside clients when there is little room for both.
+
+use std::time::Duration;
+
+use dev::testing::{eventually, http_client};
+use futures::future::join_all;
+
+use crate::gate::Gate;
+use crate::invariants;
+use crate::shop::Backend;
+use crate::timeouts::{NOT_SWEEPING, SWEEPING, all_are_done, create, end_time};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// A quarter of the places is the sweep's: with six of eight left, six clients are served while it waits for the database.
+#[actix::test]
+async fn a_sweep_that_is_stuck_leaves_most_of_the_room_to_clients() {
+    let backend = Backend::new().await;
+    let (opener, shop) =
+        (backend.open(&NOT_SWEEPING).await, backend.open(&[SWEEPING[0], ("ACTOR_CAPACITY", "8")]).await);
+    backend.add_stock(1, 100).await;
+    let orders = create(&opener, 40).await;
+    let cancelling = Gate::before("CANCELLED", &backend.pools[1]).await;
+    end_time(&backend, &orders).await;
+    cancelling.is_reached().await;
+    let served = join_all((0..6).map(|n| shop.orders.info(orders[n]))).await;
+    assert!(served.iter().all(Result::is_ok), "{served:?}");
+    cancelling.open().await;
+
+    all_are_done(&backend).await;
+    eventually(SOON, "all items are back", async || shop.left(1).await == 100).await;
+    invariants::hold(&backend).await;
+    for shop in [opener, shop] {
+        shop.close().await;
+    }
+}
+
+#[actix::test]
+async fn what_a_sweep_finds_no_room_for_is_told_once_and_left_to_a_later_one() {
+    let backend = Backend::new().await;
+    let opener = backend.open(&NOT_SWEEPING).await;
+    backend.add_stock(1, 100).await;
+    let orders = create(&opener, 80).await;
+    let mut loms = backend.launch(&[("SWEEP_INTERVAL", "50ms"), ("ACTOR_CAPACITY", "40")]).await;
+    let paying = Gate::before("PAYED", &backend.pools[1]).await;
+    let base = loms.base_url();
+    let pay = |order: i64| {
+        let request = http_client().post(format!("{base}/v1/orders/{order}/pay"));
+        actix::spawn(async move { request.send().await.unwrap().status() })
+    };
+    // Twice as many as there is room for, of which half are refused.
+    let payments: Vec<_> = orders[..40].iter().chain(&orders[..40]).map(|order| pay(order.get())).collect();
+    let info = format!("{base}/v1/orders/{}", orders[79]);
+    eventually(SOON, "there is no room left", async || {
+        let status = http_client().get(&info).send().await.unwrap().status();
+        if status.as_u16() == 429 { Ok(()) } else { Err(status) }
+    })
+    .await;
+    end_time(&backend, &orders[40..]).await;
+    let told = || loms.log().lines().filter(|line| line.contains("unpaid order")).count();
+    eventually(SOON, "the sweep finds no room", async || told() > 0).await;
+    paying.open().await;
+    join_all(payments).await;
+    end_time(&backend, &orders).await;
+    all_are_done(&backend).await;
+
+    let log = loms.log();
+    let refused: Vec<&str> = log.lines().filter(|line| line.contains("unpaid order")).collect();
+    assert!(refused[0].contains("too much is waiting") && refused[0].contains("orders=10"), "{refused:#?}");
+    assert!(refused.iter().all(|line| line.contains("orders=")), "{refused:#?}");
+    invariants::hold(&backend).await;
+    assert!(loms.terminate().await.success());
+    opener.close().await;
+}

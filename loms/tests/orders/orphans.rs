@@ -1,0 +1,142 @@
+//! Races of the sweeper with those whose leftovers it clears away, and with other sweepers.
+
+use std::time::Duration;
+
+use dev::testing::eventually;
+use futures::future::join_all;
+use loms::domain::{NewOrder, OrderError, OrderId, OrderStatus};
+use sqlx::PgPool;
+use tokio::task::JoinHandle;
+
+use crate::gate::Gate;
+use crate::invariants;
+use crate::shop::{Backend, Shop, id, keyed, order};
+
+const SOON: Duration = Duration::from_secs(20);
+const SWEEPING: [(&str, &str); 2] = [("RESERVATION_GRACE", "100ms"), ("SWEEP_INTERVAL", "20ms")];
+const NOT_SWEEPING: [(&str, &str); 1] = [("SWEEP_INTERVAL", "1h")];
+
+fn create(shop: &Shop, wanted: Vec<NewOrder>) -> JoinHandle<Vec<Result<OrderId, OrderError>>> {
+    let orders = shop.orders.clone();
+    actix::spawn(async move { join_all(wanted.into_iter().map(|order| orders.create(order))).await })
+}
+
+#[actix::test]
+async fn an_order_that_comes_after_its_tombstone_is_lost_and_its_client_is_told() {
+    let backend = Backend::new().await;
+    let (client, sweeper) = (backend.open(&NOT_SWEEPING).await, backend.open(&SWEEPING).await);
+    let insert = Gate::before("AWAITING_PAYMENT", &backend.pools[1]).await;
+    let slow = create(&client, vec![keyed("k", 1, &[(1002, 10)]), order(1, &[(1002, 5)])]);
+    insert.is_reached().await;
+    eventually(SOON, "the items are given back", async || sweeper.left(1002).await == 180).await;
+    insert.open().await;
+
+    let answers = slow.await.unwrap();
+    for answer in &answers {
+        let Err(OrderError::OutOfStock { order }) = answer else { panic!("{answer:?}") };
+        for shop in [&client, &sweeper] {
+            assert_eq!(shop.orders.info(*order).await.unwrap().status, OrderStatus::Failed);
+            assert!(matches!(shop.orders.pay(*order).await, Err(OrderError::Forbidden { .. })));
+        }
+    }
+    assert_eq!(sweeper.orders.create(keyed("k", 1, &[(1002, 10)])).await, answers[0]);
+    assert_eq!(sweeper.left(1002).await, 180);
+    invariants::hold(&backend).await;
+    for shop in [client, sweeper] {
+        shop.close().await;
+    }
+}
+
+#[actix::test]
+async fn an_order_that_comes_between_the_look_and_the_tombstone_lives() {
+    let backend = Backend::new().await;
+    let (client, sweeper) = (backend.open(&NOT_SWEEPING).await, backend.open(&SWEEPING).await);
+    let insert = Gate::before("AWAITING_PAYMENT", &backend.pools[1]).await;
+    let tombstone = Gate::before("FAILED", &backend.pools[1]).await;
+    let slow = create(&client, vec![keyed("k", 1, &[(1002, 10)]), order(1, &[(1002, 5)])]);
+    insert.is_reached().await;
+    tombstone.is_reached().await;
+    insert.open().await;
+    let orders: Vec<OrderId> = slow.await.unwrap().into_iter().map(Result::unwrap).collect();
+    // Once this younger one is given back, the sweeper has decided about the two.
+    backend.leave_reservation(700_001, 1, None, 1002, 30).await;
+    tombstone.open().await;
+    eventually(SOON, "the orphan is given back", async || sweeper.left(1002).await == 165).await;
+
+    for order in &orders {
+        assert_eq!(sweeper.orders.info(*order).await.unwrap().status, OrderStatus::AwaitingPayment);
+    }
+    sweeper.orders.pay(orders[0]).await.unwrap();
+    assert_eq!(client.orders.create(keyed("k", 1, &[(1002, 10)])).await, Ok(orders[0]));
+    client.orders.cancel(orders[1]).await.unwrap();
+    assert_eq!(sweeper.left(1002).await, 170);
+    invariants::hold(&backend).await;
+    for shop in [client, sweeper] {
+        shop.close().await;
+    }
+}
+
+/// What instances leave behind that die between the reservation and the order: `count` times two pieces of the SKU 1.
+async fn leave_orphans(pool: &PgPool, shard: i64, count: i64) {
+    let statement = "WITH orphans AS (
+            INSERT INTO reservations (order_id, user_id, idempotency_key, skus, counts)
+            SELECT 700000 + 1000 * n + $1, 1 + n % 7, CASE WHEN n % 2 = 0 THEN 'orphan ' || n || ' ' || $1 END,
+                ARRAY[1], ARRAY[2]
+            FROM generate_series(1, $2) AS n
+        ) UPDATE stock SET reserved_count = reserved_count + 2 * $2 WHERE sku = 1";
+    sqlx::query(statement).bind(shard).bind(count).execute(pool).await.unwrap();
+}
+
+/// What an instance leaves behind that dies between a change and its effect on the stock. Every other order is paid.
+async fn leave_effects(pool: &PgPool) {
+    let statement = "WITH changed AS (
+            UPDATE orders SET sequence = 3, state = CASE id / 1000 % 2 WHEN 0 THEN 'PAYED' ELSE 'CANCELLED' END
+            WHERE state = 'AWAITING_PAYMENT' RETURNING id, state
+        ), history AS (
+            INSERT INTO order_history (order_id, sequence, state) SELECT id, 3, state FROM changed
+        ) INSERT INTO stock_effects (order_id, kind, created_at)
+        SELECT id, CASE state WHEN 'PAYED' THEN 'TAKE' ELSE 'RETURN' END, now() - interval '1 minute' FROM changed";
+    sqlx::query(statement).execute(pool).await.unwrap();
+}
+
+async fn count(pool: &PgPool, query: &'static str) -> i64 {
+    sqlx::query_scalar(query).fetch_one(pool).await.unwrap()
+}
+
+#[actix::test]
+async fn several_sweepers_put_hundreds_of_leftovers_right_once_each() {
+    let backend = Backend::new().await;
+    backend.open(&[]).await.close().await;
+    backend.add_stock(1, 5_000).await;
+    let mut shops = Vec::new();
+    for _ in 0..3 {
+        shops.push(backend.open(&SWEEPING).await);
+    }
+    let created = join_all((1..=400).map(|user| shops[0].orders.create(order(user, &[(1, 3)])))).await;
+    assert!(created.iter().all(Result::is_ok));
+    futures::join!(
+        leave_orphans(&backend.pools[0], 0, 300),
+        leave_orphans(&backend.pools[0], 1, 300),
+        leave_effects(&backend.pools[0]),
+        leave_effects(&backend.pools[1]),
+    );
+    let held = "SELECT count(*) FROM reservations WHERE order_id > 0";
+    let late = "SELECT count(*) FROM stock_effects";
+    eventually(SOON, "nothing is left over", async || {
+        let effects = (count(&backend.pools[0], late).await, count(&backend.pools[1], late).await);
+        (count(&backend.pools[0], held).await, effects) == (0, (0, 0))
+    })
+    .await;
+    let (mut failed, mut paid) = (0, 0);
+    for pool in &backend.pools {
+        failed += count(pool, "SELECT count(*) FROM orders WHERE state = 'FAILED'").await;
+        paid += count(pool, "SELECT count(*) FROM orders WHERE state = 'PAYED'").await;
+    }
+    assert_eq!(failed, 600);
+    assert_eq!(i64::try_from(shops[0].left(1).await).unwrap(), 5_000 - 3 * paid);
+    invariants::hold(&backend).await;
+    assert_eq!(shops[1].orders.info(id(701_001)).await.unwrap().status, OrderStatus::Failed);
+    for shop in shops {
+        shop.close().await;
+    }
+}
