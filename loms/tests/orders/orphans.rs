@@ -106,14 +106,13 @@ async fn count(pool: &PgPool, query: &'static str) -> i64 {
 #[actix::test]
 async fn several_sweepers_put_hundreds_of_leftovers_right_once_each() {
     let backend = Backend::new().await;
-    backend.open(&[]).await.close().await;
+    let mut shops = vec![backend.open(&NOT_SWEEPING).await];
     backend.add_stock(1, 5_000).await;
-    let mut shops = Vec::new();
+    let created = join_all((1..=400).map(|user| shops[0].orders.create(order(user, &[(1, 3)])))).await;
+    assert!(created.iter().all(Result::is_ok), "{created:?}");
     for _ in 0..3 {
         shops.push(backend.open(&SWEEPING).await);
     }
-    let created = join_all((1..=400).map(|user| shops[0].orders.create(order(user, &[(1, 3)])))).await;
-    assert!(created.iter().all(Result::is_ok));
     futures::join!(
         leave_orphans(&backend.pools[0], 0, 300),
         leave_orphans(&backend.pools[0], 1, 300),

@@ -22,7 +22,7 @@ use super::stage::{Stage, send};
 fn commands_sent_together_get_what_some_order_one_by_one_would_give_them() {
     let stage = Stage::set();
     let batches = prop::collection::vec(prop::collection::vec((wish(), 0..2usize), 1..14), 1..8);
-    proptest!(cases(32), |(levels in levels(), batches in batches)| {
+    proptest!(cases(24), |(levels in levels(), batches in batches)| {
         let (place, mut model) = stage.next_case(&levels);
         for batch in &batches {
             let known: Vec<OrderId> = model.orders.keys().copied().collect();

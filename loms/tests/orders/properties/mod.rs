@@ -21,7 +21,7 @@ mod stage;
 
 use proptest::test_runner::Config;
 
-/// So many cases: each waits for the disk a few times. A case that fails is tried again a few dozen times at the most.
+/// So many cases: each waits for the disk a few dozen times. A case that fails is made smaller for a minute at the most.
 fn cases(cases: u32) -> Config {
-    Config { cases, max_shrink_iters: 64, ..Config::default() }
+    Config { cases, max_shrink_time: 60_000, ..Config::default() }
 }

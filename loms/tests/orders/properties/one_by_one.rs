@@ -16,7 +16,7 @@ use crate::shop::id;
 fn commands_one_by_one_get_the_answers_of_the_model_and_leave_its_state() {
     let stage = Stage::set();
     let wishes = prop::collection::vec((wish(), 0..2usize), 1..40);
-    proptest!(cases(24), |(levels in levels(), wishes in wishes)| {
+    proptest!(cases(16), |(levels in levels(), wishes in wishes)| {
         let (place, mut model) = stage.next_case(&levels);
         let mut known = Vec::new();
         for (wish, instance) in &wishes {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix::SystemRunner;
 use dev::testing::eventually;
+use futures::future::join_all;
 use loms::domain::{OrderError, OrderId, OrderStatus, Sku};
 
 use super::commands::{Answer, Command, Place};
@@ -38,9 +39,9 @@ impl Stage {
     pub fn next_case(&self, levels: &[i64]) -> (Place, Model) {
         let place = Place(self.cases.replace(self.cases.get() + 1));
         let skus = (0..).map(|number| place.sku(number)).zip(levels);
-        for (sku, level) in skus.clone() {
-            self.play(self.backend.add_stock(sku.into(), *level));
-        }
+        self.play(async {
+            join_all(skus.clone().map(|(sku, level)| self.backend.add_stock(sku.into(), *level))).await
+        });
         (place, Model::new(skus.map(|(sku, level)| (Sku::try_from(sku).unwrap(), *level))))
     }
 
