@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::FutureExt;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -80,7 +80,7 @@ where
         Box::pin(
             async move {
                 let guarded = AssertUnwindSafe(deadline::scope(deadline.asked, answer)).catch_unwind();
-                let answer = match tokio::time::timeout_at(deadline.last, guarded).await {
+                let mut answer = match tokio::time::timeout_at(deadline.last, guarded).await {
                     Ok(Ok(answer)) => answer,
                     Ok(Err(_panic)) => {
                         tracing::error!(method = %method.path, "the handler panicked");
@@ -88,6 +88,9 @@ where
                     }
                     Err(_) => Ok(Status::deadline_exceeded("the call took too long").into_http()),
                 };
+                if let Ok(answer) = &mut answer {
+                    name_excess(answer.headers_mut());
+                }
                 let code = answer.as_ref().map_or(Code::Unknown, |answer| code_of(answer.headers()));
                 if code == Code::ResourceExhausted {
                     let now = Instant::now();
@@ -156,6 +159,13 @@ fn close(method: &Method, code: Code, elapsed: Duration) {
 /// The code of an answer that failed before its body; the others put it behind the body, and are `Ok` so far.
 fn code_of(headers: &HeaderMap) -> Code {
     headers.get(Status::GRPC_STATUS).map_or(Code::Ok, |value| Code::from_bytes(value.as_bytes()))
+}
+
+/// A message that is too large is `OUT_OF_RANGE` to tonic, and `RESOURCE_EXHAUSTED` to all others and to their clients.
+fn name_excess(headers: &mut HeaderMap) {
+    if code_of(headers) == Code::OutOfRange {
+        headers.insert(Status::GRPC_STATUS, HeaderValue::from(Code::ResourceExhausted as u16));
+    }
 }
 
 struct Deadline {

@@ -3,16 +3,16 @@
 use futures::future::join_all;
 use tonic::Code;
 
-use crate::support::{Shop, new_user, new_user_on};
+use crate::support::{Env, Loms, Servers, Shop, new_user, new_user_on};
 
 #[tokio::test]
-async fn fifty_concurrent_retries_make_one_order() {
+async fn a_hundred_concurrent_retries_make_one_order() {
     let shop = Shop::shared().await;
     let loms = shop.loms.client();
     for shard in [0, 1] {
         let (user, sku) = (new_user_on(shard), shop.loms.stock(100).await);
         let lines = [(sku, 2)];
-        let orders = join_all((0..50).map(|_| loms.create_keyed(user, &lines, "key"))).await;
+        let orders = join_all((0..100).map(|_| loms.create_keyed(user, &lines, "key"))).await;
         let first = *orders[0].as_ref().unwrap();
         for order in orders {
             assert_eq!(order.unwrap(), first);
@@ -97,4 +97,19 @@ async fn the_key_may_come_as_metadata() {
     assert_eq!(shop.loms.client().create_keyed(user, &[(sku, 1)], "key").await.unwrap(), order);
     let refusal = loms.create_keyed(user, &[(sku, 1)], "another").await.unwrap_err();
     assert_eq!(refusal.code(), Code::InvalidArgument, "{refusal}");
+}
+
+#[tokio::test]
+async fn a_key_outlives_a_kill_and_a_restart() {
+    let mut own = Loms::start(&Servers::from_env(), Env::new()).await;
+    let (user, sku) = (new_user(), own.stock(3).await);
+    let order = own.client().create_keyed(user, &[(sku, 2)], "key").await.unwrap();
+    for _ in 0..2 {
+        own.process.kill9();
+        own.process.restart().await;
+        assert_eq!(own.client().create_keyed(user, &[(sku, 2)], "key").await.unwrap(), order);
+        let refused = own.client().create_keyed(user, &[(sku, 1)], "key").await.unwrap_err();
+        assert_eq!(refused.code(), Code::AlreadyExists, "{refused}");
+    }
+    own.stock_becomes(sku, (3, 2)).await;
 }

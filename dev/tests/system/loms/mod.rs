@@ -3,6 +3,7 @@
 mod concurrency;
 mod creating;
 mod idempotency;
+mod limits;
 mod listing;
 mod refusals;
 mod restocking;
