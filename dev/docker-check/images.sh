@@ -39,7 +39,8 @@ settings_of() {
         printf '%s\n' "HOST_PORT=$port" "REDIS_ADDRESS=$nobody" "LOMS_BASE_URL=http://$nobody" \
             "PRODUCT_SERVICE_BASE_URL=http://$nobody"
         ;;
-    loms) printf '%s\n' "HTTP_PORT=$port" "GRPC_HOST_PORT=127.0.0.1:$(free_port)" "KAFKA_BROKER=$nobody" ;;
+    loms) printf '%s\n' "HTTP_PORT=$port" "GRPC_HOST_PORT=127.0.0.1:$(free_port)" "KAFKA_BROKER=$nobody" \
+        CRASH_AT=anywhere ;; # a debug build would refuse to start with it
     notifier) printf '%s\n' "HTTP_PORT=$port" "KAFKA_BROKER=$nobody" ;;
     product-stand-in) printf '%s\n' "HTTP_PORT=$port" ;;
     esac

@@ -51,7 +51,11 @@ pub enum OrderError {
         order: OrderId,
     },
     /// Fewer pieces would be left than are reserved.
-    #[error("sku {sku} has {total} pieces, of which {reserved} are reserved: they cannot be taken away", total = level.total, reserved = level.reserved)]
+    #[error(
+        "sku {sku} has {} pieces, of which {} are reserved: they cannot be taken away",
+        level.total,
+        level.reserved
+    )]
     StockReserved {
         /// The SKU.
         sku: Sku,

@@ -113,7 +113,10 @@ impl OrderShard {
         if rows.is_empty() {
             return Ok(HashSet::new());
         }
-        let inserted = after_conflict(|| queries::insert(&self.primary, rows, self.payment_ttl)).await?;
+        // In one order wherever they come from: two instances with the same orders would wait for each other.
+        let mut sorted = rows.to_vec();
+        sorted.sort_unstable_by_key(|row| row.id);
+        let inserted = after_conflict(|| queries::insert(&self.primary, &sorted, self.payment_ttl)).await?;
         crash_point!("create::written");
         let inserted: HashSet<OrderId> = inserted.into_iter().collect();
         self.metrics.created(rows.iter().filter(|row| inserted.contains(&row.id)).map(|row| row.failed));

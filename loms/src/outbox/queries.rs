@@ -1,7 +1,7 @@
 //! Every statement about the outbox. All go over the connection that holds the shard's lease.
 
 use chrono::{DateTime, Utc};
-use shared_actors::database::observe;
+use shared_actors::database::observe_alone;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ const TAKE_LEASE: &str = "SELECT pg_try_advisory_lock(x'6c6f6d73'::bigint)";
 
 /// Makes this session the one that publishes the shard's events, unless another one is.
 pub(super) async fn take_lease(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    observe("take_lease", sqlx::query_scalar(TAKE_LEASE).fetch_one(connection)).await
+    observe_alone("take_lease", sqlx::query_scalar(TAKE_LEASE).fetch_one(connection)).await
 }
 
 /// How many events are read together, give or take the last row: what stands in [`READ`].
@@ -23,7 +23,7 @@ pub(super) const BATCH_EVENTS: usize = 500;
 const READ: &str = "
 WITH oldest AS (
     SELECT id, sum(events) OVER (ORDER BY id) - events AS events_before
-    FROM (SELECT id, events FROM outbox WHERE id <> ALL($1) ORDER BY id LIMIT 500) AS first_rows
+    FROM (SELECT id, events FROM outbox ORDER BY id LIMIT 500) AS first_rows
 ), waiting AS (
     SELECT outbox.id, event.order_id, event.sequence, event.position
     FROM oldest JOIN outbox USING (id),
@@ -73,32 +73,48 @@ pub(super) struct Waiting {
     /// The rows of the outbox that they come from.
     pub rows: Vec<i64>,
     pub events: Vec<OrderEvent>,
-    /// Rows with an event of which neither order nor history know anything: nobody can tell of it.
-    pub strange: Vec<i64>,
+    /// Order and sequence of those of which neither order nor history know anything: nobody can tell of them.
+    pub unknown: Vec<(i64, i32)>,
 }
 
-/// The events that wait longest, in the order in which they were written; not those of the rows `aside`.
-pub(super) async fn read(connection: &mut PgConnection, aside: &[i64]) -> Result<Waiting, sqlx::Error> {
-    let query = sqlx::query_as(READ).bind(aside);
-    let found: Vec<EventRow> = observe("read_outbox", query.fetch_all(connection)).await?;
-    let strange = found.iter().filter(|row| row.state.is_none() || row.user_id.is_none()).map(|row| row.id);
-    let mut strange: Vec<i64> = strange.collect();
-    strange.dedup();
-    let mut waiting = Waiting { rows: Vec::new(), events: Vec::with_capacity(found.len()), strange };
-    for row in found.into_iter().filter(|row| !waiting.strange.contains(&row.id)) {
+/// The events that wait longest, in the order in which they were written.
+pub(super) async fn read(connection: &mut PgConnection) -> Result<Waiting, sqlx::Error> {
+    let found: Vec<EventRow> =
+        observe_alone("read_outbox", sqlx::query_as(READ).fetch_all(connection)).await?;
+    let mut waiting =
+        Waiting { rows: Vec::new(), events: Vec::with_capacity(found.len()), unknown: Vec::new() };
+    for row in found {
         if waiting.rows.last() != Some(&row.id) {
             waiting.rows.push(row.id);
         }
-        waiting.events.extend(row.event());
+        let change = (row.order_id, row.sequence);
+        match row.event() {
+            Some(event) => waiting.events.push(event),
+            None => waiting.unknown.push(change),
+        }
     }
     Ok(waiting)
+}
+
+const SET_ASIDE: &str = "
+INSERT INTO unknown_events (order_id, sequence) SELECT * FROM unnest($1::bigint[], $2::int[]) ON CONFLICT DO NOTHING";
+
+/// Writes down events that cannot be told, for people to look into; their rows may go then.
+pub(super) async fn set_aside(
+    connection: &mut PgConnection,
+    events: &[(i64, i32)],
+) -> Result<(), sqlx::Error> {
+    let (orders, sequences): (Vec<i64>, Vec<i32>) = events.iter().copied().unzip();
+    let query = sqlx::query(SET_ASIDE).bind(orders).bind(sequences);
+    observe_alone("set_aside_events", query.execute(connection)).await?;
+    Ok(())
 }
 
 const DELETE: &str = "DELETE FROM outbox WHERE id = ANY($1)";
 
 /// Forgets rows whose events are published.
 pub(super) async fn delete(connection: &mut PgConnection, rows: &[i64]) -> Result<(), sqlx::Error> {
-    observe("delete_outbox", sqlx::query(DELETE).bind(rows).execute(connection)).await?;
+    observe_alone("delete_outbox", sqlx::query(DELETE).bind(rows).execute(connection)).await?;
     Ok(())
 }
 
@@ -113,5 +129,5 @@ FROM outbox";
 
 /// How many events wait, and for how many seconds the oldest one does.
 pub(super) async fn measure(connection: &mut PgConnection) -> Result<(i64, f64), sqlx::Error> {
-    observe("measure_outbox", sqlx::query_as(MEASURE).fetch_one(connection)).await
+    observe_alone("measure_outbox", sqlx::query_as(MEASURE).fetch_one(connection)).await
 }

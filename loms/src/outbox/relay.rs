@@ -115,8 +115,6 @@ impl Relay {
         let mut failures = 0;
         let mut alone = false;
         let mut measured = Instant::now();
-        // Rows that cannot be published. They stay, for `loms verify` to tell of, and hold nobody up.
-        let mut aside = Vec::new();
         while !self.is_finished() {
             if !alone {
                 // Who has lost the lease meanwhile must not take the transactional id from its new holder.
@@ -133,20 +131,23 @@ impl Relay {
                 continue;
             }
             let begun = Instant::now();
-            let Waiting { rows, mut events, strange } = queries::read(lease.connection(), &aside).await?;
+            let Waiting { rows, mut events, unknown } = queries::read(lease.connection()).await?;
             self.metrics.holder.set(1);
-            for row in strange {
-                tracing::error!(row, shard = %self.parts.shard, "an outbox row tells of what no order knows: left alone");
-                aside.push(row);
+            if !unknown.is_empty() {
+                let (shard, count) = (self.parts.shard, unknown.len());
+                tracing::error!(%shard, count, first = ?unknown[0], "events of which no order knows are set aside");
+                queries::set_aside(lease.connection(), &unknown).await?;
             }
             if rows.is_empty() {
-                if aside.is_empty() {
-                    self.metrics.waiting(0, 0.0);
-                }
+                self.metrics.waiting(0, 0.0);
                 lease.hold_while(&self.metrics, self.pause(self.parts.interval)).await?;
                 continue;
             }
             crash_point!("relay::read");
+            if events.is_empty() {
+                queries::delete(lease.connection(), &rows).await?;
+                continue;
+            }
             // What was not published at once has been created already.
             let span = if failures == 0 { trace(&self.parts.topic, &mut events) } else { Span::none() };
             let publish = self.parts.producer.publish(self.records(&events)).instrument(span.clone());

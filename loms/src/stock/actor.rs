@@ -1,4 +1,4 @@
-//! The actor that changes the stock: it reserves and settles in batches, and restocks. Reads have an actor of their own.
+//! The actor that changes the stock: it reserves and settles in batches. Restocks and reads have actors of their own.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix::{Actor, Context, Handler};
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
-use shared_actors::actor::{Command, Envelope, GroupCommit, Lane, LaneLimits};
+use shared_actors::actor::{Command, Envelope, GroupCommit, Lane};
 use shared_actors::crash_point;
 use shared_actors::database::{DatabaseError, observe};
 use sqlx::PgPool;
@@ -35,18 +35,6 @@ impl Command for Settle {
     type Output = ();
     type Error = OrderError;
     const NAME: &'static str = "settle";
-}
-
-/// Restocks are few: each has a transaction of its own.
-const RESTOCKS: LaneLimits = LaneLimits { max_batch: 1, concurrency: 1 };
-
-/// Add pieces to a SKU or take some away.
-pub(super) struct RestockSku(pub Restock);
-
-impl Command for RestockSku {
-    type Output = StockLevel;
-    type Error = OrderError;
-    const NAME: &'static str = "restock";
 }
 
 /// The database of the stock, and the turn to write to it.
@@ -100,7 +88,7 @@ impl StockShard {
         Ok(())
     }
 
-    async fn restock(&self, wanted: &Restock) -> Result<StockLevel, OrderError> {
+    pub async fn restock(&self, wanted: &Restock) -> Result<StockLevel, OrderError> {
         let _turn = self.turn.lock().await;
         // A conflict: another instance was the first to use the key. Its restock will be found now.
         after_conflict(|| restock(&self.pool, wanted)).await?
@@ -112,12 +100,11 @@ pub(super) struct StockShardActor {
     shard: Arc<StockShard>,
     reserve: Lane<Reserve>,
     settle: Lane<Settle>,
-    restock: Lane<RestockSku>,
 }
 
 impl StockShardActor {
     pub fn new(shard: Arc<StockShard>) -> Self {
-        Self { shard, reserve: Lane::default(), settle: Lane::default(), restock: Lane::new(RESTOCKS) }
+        Self { shard, reserve: Lane::default(), settle: Lane::default() }
     }
 }
 
@@ -170,27 +157,6 @@ impl GroupCommit<Settle> for StockShardActor {
     }
 }
 
-impl GroupCommit<RestockSku> for StockShardActor {
-    fn lane(&mut self) -> &mut Lane<RestockSku> {
-        &mut self.restock
-    }
-
-    fn commit(
-        &mut self,
-        batch: Vec<RestockSku>,
-    ) -> LocalBoxFuture<'static, Vec<Result<StockLevel, OrderError>>> {
-        let shard = Arc::clone(&self.shard);
-        async move {
-            let mut answers = Vec::with_capacity(batch.len());
-            for RestockSku(wanted) in &batch {
-                answers.push(shard.restock(wanted).await);
-            }
-            answers
-        }
-        .boxed_local()
-    }
-}
-
 impl Handler<Envelope<Reserve>> for StockShardActor {
     type Result = ();
 
@@ -203,14 +169,6 @@ impl Handler<Envelope<Settle>> for StockShardActor {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Settle>, ctx: &mut Context<Self>) {
-        self.accept(envelope, ctx);
-    }
-}
-
-impl Handler<Envelope<RestockSku>> for StockShardActor {
-    type Result = ();
-
-    fn handle(&mut self, envelope: Envelope<RestockSku>, ctx: &mut Context<Self>) {
         self.accept(envelope, ctx);
     }
 }

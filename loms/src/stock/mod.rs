@@ -8,6 +8,7 @@ mod decide;
 mod queries;
 mod reads;
 mod restock;
+mod restocks;
 mod settle;
 
 use std::sync::Arc;
@@ -17,8 +18,9 @@ use shared_actors::actor::{ActorOptions, Handle};
 use sqlx::PgPool;
 
 use crate::domain::{OrderError, Restock, Sku, StockLevel};
-use actor::{Reserve, RestockSku, Settle, StockShard, StockShardActor};
+use actor::{Reserve, Settle, StockShard, StockShardActor};
 use reads::{GetStock, StockReadsActor};
+use restocks::{RestockSku, StockRestocksActor};
 
 pub use decide::{Reservation, ReservationRequest};
 pub(crate) use queries::{OpenReservation, OpenSince};
@@ -29,20 +31,25 @@ pub use settle::{Effect, EffectKind};
 pub struct StockHandle {
     actor: Handle<StockShardActor>,
     reads: Handle<StockReadsActor>,
+    restocks: Handle<StockRestocksActor>,
     pool: PgPool,
 }
 
 impl StockHandle {
-    /// Starts the actors on `arbiter`. One holds at most `capacity` changes, each a batch of some shard; the other one at
-    /// most `capacity` reads.
+    /// Starts the actors on `arbiter`. One holds at most `capacity` changes, each a batch of some shard; another one at
+    /// most `capacity` reads; restocks have a few places of their own.
     pub fn start(pool: PgPool, capacity: usize, arbiter: &ArbiterHandle) -> Self {
         let shard = Arc::new(StockShard::new(pool.clone()));
         let options = ActorOptions::new("stock_shard").capacity(capacity);
-        let actor = Handle::supervise(options, arbiter, move |_| StockShardActor::new(Arc::clone(&shard)));
+        let own = Arc::clone(&shard);
+        let actor = Handle::supervise(options, arbiter, move |_| StockShardActor::new(Arc::clone(&own)));
+        let options = ActorOptions::new("stock_restocks").capacity(restocks::CAPACITY);
+        let restocks =
+            Handle::supervise(options, arbiter, move |_| StockRestocksActor::new(Arc::clone(&shard)));
         let options = ActorOptions::new("stock_reads").capacity(capacity);
         let own = pool.clone();
         let reads = Handle::supervise(options, arbiter, move |_| StockReadsActor::new(own.clone()));
-        Self { actor, reads, pool }
+        Self { actor, reads, restocks, pool }
     }
 
     /// Reserves for each request all of its lines or nothing, in their order. Answers once that is durable.
@@ -65,7 +72,7 @@ impl StockHandle {
     /// # Errors
     /// As [`Stocks::restock`].
     pub async fn restock(&self, restock: Restock) -> Result<StockLevel, OrderError> {
-        self.actor.ask(RestockSku(restock)).await
+        self.restocks.ask(RestockSku(restock)).await
     }
 
     /// How many pieces of `sku` are left to reserve.
@@ -84,6 +91,7 @@ impl StockHandle {
     /// Takes nothing more, and returns when all that was taken is answered.
     pub async fn drain(&self) {
         self.actor.drain().await;
+        self.restocks.drain().await;
         self.reads.drain().await;
     }
 }

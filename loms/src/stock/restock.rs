@@ -16,15 +16,17 @@ pub(super) async fn restock(
     restock: &Restock,
 ) -> Result<Result<StockLevel, OrderError>, sqlx::Error> {
     let mut transaction = observe("begin", pool.begin()).await?;
+    if restock.change.get() > 0 {
+        queries::add_sku(&mut transaction, restock.sku).await?;
+    }
+    let level = queries::lock_level(&mut transaction, restock.sku).await?;
+    // Looked for after the lock is held: whoever held it before may have restocked under this key.
     if let Some(earlier) = queries::find_restock(&mut transaction, &restock.key).await? {
         let same = (earlier.sku, earlier.count) == (restock.sku, restock.change.get());
         let reused = Err(OrderError::RestockKeyReused { sku: earlier.sku });
         return Ok(if same { Ok(earlier.level) } else { reused });
     }
-    if restock.change.get() > 0 {
-        queries::add_sku(&mut transaction, restock.sku).await?;
-    }
-    let Some(level) = queries::lock_level(&mut transaction, restock.sku).await? else {
+    let Some(level) = level else {
         return Ok(Err(OrderError::SkuNotFound(restock.sku)));
     };
     let level = match level.after(restock.sku, restock.change) {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use shared_actors::crash_point;
+
 use super::PAGES;
 use super::metrics::swept;
 use crate::orders::{OrderShard, queries};
-use shared_actors::crash_point;
 
 const LIMIT: i64 = 1000;
 

@@ -1,7 +1,8 @@
 //! What time and crashes leave behind, put right: orders that nobody paid, stock that was not settled, reservations
 //! without an order, keys that nobody asks for any more.
 //!
-//! A pass does a bounded part of what there is; the next one goes on from there. Every step is safe beside other instances that do the same, and safe to be cut off anywhere.
+//! A pass does a bounded part of what there is; the next one goes on from there. Every step is safe beside other
+//! instances that do the same, and safe to be cut off anywhere.
 
 mod actor;
 mod cursor;

@@ -3,14 +3,15 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use shared_actors::crash_point;
+use shared_actors::database::DatabaseError;
+
 use super::PAGES;
 use super::cursor::Cursor;
 use super::metrics::swept;
 use crate::domain::{NewOrder, OrderError, OrderId};
 use crate::orders::{InsertedRow, OrderShard, queries};
 use crate::stock::{Effect, EffectKind, OpenReservation, OpenSince, StockHandle};
-use shared_actors::crash_point;
-use shared_actors::database::DatabaseError;
 
 const LIMIT: i64 = 1000;
 

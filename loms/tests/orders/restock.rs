@@ -59,6 +59,24 @@ async fn retries_at_two_instances_restock_once_and_all_get_its_answer() {
 }
 
 #[actix::test]
+async fn retries_at_two_instances_take_away_once_though_it_could_not_be_done_twice() {
+    let backend = Backend::new().await;
+    let shops = [backend.open(&[]).await, backend.open(&[]).await];
+    for round in 0..10 {
+        let (fill, clear) = (format!("fill {round}"), format!("clear {round}"));
+        shops[0].stocks.restock(restock(&fill, 7, 10)).await.unwrap();
+        let tries = (0..8).map(|n| shops[n % 2].stocks.restock(restock(&clear, 7, -10)));
+        for answer in join_all(tries).await {
+            assert_eq!(answer, Ok(level(0, 0)));
+        }
+    }
+    invariants::hold(&backend).await;
+    for shop in shops {
+        shop.close().await;
+    }
+}
+
+#[actix::test]
 async fn what_is_reserved_cannot_be_taken_away() {
     let backend = Backend::new().await;
     let shop = backend.open(&[]).await;

@@ -10,7 +10,7 @@ mod prepare;
 mod watch;
 
 pub use error::DatabaseError;
-pub use observe::observe;
+pub use observe::{observe, observe_alone};
 pub use pool::{PoolSettings, STATEMENT_TIMEOUT, connect_options, pool};
 pub use pool_metrics::show_pool;
 pub use prepare::{Migrations, PrepareError, migrate_now, prepare};

@@ -16,7 +16,7 @@ const ANSWER_TIMEOUT: Duration = STATEMENT_TIMEOUT.saturating_add(Duration::from
 /// How long after a statement was abandoned its connection surely is released.
 const RELEASED_WITHIN: Duration = Duration::from_secs(1);
 
-/// When a statement of this process was last abandoned.
+/// When a statement over a pool of this process was last abandoned.
 static LAST_ABANDONED: Mutex<Option<Instant>> = Mutex::new(None);
 
 static REQUESTS: LazyLock<IntCounterVec> =
@@ -35,6 +35,32 @@ pub async fn observe<T, E: From<sqlx::Error>>(
     category: &'static str,
     request: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
+    observe_on(Connection::OfPool, category, request).await
+}
+
+/// The same for a request over a connection that belongs to no pool and goes with it when it is abandoned.
+///
+/// # Errors
+/// Those of [`observe`].
+pub async fn observe_alone<T, E: From<sqlx::Error>>(
+    category: &'static str,
+    request: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    observe_on(Connection::Own, category, request).await
+}
+
+/// Whose connection a request goes over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Connection {
+    OfPool,
+    Own,
+}
+
+async fn observe_on<T, E: From<sqlx::Error>>(
+    connection: Connection,
+    category: &'static str,
+    request: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     let span = detail_span!(
         "statement",
         otel.name = category,
@@ -44,7 +70,8 @@ pub async fn observe<T, E: From<sqlx::Error>>(
         db.system.name = "postgresql",
         db.query.summary = category,
     );
-    let result = answered_within(ANSWER_TIMEOUT, category, request).instrument(span.clone()).await;
+    let result =
+        answered_within(ANSWER_TIMEOUT, connection, category, request).instrument(span.clone()).await;
     if result.is_err() {
         telemetry::failed(&span, "statement failed");
     }
@@ -53,12 +80,13 @@ pub async fn observe<T, E: From<sqlx::Error>>(
 
 async fn answered_within<T, E: From<sqlx::Error>>(
     limit: Duration,
+    connection: Connection,
     category: &'static str,
     request: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     let mut request = Box::pin(request);
     // Dropped before the request, whoever drops both: what it notes is known when the connection is released.
-    let waiting = Waiting { category, since: Instant::now(), answered: false };
+    let waiting = Waiting { connection, category, since: Instant::now(), answered: false };
     let Ok(result) = tokio::time::timeout(limit, &mut request).await else {
         return Err(no_answer().into());
     };
@@ -68,6 +96,7 @@ async fn answered_within<T, E: From<sqlx::Error>>(
 
 /// A request that is under way. Dropped without an answer, it was abandoned.
 struct Waiting {
+    connection: Connection,
     category: &'static str,
     since: Instant,
     answered: bool,
@@ -90,7 +119,9 @@ impl Drop for Waiting {
         if self.answered {
             return;
         }
-        *LAST_ABANDONED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        if self.connection == Connection::OfPool {
+            *LAST_ABANDONED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
         self.count("error");
     }
 }
@@ -129,7 +160,9 @@ mod tests {
         assert_eq!(pool.size(), 1);
 
         let silent = sqlx::query("SELECT pg_sleep(60)").execute(&pool);
-        let error = answered_within(Duration::from_millis(100), "test", silent).await.unwrap_err();
+        let error = answered_within(Duration::from_millis(100), Connection::OfPool, "test", silent)
+            .await
+            .unwrap_err();
         assert!(matches!(DatabaseError::from(error), DatabaseError::Unavailable(_)));
         let soon = Duration::from_secs(5);
         eventually(soon, "the connection is closed", async || pool.size() == 0).await;

@@ -104,8 +104,8 @@ pub fn pool(settings: &DatabaseSettings, limits: &PoolSettings) -> PgPool {
         .connect_lazy_with(options)
 }
 
-/// Ends what an abandoned statement may have begun. A connection that does not answer soon is closed by the error.
+/// Ends what an abandoned statement may have begun; where nothing is open, `BEGIN` keeps the server from warning of that. A connection that does not answer soon is closed by the error.
 async fn rolled_back(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let rollback = tokio::time::timeout(ROLLBACK_WITHIN, connection.execute("ROLLBACK"));
+    let rollback = tokio::time::timeout(ROLLBACK_WITHIN, connection.execute("BEGIN; ROLLBACK"));
     rollback.await.map_err(|_| no_answer())?.map(|_| true)
 }

@@ -92,6 +92,8 @@ where
                     name_excess(answer.headers_mut());
                 }
                 let code = answer.as_ref().map_or(Code::Unknown, |answer| code_of(answer.headers()));
+                // What a refusal is held back for is nobody's latency.
+                let elapsed = started.elapsed();
                 if code == Code::ResourceExhausted {
                     let now = Instant::now();
                     let due = calls.refusals.due(now).min(deadline.last);
@@ -99,7 +101,7 @@ where
                         tokio::time::sleep_until(due).await;
                     }
                 }
-                close(&method, code, started.elapsed());
+                close(&method, code, elapsed);
                 answer
             }
             .instrument(span),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::mem::ManuallyDrop;
 
 use dev::stack::process::{Process, Signal};
 use nix::sys::signal::kill;
@@ -38,10 +39,11 @@ impl Drop for Frozen {
 
 /// Kills a server and each process that it has started, as a machine does that loses its power.
 pub fn kill_all(mut server: Process) {
-    let frozen = Frozen::freeze(&server);
+    let frozen = ManuallyDrop::new(Frozen::freeze(&server));
     for child in &frozen.children {
         signal(*child, Signal::SIGKILL);
     }
+    // Their numbers are free from here on: nobody is to be woken by them.
     server.kill().unwrap();
 }
 

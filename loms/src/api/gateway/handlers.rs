@@ -148,7 +148,7 @@ pub async fn stocks_info(calls: Data<Calls>, sku: Path<String>) -> Result<HttpRe
     post, path = "/v1/stocks/{sku}/restock", tag = "stock", operation_id = "StocksRestock",
     params(
         ("sku" = u32, Path, minimum = 1, maximum = 4_294_967_295_u32, example = 1002, description = "The SKU."),
-        docs::RestockHeader,
+        docs::IdempotencyHeader,
     ),
     request_body(content = docs::StocksRestockRequest, description = "How many pieces, at most 64 KiB."),
     responses(

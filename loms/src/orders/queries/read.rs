@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared_actors::database::observe;
+use shared_actors::database::{observe, observe_alone};
 use sqlx::{PgConnection, PgPool};
 
 use crate::domain::{Order, OrderId, OrderStatus};
@@ -69,6 +69,6 @@ END::float8";
 
 /// How far the replica is behind; `None` when it cannot tell.
 pub(crate) async fn replica_lag(replica: &mut PgConnection) -> Result<Option<Duration>, sqlx::Error> {
-    let lag: Option<f64> = observe("replica_lag", sqlx::query_scalar(LAG).fetch_one(replica)).await?;
+    let lag: Option<f64> = observe_alone("replica_lag", sqlx::query_scalar(LAG).fetch_one(replica)).await?;
     Ok(lag.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()))
 }

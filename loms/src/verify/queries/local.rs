@@ -111,7 +111,8 @@ pub(in crate::verify) fn strange_events() -> String {
     format!(
         "SELECT coalesce(pending.order_id, 0) AS id FROM ({PENDING}) AS pending
         LEFT JOIN order_history AS history USING (order_id, sequence) LEFT JOIN orders ON orders.id = pending.order_id
-        WHERE history.order_id IS NULL OR orders.id IS NULL"
+        WHERE history.order_id IS NULL OR orders.id IS NULL
+        UNION ALL SELECT order_id FROM unknown_events"
     )
 }
 

@@ -57,10 +57,19 @@ async fn ask_again(caller: &Caller, ledger: &RefCell<Ledger>, deadline: Instant)
         restocks.map(|(key, (sku, count, _))| (key.clone(), *sku, *count)).collect()
     };
     for (turn, (key, sku, count)) in open.into_iter().enumerate() {
-        if caller.restock(turn % 2, sku, count, &key).await == Outcome::Done {
+        let mut tries = interval(LOOK_EVERY);
+        tries.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let outcome = loop {
+            tries.tick().await;
+            let outcome = caller.restock(turn % 2, sku, count, &key).await;
+            if outcome != Outcome::Unknown || Instant::now() > deadline {
+                break outcome;
+            }
+        };
+        if outcome == Outcome::Done {
             ledger.borrow_mut().restocks.insert(key, (sku, count, true));
         } else {
-            wrong.push(format!("the restock {key} is not confirmed after the restart"));
+            wrong.push(format!("the restock {key} is {outcome:?} after the restart"));
         }
     }
     wrong

@@ -129,7 +129,7 @@ fn steps(scene: Scene, at_most: u32, points: &[&'static str]) -> Vec<Step> {
 fn the_plan_kills_at_every_point_that_the_code_names() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut named = BTreeSet::new();
-    for folder in [root.join("src"), root.join("../shared-actors/src/kafka")] {
+    for folder in [root.join("src"), root.join("../shared-actors/src")] {
         collect(&folder, &mut named);
     }
     let planned: BTreeSet<String> = Operation::ALL
@@ -145,6 +145,10 @@ fn the_plan_kills_at_every_point_that_the_code_names() {
 fn collect(folder: &Path, named: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        if path.ends_with("crash.rs") {
+            // It shows how to name one.
+            continue;
+        }
         if path.is_dir() {
             collect(&path, named);
         } else {

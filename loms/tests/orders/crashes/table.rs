@@ -15,22 +15,28 @@ pub struct Table {
 
 #[derive(Debug)]
 struct Row {
-    operation: &'static str,
+    operation: Operation,
     point: &'static str,
     kills: u32,
     violations: usize,
 }
 
 impl Table {
-    /// Several lanes in one table.
+    /// Several lanes in one table, in the order of the plan.
     pub fn of_all(lanes: Vec<Self>) -> Self {
-        lanes.into_iter().fold(Self::default(), |mut all, lane| {
+        let mut all = lanes.into_iter().fold(Self::default(), |mut all, lane| {
             all.rows.extend(lane.rows);
             all.confirmed += lane.confirmed;
             all.events += lane.events;
             all.violations.extend(lane.violations);
             all
-        })
+        });
+        let planned = |row: &Row| {
+            let place = row.operation.steps().iter().position(|step| step.point == row.point);
+            (row.operation as usize, place)
+        };
+        all.rows.sort_by_key(planned);
+        all
     }
 
     /// One round at one point.
@@ -40,7 +46,6 @@ impl Table {
             row.kills += kills;
             row.violations += wrong.len();
         } else {
-            let operation = operation.name();
             self.rows.push(Row { operation, point, kills, violations: wrong.len() });
         }
         let place = |wrong| format!("{} killed at {point}: {wrong}", operation.name());
@@ -64,6 +69,7 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<10} {:<22} {:>6} {:>11}", "operation", "killed at", "kills", "violations")?;
         for Row { operation, point, kills, violations } in &self.rows {
+            let operation = operation.name();
             writeln!(f, "{operation:<10} {point:<22} {kills:>6} {violations:>11}")?;
         }
         let kills: u32 = self.rows.iter().map(|row| row.kills).sum();

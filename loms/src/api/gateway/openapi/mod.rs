@@ -12,7 +12,7 @@ pub(super) use errors::{
 };
 pub(super) use schemas::{
     Empty, IdempotencyHeader, OrderAllResponse, OrderCreateRequest, OrderCreateResponse, OrderInfoResponse,
-    PageParameters, RestockHeader, StocksInfoResponse, StocksRestockRequest, StocksRestockResponse,
+    PageParameters, StocksInfoResponse, StocksRestockRequest, StocksRestockResponse,
 };
 
 /// The document that the HTTP port serves.

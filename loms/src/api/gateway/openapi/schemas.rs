@@ -6,28 +6,14 @@
 use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{IntoParams, ToSchema};
 
-/// The header of a create.
+/// The header of a create and of a restock.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub struct IdempotencyHeader {
-    /// Makes retries safe, within the user's orders. The same as `idempotencyKey` in the body; where both are given they
-    /// must be equal.
-    #[param(
-        rename = "Idempotency-Key",
-        required = false,
-        min_length = 1,
-        max_length = 128,
-        pattern = "^[!-~]([ -~]*[!-~])?$"
-    )]
-    key: String,
-}
-
-/// The header of a restock.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Header)]
-pub struct RestockHeader {
-    /// Makes retries safe, for all of the stock. The same as `idempotencyKey` in the body: one of them must be given, and
-    /// where both are they must be equal.
+    /// Makes retries safe: a request that is sent again under its key is carried out once. The key of a create belongs to
+    /// its user and is remembered for 7 days unless the server is told otherwise; that of a restock is required, belongs to
+    /// the whole stock and is never forgotten. The same as `idempotencyKey` in the body; where both are given they must be
+    /// equal.
     #[param(
         rename = "Idempotency-Key",
         required = false,
@@ -165,7 +151,7 @@ pub struct StocksRestockRequest {
     /// How many pieces come, or go if it is below 0; a number of 64 bits, not 0.
     #[schema(schema_with = change)]
     count: i64,
-    /// Makes retries safe; the same as the header `Idempotency-Key`.
+    /// Makes retries safe; the same as the header `Idempotency-Key`. One of the two must be given.
     #[schema(max_length = 128, pattern = "^[ -~]*$")]
     idempotency_key: Option<String>,
 }

@@ -113,6 +113,12 @@ pub const CORRUPTIONS: &[Corruption] = &[
         &[(1, "INSERT INTO outbox (order_ids, sequences, events) VALUES ('{1001}', '{4}', 1)")],
     ),
     wrong(
+        "an event was set aside because no history knew it",
+        "outbox-has-history",
+        &[1001],
+        &[(1, "INSERT INTO unknown_events (order_id, sequence) VALUES (1001, 4)")],
+    ),
+    wrong(
         "an event waits twice",
         "outbox-once",
         &[3001],
