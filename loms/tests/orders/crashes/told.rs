@@ -20,26 +20,35 @@ type History = BTreeMap<(i64, i64), (String, String)>;
 
 /// How many events there are, and what is wrong with them.
 pub async fn violations(backend: &Backend) -> (usize, Vec<String>) {
-    let mut history = History::new();
-    for pool in &backend.pools {
-        let query = sqlx::query_as("SELECT order_id, sequence, event_id::text, state FROM order_history");
-        let rows: Vec<(i64, i32, String, String)> = query.fetch_all(pool).await.unwrap();
-        let rows =
-            rows.into_iter().map(|(id, sequence, event, state)| ((id, sequence.into()), (event, state)));
-        history.extend(rows);
-    }
     let (events, consumer) = Events::read(backend);
     let deadline = Instant::now() + TOLD_WITHIN;
-    let mut story = Story::default();
+    let (mut history, mut story) = (read(backend).await, Story::default());
     let mut looks = interval(LOOK_EVERY);
-    while story.told.len() < history.len() && Instant::now() < deadline {
+    while story.told.len() != history.len() && Instant::now() < deadline {
         looks.tick().await;
         for record in events.since(story.read) {
             story.hear(&record);
         }
+        if story.told.len() > history.len() {
+            // Orders whose time to be paid was over have been cancelled meanwhile.
+            history = read(backend).await;
+        }
     }
     consumer.drain().await;
     (history.len(), story.differences(&history))
+}
+
+async fn read(backend: &Backend) -> History {
+    let mut history = History::new();
+    for pool in &backend.pools {
+        let query = sqlx::query_as("SELECT order_id, sequence, event_id::text, state FROM order_history");
+        let rows: Vec<(i64, i32, String, String)> = query.fetch_all(pool).await.unwrap();
+        let change = |(id, sequence, event, state): (i64, i32, String, String)| {
+            ((id, i64::from(sequence)), (event, state))
+        };
+        history.extend(rows.into_iter().map(change));
+    }
+    history
 }
 
 /// What was heard so far.
