@@ -49,6 +49,9 @@ build: setup ## Builds everything for release.
 lint: ## Checks formatting, and lets no warning pass.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	@# What a release build sees of the crates that have more in a debug build.
+	cargo clippy --workspace --bins --locked $(foreach crate,shared-actors loms,\
+		--config profile.dev.package.$(crate).debug-assertions=false) -- -D warnings
 
 bench: ## Measures orders and carts beside what the database alone can do, and orders under overload.
 	@dev/scripts/setup.sh bench

@@ -5,7 +5,6 @@
 #![warn(missing_docs)]
 
 pub mod actor;
-#[cfg(debug_assertions)]
 pub mod crash;
 pub mod database;
 pub mod deadline;
