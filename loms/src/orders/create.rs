@@ -56,10 +56,8 @@ impl OrderShard {
         }
         let keys: Vec<Key<'_>> = keys.into_iter().collect();
         let known = queries::find_by_keys(&self.primary, &keys).await.map_err(DatabaseError::from)?;
-        let known: HashMap<Key<'_>, &Order> =
-            known.iter().map(|(key, order)| ((order.user, key), order)).collect();
         for (answer, request) in answers.iter_mut().zip(requests) {
-            let order = key_of(request).and_then(|key| known.get(&key));
+            let order = key_of(request).and_then(|(user, key)| known.get(&(user, key.clone())));
             *answer = order.map(|order| answer_with(order, request));
         }
         Ok(())
@@ -130,8 +128,6 @@ impl OrderShard {
     async fn winners(&self, lost: &[InsertedRow<'_>]) -> Result<HashMap<OrderId, Answer>, OrderError> {
         let keys: Vec<Key<'_>> = lost.iter().filter_map(|row| key_of(row.order)).collect();
         let by_key = queries::find_by_keys(&self.primary, &keys).await.map_err(DatabaseError::from)?;
-        let by_key: HashMap<(UserId, IdempotencyKey), Order> =
-            by_key.into_iter().map(|(key, order)| ((order.user, key), order)).collect();
         let ids: Vec<i64> = lost.iter().map(|row| row.id.get()).collect();
         let by_id = queries::find(&self.primary, &ids).await.map_err(DatabaseError::from)?;
         let by_id: HashMap<OrderId, Order> = by_id.into_iter().map(|order| (order.id, order)).collect();

@@ -30,11 +30,7 @@ impl OrderShard {
     ) -> Vec<Result<Option<Order>, OrderError>> {
         let wanted: Vec<(UserId, &IdempotencyKey)> = keys.iter().map(|(user, key)| (*user, key)).collect();
         match queries::find_by_keys(&self.primary, &wanted).await.map_err(DatabaseError::from) {
-            Ok(found) => {
-                let found: HashMap<(UserId, IdempotencyKey), Order> =
-                    found.into_iter().map(|(key, order)| ((order.user, key), order)).collect();
-                keys.iter().map(|key| Ok(found.get(key).cloned())).collect()
-            }
+            Ok(found) => keys.iter().map(|key| Ok(found.get(key).cloned())).collect(),
             Err(error) => vec![Err(error.into()); keys.len()],
         }
     }

@@ -1,5 +1,6 @@
 //! Writing down new orders.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use shared_actors::database::observe;
@@ -25,11 +26,14 @@ JOIN orders USING (user_id, idempotency_key)";
 /// An order's row with its key.
 type KeyedRow = (i64, i64, String, Vec<i64>, Vec<i64>, String);
 
+/// Orders by the key that they were made under.
+pub(crate) type ByKey = HashMap<(UserId, IdempotencyKey), Order>;
+
 /// The orders made under these keys.
 pub(crate) async fn find_by_keys(
     pool: &PgPool,
     keys: &[(UserId, &IdempotencyKey)],
-) -> Result<Vec<(IdempotencyKey, Order)>, sqlx::Error> {
+) -> Result<ByKey, sqlx::Error> {
     let (users, keys): (Vec<i64>, Vec<&str>) =
         keys.iter().map(|(user, key)| (user.get(), key.as_str())).unzip();
     let query = sqlx::query_as(FIND_BY_KEYS).bind(users).bind(keys);
@@ -37,7 +41,8 @@ pub(crate) async fn find_by_keys(
     rows.into_iter()
         .map(|(id, user, state, skus, counts, key)| {
             let row: OrderRow = (id, user, state, skus, counts);
-            Ok((decoded(key.as_str())?, order(&row)?))
+            let order = order(&row)?;
+            Ok(((order.user, decoded(key.as_str())?), order))
         })
         .collect()
 }
