@@ -58,7 +58,10 @@ impl TryFrom<proto::StocksRestockRequest> for Restock {
     fn try_from(request: proto::StocksRestockRequest) -> Result<Self, OrderError> {
         let sku = Sku::try_from(request.sku)?;
         let change = StockChange::try_from(request.count)?;
-        let key = IdempotencyKey::try_from(request.idempotency_key.as_str())?;
+        let key = match request.idempotency_key.as_str() {
+            "" => return Err(OrderError::invalid("idempotency_key", "is required")),
+            key => IdempotencyKey::try_from(key)?,
+        };
         Ok(Self { sku, change, key, traceparent: None })
     }
 }
@@ -167,13 +170,10 @@ mod tests {
             Restock::try_from(proto::StocksRestockRequest { sku, count, idempotency_key: key })
         };
         assert_eq!(restock(1, -1, "k").unwrap().change.get(), -1);
-        for (field, refused) in [
-            ("sku", restock(0, 1, "k")),
-            ("count", restock(1, 0, "k")),
-            ("idempotency_key", restock(1, 1, "")),
-        ] {
+        for (field, refused) in [("sku", restock(0, 1, "k")), ("count", restock(1, 0, "k"))] {
             assert_eq!(refused.unwrap_err().field(), Some(field));
         }
+        assert_eq!(restock(1, 1, "").unwrap_err().public_message(), "idempotency_key: is required");
     }
 
     #[test]

@@ -8,8 +8,8 @@ use futures::stream::FuturesUnordered;
 use tonic::Code;
 
 use crate::support::{
-    Cart, Env, Loms, Notifier, OwnCache, ProductStandIn, SOON, Servers, Shop, eventually, new_user,
-    new_user_on,
+    Cart, Env, Frozen, Kind, Loms, Notifier, OwnCache, PrivateServers, ProductStandIn, SOON, Servers, Shop,
+    eventually, new_user, new_user_on,
 };
 
 const BOUND: Duration = Duration::from_secs(20);
@@ -48,6 +48,30 @@ async fn loms_answers_every_order_that_it_took() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn loms_ends_although_a_shard_does_not_answer() {
+    let private = PrivateServers::prepare();
+    let postgres = private.postgres_of_shard_1().await.unwrap();
+    let mut shop = Loms::start(&private.in_place_of(&[Kind::PostgresOfShard1]), Env::new()).await;
+    let (loms, sku) = (shop.client(), shop.stock(10).await);
+    loms.create(new_user_on(1), &[(sku, 1)]).await.unwrap();
+    let frozen = Frozen::freeze(&postgres);
+    let call = tokio::spawn({
+        let loms = loms.clone();
+        async move { loms.create(new_user_on(1), &[(sku, 2)]).await }
+    });
+    eventually(SOON, "its stock is held", async || loms.available(sku).await.is_ok_and(|left| left == 7))
+        .await;
+    let asked = Instant::now();
+    let status = shop.process.terminate().await;
+    assert_eq!(status.code(), Some(0), "{status:?}");
+    assert!(asked.elapsed() < BOUND, "it took {:?}", asked.elapsed());
+    call.await.unwrap().unwrap_err();
+    drop(frozen);
+    shop.process.restart().await;
+    shop.is_sound().await;
 }
 
 #[tokio::test]
