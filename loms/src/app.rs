@@ -1,5 +1,6 @@
 //! The application: everything that runs, how it is put together, and how it stops.
 
+mod identity;
 mod prepare;
 mod shards;
 
@@ -8,7 +9,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 use shared_actors::database::{self, Migrations};
 use shared_actors::grpc::{self, GrpcFrontEnd, GrpcService};
 use shared_actors::health::Health;
@@ -27,7 +28,7 @@ use crate::stock::Stocks;
 use shards::Shards;
 
 pub(crate) use prepare::STOCK_SHARD;
-pub use prepare::ShardError;
+pub use prepare::{ShardError, migrate};
 
 /// Stopping takes at most so long; what is left of the 20 s after SIGTERM is for the last spans.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
@@ -147,29 +148,26 @@ impl Application {
 
     /// Prepares the shards and keeps an eye on their databases; ends only when a shard cannot be used.
     async fn work(&self) -> ShardError {
-        let prepare = self.shards.all.iter().map(|shard| async {
-            let settings = &shard.settings.primary;
-            let shards = self.orders.shards();
-            prepare::prepare(shard.index, shards, settings, &shard.pool, self.migrations, &shard.components)
-                .await?;
-            if shard.index == STOCK_SHARD {
-                let former = prepare::former_layouts(&shard.pool, &shard.components, self.key_ttl).await?;
-                self.orders.moved_from(former);
-            }
-            shard.components.identity.ready();
-            shard.prepared.send_replace(true);
-            Ok(())
-        });
-        if let Err(error) = try_join_all(prepare).await {
+        if let Err(error) = self.prepare().await {
             return error;
         }
-        self.prepared.send_replace(true);
         let watch =
             self.shards.all.iter().map(|shard| {
                 database::watch(shard.settings.primary.clone(), shard.components.database.clone())
             });
         join_all(watch).await;
         futures::future::pending().await
+    }
+
+    async fn prepare(&self) -> Result<(), ShardError> {
+        let shards = &self.shards.all;
+        prepare::prepare(shards, self.migrations).await?;
+        self.orders.moved_from(prepare::former_layouts(shards, self.key_ttl).await?);
+        for shard in shards {
+            shard.components.identity.ready();
+        }
+        self.prepared.send_replace(true);
+        Ok(())
     }
 
     async fn stop(self) {
@@ -192,15 +190,4 @@ impl Application {
             .run()
             .await;
     }
-}
-
-/// Brings the databases of all shards up to date, once.
-///
-/// # Errors
-/// Why one could not be, in words for people.
-pub async fn migrate(settings: &Settings) -> Result<(), String> {
-    for (index, shard) in settings.router.all().zip(&settings.shards) {
-        prepare::migrate(index, settings.router.len(), &shard.primary).await?;
-    }
-    Ok(())
 }

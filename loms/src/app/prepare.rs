@@ -1,14 +1,18 @@
-//! The start of a shard: wait for its database, migrate it, and see that it is the shard it is taken for.
+//! The start of the shards: wait for their databases, migrate them, and see that each is the shard it is taken for.
 
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use shared_actors::database::{self, DatabaseError, Migrations, PoolSettings, PrepareError};
 use shared_actors::health::Component;
-use shared_actors::settings::DatabaseSettings;
-use shared_actors::shard::{ORDER_ID_STEP, ShardIndex, ShardRouter};
+use shared_actors::shard::{ShardIndex, ShardRouter};
+use sqlx::PgPool;
 use sqlx::migrate::Migrator;
-use sqlx::{AssertSqlSafe, PgPool};
 use thiserror::Error;
+
+use super::identity;
+use super::shards::Shard;
+use crate::settings::Settings;
 
 /// The table of the migrations of the stock, which stand in one database with those of the orders.
 const STOCK_MIGRATIONS: &str = "_sqlx_migrations_stock";
@@ -39,7 +43,18 @@ pub enum ShardError {
         /// On how many shards orders have been written.
         known: i32,
         /// How many are configured.
-        configured: u16,
+        configured: usize,
+    },
+    /// A database was never a shard, and its number was one.
+    #[error(
+        "the database of shard {shard} was never used and the orders stand on {known} shards: check its address and its \
+         name, or restore its backup"
+    )]
+    ShardLost {
+        /// Whose orders are not there.
+        shard: ShardIndex,
+        /// On how many shards orders have been written.
+        known: i32,
     },
     /// A statement fails for good.
     #[error("shard {shard} cannot be used: {source}")]
@@ -51,44 +66,44 @@ pub enum ShardError {
     },
 }
 
-/// Brings shard `index` of `shards` up to date, and takes the database for this number.
-pub(super) async fn prepare(
-    index: ShardIndex,
-    shards: u16,
-    settings: &DatabaseSettings,
-    pool: &PgPool,
-    migrations: Migrations,
-    components: &ShardComponents,
-) -> Result<(), ShardError> {
-    let migrators = migrators(index);
-    let migrators: Vec<&Migrator> = migrators.iter().collect();
-    database::prepare(settings, &migrators, migrations, &components.database).await?;
-    until_answered(index, components, async || claim(pool, index, shards).await).await?.check(index, shards)
+/// Waits for the databases of all shards, brings them up to date, and takes them as what they are numbered.
+pub(super) async fn prepare(shards: &[Shard], migrations: Migrations) -> Result<(), ShardError> {
+    let migrated = shards.iter().map(|shard| async {
+        let migrators = migrators(shard.index);
+        let migrators: Vec<&Migrator> = migrators.iter().collect();
+        database::prepare(&shard.settings.primary, &migrators, migrations, &shard.components.database).await
+    });
+    try_join_all(migrated).await?;
+    let pools: Vec<PgPool> = shards.iter().map(|shard| shard.pool.clone()).collect();
+    until_answered(shards, async || identity::join(&pools).await).await
 }
 
-/// The layouts of shards that may still hold keys younger than `key_ttl`; what is on the shard of the stock, which is part of
-/// every layout, tells of all.
+/// The layouts of shards that may still hold keys younger than `key_ttl`.
 pub(super) async fn former_layouts(
-    pool: &PgPool,
-    components: &ShardComponents,
+    shards: &[Shard],
     key_ttl: Duration,
 ) -> Result<Vec<ShardRouter>, ShardError> {
-    let ask = async || sqlx::query_scalar(FORMER).bind(key_ttl).fetch_all(pool).await;
-    let former: Vec<i32> = until_answered(STOCK_SHARD, components, ask).await?;
-    Ok(former.into_iter().filter_map(|shards| ShardRouter::new(u16::try_from(shards).ok()?)).collect())
+    let stock = &shards[STOCK_SHARD.index()];
+    until_answered(shards, async || {
+        let unusable =
+            |error| ShardError::Unusable { shard: stock.index, source: DatabaseError::from(error) };
+        identity::former_layouts(&stock.pool, key_ttl).await.map_err(unusable)
+    })
+    .await
 }
 
-/// Asks until the database answers. Fails when asking again cannot help.
+/// Asks until the databases answer. Fails when asking again cannot help.
 async fn until_answered<T>(
-    shard: ShardIndex,
-    components: &ShardComponents,
-    ask: impl AsyncFn() -> Result<T, sqlx::Error>,
+    shards: &[Shard],
+    ask: impl AsyncFn() -> Result<T, ShardError>,
 ) -> Result<T, ShardError> {
     loop {
-        match ask().await.map_err(DatabaseError::from) {
-            Ok(answer) => return Ok(answer),
-            Err(source @ DatabaseError::Internal(_)) => return Err(ShardError::Unusable { shard, source }),
-            Err(transient) => components.identity.waiting(transient.to_string()),
+        match ask().await {
+            Err(ShardError::Unusable {
+                shard,
+                source: transient @ (DatabaseError::Unavailable(_) | DatabaseError::Conflict(_)),
+            }) => shards[shard.index()].components.identity.waiting(transient.to_string()),
+            told => return told,
         }
         tokio::time::sleep(RETRY_AFTER).await;
     }
@@ -103,18 +118,23 @@ pub(super) struct ShardComponents {
     pub identity: Component,
 }
 
-/// Brings shard `index` of `shards` up to date once, without waiting, and takes the database for this number.
-pub(super) async fn migrate(
-    index: ShardIndex,
-    shards: u16,
-    settings: &DatabaseSettings,
-) -> Result<(), String> {
-    let migrators = migrators(index);
-    database::migrate_now(settings, &migrators.iter().collect::<Vec<_>>()).await?;
-    let pool = database::pool(settings, &PoolSettings::new("migrations").with_max_connections(1));
-    let identity = claim(&pool, index, shards).await.map_err(|error| format!("shard {index}: {error}"))?;
-    pool.close().await;
-    identity.check(index, shards).map_err(|error| error.to_string())
+/// Brings the databases of all shards up to date once, without waiting.
+///
+/// # Errors
+/// Why one could not be, in words for people.
+pub async fn migrate(settings: &Settings) -> Result<(), String> {
+    let limits = PoolSettings::new("migrations").with_max_connections(1);
+    let mut pools = Vec::new();
+    for (index, shard) in settings.router.all().zip(&settings.shards) {
+        let migrators = migrators(index);
+        database::migrate_now(&shard.primary, &migrators.iter().collect::<Vec<_>>()).await?;
+        pools.push(database::pool(&shard.primary, &limits));
+    }
+    let joined = identity::join(&pools).await.map_err(|error| error.to_string());
+    for pool in pools {
+        pool.close().await;
+    }
+    joined
 }
 
 fn migrators(index: ShardIndex) -> Vec<Migrator> {
@@ -129,56 +149,3 @@ fn migrators(index: ShardIndex) -> Vec<Migrator> {
 
 /// The shard where the stock stands.
 pub(crate) const STOCK_SHARD: ShardIndex = ShardIndex::new(0);
-
-/// What a database knows of its place among the shards.
-#[derive(sqlx::FromRow)]
-struct Identity {
-    /// The number that it was first used by.
-    shard: i32,
-    /// The most shards that it has been one of.
-    shards: i32,
-}
-
-impl Identity {
-    fn check(&self, index: ShardIndex, shards: u16) -> Result<(), ShardError> {
-        if self.shard != i32::from(index.get()) {
-            return Err(ShardError::WrongShard { wanted: index, found: self.shard });
-        }
-        if self.shards > i32::from(shards) {
-            return Err(ShardError::ShardsMissing { known: self.shards, configured: shards });
-        }
-        Ok(())
-    }
-}
-
-const IDENTITY: &str =
-    "SELECT shard, (SELECT coalesce(max(shards), 0) FROM shard_layouts) AS shards FROM shard_identity";
-const REMEMBER: &str = "
-INSERT INTO shard_layouts (shards) SELECT $1 WHERE $1 > (SELECT coalesce(max(shards), 0) FROM shard_layouts)";
-const FORMER: &str = "
-SELECT shards FROM (
-    SELECT shards, lead(first_used) OVER (ORDER BY shards) AS ended FROM shard_layouts
-) AS layout WHERE ended > now() - $1";
-
-/// Makes the database shard `index` of `shards` unless it is another one; answers what it is.
-async fn claim(pool: &PgPool, index: ShardIndex, shards: u16) -> Result<Identity, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
-    sqlx::query("LOCK TABLE shard_identity IN EXCLUSIVE MODE").execute(&mut *transaction).await?;
-    let number = i32::from(index.get());
-    let known: Option<Identity> = sqlx::query_as(IDENTITY).fetch_optional(&mut *transaction).await?;
-    if known.is_none() {
-        let sequence = format!(
-            "CREATE SEQUENCE order_id_seq START {} INCREMENT {ORDER_ID_STEP}",
-            index.first_order_id()
-        );
-        sqlx::query(AssertSqlSafe(sequence)).execute(&mut *transaction).await?;
-        let insert = sqlx::query("INSERT INTO shard_identity (shard) VALUES ($1)").bind(number);
-        insert.execute(&mut *transaction).await?;
-    }
-    if known.is_none_or(|known| known.shard == number) {
-        sqlx::query(REMEMBER).bind(i32::from(shards)).execute(&mut *transaction).await?;
-    }
-    let identity = sqlx::query_as(IDENTITY).fetch_one(&mut *transaction).await?;
-    transaction.commit().await?;
-    Ok(identity)
-}

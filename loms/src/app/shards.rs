@@ -28,8 +28,6 @@ pub(super) struct Shard {
     pub components: ShardComponents,
     pub pool: PgPool,
     pub orders: OrderShardHandle,
-    /// Turns true when the database may be used.
-    pub prepared: watch::Sender<bool>,
     replica: Option<PgPool>,
     relay: RelayHandle,
     producer: ProducerHandle,
@@ -111,7 +109,7 @@ fn start_shard(
     limits: &PoolSettings,
     health: &Health,
     stock: StockHandle,
-    all_prepared: watch::Receiver<bool>,
+    prepared: watch::Receiver<bool>,
     arbiters: &Arbiters,
 ) -> Shard {
     let components = ShardComponents {
@@ -125,14 +123,13 @@ fn start_shard(
         .topic(&settings.kafka.topic)
         .component(health.optional_component(format!("kafka shard {index}")));
     let producer = ProducerHandle::start(options, arbiter);
-    let prepared = watch::Sender::new(false);
     let relay = RelayParts {
         shard: index,
         database: shard.primary.clone(),
         topic: settings.kafka.topic.clone(),
         producer: producer.clone(),
         interval: settings.outbox_interval,
-        prepared: prepared.subscribe(),
+        prepared: prepared.clone(),
     };
     let relay = RelayHandle::start(relay, arbiter);
     let pool = database::pool(&shard.primary, limits);
@@ -162,19 +159,8 @@ fn start_shard(
         interval: settings.sweep_interval,
         reservation_grace: settings.reservation_grace,
         key_ttl: settings.key_ttl,
-        prepared: all_prepared,
+        prepared,
     };
     let sweeper = SweeperHandle::start(sweeper, arbiter);
-    Shard {
-        index,
-        settings: shard.clone(),
-        components,
-        pool,
-        orders,
-        prepared,
-        replica,
-        relay,
-        producer,
-        sweeper,
-    }
+    Shard { index, settings: shard.clone(), components, pool, orders, replica, relay, producer, sweeper }
 }

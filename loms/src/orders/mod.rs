@@ -48,11 +48,6 @@ impl Orders {
         Self { router, shards: shards.into(), former: Arc::default() }
     }
 
-    /// How many shards there are.
-    pub(crate) fn shards(&self) -> u16 {
-        self.router.len()
-    }
-
     /// Tells how users were spread before, once that is known: their keys are looked for where they belonged, too.
     pub(crate) fn moved_from(&self, former: Vec<ShardRouter>) {
         // The first answer counts: layouts do not change while an instance runs.

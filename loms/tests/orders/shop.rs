@@ -15,7 +15,7 @@ use sqlx::postgres::PgPoolOptions;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-const READY_WITHIN: Duration = Duration::from_mins(1);
+pub const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// What one test's applications share: the databases of two shards, and a topic.
 pub struct Backend {

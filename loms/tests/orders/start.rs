@@ -5,19 +5,66 @@ use std::collections::BTreeSet;
 use dev::testing::create_database;
 use loms::domain::OrderError;
 use loms::{Application, ShardError, StartError};
+use shared_actors::shard::ShardIndex;
+use tokio::time::timeout;
 
-use crate::shop::{Backend, keyed, order};
+use crate::shop::{Backend, READY_WITHIN, keyed, order};
+
+/// Why it does not start.
+async fn refused(backend: &Backend, extra: &[(&str, &str)]) -> StartError {
+    let application = Application::build(&backend.settings(extra)).await.unwrap();
+    let refused = timeout(READY_WITHIN, application.run_until(std::future::pending())).await;
+    refused.expect("it ends by itself").unwrap_err()
+}
 
 #[actix::test]
 async fn a_database_is_not_taken_for_another_shard() {
     let mut backend = Backend::new().await;
     backend.open(&[]).await.close().await;
     backend.databases.swap(0, 1);
-    let application =
-        Application::build(&backend.settings(&[("DATABASE_REPLICA_HOST_PORT_0", "")])).await.unwrap();
-    let refused = application.run_until(std::future::pending()).await.unwrap_err();
+    let refused = refused(&backend, &[("DATABASE_REPLICA_HOST_PORT_0", "")]).await;
     assert!(matches!(refused, StartError::Shard(ShardError::WrongShard { .. })), "{refused}");
     assert!(refused.to_string().contains("belongs to shard"), "{refused}");
+}
+
+#[actix::test]
+async fn an_empty_database_does_not_stand_in_for_a_shard_that_holds_orders() {
+    let mut backend = Backend::new().await;
+    let shop = backend.open(&[]).await;
+    backend.add_stock(1, 10).await;
+    let held = shop.orders.create(order(1, &[(1, 1)])).await.unwrap();
+    let held = [held, shop.orders.create(order(2, &[(1, 1)])).await.unwrap()];
+    shop.close().await;
+
+    let empty = create_database(&backend.servers.postgres_1, "loms").await;
+    let right = std::mem::replace(&mut backend.databases[1], empty);
+    for _ in 0..2 {
+        let refused = refused(&backend, &[]).await;
+        let lost = StartError::Shard(ShardError::ShardLost { shard: ShardIndex::new(1), known: 2 });
+        assert_eq!(refused.to_string(), lost.to_string());
+    }
+    let migrated = loms::migrate(&backend.settings(&[])).await.unwrap_err();
+    assert!(migrated.contains("was never used"), "{migrated}");
+    backend.databases[1] = right;
+    let shop = backend.open(&[]).await;
+    for order in held {
+        shop.orders.pay(order).await.unwrap();
+    }
+    assert_eq!(shop.left(1).await, 8);
+    shop.close().await;
+}
+
+#[actix::test]
+async fn a_start_that_is_refused_leaves_no_trace() {
+    let backend = Backend::new().await;
+    backend.open(&[]).await.close().await;
+    let again = backend.databases[1].master_env(2);
+    let again: Vec<(&str, &str)> =
+        again.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let refused = refused(&backend, &again).await;
+    assert!(matches!(refused, StartError::Shard(ShardError::WrongShard { .. })), "{refused}");
+    assert!(loms::migrate(&backend.settings(&again)).await.is_err());
+    backend.open(&[]).await.close().await;
 }
 
 #[actix::test]
@@ -57,8 +104,7 @@ async fn a_shard_is_added_by_settings_and_never_left_out_again() {
     assert_eq!(shards, BTreeSet::from([0, 1, 2]));
     shop.close().await;
 
-    let application = Application::build(&backend.settings(&[])).await.unwrap();
-    let refused = application.run_until(std::future::pending()).await.unwrap_err();
+    let refused = refused(&backend, &[]).await;
     let missing = StartError::Shard(ShardError::ShardsMissing { known: 3, configured: 2 });
     assert_eq!(refused.to_string(), missing.to_string());
     backend.open(&added).await.close().await;

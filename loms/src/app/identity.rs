@@ -1,0 +1,102 @@
+//! What each database knows of its place among the shards, and whether the settings agree.
+
+use std::time::Duration;
+
+use shared_actors::database::DatabaseError;
+use shared_actors::shard::{ORDER_ID_STEP, ShardIndex, ShardRouter};
+use sqlx::{AssertSqlSafe, PgPool};
+
+use super::prepare::ShardError;
+
+/// What a database knows of its place among the shards.
+#[derive(sqlx::FromRow)]
+struct Identity {
+    /// The number that it was first used by; none when it was never a shard.
+    shard: Option<i32>,
+    /// The most shards that it has been one of, or 0.
+    shards: i32,
+}
+
+const IDENTITY: &str = "
+SELECT (SELECT shard FROM shard_identity) AS shard, (SELECT coalesce(max(shards), 0) FROM shard_layouts) AS shards";
+const REMEMBER: &str = "
+INSERT INTO shard_layouts (shards) SELECT $1 WHERE $1 > (SELECT coalesce(max(shards), 0) FROM shard_layouts)
+ON CONFLICT DO NOTHING";
+const FORMER: &str = "
+SELECT shards FROM (
+    SELECT shards, lead(first_used) OVER (ORDER BY shards) AS ended FROM shard_layouts
+) AS layout WHERE ended > now() - $1";
+
+/// Sees that the databases are the shards that they are given as, in their order, and takes those that were never one.
+///
+/// Nothing is changed before all have been read, and the number of shards is not remembered before all are taken: settings
+/// that are refused leave no trace.
+///
+/// # Errors
+/// A database is another shard or lost its orders, shards are left out, or a statement failed.
+pub(super) async fn join(pools: &[PgPool]) -> Result<(), ShardError> {
+    let shards = || (0..).map(ShardIndex::new).zip(pools);
+    let mut identities = Vec::with_capacity(pools.len());
+    for (shard, pool) in shards() {
+        let identity: Result<Identity, _> = sqlx::query_as(IDENTITY).fetch_one(pool).await;
+        identities.push(identity.map_err(unusable(shard))?);
+    }
+    check(&identities)?;
+    for (shard, pool) in shards() {
+        let found = claim(pool, shard).await.map_err(unusable(shard))?;
+        is_shard(shard, found)?;
+    }
+    for (shard, pool) in shards() {
+        let remember = sqlx::query(REMEMBER).bind(i32::try_from(pools.len()).unwrap_or(i32::MAX));
+        remember.execute(pool).await.map_err(unusable(shard))?;
+    }
+    Ok(())
+}
+
+/// The layouts of shards that may still hold keys younger than `key_ttl`, as the shard of the stock tells, which is part of
+/// every layout.
+pub(super) async fn former_layouts(
+    stock: &PgPool,
+    key_ttl: Duration,
+) -> Result<Vec<ShardRouter>, sqlx::Error> {
+    let former: Vec<i32> = sqlx::query_scalar(FORMER).bind(key_ttl).fetch_all(stock).await?;
+    Ok(former.into_iter().filter_map(|shards| ShardRouter::new(u16::try_from(shards).ok()?)).collect())
+}
+
+fn check(identities: &[Identity]) -> Result<(), ShardError> {
+    let shards = || (0..).map(ShardIndex::new).zip(identities);
+    for (shard, identity) in shards() {
+        identity.shard.map_or(Ok(()), |found| is_shard(shard, found))?;
+    }
+    let known = identities.iter().map(|identity| identity.shards).max().unwrap_or_default();
+    if usize::try_from(known).is_ok_and(|known| known > identities.len()) {
+        return Err(ShardError::ShardsMissing { known, configured: identities.len() });
+    }
+    let lost = shards().find(|(shard, identity)| identity.shard.is_none() && i32::from(shard.get()) < known);
+    lost.map_or(Ok(()), |(shard, _)| Err(ShardError::ShardLost { shard, known }))
+}
+
+fn is_shard(wanted: ShardIndex, found: i32) -> Result<(), ShardError> {
+    if found == i32::from(wanted.get()) { Ok(()) } else { Err(ShardError::WrongShard { wanted, found }) }
+}
+
+/// Makes the database this shard unless it is one; answers which it is.
+async fn claim(pool: &PgPool, shard: ShardIndex) -> Result<i32, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query("LOCK TABLE shard_identity IN EXCLUSIVE MODE").execute(&mut *transaction).await?;
+    let known = sqlx::query_scalar("SELECT shard FROM shard_identity");
+    if let Some(known) = known.fetch_optional(&mut *transaction).await? {
+        return Ok(known);
+    }
+    let (number, first) = (i32::from(shard.get()), shard.first_order_id());
+    let sequence = format!("CREATE SEQUENCE order_id_seq START {first} INCREMENT {ORDER_ID_STEP}");
+    sqlx::query(AssertSqlSafe(sequence)).execute(&mut *transaction).await?;
+    let insert = sqlx::query("INSERT INTO shard_identity (shard) VALUES ($1)").bind(number);
+    insert.execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(number)
+}
+
+fn unusable(shard: ShardIndex) -> impl FnOnce(sqlx::Error) -> ShardError {
+    move |error| ShardError::Unusable { shard, source: DatabaseError::from(error) }
+}
