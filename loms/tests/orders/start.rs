@@ -14,7 +14,7 @@ use crate::shop::{Backend, READY_WITHIN, keyed, order};
 async fn refused(backend: &Backend, extra: &[(&str, &str)]) -> StartError {
     let application = Application::build(&backend.settings(extra)).await.unwrap();
     let refused = timeout(READY_WITHIN, application.run_until(std::future::pending())).await;
-    refused.expect("it ends by itself").unwrap_err()
+    refused.unwrap().unwrap_err()
 }
 
 #[actix::test]

@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
-use super::command::Command;
+use super::command::{AskError, Command};
 use super::metrics::CommandMetrics;
 use crate::telemetry::PastSpan;
 use crate::{deadline, telemetry};
@@ -93,6 +93,10 @@ impl<C: Command> Responder<C> {
             self.stage = Stage::Ended;
             self.metrics.expired.inc();
             self.fail("expired");
+            // Who asked may not have noticed yet: a busy thread is late with its timers.
+            if let Some(reply) = self.reply.take() {
+                let _ = reply.send(Err(AskError::DeadlineExceeded.into()));
+            }
             return false;
         }
         self.stage = Stage::Running { since: now };

@@ -1,14 +1,16 @@
 //! Deadlines: nobody runs what nobody waits for, and the deadline of a request reaches every actor asked for it.
 
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use actix::{Actor, Context, Handler};
+use actix::{Actor, Arbiter, Context, Handler};
+use futures::poll;
 use shared_actors::actor::{ActorOptions, Arbiters, AskError, Command, Envelope, Handle};
 use shared_actors::deadline;
 use tokio::time::Instant;
 
-use crate::support::{Work, Worker, WorkerActor, metric, worker};
+use crate::support::{Work, Worker, WorkerActor, metric, worker, worker_on};
 
 #[actix::test]
 async fn a_command_past_its_deadline_is_not_run() {
@@ -39,6 +41,21 @@ async fn a_command_past_its_deadline_is_not_run() {
     assert_eq!(handle.ask(Work::Echo(2)).await, Ok(2), "what comes later is run");
     assert_eq!(begun.load(Ordering::SeqCst), 1, "the late command was never begun");
     assert_eq!(metric(r#"actor_messages_total{actor="late",message="work",outcome="expired"}"#), 1);
+}
+
+#[actix::test]
+async fn who_asked_is_told_that_it_was_too_late_although_the_timer_is_late_too() {
+    let Worker { handle, begun, .. } = worker_on(&Arbiter::current(), ActorOptions::new("busy"));
+    assert_eq!(handle.ask(Work::Echo(1)).await, Ok(1));
+    let soon = Instant::now() + Duration::from_millis(5);
+    let mut asked = pin!(deadline::scope(soon, handle.ask(Work::Echo(2))));
+    assert!(poll!(asked.as_mut()).is_pending());
+    // Neither the actor nor a timer has its turn meanwhile.
+    while Instant::now() < soon {
+        std::hint::spin_loop();
+    }
+    assert_eq!(asked.await, Err(AskError::DeadlineExceeded));
+    assert_eq!(begun.load(Ordering::SeqCst), 1);
 }
 
 #[actix::test]

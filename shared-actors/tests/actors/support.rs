@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use actix::{Actor, Context, Handler};
+use actix::{Actor, ArbiterHandle, Context, Handler};
 use shared_actors::actor::{ActorOptions, Arbiters, AskError, Backoff, Command, Envelope, Handle};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
@@ -61,10 +61,14 @@ pub struct Worker {
 }
 
 pub fn worker(options: ActorOptions, arbiters: &Arbiters) -> Worker {
+    worker_on(arbiters.pick(0), options)
+}
+
+pub fn worker_on(arbiter: &ArbiterHandle, options: ActorOptions) -> Worker {
     let door = Arc::new(Semaphore::new(0));
     let begun = Arc::new(AtomicUsize::new(0));
     let (actor_door, actor_begun) = (Arc::clone(&door), Arc::clone(&begun));
-    let handle = Handle::supervise(options, arbiters.pick(0), move |_| WorkerActor {
+    let handle = Handle::supervise(options, arbiter, move |_| WorkerActor {
         door: Arc::clone(&actor_door),
         begun: Arc::clone(&actor_begun),
     });
