@@ -145,6 +145,7 @@ fn start_shard(
         primary: pool.clone(),
         replica: shard.replica.clone().zip(replica.clone()).map(|(database, pool)| ReplicaParts {
             database,
+            primary: shard.primary.clone(),
             pool,
             max_lag: settings.replica_max_lag,
         }),

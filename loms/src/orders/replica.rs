@@ -1,7 +1,7 @@
 //! A shard's replica, and whether it is recent enough to be read.
 //!
-//! The lag is asked over a connection of its own: while the replica is silent, no question about it may fill the pool
-//! that lists are to find when it is back.
+//! The replica alone cannot tell: cut off from its primary, it has everything it ever received for a minute. So both servers are
+//! asked, over connections of their own: while one is silent, no question about it may fill a pool.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,6 +36,8 @@ static USABLE: LazyLock<IntGaugeVec> = LazyLock::new(|| {
 pub struct ReplicaParts {
     /// The replica itself.
     pub database: DatabaseSettings,
+    /// Whose orders it repeats.
+    pub primary: DatabaseSettings,
     /// Connections for lists.
     pub pool: PgPool,
     /// How far it may be behind its primary.
@@ -79,30 +81,15 @@ impl Replica {
     pub async fn watch(&self) {
         let mut ticks = interval(CHECK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut connection = None;
+        let mut primary = Probe { database: &self.parts.primary, connection: None };
+        let mut replica = Probe { database: &self.parts.database, connection: None };
         loop {
             ticks.tick().await;
-            // A connection that does not answer in time is gone with the question.
-            let asked = timeout(ANSWER_WITHIN, self.measure(connection.take())).await;
-            let (lag, open) = match asked {
-                Ok(Ok((lag, open))) => (lag, Some(open)),
-                Ok(Err(_)) | Err(_) => (None, None),
-            };
-            connection = open;
-            self.show(lag);
+            // In this order: what the primary did after its answer is nothing that the replica lacks.
+            let position = primary.ask(queries::log_position).await;
+            let lag = replica.ask(async |replica| queries::replica_lag(replica, position).await).await;
+            self.show(lag.flatten());
         }
-    }
-
-    async fn measure(
-        &self,
-        connection: Option<PgConnection>,
-    ) -> Result<(Option<Duration>, PgConnection), sqlx::Error> {
-        let mut connection = match connection {
-            Some(open) => open,
-            None => connect_options(&self.parts.database, "loms replica lag").connect().await?,
-        };
-        let lag = queries::replica_lag(&mut connection).await?;
-        Ok((lag, connection))
     }
 
     fn show(&self, lag: Option<Duration>) {
@@ -110,5 +97,32 @@ impl Replica {
         self.lag.set(lag.map_or(f64::NAN, |lag| lag.as_secs_f64()));
         self.usable.set(current.into());
         self.current.store(current, Ordering::Relaxed);
+    }
+}
+
+/// A server that is asked again and again.
+struct Probe<'a> {
+    database: &'a DatabaseSettings,
+    connection: Option<PgConnection>,
+}
+
+impl Probe<'_> {
+    /// What the server answers, if it does in time; if not, the connection is gone with the question.
+    async fn ask<T>(
+        &mut self,
+        question: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Option<T> {
+        let connection = self.connection.take();
+        let exchange = async {
+            let mut connection = match connection {
+                Some(open) => open,
+                None => connect_options(self.database, "loms replica lag").connect().await?,
+            };
+            let answer = question(&mut connection).await?;
+            Ok::<_, sqlx::Error>((answer, connection))
+        };
+        let (answer, connection) = timeout(ANSWER_WITHIN, exchange).await.ok()?.ok()?;
+        self.connection = Some(connection);
+        Some(answer)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use dev::stack::postgres::connect;
 use dev::stack::process::Process;
-use sqlx::{Connection, Executor};
+use sqlx::{Executor, PgConnection};
 use tokio::task::{JoinHandle, spawn};
 
 use crate::support::{
@@ -19,7 +19,7 @@ const CONNECTIONS: u32 = 4;
 struct Replicated {
     loms: Loms,
     replica: Option<Process>,
-    _primary: Process,
+    primary: Process,
     private: PrivateServers,
 }
 
@@ -34,15 +34,17 @@ impl Replicated {
             Env::from([set("REQUEST_TIMEOUT", "5s"), set("DATABASE_MAX_CONNECTIONS", CONNECTIONS)]),
         )
         .await;
-        Self { loms, replica: Some(replica), _primary: primary, private }
+        Self { loms, replica: Some(replica), primary, private }
     }
 
     async fn on_the_replica(&self, statement: &'static str) {
+        self.connection_to_the_replica().await.execute(statement).await.unwrap();
+    }
+
+    async fn connection_to_the_replica(&self) -> PgConnection {
         let servers = self.private.in_place_of(&[Kind::Replica]);
         let (_, port) = servers.postgres_replica_0.rsplit_once(':').unwrap();
-        let mut connection = connect(port.parse().unwrap(), "postgres").await.unwrap();
-        connection.execute(statement).await.unwrap();
-        connection.close().await.unwrap();
+        connect(port.parse().unwrap(), "postgres").await.unwrap()
     }
 
     /// Waits until `source` has served some more lists of shard 0. Shard 1 has no replica, and one list each time.
@@ -138,6 +140,38 @@ async fn lists_go_on_from_the_primary_while_the_replica_is_behind() {
 
     shop.on_the_replica("select pg_wal_replay_resume()").await;
     shop.served_by("replica").await;
+    shop.lists_a_new_order().await;
+    listing.end().await;
+}
+
+#[tokio::test]
+async fn lists_go_on_from_the_primary_while_the_replica_hears_nothing_of_it() {
+    let shop = Replicated::start().await;
+    let listing = Listing::start(&shop.loms.client());
+    shop.served_by("replica").await;
+    let mut replica = shop.connection_to_the_replica().await;
+    let receiver = sqlx::query_scalar("select pid from pg_stat_wal_receiver");
+    // It counts as streaming, and has replayed all that it received.
+    let silent = Frozen::freeze_part(receiver.fetch_one(&mut replica).await.unwrap());
+    shop.lists_a_new_order().await;
+    shop.served_by("primary").await;
+    shop.lists_a_new_order().await;
+
+    drop(silent);
+    shop.served_by("replica").await;
+    shop.lists_a_new_order().await;
+    listing.end().await;
+}
+
+#[tokio::test]
+async fn lists_go_on_from_the_replica_while_the_primary_is_frozen() {
+    let shop = Replicated::start().await;
+    let listing = Listing::start(&shop.loms.client());
+    shop.lists_a_new_order().await;
+    shop.served_by("replica").await;
+    let frozen = Frozen::freeze(&shop.primary);
+    shop.served_by("replica").await;
+    drop(frozen);
     shop.lists_a_new_order().await;
     listing.end().await;
 }

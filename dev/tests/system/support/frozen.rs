@@ -16,6 +16,13 @@ pub struct Frozen {
 }
 
 impl Frozen {
+    /// Stops one process of a server, by its number, and no other.
+    pub fn freeze_part(process: i32) -> Self {
+        let server = Pid::from_raw(process);
+        kill(server, Signal::SIGSTOP).unwrap();
+        Self { server, children: BTreeSet::new() }
+    }
+
     /// Stops a server and each process that it has started.
     pub fn freeze(server: &Process) -> Self {
         let server = Pid::from_raw(i32::try_from(server.id()).unwrap());

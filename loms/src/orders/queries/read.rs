@@ -58,17 +58,29 @@ pub(crate) async fn unpaid(pool: &PgPool, limit: usize) -> Result<Vec<OrderId>, 
     ids.into_iter().map(decoded).collect()
 }
 
-/// A replica that streams and has replayed what it received has no lag, however long ago the last transaction was; one
-/// that lost its primary knows nothing newer than the last transaction that it saw.
+/// How far the primary's log has come, and is on its disk.
+pub(crate) async fn log_position(primary: &mut PgConnection) -> Result<String, sqlx::Error> {
+    let position = sqlx::query_scalar("SELECT pg_current_wal_flush_lsn()::text");
+    observe_alone("log_position", position.fetch_one(primary)).await
+}
+
+/// A replica that has replayed as much as the primary had has no lag, however long ago the last transaction was; any other one
+/// knows nothing newer than the last transaction that it saw. While the primary does not tell, one that streams is trusted to
+/// have received everything.
 const LAG: &str = "
 SELECT CASE
     WHEN NOT pg_is_in_recovery() THEN 0
-    WHEN EXISTS (SELECT FROM pg_stat_wal_receiver) AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
+    WHEN pg_last_wal_replay_lsn() >= coalesce($1::text::pg_lsn,
+        CASE WHEN EXISTS (SELECT FROM pg_stat_wal_receiver) THEN pg_last_wal_receive_lsn() END) THEN 0
     ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp())
 END::float8";
 
-/// How far the replica is behind; `None` when it cannot tell.
-pub(crate) async fn replica_lag(replica: &mut PgConnection) -> Result<Option<Duration>, sqlx::Error> {
-    let lag: Option<f64> = observe_alone("replica_lag", sqlx::query_scalar(LAG).fetch_one(replica)).await?;
+/// How far the replica is behind, given how far the log of the primary had come; `None` when it cannot tell.
+pub(crate) async fn replica_lag(
+    replica: &mut PgConnection,
+    primary: Option<String>,
+) -> Result<Option<Duration>, sqlx::Error> {
+    let query = sqlx::query_scalar(LAG).bind(primary);
+    let lag: Option<f64> = observe_alone("replica_lag", query.fetch_one(replica)).await?;
     Ok(lag.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()))
 }
