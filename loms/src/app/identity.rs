@@ -8,17 +8,10 @@ use sqlx::{AssertSqlSafe, PgPool};
 
 use super::prepare::ShardError;
 
-/// What a database knows of its place among the shards.
-#[derive(sqlx::FromRow)]
-struct Identity {
-    /// The number that it was first used by; none when it was never a shard.
-    shard: Option<i32>,
-    /// The most shards that it has been one of, or 0.
-    shards: i32,
-}
-
-const IDENTITY: &str = "
-SELECT (SELECT shard FROM shard_identity) AS shard, (SELECT coalesce(max(shards), 0) FROM shard_layouts) AS shards";
+/// The most shards that a database has been one of, or 0.
+const KNOWN: &str = "SELECT coalesce(max(shards), 0) FROM shard_layouts";
+/// The number that a database was first used by; no row when it was never a shard.
+const IDENTITY: &str = "SELECT shard FROM shard_identity";
 const REMEMBER: &str = "
 INSERT INTO shard_layouts (shards) SELECT $1 WHERE $1 > (SELECT coalesce(max(shards), 0) FROM shard_layouts)
 ON CONFLICT DO NOTHING";
@@ -36,12 +29,18 @@ SELECT shards FROM (
 /// A database is another shard or lost its orders, shards are left out, or a statement failed.
 pub(super) async fn join(pools: &[PgPool]) -> Result<(), ShardError> {
     let shards = || (0..).map(ShardIndex::new).zip(pools);
+    let mut known = 0;
+    for (shard, pool) in shards() {
+        let query = sqlx::query_scalar(KNOWN).fetch_one(pool);
+        known = known.max(query.await.map_err(unusable(shard))?);
+    }
+    // Read after the number of shards: another instance that starts remembers it when it has taken all of them.
     let mut identities = Vec::with_capacity(pools.len());
     for (shard, pool) in shards() {
-        let identity: Result<Identity, _> = sqlx::query_as(IDENTITY).fetch_one(pool).await;
-        identities.push(identity.map_err(unusable(shard))?);
+        let query = sqlx::query_scalar(IDENTITY).fetch_optional(pool);
+        identities.push(query.await.map_err(unusable(shard))?);
     }
-    check(&identities)?;
+    check(known, &identities)?;
     for (shard, pool) in shards() {
         let found = claim(pool, shard).await.map_err(unusable(shard))?;
         is_shard(shard, found)?;
@@ -63,16 +62,16 @@ pub(super) async fn former_layouts(
     Ok(former.into_iter().filter_map(|shards| ShardRouter::new(u16::try_from(shards).ok()?)).collect())
 }
 
-fn check(identities: &[Identity]) -> Result<(), ShardError> {
-    let shards = || (0..).map(ShardIndex::new).zip(identities);
-    for (shard, identity) in shards() {
-        identity.shard.map_or(Ok(()), |found| is_shard(shard, found))?;
+/// `known` is on how many shards orders have been written; each database has the number that it is found by, if any.
+fn check(known: i32, identities: &[Option<i32>]) -> Result<(), ShardError> {
+    let shards = || (0..).map(ShardIndex::new).zip(identities.iter().copied());
+    for (shard, found) in shards() {
+        found.map_or(Ok(()), |found| is_shard(shard, found))?;
     }
-    let known = identities.iter().map(|identity| identity.shards).max().unwrap_or_default();
     if usize::try_from(known).is_ok_and(|known| known > identities.len()) {
         return Err(ShardError::ShardsMissing { known, configured: identities.len() });
     }
-    let lost = shards().find(|(shard, identity)| identity.shard.is_none() && i32::from(shard.get()) < known);
+    let lost = shards().find(|(shard, found)| found.is_none() && i32::from(shard.get()) < known);
     lost.map_or(Ok(()), |(shard, _)| Err(ShardError::ShardLost { shard, known }))
 }
 
@@ -84,9 +83,9 @@ fn is_shard(wanted: ShardIndex, found: i32) -> Result<(), ShardError> {
 async fn claim(pool: &PgPool, shard: ShardIndex) -> Result<i32, sqlx::Error> {
     let mut transaction = pool.begin().await?;
     sqlx::query("LOCK TABLE shard_identity IN EXCLUSIVE MODE").execute(&mut *transaction).await?;
-    let known = sqlx::query_scalar("SELECT shard FROM shard_identity");
-    if let Some(known) = known.fetch_optional(&mut *transaction).await? {
-        return Ok(known);
+    let taken = sqlx::query_scalar(IDENTITY);
+    if let Some(taken) = taken.fetch_optional(&mut *transaction).await? {
+        return Ok(taken);
     }
     let (number, first) = (i32::from(shard.get()), shard.first_order_id());
     let sequence = format!("CREATE SEQUENCE order_id_seq START {first} INCREMENT {ORDER_ID_STEP}");

@@ -5,20 +5,15 @@
 //! decided it: who reads the stock after the answer finds the items there. A payment frees nothing and need not wait.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use shared_actors::crash_point;
 use shared_actors::database::DatabaseError;
-use tokio::time::timeout;
 
 use super::queries::{self, Change};
 use super::shard::OrderShard;
 use crate::domain::{Order, OrderError, OrderId, OrderStatus};
 use crate::retry::after_conflict;
 use crate::stock::{Effect, EffectKind};
-
-/// How long an answer waits for the stock.
-const STOCK_BOUND: Duration = Duration::from_secs(2);
 
 /// One order that somebody wants paid or cancelled.
 pub(crate) struct StateChange {
@@ -69,7 +64,7 @@ impl OrderShard {
             .filter(|effect| effect.kind == EffectKind::Return)
             .map(|effect| effect.order)
             .collect();
-        let settled = effects.is_empty() || self.settle(effects).await;
+        let settled = effects.is_empty() || self.settle_unless_silent(effects).await;
         let answer_to = |change: &StateChange| {
             answer(change, states.get(&change.order).copied())?;
             if settled || !returned.contains(&change.order) { Ok(()) } else { Err(not_settled(change.order)) }
@@ -85,24 +80,6 @@ impl OrderShard {
             return Ok(Vec::new());
         }
         Ok(queries::effects_of(&self.primary, &cancelled).await?)
-    }
-
-    /// Does to the stock what changed orders require, and forgets the effects. Answers whether that worked; what did not
-    /// stays written down.
-    pub(crate) async fn settle(&self, effects: Vec<Effect>) -> bool {
-        let orders: Vec<i64> = effects.iter().map(|effect| effect.order.get()).collect();
-        let settled = async {
-            self.stock.settle(effects).await?;
-            crash_point!("change::settled");
-            queries::delete_effects(&self.primary, &orders).await.map_err(DatabaseError::from)?;
-            crash_point!("change::forgotten");
-            Ok::<(), OrderError>(())
-        };
-        let result = timeout(STOCK_BOUND, settled).await.unwrap_or(Err(OrderError::DeadlineExceeded));
-        if let Err(error) = &result {
-            tracing::warn!(%error, orders = orders.len(), shard = %self.index, "left to the sweeper to settle");
-        }
-        result.is_ok()
     }
 }
 

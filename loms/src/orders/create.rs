@@ -111,9 +111,9 @@ impl OrderShard {
         if rows.is_empty() {
             return Ok(HashSet::new());
         }
-        // In one order wherever they come from: two instances with the same orders would wait for each other.
+        // In one order wherever they come from: two instances with the same orders or keys would wait for each other.
         let mut sorted = rows.to_vec();
-        sorted.sort_unstable_by_key(|row| row.id);
+        sorted.sort_unstable_by_key(|row| (key_of(row.order), row.id));
         let inserted = after_conflict(|| queries::insert(&self.primary, &sorted, self.payment_ttl)).await?;
         crash_point!("create::written");
         let inserted: HashSet<OrderId> = inserted.into_iter().collect();

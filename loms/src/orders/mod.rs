@@ -13,6 +13,7 @@ mod metrics;
 pub(crate) mod queries;
 mod read;
 mod replica;
+mod settle;
 mod shard;
 
 use std::collections::BTreeSet;

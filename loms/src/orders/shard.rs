@@ -8,6 +8,7 @@ use sqlx::PgPool;
 use super::ids::IdBlock;
 use super::metrics::OrderMetrics;
 use super::replica::{Replica, ReplicaParts};
+use super::settle::Silence;
 use crate::domain::OrderId;
 use crate::outbox::RelayHandle;
 use crate::stock::StockHandle;
@@ -18,6 +19,7 @@ pub(crate) struct OrderShard {
     pub(crate) primary: PgPool,
     pub(super) replica: Option<Replica>,
     pub(super) stock: StockHandle,
+    pub(super) silence: Silence,
     pub(super) relay: RelayHandle,
     pub(super) ids: IdBlock,
     pub(super) payment_ttl: Duration,
@@ -47,6 +49,7 @@ impl OrderShard {
             primary: parts.primary,
             replica: parts.replica.map(|replica| Replica::new(parts.index, replica)),
             stock: parts.stock,
+            silence: Silence::default(),
             relay: parts.relay,
             ids: IdBlock::default(),
             payment_ttl: parts.payment_ttl,

@@ -18,6 +18,7 @@ use super::queries;
 
 /// How often a session that waits says that it lives.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
+/// How long the server waits for a session that says nothing, or that does not take what it was sent.
 const SILENCE: &str = "5s";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -31,6 +32,7 @@ impl Lease {
     pub async fn connect(database: &DatabaseSettings) -> Result<Self, sqlx::Error> {
         let options = connect_options(database, "loms relay").options([
             ("idle_session_timeout", SILENCE),
+            ("tcp_user_timeout", SILENCE),
             ("statement_timeout", &STATEMENT_TIMEOUT.as_millis().to_string()),
             // All that it writes are deletions: one that a crash of the server undoes publishes some events again.
             ("synchronous_commit", "off"),

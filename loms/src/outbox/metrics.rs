@@ -9,8 +9,13 @@ use shared_actors::shard::ShardIndex;
 use super::event::OrderEvent;
 use crate::domain::OrderStatus;
 
-static BACKLOG: LazyLock<IntGaugeVec> =
-    LazyLock::new(|| metrics::gauges("outbox_backlog", "Events that wait to be published.", &["shard"]));
+static BACKLOG: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    metrics::gauges(
+        "outbox_backlog",
+        "Events that wait to be published, in the first 100,000 rows of the outbox.",
+        &["shard"],
+    )
+});
 static OLDEST_AGE: LazyLock<GaugeVec> = LazyLock::new(|| {
     metrics::float_gauges("outbox_oldest_age_seconds", "Age of the event that waits longest.", &["shard"])
 });

@@ -13,7 +13,7 @@ pub(super) static OWNED: Invariant = Invariant {
 
 pub(super) static SETTLED: Invariant = Invariant {
     name: "settled-order-holds-nothing",
-    says: "a FAILED, PAYED or CANCELLED order with no effect still to come holds no reservation",
+    says: "a FAILED, PAYED or CANCELLED order holds no reservation, unless it was settled within RESERVATION_GRACE",
     checked: "reservations",
     ids: "orders",
 };
@@ -37,11 +37,12 @@ pub(super) fn standing(reservation: &Reservation, order: Option<&OrderNow>) -> S
         return if reservation.young { Standing::Open(&OWNED) } else { Standing::Late(&OWNED) };
     };
     match order.state.parse() {
-        Ok(OrderStatus::Payed | OrderStatus::Cancelled) if order.effect => Standing::Open(&SETTLED),
-        Ok(OrderStatus::Payed | OrderStatus::Cancelled) => Standing::Wrong(&SETTLED),
-        // It was written in place of an order that never came, and the stock is told next.
-        Ok(OrderStatus::Failed) if order.young => Standing::Open(&SETTLED),
-        Ok(OrderStatus::Failed) => Standing::Late(&SETTLED),
+        Ok(OrderStatus::Payed | OrderStatus::Cancelled) if !order.effect => Standing::Wrong(&SETTLED),
+        // The stock is told next, also of an order that was written in place of one that never came.
+        Ok(OrderStatus::Payed | OrderStatus::Cancelled | OrderStatus::Failed) if order.young => {
+            Standing::Open(&SETTLED)
+        }
+        Ok(OrderStatus::Payed | OrderStatus::Cancelled | OrderStatus::Failed) => Standing::Late(&SETTLED),
         // States that an order cannot be in are told of where states are checked.
         Ok(OrderStatus::AwaitingPayment | OrderStatus::New) | Err(_) => Standing::Owned,
     }
@@ -61,8 +62,10 @@ mod tests {
         use Standing::{Late, Open, Owned, Wrong};
         for (state, effect, young, expected) in [
             ("AWAITING_PAYMENT", false, false, Owned),
-            ("PAYED", true, false, Open(&SETTLED)),
-            ("CANCELLED", true, false, Open(&SETTLED)),
+            ("PAYED", true, true, Open(&SETTLED)),
+            ("CANCELLED", true, true, Open(&SETTLED)),
+            ("PAYED", true, false, Late(&SETTLED)),
+            ("CANCELLED", true, false, Late(&SETTLED)),
             ("PAYED", false, true, Wrong(&SETTLED)),
             ("CANCELLED", false, true, Wrong(&SETTLED)),
             ("FAILED", false, true, Open(&SETTLED)),

@@ -2,17 +2,24 @@
 
 use std::time::Duration;
 
-use shared_actors::database::observe;
+use shared_actors::database::{DatabaseError, observe};
 use sqlx::PgPool;
 
 use crate::items::decoded;
+use crate::retry::after_conflict;
 use crate::stock::{Effect, EffectKind};
 
-const DELETE_EFFECTS: &str = "DELETE FROM stock_effects WHERE order_id = ANY($1)";
+/// Whoever forgets the same effects locks them in the same order.
+const DELETE_EFFECTS: &str = "
+WITH locked AS MATERIALIZED (
+    SELECT order_id FROM stock_effects WHERE order_id = ANY($1) ORDER BY order_id FOR UPDATE
+)
+DELETE FROM stock_effects USING locked WHERE stock_effects.order_id = locked.order_id";
 
 /// Forgets the effects of these orders: the stock has seen them.
-pub(crate) async fn delete_effects(pool: &PgPool, orders: &[i64]) -> Result<(), sqlx::Error> {
-    observe("delete_effects", sqlx::query(DELETE_EFFECTS).bind(orders).execute(pool)).await?;
+pub(crate) async fn delete_effects(pool: &PgPool, orders: &[i64]) -> Result<(), DatabaseError> {
+    after_conflict(|| observe("delete_effects", sqlx::query(DELETE_EFFECTS).bind(orders).execute(pool)))
+        .await?;
     Ok(())
 }
 

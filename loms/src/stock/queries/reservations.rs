@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use shared_actors::database::observe;
+use shared_actors::shard::ORDER_ID_STEP;
 use sqlx::{PgConnection, PgPool};
 
 use crate::domain::{IdempotencyKey, Sku, UserId};
@@ -54,12 +55,14 @@ pub(in crate::stock) async fn find_by_keys(
         .collect()
 }
 
+/// Two instances with the same keys, and not the same SKUs, wait for each other's keys in one order.
 const RESERVE: &str = "
 WITH held AS (
     INSERT INTO reservations (order_id, user_id, idempotency_key, skus, counts)
     SELECT order_id, user_id, idempotency_key, ($6)[first_item:last_item], ($7)[first_item:last_item]
     FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::int[])
         AS granted (order_id, user_id, idempotency_key, first_item, last_item)
+    ORDER BY user_id, idempotency_key, order_id
 )
 UPDATE stock SET reserved_count = reserved_count + more.count
 FROM unnest($8::bigint[], $9::bigint[]) AS more (sku, count)
@@ -128,12 +131,14 @@ pub(in crate::stock) async fn available(pool: &PgPool, skus: &[i64]) -> Result<A
     Ok(rows.into_iter().filter_map(|(sku, left)| Some((known(sku)?, left))).collect())
 }
 
+/// By the index `reservations_open`, which has the distance of order ids in its expression.
 const OPEN_SINCE: &str = "
 SELECT order_id, user_id, idempotency_key, skus, counts, created_at
 FROM reservations
-WHERE created_at < now() - $1 AND (created_at, order_id) > ($2, $3) AND order_id > 0 AND order_id % $4 = $5
+WHERE order_id > 0 AND order_id % 1000 = $1 AND created_at < now() - $2 AND (created_at, order_id) > ($3, $4)
 ORDER BY created_at, order_id
-LIMIT $6";
+LIMIT $5";
+const _: () = assert!(ORDER_ID_STEP == 1000);
 
 /// A reservation that has been open for a while.
 pub(crate) struct OpenReservation {
@@ -161,11 +166,10 @@ pub(crate) async fn open_since(
     wanted: &OpenSince,
 ) -> Result<Vec<OpenReservation>, sqlx::Error> {
     let query = sqlx::query_as(OPEN_SINCE)
+        .bind(wanted.shard)
         .bind(wanted.age)
         .bind(wanted.after.0)
         .bind(wanted.after.1)
-        .bind(shared_actors::shard::ORDER_ID_STEP)
-        .bind(wanted.shard)
         .bind(wanted.limit);
     let rows: Vec<OpenRow> = observe("open_reservations", query.fetch_all(pool)).await?;
     rows.into_iter()

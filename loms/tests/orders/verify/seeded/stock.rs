@@ -128,6 +128,19 @@ pub const CORRUPTIONS: &[Corruption] = &[
         ],
     ),
     wrong(
+        "a payment's effect is never applied",
+        "settled-order-holds-nothing",
+        &[3001],
+        &[
+            (
+                1,
+                "UPDATE orders SET state = 'PAYED', sequence = 3, updated_at = now() - interval '2 minutes' WHERE id = 3001",
+            ),
+            (1, "INSERT INTO order_history (order_id, sequence, state) VALUES (3001, 3, 'PAYED')"),
+            (1, "INSERT INTO stock_effects VALUES (3001, 'TAKE', now() - interval '2 minutes')"),
+        ],
+    ),
+    wrong(
         "an order that failed long ago holds stock",
         "settled-order-holds-nothing",
         &[5001],
