@@ -151,3 +151,27 @@ async fn while_the_stock_is_frozen_the_orders_of_other_shards_are_read_and_paid(
     heals(&shop, sku).await;
     assert_eq!(loms.state(orders[1]).await, "PAYED");
 }
+
+/// More than two batches, which is what is under way at once, can take before the first calls run into their deadline.
+const CROWD: u32 = 1500;
+
+#[tokio::test]
+async fn while_the_stock_is_frozen_payments_do_not_wait_for_one_another() {
+    let private = PrivateServers::prepare();
+    let postgres: Process = private.postgres().await.unwrap();
+    let mut servers = private.in_place_of(&[Kind::Postgres]);
+    servers.postgres_replica_0.clone_from(&servers.postgres_0);
+    let shop = Loms::start(&servers, impatient()).await;
+    let sku = shop.stock(10_000).await;
+    let clients = [(); 8].map(|()| shop.client());
+    let lines = [(sku, 1)];
+    let of_a_client = |index: u32| &clients[index as usize % clients.len()];
+    let orders = (0..CROWD).map(|index| of_a_client(index).create(new_user_on(1), &lines));
+    let orders = try_join_all(orders).await.unwrap();
+
+    let frozen = Frozen::freeze(&postgres);
+    let payments = (0..).zip(&orders).map(|(index, order)| answered(of_a_client(index).pay(*order)));
+    try_join_all(payments).await.unwrap();
+    drop(frozen);
+    heals(&shop, sku).await;
+}
