@@ -143,7 +143,7 @@ async fn an_unknown_outcome_is_settled_after_any_next_change() {
 #[actix_web::test]
 async fn silence_is_answered_in_time_and_settled_by_the_sweeper() {
     let mut shop = Shop::open().await;
-    shop.set("LOMS_TIMEOUT", "100ms").set("CHECKOUT_GRACE", "100ms").set("SWEEP_INTERVAL", "50ms");
+    shop.set("LOMS_TIMEOUT", "500ms").set("CHECKOUT_GRACE", "100ms").set("SWEEP_INTERVAL", "50ms");
     let cart = shop.start().await;
     let client = Client::of(&cart);
     client.fill(1, &[(1003, 2)]).await;

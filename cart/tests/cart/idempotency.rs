@@ -34,8 +34,7 @@ async fn the_same_key_and_request_is_done_once() {
 
 #[actix_web::test]
 async fn a_repeated_request_needs_no_dependency() {
-    let mut shop = Shop::open().await;
-    shop.set("LOMS_TIMEOUT", "200ms");
+    let shop = Shop::open().await;
     let cart = shop.start().await;
     let client = Client::of(&cart);
     assert_eq!(client.add_with_key(1, 1003, 2, "a").await.status, 200);

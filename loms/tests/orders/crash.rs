@@ -78,6 +78,8 @@ async fn a_frozen_instance_loses_the_relay_to_another_one() {
         orders += 3;
     }
     events.when(orders).await;
+    // What is published and not yet forgotten would be published again.
+    backend.outbox_is_empty().await;
 
     first.signal(Signal::SIGSTOP);
     for user in 11..=20 {

@@ -120,15 +120,7 @@ async fn two_instances_tell_each_event_once_also_when_one_of_them_stops() {
     assert_eq!(records.len(), 240);
     let told = story(&["NEW", "AWAITING_PAYMENT", "PAYED"]);
     assert!(stories(&records).values().all(|story| *story == told), "{records:?}");
-    let left = async || {
-        let mut left = 0;
-        for pool in &backend.pools {
-            left +=
-                sqlx::query_scalar::<_, i64>("SELECT count(*) FROM outbox").fetch_one(pool).await.unwrap();
-        }
-        left == 0
-    };
-    eventually(SOON, "the outbox is empty", left).await;
+    backend.outbox_is_empty().await;
     consumer.drain().await;
     second.close().await;
 }

@@ -15,9 +15,15 @@ const SEEDED: &str = "SELECT sku, total_count + coalesce((
 
 type Counts = BTreeMap<i64, i64>;
 
-/// Waits until the invariants hold: effects that wait for a sweeper are part of the system.
+/// Waits until the invariants hold: effects that wait for a sweeper are part of the system. Fails when transactions ever waited
+/// for one another in a circle, although that heals.
 pub async fn hold(backend: &Backend) {
     eventually(Duration::from_secs(20), "the invariants hold", async || check(backend).await).await;
+    for (shard, pool) in backend.pools.iter().enumerate() {
+        let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+        let deadlocks: i64 = sqlx::query_scalar(deadlocks).fetch_one(pool).await.unwrap();
+        assert_eq!(deadlocks, 0, "deadlocks on shard {shard}");
+    }
 }
 
 async fn check(backend: &Backend) -> Result<(), String> {

@@ -104,7 +104,7 @@ async fn of_payments_and_cancellations_at_two_instances_one_wins() {
 #[actix::test]
 async fn an_order_that_nobody_pays_is_cancelled() {
     let backend = Backend::new().await;
-    let brief = [("ORDER_PAYMENT_TTL", "400ms"), ("SWEEP_INTERVAL", "50ms")];
+    let brief = [("ORDER_PAYMENT_TTL", "2s"), ("SWEEP_INTERVAL", "50ms")];
     let shop = backend.open(&brief).await;
     let unpaid = [1, 5].map(|user| shop.orders.create(order(user, &[(1002, 5)])));
     let unpaid = join_all(unpaid).await;

@@ -97,6 +97,19 @@ impl Backend {
         }
     }
 
+    /// Waits until every event is published, and forgotten.
+    pub async fn outbox_is_empty(&self) {
+        eventually(READY_WITHIN, "the outbox is empty", async || {
+            let mut left: i64 = 0;
+            for pool in &self.pools {
+                let count = sqlx::query_scalar("SELECT count(*) FROM outbox");
+                left += count.fetch_one(pool).await.map(|count: i64| count).unwrap();
+            }
+            left == 0
+        })
+        .await;
+    }
+
     /// The state of an order as its row says.
     pub async fn state(&self, id: i64) -> Option<String> {
         let pool = &self.pools[usize::try_from(id % 1000).unwrap()];

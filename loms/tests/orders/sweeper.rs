@@ -13,7 +13,7 @@ const SOON: Duration = Duration::from_secs(15);
 #[actix::test]
 async fn a_reservation_whose_order_was_never_written_is_given_back() {
     let backend = Backend::new().await;
-    let shop = backend.open(&[("RESERVATION_GRACE", "300ms"), ("SWEEP_INTERVAL", "50ms")]).await;
+    let shop = backend.open(&[("RESERVATION_GRACE", "3s"), ("SWEEP_INTERVAL", "50ms")]).await;
     let kept = shop.orders.create(order(1, &[(1002, 10)])).await.unwrap();
     backend.leave_reservation(700_001, 1, Some("k"), 1002, 30).await;
     backend.leave_reservation(700_000, 5, None, 1002, 40).await;

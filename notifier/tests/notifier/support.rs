@@ -46,10 +46,12 @@ impl World {
 
     pub fn env(&self, group: &str) -> Vec<(String, String)> {
         let mut env = self.database.master_env(0);
+        // Those of other tests would join and leave a group of the same name.
+        let group = format!("{group} of {}", self.topic.name);
         let more = [
             ("KAFKA_BROKER", self.topic.host_port.as_str()),
             ("KAFKA_TOPIC", &self.topic.name),
-            ("KAFKA_GROUP_ID", group),
+            ("KAFKA_GROUP_ID", &group),
             ("HTTP_PORT", "127.0.0.1:0"),
             ("NOTIFICATION_MAX_RETRIES", "2"),
         ];
@@ -102,7 +104,8 @@ impl World {
     /// The first `count` dead letters, in the order of their reading.
     pub async fn dead_letters(&self, count: usize) -> Vec<ReceivedRecord> {
         let sink = MemorySink::default();
-        let options = ConsumerOptions::new(&self.topic.host_port, "undertaker", self.topic.dead_letters());
+        let topic = self.topic.dead_letters();
+        let options = ConsumerOptions::new(&self.topic.host_port, &topic, &topic);
         let reader = ConsumerHandle::start(options, Arbiters::new(0).pick(0), sink.clone());
         let letters = eventually(SOON, "the dead letters are there", async || {
             let letters = sink.0.lock().unwrap().clone();

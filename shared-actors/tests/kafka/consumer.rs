@@ -17,7 +17,7 @@ async fn what_the_sink_cannot_take_comes_again_until_it_can() {
     let topic = unique_topic(&broker, 1).await;
     producer(&broker).publish(records(&topic.name, "", 50)).await.unwrap();
     let memory = Memory::failing(4);
-    let reader = consumer(&broker, "readers", &topic.name, &memory);
+    let reader = consumer(&broker, &topic.name, &memory);
     let values = memory.hold(50).await;
     let expected: Vec<String> = (0..50).map(|n| n.to_string()).collect();
     assert_eq!(values, expected, "once each, in order");
@@ -32,19 +32,19 @@ async fn a_group_goes_on_where_it_stopped_and_not_before_what_was_not_done() {
     let publisher = producer(&broker);
     publisher.publish(records(&topic.name, "a", 20)).await.unwrap();
     let first = Memory::default();
-    let reader = consumer(&broker, "readers", &topic.name, &first);
+    let reader = consumer(&broker, &topic.name, &first);
     first.hold(20).await;
     reader.drain().await;
 
     publisher.publish(records(&topic.name, "b", 20)).await.unwrap();
     let failing = Memory::failing(usize::MAX);
-    let reader = consumer(&broker, "readers", &topic.name, &failing);
+    let reader = consumer(&broker, &topic.name, &failing);
     eventually(SOON, "the sink is asked", async || failing.asked.load(Ordering::SeqCst) > 0).await;
     reader.drain().await;
     assert!(failing.values().is_empty());
 
     let last = Memory::default();
-    let reader = consumer(&broker, "readers", &topic.name, &last);
+    let reader = consumer(&broker, &topic.name, &last);
     let values = last.hold(20).await;
     assert!(values.iter().all(|value| value.starts_with('b')), "{values:?}");
     reader.drain().await;
@@ -55,7 +55,7 @@ async fn commits_are_counted_when_they_have_ended() {
     let broker = Servers::from_env().kafka;
     let topic = unique_topic(&broker, 1).await;
     let memory = Memory::default();
-    let reader = consumer(&broker, "readers", &topic.name, &memory);
+    let reader = consumer(&broker, &topic.name, &memory);
     let committed = |outcome: &str| {
         let counter =
             format!("kafka_consumer_commits_total{{outcome=\"{outcome}\",topic=\"{}\"}} ", topic.name);
@@ -79,7 +79,7 @@ async fn a_slow_sink_keeps_its_partitions() {
     publisher.publish(records(&topic.name, "", 10)).await.unwrap();
     // Its retries take about 100 + 200 + … ms: longer than the reader's patience, so that fetching pauses.
     let memory = Memory::failing(5);
-    let reader = consumer(&broker, "readers", &topic.name, &memory);
+    let reader = consumer(&broker, &topic.name, &memory);
     eventually(SOON, "the sink is asked", async || memory.asked.load(Ordering::SeqCst) > 0).await;
     publisher.publish(records(&topic.name, "more ", 10)).await.unwrap();
     let values = memory.hold(20).await;
@@ -94,11 +94,11 @@ async fn consumers_of_a_group_share_and_a_rebalance_loses_nothing() {
     let topic = unique_topic(&broker, 2).await;
     let publisher = producer(&broker);
     let (left, right) = (Memory::default(), Memory::default());
-    let first = consumer(&broker, "readers", &topic.name, &left);
+    let first = consumer(&broker, &topic.name, &left);
     publisher.publish(records(&topic.name, "", 200)).await.unwrap();
     left.hold(200).await;
 
-    let second = consumer(&broker, "readers", &topic.name, &right);
+    let second = consumer(&broker, &topic.name, &right);
     let mut published = 200;
     eventually(SOON, "both have work", async || {
         publisher.publish(records(&topic.name, &format!("{published}-"), 10)).await.unwrap();
@@ -150,7 +150,7 @@ async fn a_topic_that_comes_later_is_waited_for() {
     let topic = unique_topic(&broker, 1).await;
     let name = topic.dead_letters();
     let health = Health::new();
-    let options = ConsumerOptions::new(&broker, "readers", &name).component(health.component("kafka"));
+    let options = ConsumerOptions::new(&broker, &name, &name).component(health.component("kafka"));
     let memory = Memory::default();
     let reader =
         ConsumerHandle::start(options, shared_actors::actor::Arbiters::new(0).pick(0), memory.clone());

@@ -24,7 +24,7 @@ async fn clients_wait_for_kafka_and_go_on_when_it_is_there() {
     let reader = ConsumerHandle::start(options, arbiters.pick(0), memory.clone());
     let options = ProducerOptions::new(&broker, "test")
         .transactional_id("relay")
-        .delivery_timeout(Duration::from_secs(2))
+        .delivery_timeout(Duration::from_secs(5))
         .component(producing);
     let publisher = ProducerHandle::start(options, arbiters.pick(0));
     let publish = async |value: &str| {

@@ -23,7 +23,7 @@ async fn a_publication_in_a_transaction_is_there_as_a_whole_or_not_at_all() {
     producer.publish(records(&topic.name, "whole ", 20)).await.unwrap();
 
     let memory = Memory::default();
-    let reader = consumer(&broker, "readers", &topic.name, &memory);
+    let reader = consumer(&broker, &topic.name, &memory);
     let values = memory.hold(20).await;
     assert!(values.iter().all(|value| value.starts_with("whole")), "{values:?}");
     assert_eq!(values.len(), 20);
@@ -41,7 +41,7 @@ async fn a_record_arrives_as_it_was_sent() {
     producer(&broker).publish(vec![sent]).await.unwrap();
 
     let memory = Memory::default();
-    let reader = consumer(&broker, "readers", &topic.name, &memory);
+    let reader = consumer(&broker, &topic.name, &memory);
     memory.hold(1).await;
     let received = &memory.records()[0];
     assert_eq!((received.topic.as_str(), received.partition, received.offset), (topic.name.as_str(), 0, 0));
@@ -76,7 +76,7 @@ async fn the_last_one_to_fence_is_the_only_one_to_publish() {
     assert_eq!(new.publish(records(&topic.name, "late ", 3)).await, Err(ProducerError::Fenced));
 
     let memory = Memory::default();
-    let reader = consumer(&broker, "readers", &topic.name, &memory);
+    let reader = consumer(&broker, &topic.name, &memory);
     let values = memory.hold(9).await;
     assert!(values.iter().all(|value| !value.starts_with("late")), "{values:?}");
     reader.drain().await;
@@ -98,10 +98,10 @@ async fn a_transaction_takes_milliseconds_whatever_it_holds() {
             times.push(started.elapsed());
         }
         times.sort();
-        let median = times[times.len() / 2];
-        println!("{count} records a transaction: median {median:?}, 90% {:?}", times[times.len() * 9 / 10]);
-        // Generous: a busy machine is no wrong turn, a wait of librdkafka's 100 ms is.
-        assert!(median < Duration::from_millis(80), "{median:?}");
+        let quarter = times[times.len() / 4];
+        println!("{count} records a transaction: 25% {quarter:?}, 90% {:?}", times[times.len() * 9 / 10]);
+        // A busy machine is no wrong turn; librdkafka's wait of 100 ms, which would be in each of them, is.
+        assert!(quarter < Duration::from_millis(80), "{quarter:?}");
     }
     producer.drain().await;
 }

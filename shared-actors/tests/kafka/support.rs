@@ -73,8 +73,9 @@ pub fn transactional(broker: &str, id: &str) -> ProducerHandle {
     ProducerHandle::start(options, Arbiters::new(0).pick(0))
 }
 
-pub fn consumer(broker: &str, group: &str, topic: &str, sink: &Memory) -> ConsumerHandle {
-    let options = ConsumerOptions::new(broker, group, topic);
+/// A consumer of the topic's own group: those of other tests would join and leave it.
+pub fn consumer(broker: &str, topic: &str, sink: &Memory) -> ConsumerHandle {
+    let options = ConsumerOptions::new(broker, topic, topic);
     ConsumerHandle::start(options, Arbiters::new(0).pick(0), sink.clone())
 }
 

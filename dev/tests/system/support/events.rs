@@ -75,7 +75,7 @@ impl EventReader {
     }
 
     /// Waits until `enough` is true of all events seen so far; returns these.
-    pub fn until(&mut self, what: &str, enough: impl Fn(&[Event]) -> bool) -> &[Event] {
+    pub fn until(&mut self, what: &str, mut enough: impl FnMut(&[Event]) -> bool) -> &[Event] {
         let deadline = Instant::now() + SOON;
         while !enough(&self.seen) {
             let last: Vec<_> =

@@ -11,7 +11,7 @@ use super::client::{Caller, Outcome};
 use super::ledger::{Ledger, Told};
 use crate::shop::Backend;
 
-/// How long after the restart the checker may still find something.
+/// How long after the restart calls may be unanswered, and how long after that the checker may still find something.
 const REPAIRED_WITHIN: Duration = Duration::from_secs(10);
 
 /// How often the checker looks, and an unanswered call is sent again.
@@ -19,9 +19,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Everything that is wrong.
 pub async fn violations(backend: &Backend, caller: &Caller, ledger: &RefCell<Ledger>) -> Vec<String> {
-    let deadline = Instant::now() + REPAIRED_WITHIN;
-    let mut wrong = ask_again(caller, ledger, deadline).await;
-    wrong.extend(unrepaired(backend, deadline).await);
+    let mut wrong = ask_again(caller, ledger, Instant::now() + REPAIRED_WITHIN).await;
+    wrong.extend(unrepaired(backend, Instant::now() + REPAIRED_WITHIN).await);
     let tables = Tables::read(backend).await;
     wrong.extend(tables.deny(&ledger.borrow()));
     wrong.append(&mut ledger.borrow_mut().contradictions);

@@ -116,7 +116,10 @@ impl Lane<'_> {
             }
             Scene::WithOldKeys => {
                 self.crew.kill(other);
+                self.crew.kill(victim);
                 self.age_keys().await;
+                self.crew.arm(victim, step, times).await;
+                return 2;
             }
             Scene::BothAnywhere => {
                 self.until_confirmed(times as usize, rng).await;

@@ -69,7 +69,9 @@ async fn a_shop_at_work_holds_all_invariants() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     stopping.store(true, Ordering::Relaxed);
-    join_all(customers).await;
+    for customer in join_all(customers).await {
+        customer.unwrap();
+    }
     at_rest(&backend).await;
     let report = verify(&settings).await.unwrap();
     assert!(report.holds(), "{report}");
@@ -87,8 +89,9 @@ async fn buy(orders: Orders, next_user: Arc<AtomicI64>, stopping: Arc<AtomicBool
             continue;
         };
         match user % 3 {
-            0 => orders.pay(order).await.unwrap(),
-            1 => orders.cancel(order).await.unwrap(),
+            // Its time to be paid may be over, and the stock be slow to take it back.
+            0 => drop(orders.pay(order).await),
+            1 => drop(orders.cancel(order).await),
             _ => {}
         }
     }
