@@ -128,6 +128,7 @@ fn redis(reader: &mut Reader) -> RedisSettings {
         password: reader.secret("REDIS_PASSWORD", ""),
         database: reader.get_in("REDIS_DB_INDEX", 0, 0..=1_000_000),
         ttl: reader.nanoseconds("REDIS_TTL_KEY", Duration::from_mins(5)),
+        timeout: reader.duration("REDIS_TIMEOUT", Duration::from_millis(100)),
     }
 }
 

@@ -41,3 +41,38 @@ pub fn within(limit: Duration) -> Instant {
 pub fn scope<F: Future>(deadline: Instant, future: F) -> impl Future<Output = F::Output> {
     DEADLINE.scope(deadline, future)
 }
+
+/// The header by which a client says how long it waits: of gRPC, and of gateways from HTTP to gRPC.
+pub(crate) const TIMEOUT_HEADER: &str = "grpc-timeout";
+
+/// The value of [`TIMEOUT_HEADER`]: at most eight digits and a unit, as "gRPC over HTTP2" has it.
+pub(crate) fn parse_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(count * 3600),
+        "M" => Duration::from_secs(count * 60),
+        "S" => Duration::from_secs(count),
+        "m" => Duration::from_millis(count),
+        "u" => Duration::from_micros(count),
+        "n" => Duration::from_nanos(count),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_has_at_most_eight_digits_and_a_unit() {
+        assert_eq!(parse_timeout("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(parse_timeout("99999999H"), Some(Duration::from_hours(99_999_999)));
+        for wrong in ["", "m", "1", "1x", "-1S", "+1S", "123456789S", "1é"] {
+            assert_eq!(parse_timeout(wrong), None, "{wrong}");
+        }
+    }
+}

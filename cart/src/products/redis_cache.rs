@@ -19,8 +19,6 @@ use tracing::{Instrument, field};
 use super::Product;
 use crate::domain::Sku;
 
-/// Redis answers in well under a millisecond, or it is of no use.
-const TIMEOUT: Duration = Duration::from_millis(100);
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
 const PROBE_PERIOD: Duration = Duration::from_secs(1);
 const CONNECTIONS: usize = 8;
@@ -41,6 +39,8 @@ pub struct RedisSettings {
     pub database: i64,
     /// How long a product is kept.
     pub ttl: Duration,
+    /// How long an answer is waited for. Redis answers in well under a millisecond, or it is of no use.
+    pub timeout: Duration,
 }
 
 /// Products in Redis. While Redis is down nobody but [`RedisCache::watch`] talks to it, so that it costs no request a
@@ -48,6 +48,7 @@ pub struct RedisSettings {
 pub struct RedisCache {
     pool: Pool,
     ttl: Duration,
+    timeout: Duration,
     up: AtomicBool,
 }
 
@@ -69,11 +70,15 @@ impl RedisCache {
         };
         let mut config = Config::from_connection_info(connection);
         config.pool = Some(PoolConfig {
-            timeouts: Timeouts { wait: Some(TIMEOUT), create: Some(CONNECT_TIMEOUT), recycle: Some(TIMEOUT) },
+            timeouts: Timeouts {
+                wait: Some(settings.timeout),
+                create: Some(CONNECT_TIMEOUT),
+                recycle: Some(settings.timeout),
+            },
             ..PoolConfig::new(CONNECTIONS)
         });
         let pool = config.create_pool(Some(Runtime::Tokio1))?;
-        Ok(Self { pool, ttl: settings.ttl, up: AtomicBool::new(true) })
+        Ok(Self { pool, ttl: settings.ttl, timeout: settings.timeout, up: AtomicBool::new(true) })
     }
 
     /// How long a product is kept.
@@ -106,7 +111,7 @@ impl RedisCache {
     /// Asks Redis once a second whether it is there, and says so to `component`. Runs until it is dropped.
     pub async fn watch(&self, component: Component) {
         loop {
-            let answer = timeout(CONNECT_TIMEOUT + TIMEOUT, async {
+            let answer = timeout(CONNECT_TIMEOUT + self.timeout, async {
                 let mut connection = self.pool.get().await.map_err(|error| error.to_string())?;
                 connection.ping::<()>().await.map_err(|error| error.to_string())
             });
@@ -141,7 +146,7 @@ impl RedisCache {
             db.system.name = "redis",
             db.operation.name = operation,
         );
-        let answer = timeout(TIMEOUT, async {
+        let answer = timeout(self.timeout, async {
             let connection = self.pool.get().await.map_err(|error| error.to_string())?;
             work(connection).await.map_err(|error| error.to_string())
         })

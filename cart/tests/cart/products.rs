@@ -29,7 +29,7 @@ async fn concurrent_questions_for_one_product_make_one_call() {
 async fn what_one_instance_asked_the_next_finds_in_redis() {
     let mut shop = Shop::open().await;
     // A database of Redis that no other test uses.
-    shop.set("REDIS_DB_INDEX", "7");
+    shop.set("REDIS_DB_INDEX", "7").set("REDIS_TIMEOUT", "5s");
     let mut connection = redis(&shop, 7).await;
     deadpool_redis::redis::cmd("FLUSHDB").exec_async(&mut connection).await.unwrap();
     let cart = shop.start().await;

@@ -178,7 +178,8 @@ struct Deadline {
 }
 
 fn deadline_of(headers: &HeaderMap, started: Instant, limit: Duration) -> Deadline {
-    let allowed = headers.get("grpc-timeout").and_then(|value| parse_timeout(value.to_str().ok()?));
+    let allowed =
+        headers.get(deadline::TIMEOUT_HEADER).and_then(|value| deadline::parse_timeout(value.to_str().ok()?));
     let total = allowed.map_or(limit, |allowed| allowed.min(limit));
     let margin = (total / 5).min(LONGEST_MARGIN);
     Deadline {
@@ -187,36 +188,9 @@ fn deadline_of(headers: &HeaderMap, started: Instant, limit: Duration) -> Deadli
     }
 }
 
-/// The `grpc-timeout` header: at most eight digits and a unit.
-fn parse_timeout(text: &str) -> Option<Duration> {
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
-    }
-    let count: u64 = digits.parse().ok()?;
-    Some(match unit {
-        "H" => Duration::from_secs(count * 3600),
-        "M" => Duration::from_secs(count * 60),
-        "S" => Duration::from_secs(count),
-        "m" => Duration::from_millis(count),
-        "u" => Duration::from_micros(count),
-        "n" => Duration::from_nanos(count),
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_timeout_has_at_most_eight_digits_and_a_unit() {
-        assert_eq!(parse_timeout("250m"), Some(Duration::from_millis(250)));
-        assert_eq!(parse_timeout("99999999H"), Some(Duration::from_hours(99_999_999)));
-        for wrong in ["", "m", "1", "1x", "-1S", "+1S", "123456789S", "1é"] {
-            assert_eq!(parse_timeout(wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn a_deadline_ends_before_the_one_of_the_client_and_never_after_ours() {

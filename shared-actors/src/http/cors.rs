@@ -7,6 +7,8 @@ use actix_cors::Cors;
 use actix_web::http::{Method, Uri, header};
 use thiserror::Error;
 
+use crate::deadline;
+
 /// How long a browser may remember that it may call.
 const MAX_AGE_SECONDS: usize = 3600;
 
@@ -34,6 +36,7 @@ pub(super) fn cors(origins: &AllowedOrigins) -> Cors {
             header::CONTENT_TYPE.as_str(),
             header::ACCEPT.as_str(),
             "idempotency-key",
+            deadline::TIMEOUT_HEADER,
             "traceparent",
         ])
         .expose_headers([header::RETRY_AFTER])

@@ -77,16 +77,16 @@ where
             request.extensions_mut().remove::<Route>().map_or_else(|| metrics::UNMATCHED.to_owned(), |r| r.0);
         let method = request.method().clone();
         let (front, counted) = (self.front.clone(), Rc::clone(&self.counted));
-        let answer = match front.refusal(&request) {
-            Some(refusal) => Err((request, refusal)),
-            None => Ok(self.next.call(request)),
+        let answer = match front.time_for(&request) {
+            Err(refusal) => Err((request, refusal)),
+            Ok(time) => Ok((self.next.call(request), time)),
         };
         Box::pin(async move {
             let result = match answer {
                 Err((request, refusal)) => {
                     Ok(request.into_response(refusal.render(front.errors)).map_into_boxed_body())
                 }
-                Ok(answer) => front.bounded(answer).await,
+                Ok((answer, time)) => front.bounded(answer, time).await,
             };
             let status = match &result {
                 Ok(response) => response.status(),
@@ -101,20 +101,31 @@ where
 }
 
 impl FrontEnd {
-    /// Why the request is answered before any handler sees it.
-    fn refusal(&self, request: &ServiceRequest) -> Option<ApiError> {
+    /// How much time the request has; or why it is answered before any handler sees it.
+    fn time_for(&self, request: &ServiceRequest) -> Result<Duration, ApiError> {
         if !self.health.has_been_ready() {
-            return Some(ApiError::new(ErrorCode::Unavailable, "the service is starting"));
+            return Err(ApiError::new(ErrorCode::Unavailable, "the service is starting"));
         }
         let limit = self.body_limit_bytes;
-        announced_length(request.headers()).is_some_and(|length| length > limit).then(|| too_large(limit))
+        if announced_length(request.headers()).is_some_and(|length| length > limit) {
+            return Err(too_large(limit));
+        }
+        let Some(wanted) = request.headers().get(deadline::TIMEOUT_HEADER) else {
+            return Ok(self.request_timeout);
+        };
+        let wanted = wanted.to_str().ok().and_then(deadline::parse_timeout);
+        wanted.map(|wanted| wanted.min(self.request_timeout)).ok_or_else(|| {
+            let rule = "Grpc-Timeout: must be at most eight digits and one of H, M, S, m, u, n";
+            ApiError::new(ErrorCode::InvalidArgument, rule).with_field("Grpc-Timeout")
+        })
     }
 
     async fn bounded<B: MessageBody + 'static>(
         &self,
         answer: impl Future<Output = Result<ServiceResponse<B>, Error>>,
+        time: Duration,
     ) -> Result<ServiceResponse<BoxBody>, Error> {
-        let deadline = deadline::within(self.request_timeout);
+        let deadline = deadline::within(time);
         let guarded = AssertUnwindSafe(deadline::scope(deadline, answer)).catch_unwind();
         let outcome = match tokio::time::timeout_at(deadline + GRACE, guarded).await {
             Ok(Ok(outcome)) => outcome?,

@@ -79,9 +79,13 @@ fn error_body(parts: &ErrorParts) -> HttpResponse {
 }
 
 fn start(health: &Health) -> HttpFrontEnd {
+    start_with(health, Duration::from_millis(200))
+}
+
+fn start_with(health: &Health, request_timeout: Duration) -> HttpFrontEnd {
     let mut settings = HttpServerSettings::new(ListenAddress::loopback());
     settings.workers = 1;
-    settings.request_timeout = Duration::from_millis(200);
+    settings.request_timeout = request_timeout;
     let openapi = OpenApiBuilder::new().build();
     serve(&settings, HttpService { health: health.clone(), openapi, errors: error_body }, routes).unwrap()
 }
@@ -123,10 +127,14 @@ async fn send(address: SocketAddr, request: impl Into<String>) -> Answer {
 }
 
 async fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> Answer {
+    ask_with(address, "", method, path, body).await
+}
+
+async fn ask_with(address: SocketAddr, header: &str, method: &str, path: &str, body: &str) -> Answer {
     let length = body.len();
     send(
         address,
-        format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"),
+        format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{header}Content-Length: {length}\r\n\r\n{body}"),
     )
     .await
 }
@@ -209,6 +217,21 @@ async fn the_api_waits_for_the_first_readiness_and_the_operations_do_not() {
     assert_eq!(ask(at, "GET", "/openapi.json", "").await.status, 200);
     assert_eq!(ask(at, "GET", "/swagger-ui/", "").await.status, 200);
     assert_eq!(ask(at, "HEAD", "/livez", "").await.status, 200);
+    front.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_client_may_ask_for_an_earlier_deadline_and_for_no_later_one() {
+    for (longest, wanted) in [(Duration::from_mins(1), "50m"), (Duration::from_millis(50), "99999999H")] {
+        let front = start_with(&Health::new(), longest);
+        let header = format!("Grpc-Timeout: {wanted}\r\n");
+        let answer = ask_with(front.address, &header, "GET", "/patient", "").await;
+        assert_eq!((answer.status, &answer.json()["message"]), (504, &json!("in my own words")), "{wanted}");
+        front.stop().await;
+    }
+    let front = start(&Health::new());
+    let answer = ask_with(front.address, "Grpc-Timeout: soon\r\n", "GET", "/user/1/cart", "").await;
+    assert_eq!((answer.status, &answer.json()["field"]), (400, &json!("Grpc-Timeout")), "{}", answer.body);
     front.stop().await;
 }
 
