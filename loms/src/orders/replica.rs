@@ -83,12 +83,15 @@ impl Replica {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut primary = Probe { database: &self.parts.primary, connection: None };
         let mut replica = Probe { database: &self.parts.database, connection: None };
+        let mut earlier = None;
         loop {
             ticks.tick().await;
             // In this order: what the primary did after its answer is nothing that the replica lacks.
             let position = primary.ask(queries::log_position).await;
-            let lag = replica.ask(async |replica| queries::replica_lag(replica, position).await).await;
+            let (now, before) = (position.as_ref(), earlier.as_ref());
+            let lag = replica.ask(async |replica| queries::replica_lag(replica, now, before).await).await;
             self.show(lag.flatten());
+            earlier = position.or(earlier);
         }
     }
 

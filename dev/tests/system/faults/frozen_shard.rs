@@ -84,6 +84,16 @@ async fn heals(shop: &Loms, sku: u32) {
     shop.is_sound().await;
 }
 
+/// A loms whose shard 0, which has the stock, is of one test.
+async fn with_stock_of_its_own() -> (Loms, Process, PrivateServers) {
+    let private = PrivateServers::prepare();
+    let postgres = private.postgres().await.unwrap();
+    let mut servers = private.in_place_of(&[Kind::Postgres]);
+    // The replica of the test run follows another primary.
+    servers.postgres_replica_0.clone_from(&servers.postgres_0);
+    (Loms::start(&servers, impatient()).await, postgres, private)
+}
+
 async fn unpaid(loms: &LomsClient, shard: u32, sku: u32) -> Vec<i64> {
     let lines = [(sku, 1)];
     let orders = (0..12).map(async |_| loms.create(new_user_on(shard), &lines).await);
@@ -119,12 +129,7 @@ async fn a_frozen_shard_harms_nobody_on_another_one() {
 
 #[tokio::test]
 async fn while_the_stock_is_frozen_the_orders_of_other_shards_are_read_and_paid() {
-    let private = PrivateServers::prepare();
-    let postgres: Process = private.postgres().await.unwrap();
-    let mut servers = private.in_place_of(&[Kind::Postgres]);
-    // The replica of the test run follows another primary.
-    servers.postgres_replica_0.clone_from(&servers.postgres_0);
-    let shop = Loms::start(&servers, impatient()).await;
+    let (shop, postgres, _private) = with_stock_of_its_own().await;
     let (loms, sku) = (shop.client(), shop.stock(10_000).await);
     let (frozen_orders, orders) = (unpaid(&loms, 0, sku).await, unpaid(&loms, 1, sku).await);
     loms.pay(orders[0]).await.unwrap();
@@ -162,11 +167,7 @@ const CROWD: u32 = 1500;
 
 #[tokio::test]
 async fn while_the_stock_is_frozen_payments_do_not_wait_for_one_another() {
-    let private = PrivateServers::prepare();
-    let postgres: Process = private.postgres().await.unwrap();
-    let mut servers = private.in_place_of(&[Kind::Postgres]);
-    servers.postgres_replica_0.clone_from(&servers.postgres_0);
-    let shop = Loms::start(&servers, impatient()).await;
+    let (shop, postgres, _private) = with_stock_of_its_own().await;
     let sku = shop.stock(10_000).await;
     let clients = [(); 8].map(|()| shop.client());
     let lines = [(sku, 1)];

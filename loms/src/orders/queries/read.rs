@@ -1,6 +1,6 @@
 //! Reading orders.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shared_actors::database::{observe, observe_alone};
 use sqlx::{PgConnection, PgPool};
@@ -58,29 +58,45 @@ pub(crate) async fn unpaid(pool: &PgPool, limit: usize) -> Result<Vec<OrderId>, 
     ids.into_iter().map(decoded).collect()
 }
 
-/// How far the primary's log has come, and is on its disk.
-pub(crate) async fn log_position(primary: &mut PgConnection) -> Result<String, sqlx::Error> {
-    let position = sqlx::query_scalar("SELECT pg_current_wal_flush_lsn()::text");
-    observe_alone("log_position", position.fetch_one(primary)).await
+/// How far the log of a primary had come, on its disk.
+pub(crate) struct LogPosition {
+    lsn: String,
+    asked: Instant,
 }
 
-/// A replica that has replayed as much as the primary had has no lag, however long ago the last transaction was; any other one
-/// knows nothing newer than the last transaction that it saw. While the primary does not tell, one that streams is trusted to
-/// have received everything.
+pub(crate) async fn log_position(primary: &mut PgConnection) -> Result<LogPosition, sqlx::Error> {
+    let asked = Instant::now();
+    let position = sqlx::query_scalar("SELECT pg_current_wal_flush_lsn()::text");
+    let lsn = observe_alone("log_position", position.fetch_one(primary)).await?;
+    Ok(LogPosition { lsn, asked })
+}
+
+/// A replica that has replayed as much as the primary has now, has no lag, however long ago the last transaction was; one that
+/// has replayed as much as there was earlier lags by that time at the most. Any other one knows nothing newer than the last
+/// transaction that it saw. While the primary does not tell, one that streams is trusted to have received everything.
 const LAG: &str = "
 SELECT CASE
     WHEN NOT pg_is_in_recovery() THEN 0
-    WHEN pg_last_wal_replay_lsn() >= coalesce($1::text::pg_lsn,
-        CASE WHEN EXISTS (SELECT FROM pg_stat_wal_receiver) THEN pg_last_wal_receive_lsn() END) THEN 0
-    ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp())
-END::float8";
+    WHEN replayed >= coalesce($1::text::pg_lsn, received) THEN 0
+    WHEN replayed >= $2::text::pg_lsn THEN least($3, behind)
+    ELSE behind
+END::float8
+FROM (SELECT
+    pg_last_wal_replay_lsn() AS replayed,
+    CASE WHEN EXISTS (SELECT FROM pg_stat_wal_receiver) THEN pg_last_wal_receive_lsn() END AS received,
+    extract(epoch FROM now() - pg_last_xact_replay_timestamp())::float8 AS behind
+) AS replica";
 
-/// How far the replica is behind, given how far the log of the primary had come; `None` when it cannot tell.
+/// How far the replica is behind its primary, given positions of the primary's log, now and earlier; `None` when it cannot tell.
 pub(crate) async fn replica_lag(
     replica: &mut PgConnection,
-    primary: Option<String>,
+    now: Option<&LogPosition>,
+    earlier: Option<&LogPosition>,
 ) -> Result<Option<Duration>, sqlx::Error> {
-    let query = sqlx::query_scalar(LAG).bind(primary);
+    let query = sqlx::query_scalar(LAG)
+        .bind(now.map(|position| position.lsn.as_str()))
+        .bind(earlier.map(|position| position.lsn.as_str()))
+        .bind(earlier.map(|position| position.asked.elapsed().as_secs_f64()));
     let lag: Option<f64> = observe_alone("replica_lag", query.fetch_one(replica)).await?;
     Ok(lag.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()))
 }

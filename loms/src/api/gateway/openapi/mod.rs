@@ -27,7 +27,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         description = "Orders and stock of the shop: the gRPC service `Loms` as JSON.\n\nMembers are written in \
             lowerCamelCase and also read in snake_case; unknown ones are ignored. 64-bit integers are written as \
             strings and read either way. A body is read as JSON whatever its Content-Type. A wrong method answers 405 \
-            and an unknown route 404, in the shape of every other error.",
+            and an unknown route 404, in the shape of every other error. `Grpc-Timeout` (`250m`, `2S`) is the deadline of a \
+            call, unless the server's own is earlier.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     // What stands in answers to errors only is not found by itself.
