@@ -22,18 +22,14 @@ SELECT shards FROM (
 
 /// Sees that the databases are the shards that they are given as, in their order, and takes those that were never one.
 ///
-/// Nothing is changed before all have been read, and the number of shards is not remembered before all are taken: settings
-/// that are refused leave no trace.
+/// None is taken before all have been read, and the number of shards is not remembered before all are taken: settings that are
+/// refused do not bind the right ones.
 ///
 /// # Errors
 /// A database is another shard or lost its orders, shards are left out, or a statement failed.
 pub(super) async fn join(pools: &[PgPool]) -> Result<(), ShardError> {
     let shards = || (0..).map(ShardIndex::new).zip(pools);
-    let mut known = 0;
-    for (shard, pool) in shards() {
-        let query = sqlx::query_scalar(KNOWN).fetch_one(pool);
-        known = known.max(query.await.map_err(unusable(shard))?);
-    }
+    let known = known(pools).await?;
     // Read after the number of shards: another instance that starts remembers it when it has taken all of them.
     let mut identities = Vec::with_capacity(pools.len());
     for (shard, pool) in shards() {
@@ -49,7 +45,18 @@ pub(super) async fn join(pools: &[PgPool]) -> Result<(), ShardError> {
         let remember = sqlx::query(REMEMBER).bind(i32::try_from(pools.len()).unwrap_or(i32::MAX));
         remember.execute(pool).await.map_err(unusable(shard))?;
     }
-    Ok(())
+    // Another instance may have remembered more meanwhile.
+    none_is_missing(self::known(pools).await?, pools.len())
+}
+
+/// On how many shards orders have been written.
+async fn known(pools: &[PgPool]) -> Result<i32, ShardError> {
+    let mut known = 0;
+    for (shard, pool) in (0..).map(ShardIndex::new).zip(pools) {
+        let query = sqlx::query_scalar(KNOWN).fetch_one(pool);
+        known = known.max(query.await.map_err(unusable(shard))?);
+    }
+    Ok(known)
 }
 
 /// The layouts of shards that may still hold keys younger than `key_ttl`, as the shard of the stock tells, which is part of
@@ -68,11 +75,16 @@ fn check(known: i32, identities: &[Option<i32>]) -> Result<(), ShardError> {
     for (shard, found) in shards() {
         found.map_or(Ok(()), |found| is_shard(shard, found))?;
     }
-    if usize::try_from(known).is_ok_and(|known| known > identities.len()) {
-        return Err(ShardError::ShardsMissing { known, configured: identities.len() });
-    }
+    none_is_missing(known, identities.len())?;
     let lost = shards().find(|(shard, found)| found.is_none() && i32::from(shard.get()) < known);
     lost.map_or(Ok(()), |(shard, _)| Err(ShardError::ShardLost { shard, known }))
+}
+
+fn none_is_missing(known: i32, configured: usize) -> Result<(), ShardError> {
+    if usize::try_from(known).is_ok_and(|known| known > configured) {
+        return Err(ShardError::ShardsMissing { known, configured });
+    }
+    Ok(())
 }
 
 fn is_shard(wanted: ShardIndex, found: i32) -> Result<(), ShardError> {

@@ -68,14 +68,15 @@ pub enum ShardError {
 
 /// Waits for the databases of all shards, brings them up to date, and takes them as what they are numbered.
 pub(super) async fn prepare(shards: &[Shard], migrations: Migrations) -> Result<(), ShardError> {
-    let migrated = shards.iter().map(|shard| async {
-        let migrators = migrators(shard.index);
-        let migrators: Vec<&Migrator> = migrators.iter().collect();
-        database::prepare(&shard.settings.primary, &migrators, migrations, &shard.components.database).await
-    });
-    try_join_all(migrated).await?;
+    let prepared = async |shard: &Shard, migrator: &Migrator| {
+        database::prepare(&shard.settings.primary, &[migrator], migrations, &shard.components.database).await
+    };
+    let orders = orders_migrator();
+    try_join_all(shards.iter().map(|shard| prepared(shard, &orders))).await?;
     let pools: Vec<PgPool> = shards.iter().map(|shard| shard.pool.clone()).collect();
-    until_answered(shards, async || identity::join(&pools).await).await
+    until_answered(shards, async || identity::join(&pools).await).await?;
+    // Only now is it known where the stock belongs.
+    Ok(prepared(&shards[STOCK_SHARD.index()], &stock_migrator()).await?)
 }
 
 /// The layouts of shards that may still hold keys younger than `key_ttl`.
@@ -125,26 +126,26 @@ pub(super) struct ShardComponents {
 pub async fn migrate(settings: &Settings) -> Result<(), String> {
     let limits = PoolSettings::new("migrations").with_max_connections(1);
     let mut pools = Vec::new();
-    for (index, shard) in settings.router.all().zip(&settings.shards) {
-        let migrators = migrators(index);
-        database::migrate_now(&shard.primary, &migrators.iter().collect::<Vec<_>>()).await?;
+    for shard in &settings.shards {
+        database::migrate_now(&shard.primary, &[&orders_migrator()]).await?;
         pools.push(database::pool(&shard.primary, &limits));
     }
     let joined = identity::join(&pools).await.map_err(|error| error.to_string());
     for pool in pools {
         pool.close().await;
     }
-    joined
+    joined?;
+    database::migrate_now(&settings.shards[STOCK_SHARD.index()].primary, &[&stock_migrator()]).await
 }
 
-fn migrators(index: ShardIndex) -> Vec<Migrator> {
-    let mut migrators = vec![sqlx::migrate!("../migrations/loms")];
-    if index == STOCK_SHARD {
-        let mut stock = sqlx::migrate!("../migrations/loms-stock");
-        stock.dangerous_set_table_name(STOCK_MIGRATIONS);
-        migrators.push(stock);
-    }
-    migrators
+fn orders_migrator() -> Migrator {
+    sqlx::migrate!("../migrations/loms")
+}
+
+fn stock_migrator() -> Migrator {
+    let mut stock = sqlx::migrate!("../migrations/loms-stock");
+    stock.dangerous_set_table_name(STOCK_MIGRATIONS);
+    stock
 }
 
 /// The shard where the stock stands.

@@ -38,7 +38,7 @@ pub struct RelayParts {
     pub producer: ProducerHandle,
     /// How often to look into the outbox when nobody says that there is something.
     pub interval: Duration,
-    /// Turns true when the database is ready to be used.
+    /// Turns true when the databases of all shards are ready to be used.
     pub prepared: watch::Receiver<bool>,
 }
 

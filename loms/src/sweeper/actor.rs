@@ -31,7 +31,7 @@ pub struct SweeperParts {
     pub reservation_grace: Duration,
     /// How long the idempotency key of an order is remembered.
     pub key_ttl: Duration,
-    /// Turns true when the databases of this shard and of the stock are ready to be used.
+    /// Turns true when the databases of all shards are ready to be used.
     pub prepared: watch::Receiver<bool>,
 }
 

@@ -13,7 +13,7 @@ pub(super) static OWNED: Invariant = Invariant {
 
 pub(super) static SETTLED: Invariant = Invariant {
     name: "settled-order-holds-nothing",
-    says: "a FAILED, PAYED or CANCELLED order holds no reservation, unless it was settled within RESERVATION_GRACE",
+    says: "a FAILED, PAYED or CANCELLED order holds no reservation, unless the stock is still to be told, within RESERVATION_GRACE",
     checked: "reservations",
     ids: "orders",
 };

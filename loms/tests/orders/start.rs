@@ -25,6 +25,9 @@ async fn a_database_is_not_taken_for_another_shard() {
     let refused = refused(&backend, &[("DATABASE_REPLICA_HOST_PORT_0", "")]).await;
     assert!(matches!(refused, StartError::Shard(ShardError::WrongShard { .. })), "{refused}");
     assert!(refused.to_string().contains("belongs to shard"), "{refused}");
+    let stock = sqlx::query_scalar("SELECT to_regclass('stock') IS NOT NULL");
+    let has_stock: bool = stock.fetch_one(&backend.pools[1]).await.unwrap();
+    assert!(!has_stock, "the stock stays where it is");
 }
 
 #[actix::test]

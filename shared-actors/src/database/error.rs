@@ -59,6 +59,11 @@ pub(super) fn is_outage(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether the server ended the transaction so that others, which it waited for in a circle, go on.
+pub(super) fn is_deadlock(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some("40P01")
+}
+
 /// Connection trouble (08), no resources (53), intervention and timeouts (57), trouble with the server's disk
 /// (58), a lock not to be had, a primary that became a replica, a transaction that idled too long.
 fn is_outage_code(code: &str) -> bool {

@@ -155,7 +155,7 @@ async fn create(settings: &DatabaseSettings, options: &PgConnectOptions) -> Resu
 fn classify(settings: &DatabaseSettings, error: MigrateError) -> Failure {
     match &error {
         MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)
-            if super::error::is_outage(cause) =>
+            if super::error::is_outage(cause) || super::error::is_deadlock(cause) =>
         {
             Failure::Transient(reason(cause))
         }

@@ -14,7 +14,8 @@ pub(super) use errors::{AddErrors, CheckoutErrors, EveryCall, PostErrors, ShowEr
     info(
         title = "cart",
         description = "Carts of the shop. Errors are `{\"code\", \"message\"}`; `code` is stable. 429 and 503 carry \
-                       `Retry-After`. A body is read as JSON whatever its Content-Type, up to 16 KiB.",
+                       `Retry-After`. A body is read as JSON whatever its Content-Type, up to 16 KiB. `Grpc-Timeout` (`250m`, `2S`) \
+                       is the deadline of a request, unless the server's own is earlier.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     paths(

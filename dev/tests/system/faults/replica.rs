@@ -15,6 +15,9 @@ use crate::support::{
 /// One more than lists are asked for at once.
 const CONNECTIONS: u32 = 4;
 
+/// Counts how often a replica was asked how far it is behind.
+const MEASUREMENTS: (&str, (&str, &str)) = ("db_requests_total", ("category", "replica_lag"));
+
 /// A loms whose shard 0 and its replica are of one test.
 struct Replicated {
     loms: Loms,
@@ -170,6 +173,10 @@ async fn lists_go_on_from_the_replica_while_the_primary_is_frozen() {
     shop.lists_a_new_order().await;
     shop.served_by("replica").await;
     let frozen = Frozen::freeze(&shop.primary);
+    let measured = async || shop.loms.samples().await.sum(MEASUREMENTS.0, &[MEASUREMENTS.1]);
+    let before = measured().await;
+    eventually(SOON, "the lag is measured without the primary", async || measured().await >= before + 3.0)
+        .await;
     shop.served_by("replica").await;
     drop(frozen);
     shop.lists_a_new_order().await;
