@@ -37,7 +37,7 @@ test: ## Runs all tests on servers of their own, beside a running shop if need b
 	@cargo test --workspace --no-run
 	@$(DEBUG)/stack test -- cargo test $(TESTS)
 
-crash-test: ## Kills loms nearly 400 times, at every point between two steps, under load.
+crash-test: ## Kills loms some 400 times, at every point between two steps, under load.
 	@dev/scripts/setup.sh test
 	@cargo test --workspace --no-run
 	@CRASH_ROUNDS=$(or $(CRASH_ROUNDS),5) $(DEBUG)/stack test -- \
@@ -87,4 +87,5 @@ pictures: ## Takes the pictures of README.md anew: two minutes of load, then the
 	@PICTURES=$(CURDIR)/docs/images PICTURE_AFTER=150 $(DEBUG)/stack test -- \
 		cargo test --workspace --test system -- --test-threads 1 browser:: prometheus::page
 
-ci: setup lint test ## What must pass before a change lands.
+ci: ## What must pass before a change lands.
+	@.ci/run
