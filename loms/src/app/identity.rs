@@ -6,7 +6,7 @@ use shared_actors::database::DatabaseError;
 use shared_actors::shard::{ORDER_ID_STEP, ShardIndex, ShardRouter};
 use sqlx::{AssertSqlSafe, PgPool};
 
-use super::prepare::ShardError;
+use super::prepare::{STOCK_SHARD, ShardError};
 
 /// The most shards that a database has been one of, or 0.
 const KNOWN: &str = "SELECT coalesce(max(shards), 0) FROM shard_layouts";
@@ -64,8 +64,9 @@ async fn known(pools: &[PgPool]) -> Result<i32, ShardError> {
 pub(super) async fn former_layouts(
     stock: &PgPool,
     key_ttl: Duration,
-) -> Result<Vec<ShardRouter>, sqlx::Error> {
-    let former: Vec<i32> = sqlx::query_scalar(FORMER).bind(key_ttl).fetch_all(stock).await?;
+) -> Result<Vec<ShardRouter>, ShardError> {
+    let query = sqlx::query_scalar(FORMER).bind(key_ttl).fetch_all(stock);
+    let former: Vec<i32> = query.await.map_err(unusable(STOCK_SHARD))?;
     Ok(former.into_iter().filter_map(|shards| ShardRouter::new(u16::try_from(shards).ok()?)).collect())
 }
 

@@ -84,13 +84,8 @@ pub(super) async fn former_layouts(
     shards: &[Shard],
     key_ttl: Duration,
 ) -> Result<Vec<ShardRouter>, ShardError> {
-    let stock = &shards[STOCK_SHARD.index()];
-    until_answered(shards, async || {
-        let unusable =
-            |error| ShardError::Unusable { shard: stock.index, source: DatabaseError::from(error) };
-        identity::former_layouts(&stock.pool, key_ttl).await.map_err(unusable)
-    })
-    .await
+    let stock = &shards[STOCK_SHARD.index()].pool;
+    until_answered(shards, async || identity::former_layouts(stock, key_ttl).await).await
 }
 
 /// Asks until the databases answer. Fails when asking again cannot help.

@@ -23,7 +23,6 @@ const REPLICA_PATIENCE: Duration = Duration::from_millis(500);
 
 /// One shard at work.
 pub(super) struct Shard {
-    pub index: ShardIndex,
     pub settings: ShardSettings,
     pub components: ShardComponents,
     pub pool: PgPool,
@@ -163,5 +162,5 @@ fn start_shard(
         prepared,
     };
     let sweeper = SweeperHandle::start(sweeper, arbiter);
-    Shard { index, settings: shard.clone(), components, pool, orders, replica, relay, producer, sweeper }
+    Shard { settings: shard.clone(), components, pool, orders, replica, relay, producer, sweeper }
 }

@@ -79,7 +79,7 @@ async fn a_frozen_instance_loses_the_relay_to_another_one() {
     }
     events.when(orders).await;
     // What is published and not yet forgotten would be published again.
-    backend.outbox_is_empty().await;
+    backend.at_rest().await;
 
     first.signal(Signal::SIGSTOP);
     for user in 11..=20 {

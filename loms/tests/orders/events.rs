@@ -120,7 +120,7 @@ async fn two_instances_tell_each_event_once_also_when_one_of_them_stops() {
     assert_eq!(records.len(), 240);
     let told = story(&["NEW", "AWAITING_PAYMENT", "PAYED"]);
     assert!(stories(&records).values().all(|story| *story == told), "{records:?}");
-    backend.outbox_is_empty().await;
+    backend.at_rest().await;
     consumer.drain().await;
     second.close().await;
 }

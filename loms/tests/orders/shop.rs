@@ -97,17 +97,14 @@ impl Backend {
         }
     }
 
-    /// Waits until every event is published, and forgotten.
-    pub async fn outbox_is_empty(&self) {
-        eventually(READY_WITHIN, "the outbox is empty", async || {
-            let mut left: i64 = 0;
-            for pool in &self.pools {
-                let count = sqlx::query_scalar("SELECT count(*) FROM outbox");
-                left += count.fetch_one(pool).await.map(|count: i64| count).unwrap();
-            }
-            left == 0
-        })
-        .await;
+    /// Waits until no event and no effect is under way.
+    pub async fn at_rest(&self) {
+        let left = async |pool: &PgPool| -> i64 {
+            let query = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM stock_effects)";
+            sqlx::query_scalar(query).fetch_one(pool).await.unwrap()
+        };
+        let all_done = async || left(&self.pools[0]).await + left(&self.pools[1]).await == 0;
+        eventually(Duration::from_secs(20), "nothing is under way", all_done).await;
     }
 
     /// The state of an order as its row says.

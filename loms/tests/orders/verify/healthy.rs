@@ -9,7 +9,7 @@ use loms::orders::Orders;
 use loms::verify::verify;
 use sqlx::{Connection, Executor};
 
-use super::{at_rest, open, quiet_shop, settings, verified};
+use super::{open, quiet_shop, settings, verified};
 use crate::shop::{Backend, keyed, order};
 
 #[actix::test]
@@ -72,7 +72,7 @@ async fn a_shop_at_work_holds_all_invariants() {
     for customer in join_all(customers).await {
         customer.unwrap();
     }
-    at_rest(&backend).await;
+    backend.at_rest().await;
     let report = verify(&settings).await.unwrap();
     assert!(report.holds(), "{report}");
     assert!(next_user.load(Ordering::Relaxed) > 100, "there was something to verify");

@@ -6,14 +6,12 @@ mod healthy;
 mod seeded;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use dev::testing::{Database, Servers, eventually};
+use dev::testing::{Database, Servers};
 use loms::Settings;
 use loms::domain::OrderId;
 use loms::verify::{Report, verify};
 use shared_actors::settings::Reader;
-use sqlx::PgPool;
 
 use crate::shop::{Backend, order};
 
@@ -39,22 +37,12 @@ async fn quiet_shop() -> Backend {
         let ids = [paid, cancelled, awaiting, other].map(OrderId::get);
         assert_eq!(ids, [1000, 2000, 3000, 4000].map(|first| first + shard));
     }
-    at_rest(&backend).await;
+    backend.at_rest().await;
     shop.close().await;
     for pool in &backend.pools {
         pool.close().await;
     }
     backend
-}
-
-/// Waits until no event and no effect is under way.
-async fn at_rest(backend: &Backend) {
-    let left = async |pool: &PgPool| -> i64 {
-        let query = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM stock_effects)";
-        sqlx::query_scalar(query).fetch_one(pool).await.unwrap()
-    };
-    let all_done = async || left(&backend.pools[0]).await + left(&backend.pools[1]).await == 0;
-    eventually(Duration::from_secs(20), "nothing is under way", all_done).await;
 }
 
 /// The settings that name these databases.
