@@ -12,7 +12,7 @@ TESTS ?= --workspace
 DEBUG := $(or $(CARGO_TARGET_DIR),target)/debug
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run servers demo test crash-test build lint bench schemathesis ci \
+.PHONY: help setup run servers demo test crash-test faults build lint bench schemathesis ci \
 	run-full-infra run-all stop-all logs docker-check pictures
 
 help: ## Lists these commands.
@@ -42,6 +42,11 @@ crash-test: ## Kills loms some 400 times, at every point between two steps, unde
 	@cargo test --workspace --no-run
 	@CRASH_ROUNDS=$(or $(CRASH_ROUNDS),5) $(DEBUG)/stack test -- \
 		cargo test -q --workspace --test orders -- crashes::a_kill --nocapture
+
+faults: ## Measures how long after each fault everything works again; writes docs/operations.md.
+	@dev/scripts/setup.sh test
+	@cargo test --workspace --no-run
+	@$(DEBUG)/stack test -- dev/scripts/faults.sh
 
 build: setup ## Builds everything for release.
 	cargo build --release --workspace --bins

@@ -9,6 +9,8 @@
 
 mod database;
 mod eventually;
+mod fault;
+mod proxy;
 mod service;
 mod topic;
 
@@ -17,6 +19,8 @@ mod tests;
 
 pub use database::{Database, create_database};
 pub use eventually::{Condition, eventually};
+pub use fault::Fault;
+pub use proxy::Proxy;
 pub use service::ServiceProcess;
 pub use topic::{Topic, unique_topic};
 

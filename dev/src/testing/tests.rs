@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use sqlx::{Connection, Executor};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::*;
 use crate::stack::postgres::connect;
@@ -88,4 +90,49 @@ async fn a_service_process_becomes_ready_restarts_after_a_kill_and_ends_by_sigte
     service.restart().await;
     assert_eq!(service.log().matches("product stand-in on").count(), 2);
     assert!(service.terminate().await.success());
+}
+
+/// A server that answers each byte with the same one.
+async fn echo() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (mut from, mut to) = client.split();
+                tokio::io::copy(&mut from, &mut to).await
+            });
+        }
+    });
+    address
+}
+
+/// Whether a byte comes back soon over the connection; an error when the connection has ended.
+async fn echoes(connection: &mut TcpStream) -> std::io::Result<bool> {
+    connection.write_all(b"?").await?;
+    let answer = tokio::time::timeout(Duration::from_millis(300), connection.read_u8()).await;
+    answer.map_or(Ok(false), |byte| byte.map(|byte| byte == b'?'))
+}
+
+#[tokio::test]
+async fn a_proxy_forwards_until_it_silences_cuts_or_refuses() {
+    let proxy = Proxy::to(&echo().await);
+    let connect = async || TcpStream::connect(proxy.address()).await.unwrap();
+    let mut first = connect().await;
+    assert!(echoes(&mut first).await.unwrap());
+    proxy.silence();
+    assert!(!echoes(&mut first).await.unwrap(), "a silenced connection stays open and says nothing");
+    let mut second = connect().await;
+    assert!(echoes(&mut second).await.unwrap(), "a new connection is served");
+    proxy.cut();
+    assert!(echoes(&mut second).await.is_err(), "a connection that was cut has ended");
+    proxy.refuse();
+    assert!(echoes(&mut connect().await).await.is_err(), "a refused connection ends at once");
+    proxy.silence_all();
+    let mut silent = connect().await;
+    assert!(!echoes(&mut silent).await.unwrap());
+    proxy.heal();
+    assert!(!echoes(&mut silent).await.unwrap(), "what was silenced stays silent");
+    assert!(echoes(&mut connect().await).await.unwrap());
+    assert_eq!(proxy.accepted(), 5);
 }
