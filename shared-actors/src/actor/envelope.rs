@@ -29,6 +29,11 @@ impl<C: Command> Envelope<C> {
         Self { command, responder }
     }
 
+    /// Whether the command's deadline has passed at `now`.
+    pub(super) fn has_expired(&self, now: Instant) -> bool {
+        now >= self.responder.deadline
+    }
+
     /// Opens the envelope: the command starts now. `None` when its deadline has passed, in which case nobody waits
     /// for it any more and it must not be run.
     pub fn begin(self) -> Option<(C, Responder<C>)> {

@@ -1,18 +1,25 @@
 //! Group commit: an actor does the I/O of all commands that wait together.
 //!
-//! While one batch is with the database, the next one collects. There is no timer: an idle actor starts a command at
-//! once, a busy one starts all that came in the meantime when the batch before is done.
+//! While one batch is with the database, the next one collects. No timer starts a batch: an idle actor starts a command
+//! at once, a busy one starts all that came in the meantime when the batch before is done.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use actix::fut::{self, wrap_future};
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler};
 use futures::future::LocalBoxFuture;
+use tokio::time::Instant;
 use tracing::{Instrument, Span, error};
 
 use super::command::Command;
 use super::envelope::{Envelope, Responder};
+use crate::deadline;
 use crate::telemetry::{self, TraceContext};
+
+/// How often the commands that wait behind a slow batch are searched for those past their deadline.
+const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The limits of a [`Lane`].
 #[derive(Clone, Copy, Debug)]
@@ -34,13 +41,27 @@ impl Default for LaneLimits {
 pub struct Lane<C: Command> {
     waiting: VecDeque<Envelope<C>>,
     under_way: usize,
+    /// Whether a timer is set that will look for expired commands.
+    expiring: bool,
     limits: LaneLimits,
 }
 
 impl<C: Command> Lane<C> {
     /// An empty lane.
     pub fn new(limits: LaneLimits) -> Self {
-        Self { waiting: VecDeque::new(), under_way: 0, limits }
+        Self { waiting: VecDeque::new(), under_way: 0, expiring: false, limits }
+    }
+
+    /// Answers the waiting commands whose deadline has passed, which frees their places.
+    fn drop_expired(&mut self) {
+        let now = Instant::now();
+        let (expired, waiting): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|envelope| envelope.has_expired(now));
+        self.waiting = waiting;
+        for envelope in expired {
+            let begun = envelope.begin();
+            debug_assert!(begun.is_none(), "an expired command is not begun");
+        }
     }
 
     /// Takes the next batch; commands past their deadline are dropped on the way and do not count.
@@ -72,7 +93,8 @@ pub trait GroupCommit<C: Command>: Actor<Context = Context<Self>> + Handler<Enve
     fn lane(&mut self) -> &mut Lane<C>;
 
     /// Does a batch, which is never empty, and answers each command at its own index. A panic, or an answer too few,
-    /// fails the commands without an answer as unavailable; a panic ends the actor, too.
+    /// fails the commands without an answer as unavailable, and nothing but them. The deadline of what the batch asks in
+    /// turn is the latest one of its commands.
     fn commit(&mut self, batch: Vec<C>) -> LocalBoxFuture<'static, Vec<Result<C::Output, C::Error>>>;
 
     /// Queues the command, and starts a batch when one may be started.
@@ -88,18 +110,17 @@ where
     C: Command,
 {
     let lane = actor.lane();
-    if lane.waiting.is_empty() || lane.under_way >= lane.limits.concurrency {
+    if lane.waiting.is_empty() {
         return;
+    }
+    if lane.under_way >= lane.limits.concurrency {
+        return expire_later(actor, ctx);
     }
     lane.under_way += 1;
     // The batch is taken when this is first polled, which is after the mailbox has been emptied into the lane.
     let batch = fut::ready(()).then(|(), actor: &mut A, _: &mut Context<A>| {
         let (commands, responders) = actor.lane().next_batch();
-        let work = (!commands.is_empty()).then(|| {
-            responders[0].observe_batch(commands.len());
-            let span = batch_span::<C>(&responders);
-            actor.commit(commands).instrument(span)
-        });
+        let work = (!commands.is_empty()).then(|| work(actor, commands, &responders));
         wrap_future(async move {
             let answers = match work {
                 Some(work) => work.await,
@@ -122,6 +143,47 @@ where
         actor.lane().under_way -= 1;
         start_batch(actor, ctx);
     }));
+}
+
+/// The work of a batch, in its span and within the latest deadline of its commands. It has no answers when it panics.
+fn work<A, C>(
+    actor: &mut A,
+    commands: Vec<C>,
+    responders: &[Responder<C>],
+) -> impl Future<Output = Vec<Result<C::Output, C::Error>>> + use<A, C>
+where
+    A: GroupCommit<C>,
+    C: Command,
+{
+    responders[0].observe_batch(commands.len());
+    let latest = responders.iter().map(Responder::deadline).max().unwrap_or_else(Instant::now);
+    let begun = catch_unwind(AssertUnwindSafe(|| actor.commit(commands)));
+    async move {
+        let Ok(batch) = begun else { return Vec::new() };
+        let guarded = AssertUnwindSafe(deadline::scope(latest, batch));
+        futures::FutureExt::catch_unwind(guarded).await.unwrap_or_default()
+    }
+    .instrument(batch_span::<C>(responders))
+}
+
+/// Sets a timer, unless one is set, that frees the places of commands whose callers have gone. A batch that takes long
+/// would keep them until it ends.
+fn expire_later<A, C>(actor: &mut A, ctx: &mut Context<A>)
+where
+    A: GroupCommit<C>,
+    C: Command,
+{
+    if std::mem::replace(&mut actor.lane().expiring, true) {
+        return;
+    }
+    ctx.run_later(EXPIRY_INTERVAL, |actor, ctx| {
+        let lane = actor.lane();
+        lane.expiring = false;
+        lane.drop_expired();
+        if !lane.waiting.is_empty() {
+            expire_later(actor, ctx);
+        }
+    });
 }
 
 /// The span of a batch: within the trace of one of its commands, linked with the others.

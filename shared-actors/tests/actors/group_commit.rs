@@ -9,9 +9,11 @@ use futures::stream::{self, StreamExt};
 use shared_actors::actor::{
     ActorOptions, Arbiters, AskError, Command, Envelope, GroupCommit, Handle, Lane, LaneLimits,
 };
-use tokio::time::{sleep, timeout};
+use shared_actors::deadline;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{metric, quick_restarts};
+use crate::support::{eventually, metric, quick_restarts};
 
 /// Records each batch; a batch takes as long as a turn of the event loop.
 struct LedgerActor {
@@ -96,11 +98,92 @@ async fn a_batch_that_panics_fails_its_commands_and_the_next_batch_is_done() {
     let asked = join_all([1, usize::MAX, 3].map(|number| handle.ask(Record(number))));
     let answers = timeout(Duration::from_secs(20), asked).await.expect("nobody hangs");
     assert!(answers.iter().all(|answer| *answer == Err(AskError::Unavailable)), "{answers:?}");
-    let answered = async {
-        while handle.ask(Record(4)).await != Ok(8) {
-            sleep(Duration::from_millis(1)).await;
-        }
-    };
-    timeout(Duration::from_secs(20), answered).await.expect("the actor is back");
+    assert_eq!(handle.ask(Record(4)).await, Ok(8), "the actor lives on");
     assert_eq!(*batches.lock().unwrap(), [[4]]);
+    assert_eq!(metric(r#"actor_restarts_total{actor="panicking_ledger"}"#), 0);
+}
+
+/// Answers each batch with the deadline that it sees, once the test opens the door.
+struct SlowActor {
+    lane: Lane<Ask>,
+    door: Arc<Semaphore>,
+}
+
+struct Ask;
+
+impl Command for Ask {
+    type Output = Option<Instant>;
+    type Error = AskError;
+    const NAME: &'static str = "ask";
+}
+
+impl Actor for SlowActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Envelope<Ask>> for SlowActor {
+    type Result = ();
+    fn handle(&mut self, envelope: Envelope<Ask>, ctx: &mut Context<Self>) {
+        self.accept(envelope, ctx);
+    }
+}
+
+impl GroupCommit<Ask> for SlowActor {
+    fn lane(&mut self) -> &mut Lane<Ask> {
+        &mut self.lane
+    }
+
+    fn commit(&mut self, batch: Vec<Ask>) -> LocalBoxFuture<'static, Vec<Result<Option<Instant>, AskError>>> {
+        let door = Arc::clone(&self.door);
+        Box::pin(async move {
+            door.acquire().await.unwrap().forget();
+            batch.iter().map(|Ask| Ok(deadline::current())).collect()
+        })
+    }
+}
+
+fn slow(name: &'static str, capacity: usize, arbiters: &Arbiters) -> (Handle<SlowActor>, Arc<Semaphore>) {
+    let door = Arc::new(Semaphore::new(0));
+    let own = Arc::clone(&door);
+    let handle = Handle::supervise(ActorOptions::new(name).capacity(capacity), arbiters.pick(0), move |_| {
+        SlowActor { lane: Lane::default(), door: Arc::clone(&own) }
+    });
+    (handle, door)
+}
+
+#[actix::test]
+async fn a_batch_has_the_latest_deadline_of_its_commands() {
+    let arbiters = Arbiters::new(0);
+    let (handle, door) = slow("deadlines", 10, &arbiters);
+    door.add_permits(1);
+    let now = Instant::now();
+    let asked = join_all([5, 7, 6].map(|seconds| {
+        let at = now + Duration::from_secs(seconds);
+        deadline::scope(at, handle.ask(Ask))
+    }));
+    let latest = now + Duration::from_secs(7);
+    assert_eq!(asked.await, [Ok(Some(latest)); 3]);
+}
+
+#[actix::test]
+async fn commands_that_expire_behind_a_slow_batch_give_back_their_places() {
+    let arbiters = Arbiters::new(0);
+    let (handle, door) = slow("places", 2, &arbiters);
+    let slow = actix::spawn({
+        let handle = handle.clone();
+        async move { handle.ask(Ask).await }
+    });
+    eventually("the slow batch has begun", || metric(r#"actor_messages_in_flight{actor="places"}"#) == 1)
+        .await;
+    let soon = Instant::now() + Duration::from_millis(20);
+    let waiting = deadline::scope(soon, handle.ask(Ask)).await;
+    assert_eq!(waiting, Err(AskError::DeadlineExceeded), "it waited behind the slow batch");
+    eventually("its place is free", || metric(r#"actor_mailbox_depth{actor="places"}"#) == 0).await;
+    let third = actix::spawn({
+        let handle = handle.clone();
+        async move { handle.ask(Ask).await }
+    });
+    eventually("the third is admitted", || metric(r#"actor_mailbox_depth{actor="places"}"#) == 1).await;
+    door.add_permits(2);
+    assert!(slow.await.unwrap().is_ok() && third.await.unwrap().is_ok());
 }
