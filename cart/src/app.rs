@@ -9,12 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared_actors::actor::{ActorOptions, Arbiters, Handle, KeyedHandle, KeyedOptions};
-use shared_actors::database::{self, PoolSettings, migrate_now};
+use shared_actors::database::{self, Pool, PoolSettings, migrate_now};
 use shared_actors::health::Health;
 use shared_actors::http::{self, HttpFrontEnd, HttpService};
 use shared_actors::shard::ShardRouter;
 use shared_actors::shutdown::Shutdown;
-use sqlx::PgPool;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tracing::{error, info};
@@ -64,7 +63,7 @@ pub struct Application {
     products: Products,
     checkout_sweepers: Vec<Handle<CheckoutSweeper>>,
     key_sweepers: Vec<Handle<KeySweeper>>,
-    pools: Vec<PgPool>,
+    pools: Vec<Pool>,
     /// Answers when a database turns out to be unusable.
     unusable: watch::Receiver<Option<String>>,
     /// Dropped, it ends the tasks that watch the surroundings.
@@ -88,16 +87,18 @@ impl Application {
         let mut pools = Vec::new();
         let mut shards = Vec::new();
         for (index, shard) in router.all().zip(&settings.shards) {
-            let pool = database::pool(&shard.primary, &limits);
+            let pool = Pool::new(&shard.primary, &limits).locked();
             database::show_pool("carts", index.index(), &pool);
             let (prepared_sender, prepared) = watch::channel(false);
+            let group = format!("shard {index}");
             let preparation = prepare::Preparation {
                 shard: index,
                 shards: count,
                 database: shard.primary.clone(),
                 migrations: settings.migrations,
-                component: health.component(format!("postgres shard {index}")),
-                identity: health.component(format!("identity of shard {index}")),
+                component: health.component_of(&group, format!("postgres shard {index}")),
+                identity: health.component_of(&group, format!("identity of shard {index}")),
+                pool: pool.clone(),
             };
             let unusable = unusable_sender.clone();
             watching.push(background(async move { preparation.run(&prepared_sender, &unusable).await }));

@@ -1,6 +1,7 @@
 //! The application: everything that runs, how it is put together, and how it stops.
 
 mod identity;
+mod places;
 mod prepare;
 mod shards;
 
@@ -9,8 +10,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures::future::join_all;
-use shared_actors::database::{self, Migrations};
+use futures::future::try_join_all;
+use shared_actors::database::Migrations;
 use shared_actors::grpc::{self, GrpcFrontEnd, GrpcService};
 use shared_actors::health::Health;
 use shared_actors::http::{self, HttpFrontEnd, HttpService};
@@ -18,13 +19,13 @@ use shared_actors::metrics;
 use shared_actors::shutdown::Shutdown;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use tracing::info;
 
 use crate::api::{self, gateway};
 use crate::orders::Orders;
 use crate::settings::Settings;
 use crate::stock::Stocks;
+use places::Places;
 use shards::Shards;
 
 pub(crate) use prepare::STOCK_SHARD;
@@ -51,8 +52,7 @@ pub struct Application {
     health: Health,
     shards: Shards,
     migrations: Migrations,
-    key_ttl: Duration,
-    prepared: watch::Sender<bool>,
+    places: Places,
     orders: Orders,
     stocks: Stocks,
 }
@@ -69,8 +69,7 @@ impl Application {
             option_env!("GIT_REVISION").unwrap_or_default(),
         );
         let health = Health::new();
-        let prepared = watch::Sender::new(false);
-        let shards = Shards::start(settings, &health, &prepared.subscribe());
+        let shards = Shards::start(settings, &health);
         let orders =
             Orders::new(settings.router, shards.all.iter().map(|shard| shard.orders.clone()).collect());
         let stocks = Stocks::new(shards.stock.clone());
@@ -87,8 +86,8 @@ impl Application {
         let http = http::serve(&settings.http, service, move |config| gateway::configure(config, &state))?;
         info!(http = %http.address, grpc = %grpc.address, shards = settings.shards.len(), "loms started");
         let migrations = if settings.migrate_on_start { Migrations::Apply } else { Migrations::Await };
-        let key_ttl = settings.key_ttl;
-        Ok(Self { http, grpc, health, shards, migrations, key_ttl, prepared, orders, stocks })
+        let places = Places::new(settings);
+        Ok(Self { http, grpc, health, shards, migrations, places, orders, stocks })
     }
 
     /// Where the HTTP port listens.
@@ -146,28 +145,19 @@ impl Application {
         outcome
     }
 
-    /// Prepares the shards and keeps an eye on their databases; ends only when a shard cannot be used.
+    /// Prepares each shard, lets it work, and keeps an eye on its database; ends only when a shard cannot be used.
     async fn work(&self) -> ShardError {
-        if let Err(error) = self.prepare().await {
-            return error;
+        let at_work = self.shards.all.iter().map(async |shard| {
+            let former = prepare::prepare(shard, &self.places, self.migrations).await?;
+            self.orders.moved_from(former);
+            self.shards.begin(shard);
+            self.shards.watch(shard).await;
+            Ok::<(), ShardError>(())
+        });
+        match try_join_all(at_work).await {
+            Err(error) => error,
+            Ok(_) => futures::future::pending().await,
         }
-        let watch =
-            self.shards.all.iter().map(|shard| {
-                database::watch(shard.settings.primary.clone(), shard.components.database.clone())
-            });
-        join_all(watch).await;
-        futures::future::pending().await
-    }
-
-    async fn prepare(&self) -> Result<(), ShardError> {
-        let shards = &self.shards.all;
-        prepare::prepare(shards, self.migrations).await?;
-        self.orders.moved_from(prepare::former_layouts(shards, self.key_ttl).await?);
-        for shard in shards {
-            shard.components.identity.ready();
-        }
-        self.prepared.send_replace(true);
-        Ok(())
     }
 
     async fn stop(self) {

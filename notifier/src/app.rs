@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared_actors::actor::{ActorOptions, Arbiters, Handle};
-use shared_actors::database::{self, Migrations, PoolSettings, PrepareError};
+use shared_actors::database::{self, Migrations, Pool, PoolSettings, PrepareError};
 use shared_actors::health::{Component, Health};
 use shared_actors::http::{self, HttpFrontEnd, HttpService};
 use shared_actors::kafka::{ConsumerHandle, ConsumerOptions, ProducerHandle, ProducerOptions, Topic};
 use shared_actors::metrics::set_build_info;
 use shared_actors::shutdown::Shutdown;
-use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
@@ -47,7 +46,7 @@ pub struct Application {
     database: Component,
     kafka: Component,
     settings: Settings,
-    pool: PgPool,
+    pool: Pool,
     arbiters: Arbiters,
     notifications: NotificationHandle,
     dead_letters: ProducerHandle,
@@ -84,7 +83,7 @@ impl Application {
             transaction_idle_timeout: Duration::from_secs(30),
             ..PoolSettings::new("notifier").with_max_connections(settings.max_connections)
         };
-        let pool = database::pool(&settings.database, &limits);
+        let pool = Pool::new(&settings.database, &limits);
         database::show_pool("notifications", 0, &pool);
         let metrics = NotificationMetrics::new(channel.name());
         let notifications = NotificationHandle::start(
@@ -155,7 +154,11 @@ impl Application {
         let outcome = match prepared {
             Some(Ok(())) => {
                 let (consumer, sweeper) = (self.consume(), self.sweep());
-                let watch = database::watch(self.settings.database.clone(), self.database.clone());
+                let watch = database::watch(
+                    self.settings.database.clone(),
+                    self.database.clone(),
+                    vec![self.pool.clone()],
+                );
                 tokio::select! {
                     () = watch => {}
                     () = &mut stopped => {}

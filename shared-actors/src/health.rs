@@ -1,5 +1,6 @@
 //! Whether the service can do its work, part by part. Knows no server: parts report, front-ends ask.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
@@ -10,6 +11,9 @@ use tokio::sync::watch;
 use crate::metrics;
 
 /// The readiness of the whole service; cheap to clone.
+///
+/// It is ready while every required part works and, where there are groups, all parts of at least one group: one dead
+/// shard must not take the others out of service. At the start it waits until each group works or is known to fail.
 ///
 /// ```
 /// use shared_actors::health::Health;
@@ -41,8 +45,15 @@ pub struct ComponentReport {
     pub ready: bool,
     /// What it is waiting for when it does not.
     pub reason: Option<String>,
-    /// Whether the service as a whole waits for it.
+    /// Whether the service as a whole waits for it. Parts of a group are not required one by one: the service is ready
+    /// while all parts of any one group work.
     pub required: bool,
+    /// The group of parts that it belongs to, such as `shard 0`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Whether it is known to work or to fail; it is starting otherwise.
+    #[serde(skip)]
+    is_known: bool,
 }
 
 static READY: LazyLock<IntGaugeVec> = LazyLock::new(|| {
@@ -84,16 +95,22 @@ impl Health {
 
     /// Adds a part that the service needs; it starts as not ready. Add every part before serving.
     pub fn component(&self, name: impl Into<String>) -> Component {
-        self.add(name.into(), true)
+        self.add(name.into(), true, None)
+    }
+
+    /// Adds a part of `group`, such as a shard, of which the service needs any one; it starts as not ready.
+    pub fn component_of(&self, group: impl Into<String>, name: impl Into<String>) -> Component {
+        self.add(name.into(), false, Some(group.into()))
     }
 
     /// Adds a part that the service can do without: reported, but never a reason to be unready.
     pub fn optional_component(&self, name: impl Into<String>) -> Component {
-        self.add(name.into(), false)
+        self.add(name.into(), false, None)
     }
 
-    fn add(&self, name: String, required: bool) -> Component {
-        let report = ComponentReport { name, ready: false, reason: Some("starting".to_owned()), required };
+    fn add(&self, name: String, required: bool, group: Option<String>) -> Component {
+        let reason = Some("starting".to_owned());
+        let report = ComponentReport { name, ready: false, reason, required, group, is_known: false };
         let index = self.shared.change(|parts| {
             report.show();
             parts.push(report);
@@ -135,18 +152,35 @@ impl Health {
     }
 }
 
+/// What a part says of itself.
+enum Standing {
+    Ready,
+    Waiting(String),
+    Starting(String),
+}
+
 impl Component {
     /// The part works.
     pub fn ready(&self) {
-        self.set(true, None);
+        self.set(Standing::Ready);
     }
 
     /// The part does not work, for `reason`.
     pub fn waiting(&self, reason: impl Into<String>) {
-        self.set(false, Some(reason.into()));
+        self.set(Standing::Waiting(reason.into()));
     }
 
-    fn set(&self, ready: bool, reason: Option<String>) {
+    /// The part has not failed, and waits for something else at the start: a group is not given up for it.
+    pub fn starting(&self, reason: impl Into<String>) {
+        self.set(Standing::Starting(reason.into()));
+    }
+
+    fn set(&self, standing: Standing) {
+        let (ready, reason, is_known) = match standing {
+            Standing::Ready => (true, None, true),
+            Standing::Waiting(reason) => (false, Some(reason), true),
+            Standing::Starting(reason) => (false, Some(reason), false),
+        };
         self.shared.change(|parts| {
             let part = &mut parts[self.index];
             if part.ready != ready {
@@ -157,6 +191,7 @@ impl Component {
             }
             part.ready = ready;
             part.reason = reason;
+            part.is_known = is_known;
             part.show();
         });
     }
@@ -166,8 +201,7 @@ impl Shared {
     fn change<T>(&self, apply: impl FnOnce(&mut Vec<ComponentReport>) -> T) -> T {
         let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
         let result = apply(&mut parts);
-        let ready =
-            !self.stopping.load(Ordering::Acquire) && parts.iter().all(|part| part.ready || !part.required);
+        let ready = !self.stopping.load(Ordering::Acquire) && are_ready(&parts);
         if ready {
             self.was_ready.store(true, Ordering::Release);
         }
@@ -177,9 +211,54 @@ impl Shared {
     }
 }
 
+fn are_ready(parts: &[ComponentReport]) -> bool {
+    let mut groups: BTreeMap<&str, Vec<&ComponentReport>> = BTreeMap::new();
+    for part in parts {
+        if let Some(group) = &part.group {
+            groups.entry(group).or_default().push(part);
+        }
+    }
+    let is_ready = |group: &Vec<&ComponentReport>| group.iter().all(|part| part.ready);
+    // A group that is neither ready nor known to fail is about to be: a service that is called ready serves it, too.
+    let is_starting = |group: &Vec<&ComponentReport>| {
+        !is_ready(group) && !group.iter().any(|part| part.is_known && !part.ready)
+    };
+    parts.iter().all(|part| part.ready || !part.required)
+        && !groups.values().any(is_starting)
+        && (groups.is_empty() || groups.values().any(is_ready))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_is_ready_while_all_parts_of_one_group_work() {
+        let health = Health::new();
+        let [first, second] =
+            ["0", "1"].map(|shard| ["database", "identity"].map(|part| health.component_of(shard, part)));
+        first[0].ready();
+        second[1].waiting("connection refused");
+        assert!(!health.is_ready(), "no group works as a whole");
+        first[1].ready();
+        assert!(health.is_ready(), "the first group works, the second is known to fail");
+        second[0].ready();
+        second[1].ready();
+        first[0].waiting("connection refused");
+        assert!(health.is_ready(), "the second group works");
+        second[0].waiting("connection refused");
+        assert!(!health.is_ready());
+    }
+
+    #[test]
+    fn a_service_is_not_ready_while_a_group_is_starting() {
+        let health = Health::new();
+        let [first, second] = ["0", "1"].map(|shard| health.component_of(shard, "database"));
+        first.ready();
+        assert!(!health.is_ready());
+        second.ready();
+        assert!(health.is_ready());
+    }
 
     #[test]
     fn a_service_is_ready_when_every_part_that_it_needs_is() {

@@ -1,6 +1,6 @@
 //! From a server that may not be up yet to a database that serves one shard.
 
-use shared_actors::database::{Migrations, prepare, watch};
+use shared_actors::database::{Migrations, Pool, prepare, watch};
 use shared_actors::health::Component;
 use shared_actors::settings::DatabaseSettings;
 use shared_actors::shard::ShardIndex;
@@ -26,6 +26,8 @@ pub struct Preparation {
     pub component: Component,
     /// What `/readyz` says of its identity: nothing is served before that is known.
     pub identity: Component,
+    /// Locked until then.
+    pub pool: Pool,
 }
 
 impl Preparation {
@@ -37,15 +39,18 @@ impl Preparation {
             return;
         }
         prepared.send_replace(true);
-        watch(self.database, self.component).await;
+        watch(self.database, self.component, vec![self.pool]).await;
     }
 
     async fn prepare(&self) -> Result<(), String> {
         let migrated = prepare(&self.database, &[&MIGRATIONS], self.migrations, &self.component).await;
         migrated.map_err(|error| error.to_string())?;
-        let claimed = identity::claim(&self.database, self.shard, self.shards).await;
+        let claimed = identity::claim(&self.database, self.shard, self.shards, &self.identity).await;
         match &claimed {
-            Ok(()) => self.identity.ready(),
+            Ok(()) => {
+                self.pool.unlock();
+                self.identity.ready();
+            }
             Err(reason) => self.identity.waiting(reason.as_str()),
         }
         claimed

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use shared_actors::database::{DatabaseError, observe};
-use sqlx::{FromRow, PgPool};
+use shared_actors::database::{DatabaseError, Pool, observe};
+use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::state::{IntentChange, Loaded, StoredCart, Write, Written};
@@ -79,7 +79,7 @@ struct Row {
 
 /// Reads the rows of `asked`, each with what is stored under its key, in the order of `asked`.
 pub async fn load(
-    pool: &PgPool,
+    pool: &Pool,
     asked: &[(UserId, Option<IdempotencyKey>)],
     key_ttl: Duration,
 ) -> Result<Vec<Loaded>, DatabaseError> {
@@ -99,11 +99,7 @@ pub async fn load(
 }
 
 /// Makes every change whose version is the next one, in one transaction.
-pub async fn write(
-    pool: &PgPool,
-    writes: &[Write],
-    key_ttl: Duration,
-) -> Result<Vec<Written>, DatabaseError> {
+pub async fn write(pool: &Pool, writes: &[Write], key_ttl: Duration) -> Result<Vec<Written>, DatabaseError> {
     let mut changes = Changes::default();
     let mut users = HashSet::with_capacity(writes.len());
     // A statement can change a row once: of two writes of one user the later one was decided on an old version.
@@ -122,7 +118,7 @@ pub async fn write(
 /// The checkouts after the intent `after` that have been open for longer than `grace`, with their users. In the order of
 /// the intents' ids, which is that of their making.
 pub async fn open_checkouts(
-    pool: &PgPool,
+    pool: &Pool,
     grace: Duration,
     after: Uuid,
     limit: u32,
@@ -133,7 +129,7 @@ pub async fn open_checkouts(
 }
 
 /// Deletes up to `limit` keys older than `ttl`, and says how many there were.
-pub async fn forget_keys(pool: &PgPool, ttl: Duration, limit: u32) -> Result<u64, DatabaseError> {
+pub async fn forget_keys(pool: &Pool, ttl: Duration, limit: u32) -> Result<u64, DatabaseError> {
     let query = sqlx::query(FORGET_KEYS).bind(ttl.as_secs_f64()).bind(i64::from(limit));
     Ok(observe("forget_keys", query.execute(pool)).await?.rows_affected())
 }

@@ -6,8 +6,7 @@ use actix::{Actor, ArbiterHandle, Context, Handler};
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use shared_actors::actor::{ActorOptions, Command, Envelope, GroupCommit, Handle, Lane, LaneLimits};
-use shared_actors::database::DatabaseError;
-use sqlx::PgPool;
+use shared_actors::database::{DatabaseError, Pool};
 use tokio::sync::watch;
 use tracing::error;
 use uuid::Uuid;
@@ -32,7 +31,7 @@ pub struct ShardSettings {
 
 /// Reads and writes one database of carts.
 pub struct CartShardActor {
-    pool: PgPool,
+    pool: Pool,
     key_ttl: Duration,
     loads: Lane<LoadCart>,
     writes: Lane<WriteCart>,
@@ -82,7 +81,7 @@ commands! {
 impl CartShard {
     /// Starts the actor of the database behind `pool`. `prepared` turns true when its schema is there.
     pub fn start(
-        pool: PgPool,
+        pool: Pool,
         settings: ShardSettings,
         arbiter: &ArbiterHandle,
         prepared: watch::Receiver<bool>,

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use shared_actors::database::DatabaseError;
+use shared_actors::database::{DatabaseError, Pool};
 use shared_actors::shard::{ORDER_ID_STEP, ShardIndex, ShardRouter};
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::AssertSqlSafe;
 
-use super::prepare::{STOCK_SHARD, ShardError};
+use super::prepare::ShardError;
 
 /// The most shards that a database has been one of, or 0.
 const KNOWN: &str = "SELECT coalesce(max(shards), 0) FROM shard_layouts";
@@ -27,7 +27,7 @@ SELECT shards FROM (
 ///
 /// # Errors
 /// A database is another shard or lost its orders, shards are left out, or a statement failed.
-pub(super) async fn join(pools: &[PgPool]) -> Result<(), ShardError> {
+pub(super) async fn join(pools: &[Pool]) -> Result<(), ShardError> {
     let shards = || (0..).map(ShardIndex::new).zip(pools);
     let known = known(pools).await?;
     // Read after the number of shards: another instance that starts remembers it when it has taken all of them.
@@ -49,8 +49,25 @@ pub(super) async fn join(pools: &[PgPool]) -> Result<(), ShardError> {
     none_is_missing(self::known(pools).await?, pools.len())
 }
 
+/// What one database knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// On how many shards orders have been written.
+    pub known: i32,
+    /// The number that it was first used by.
+    pub identity: Option<i32>,
+}
+
+/// Asks one database.
+pub(super) async fn look(pool: &Pool) -> Result<Seen, sqlx::Error> {
+    let known = sqlx::query_scalar(KNOWN).fetch_one(pool).await?;
+    // Read after the number of shards: another instance that starts remembers it when it has taken all of them.
+    let identity = sqlx::query_scalar(IDENTITY).fetch_optional(pool).await?;
+    Ok(Seen { known, identity })
+}
+
 /// On how many shards orders have been written.
-async fn known(pools: &[PgPool]) -> Result<i32, ShardError> {
+async fn known(pools: &[Pool]) -> Result<i32, ShardError> {
     let mut known = 0;
     for (shard, pool) in (0..).map(ShardIndex::new).zip(pools) {
         let query = sqlx::query_scalar(KNOWN).fetch_one(pool);
@@ -59,14 +76,9 @@ async fn known(pools: &[PgPool]) -> Result<i32, ShardError> {
     Ok(known)
 }
 
-/// The layouts of shards that may still hold keys younger than `key_ttl`, as the shard of the stock tells, which is part of
-/// every layout.
-pub(super) async fn former_layouts(
-    stock: &PgPool,
-    key_ttl: Duration,
-) -> Result<Vec<ShardRouter>, ShardError> {
-    let query = sqlx::query_scalar(FORMER).bind(key_ttl).fetch_all(stock);
-    let former: Vec<i32> = query.await.map_err(unusable(STOCK_SHARD))?;
+/// The layouts of shards that may still hold keys younger than `key_ttl`, as one database tells.
+pub(super) async fn former_layouts(pool: &Pool, key_ttl: Duration) -> Result<Vec<ShardRouter>, sqlx::Error> {
+    let former: Vec<i32> = sqlx::query_scalar(FORMER).bind(key_ttl).fetch_all(pool).await?;
     Ok(former.into_iter().filter_map(|shards| ShardRouter::new(u16::try_from(shards).ok()?)).collect())
 }
 
@@ -81,30 +93,30 @@ fn check(known: i32, identities: &[Option<i32>]) -> Result<(), ShardError> {
     lost.map_or(Ok(()), |(shard, _)| Err(ShardError::ShardLost { shard, known }))
 }
 
-fn none_is_missing(known: i32, configured: usize) -> Result<(), ShardError> {
+pub(super) fn none_is_missing(known: i32, configured: usize) -> Result<(), ShardError> {
     if usize::try_from(known).is_ok_and(|known| known > configured) {
         return Err(ShardError::ShardsMissing { known, configured });
     }
     Ok(())
 }
 
-fn is_shard(wanted: ShardIndex, found: i32) -> Result<(), ShardError> {
+pub(super) fn is_shard(wanted: ShardIndex, found: i32) -> Result<(), ShardError> {
     if found == i32::from(wanted.get()) { Ok(()) } else { Err(ShardError::WrongShard { wanted, found }) }
 }
 
 /// Makes the database this shard unless it is one; answers which it is.
-async fn claim(pool: &PgPool, shard: ShardIndex) -> Result<i32, sqlx::Error> {
+async fn claim(pool: &Pool, shard: ShardIndex) -> Result<i32, sqlx::Error> {
     let mut transaction = pool.begin().await?;
-    sqlx::query("LOCK TABLE shard_identity IN EXCLUSIVE MODE").execute(&mut *transaction).await?;
+    sqlx::query("LOCK TABLE shard_identity IN EXCLUSIVE MODE").execute(&mut transaction).await?;
     let taken = sqlx::query_scalar(IDENTITY);
-    if let Some(taken) = taken.fetch_optional(&mut *transaction).await? {
+    if let Some(taken) = taken.fetch_optional(&mut transaction).await? {
         return Ok(taken);
     }
     let (number, first) = (i32::from(shard.get()), shard.first_order_id());
     let sequence = format!("CREATE SEQUENCE order_id_seq START {first} INCREMENT {ORDER_ID_STEP}");
-    sqlx::query(AssertSqlSafe(sequence)).execute(&mut *transaction).await?;
+    sqlx::query(AssertSqlSafe(sequence)).execute(&mut transaction).await?;
     let insert = sqlx::query("INSERT INTO shard_identity (shard) VALUES ($1)").bind(number);
-    insert.execute(&mut *transaction).await?;
+    insert.execute(&mut transaction).await?;
     transaction.commit().await?;
     Ok(number)
 }

@@ -1,22 +1,18 @@
 //! The start of the shards: wait for their databases, migrate them, and see that each is the shard it is taken for.
 
-use std::time::Duration;
-
-use futures::future::try_join_all;
-use shared_actors::database::{self, DatabaseError, Migrations, PoolSettings, PrepareError};
+use shared_actors::database::{self, DatabaseError, Migrations, Pool, PoolSettings, PrepareError};
 use shared_actors::health::Component;
 use shared_actors::shard::{ShardIndex, ShardRouter};
-use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use thiserror::Error;
 
 use super::identity;
+use super::places::Places;
 use super::shards::Shard;
 use crate::settings::Settings;
 
 /// The table of the migrations of the stock, which stand in one database with those of the orders.
 const STOCK_MIGRATIONS: &str = "_sqlx_migrations_stock";
-const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// Why a shard can never be used as it is.
 #[derive(Debug, Error)]
@@ -66,43 +62,25 @@ pub enum ShardError {
     },
 }
 
-/// Waits for the databases of all shards, brings them up to date, and takes them as what they are numbered.
-pub(super) async fn prepare(shards: &[Shard], migrations: Migrations) -> Result<(), ShardError> {
-    let prepared = async |shard: &Shard, migrator: &Migrator| {
+/// Waits for the database of `shard`, brings it up to date, and sees that it is the shard it is taken for.
+///
+/// Shards are prepared side by side, and one that is away keeps no other from being used. Only when a shard is new do all
+/// have to be there: none is taken before all have been read.
+pub(super) async fn prepare(
+    shard: &Shard,
+    places: &Places,
+    migrations: Migrations,
+) -> Result<Vec<ShardRouter>, ShardError> {
+    let prepared = async |migrator: &Migrator| {
         database::prepare(&shard.settings.primary, &[migrator], migrations, &shard.components.database).await
     };
-    let orders = orders_migrator();
-    try_join_all(shards.iter().map(|shard| prepared(shard, &orders))).await?;
-    let pools: Vec<PgPool> = shards.iter().map(|shard| shard.pool.clone()).collect();
-    until_answered(shards, async || identity::join(&pools).await).await?;
-    // Only now is it known where the stock belongs.
-    Ok(prepared(&shards[STOCK_SHARD.index()], &stock_migrator()).await?)
-}
-
-/// The layouts of shards that may still hold keys younger than `key_ttl`.
-pub(super) async fn former_layouts(
-    shards: &[Shard],
-    key_ttl: Duration,
-) -> Result<Vec<ShardRouter>, ShardError> {
-    let stock = &shards[STOCK_SHARD.index()].pool;
-    until_answered(shards, async || identity::former_layouts(stock, key_ttl).await).await
-}
-
-/// Asks until the databases answer. Fails when asking again cannot help.
-async fn until_answered<T>(
-    shards: &[Shard],
-    ask: impl AsyncFn() -> Result<T, ShardError>,
-) -> Result<T, ShardError> {
-    loop {
-        match ask().await {
-            Err(ShardError::Unusable {
-                shard,
-                source: transient @ (DatabaseError::Unavailable(_) | DatabaseError::Conflict(_)),
-            }) => shards[shard.index()].components.identity.waiting(transient.to_string()),
-            told => return told,
-        }
-        tokio::time::sleep(RETRY_AFTER).await;
+    prepared(&orders_migrator()).await?;
+    let former = places.take(shard.index, &shard.components.identity).await?;
+    if shard.index == STOCK_SHARD {
+        // Only now is it known where the stock belongs.
+        prepared(&stock_migrator()).await?;
     }
+    Ok(former)
 }
 
 /// What health tells of a shard.
@@ -123,7 +101,7 @@ pub async fn migrate(settings: &Settings) -> Result<(), String> {
     let mut pools = Vec::new();
     for shard in &settings.shards {
         database::migrate_now(&shard.primary, &[&orders_migrator()]).await?;
-        pools.push(database::pool(&shard.primary, &limits));
+        pools.push(Pool::new(&shard.primary, &limits));
     }
     let joined = identity::join(&pools).await.map_err(|error| error.to_string());
     for pool in pools {

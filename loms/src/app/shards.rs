@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use shared_actors::actor::Arbiters;
-use shared_actors::database::{self, PoolSettings};
+use shared_actors::database::{self, Pool, PoolSettings};
 use shared_actors::health::Health;
 use shared_actors::kafka::{ProducerHandle, ProducerOptions};
 use shared_actors::settings::ShardSettings;
 use shared_actors::shard::ShardIndex;
-use sqlx::PgPool;
 use tokio::sync::watch;
 
 use super::prepare::{STOCK_SHARD, ShardComponents};
@@ -23,11 +22,13 @@ const REPLICA_PATIENCE: Duration = Duration::from_millis(500);
 
 /// One shard at work.
 pub(super) struct Shard {
+    pub index: ShardIndex,
     pub settings: ShardSettings,
     pub components: ShardComponents,
-    pub pool: PgPool,
+    pool: Pool,
+    prepared: watch::Sender<bool>,
     pub orders: OrderShardHandle,
-    replica: Option<PgPool>,
+    replica: Option<Pool>,
     relay: RelayHandle,
     producer: ProducerHandle,
     sweeper: SweeperHandle,
@@ -36,35 +37,47 @@ pub(super) struct Shard {
 /// All shards, and the stock of the first one.
 pub(super) struct Shards {
     pub stock: StockHandle,
-    stock_pool: PgPool,
+    stock_pool: Pool,
     pub all: Vec<Shard>,
 }
 
 impl Shards {
-    /// Starts the actors of every shard; they wait for `prepared`, which tells that all databases may be used.
-    pub fn start(settings: &Settings, health: &Health, prepared: &watch::Receiver<bool>) -> Self {
+    /// Starts the actors of every shard. No statement reaches a database before [`Self::begin`].
+    pub fn start(settings: &Settings, health: &Health) -> Self {
         let arbiters = Arbiters::new(settings.arbiters);
         let limits = PoolSettings::new("loms").with_max_connections(settings.max_connections);
         // A pool of its own: no list of orders may keep a reservation waiting.
-        let stock_pool = database::pool(&settings.shards[STOCK_SHARD.index()].primary, &limits);
+        let stock_pool = Pool::new(&settings.shards[STOCK_SHARD.index()].primary, &limits).locked();
         database::show_pool("stock", STOCK_SHARD.index(), &stock_pool);
         let stock = StockHandle::start(stock_pool.clone(), settings.actor_capacity, arbiters.pick(0));
         let shards = settings.router.all().zip(&settings.shards);
         let all = shards
             .map(|(index, shard)| {
-                start_shard(
-                    index,
-                    shard,
-                    settings,
-                    &limits,
-                    health,
-                    stock.clone(),
-                    prepared.clone(),
-                    &arbiters,
-                )
+                start_shard(index, shard, settings, &limits, health, stock.clone(), &arbiters)
             })
             .collect();
         Self { stock, stock_pool, all }
+    }
+
+    /// Lets a shard work whose database is known to be the right one.
+    pub fn begin(&self, shard: &Shard) {
+        for pool in self.pools(shard) {
+            pool.unlock();
+        }
+        shard.components.identity.ready();
+        shard.prepared.send_replace(true);
+    }
+
+    /// Keeps an eye on the primary of `shard`. Runs until it is dropped.
+    pub async fn watch(&self, shard: &Shard) {
+        let (primary, component) = (shard.settings.primary.clone(), shard.components.database.clone());
+        database::watch(primary, component, self.pools(shard)).await;
+    }
+
+    /// The pools of connections to the primary of `shard`.
+    fn pools(&self, shard: &Shard) -> Vec<Pool> {
+        let stock = (shard.index == STOCK_SHARD).then_some(&self.stock_pool);
+        stock.into_iter().chain([&shard.pool]).cloned().collect()
     }
 
     pub async fn stop_sweepers(&self) {
@@ -108,13 +121,14 @@ fn start_shard(
     limits: &PoolSettings,
     health: &Health,
     stock: StockHandle,
-    prepared: watch::Receiver<bool>,
     arbiters: &Arbiters,
 ) -> Shard {
+    let group = format!("shard {index}");
     let components = ShardComponents {
-        database: health.component(format!("postgres shard {index}")),
-        identity: health.component(format!("orders shard {index}")),
+        database: health.component_of(&group, format!("postgres shard {index}")),
+        identity: health.component_of(&group, format!("orders shard {index}")),
     };
+    let prepared = watch::Sender::new(false);
     let arbiter = arbiters.pick(index.index());
     let options = ProducerOptions::new(&settings.kafka.brokers, format!("loms-relay-{index}"))
         .transactional_id(format!("{}-relay-{index}", settings.kafka.topic))
@@ -128,13 +142,13 @@ fn start_shard(
         topic: settings.kafka.topic.clone(),
         producer: producer.clone(),
         interval: settings.outbox_interval,
-        prepared: prepared.clone(),
+        prepared: prepared.subscribe(),
     };
     let relay = RelayHandle::start(relay, arbiter);
-    let pool = database::pool(&shard.primary, limits);
+    let pool = Pool::new(&shard.primary, limits).locked();
     // Whoever lists need not wait long for a replica: the primary has the same.
     let impatient = PoolSettings { acquire_timeout: REPLICA_PATIENCE, ..limits.clone() };
-    let replica = shard.replica.as_ref().map(|replica| database::pool(replica, &impatient));
+    let replica = shard.replica.as_ref().map(|replica| Pool::new(replica, &impatient));
     database::show_pool("orders", index.index(), &pool);
     if let Some(replica) = &replica {
         database::show_pool("replica", index.index(), replica);
@@ -159,8 +173,9 @@ fn start_shard(
         interval: settings.sweep_interval,
         reservation_grace: settings.reservation_grace,
         key_ttl: settings.key_ttl,
-        prepared,
+        prepared: prepared.subscribe(),
     };
     let sweeper = SweeperHandle::start(sweeper, arbiter);
-    Shard { settings: shard.clone(), components, pool, orders, replica, relay, producer, sweeper }
+    let settings = shard.clone();
+    Shard { index, settings, components, pool, prepared, orders, replica, relay, producer, sweeper }
 }

@@ -1,8 +1,8 @@
 //! Order ids, taken from the shard's sequence a block at a time.
 
+use shared_actors::database::Pool;
 use std::collections::VecDeque;
 
-use sqlx::PgPool;
 use tokio::sync::Mutex;
 
 use super::queries;
@@ -25,7 +25,7 @@ struct Ids {
 
 impl IdBlock {
     /// `count` ids, rising.
-    pub async fn take(&self, pool: &PgPool, count: usize) -> Result<Vec<OrderId>, sqlx::Error> {
+    pub async fn take(&self, pool: &Pool, count: usize) -> Result<Vec<OrderId>, sqlx::Error> {
         let mut ids = self.0.lock().await;
         if ids.left.len() < count {
             let block = (ids.last_block * 2).clamp(FIRST_BLOCK, LARGEST_BLOCK).max(count);

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use prometheus::{Gauge, GaugeVec, IntGauge, IntGaugeVec};
-use shared_actors::database::connect_options;
+use shared_actors::database::{Pool, connect_options};
 use shared_actors::metrics;
 use shared_actors::settings::DatabaseSettings;
 use shared_actors::shard::ShardIndex;
+use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnection;
-use sqlx::{ConnectOptions, PgPool};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::queries;
@@ -39,7 +39,7 @@ pub struct ReplicaParts {
     /// Whose orders it repeats.
     pub primary: DatabaseSettings,
     /// Connections for lists.
-    pub pool: PgPool,
+    pub pool: Pool,
     /// How far it may be behind its primary.
     pub max_lag: Duration,
 }

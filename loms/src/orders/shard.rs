@@ -1,9 +1,9 @@
 //! What all workflows of one shard of orders share. The workflows stand in files of their own.
 
+use shared_actors::database::Pool;
 use std::time::Duration;
 
 use shared_actors::shard::{ORDER_ID_STEP, ShardIndex};
-use sqlx::PgPool;
 
 use super::ids::IdBlock;
 use super::metrics::OrderMetrics;
@@ -16,7 +16,7 @@ use crate::stock::StockHandle;
 /// One shard of orders: its databases and whom it needs.
 pub(crate) struct OrderShard {
     pub(crate) index: ShardIndex,
-    pub(crate) primary: PgPool,
+    pub(crate) primary: Pool,
     pub(super) replica: Option<Replica>,
     pub(super) stock: StockHandle,
     pub(super) silence: Silence,
@@ -31,7 +31,7 @@ pub struct OrderShardParts {
     /// Its number.
     pub index: ShardIndex,
     /// Where decisions are made.
-    pub primary: PgPool,
+    pub primary: Pool,
     /// Where lists may be read.
     pub replica: Option<ReplicaParts>,
     /// Who reserves.

@@ -1,7 +1,7 @@
 //! Every statement about the outbox. All go over the connection that holds the shard's lease.
 
 use chrono::{DateTime, Utc};
-use shared_actors::database::observe_alone;
+use shared_actors::database::observe;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ const TAKE_LEASE: &str = "SELECT pg_try_advisory_lock(x'6c6f6d73'::bigint)";
 
 /// Makes this session the one that publishes the shard's events, unless another one is.
 pub(super) async fn take_lease(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    observe_alone("take_lease", sqlx::query_scalar(TAKE_LEASE).fetch_one(connection)).await
+    observe("take_lease", sqlx::query_scalar(TAKE_LEASE).fetch_one(connection)).await
 }
 
 /// How many events are read together, give or take the last row: what stands in [`READ`].
@@ -79,8 +79,7 @@ pub(super) struct Waiting {
 
 /// The events that wait longest, in the order in which they were written.
 pub(super) async fn read(connection: &mut PgConnection) -> Result<Waiting, sqlx::Error> {
-    let found: Vec<EventRow> =
-        observe_alone("read_outbox", sqlx::query_as(READ).fetch_all(connection)).await?;
+    let found: Vec<EventRow> = observe("read_outbox", sqlx::query_as(READ).fetch_all(connection)).await?;
     let mut waiting =
         Waiting { rows: Vec::new(), events: Vec::with_capacity(found.len()), unknown: Vec::new() };
     for row in found {
@@ -106,7 +105,7 @@ pub(super) async fn set_aside(
 ) -> Result<(), sqlx::Error> {
     let (orders, sequences): (Vec<i64>, Vec<i32>) = events.iter().copied().unzip();
     let query = sqlx::query(SET_ASIDE).bind(orders).bind(sequences);
-    observe_alone("set_aside_events", query.execute(connection)).await?;
+    observe("set_aside_events", query.execute(connection)).await?;
     Ok(())
 }
 
@@ -114,7 +113,7 @@ const DELETE: &str = "DELETE FROM outbox WHERE id = ANY($1)";
 
 /// Forgets rows whose events are published.
 pub(super) async fn delete(connection: &mut PgConnection, rows: &[i64]) -> Result<(), sqlx::Error> {
-    observe_alone("delete_outbox", sqlx::query(DELETE).bind(rows).execute(connection)).await?;
+    observe("delete_outbox", sqlx::query(DELETE).bind(rows).execute(connection)).await?;
     Ok(())
 }
 
@@ -133,5 +132,5 @@ FROM (SELECT events FROM outbox ORDER BY id LIMIT $1) AS counted";
 
 /// How many events wait, in the first [`COUNTED_ROWS`] rows, and for how many seconds the oldest one does.
 pub(super) async fn measure(connection: &mut PgConnection) -> Result<(i64, f64), sqlx::Error> {
-    observe_alone("measure_outbox", sqlx::query_as(MEASURE).bind(COUNTED_ROWS).fetch_one(connection)).await
+    observe("measure_outbox", sqlx::query_as(MEASURE).bind(COUNTED_ROWS).fetch_one(connection)).await
 }

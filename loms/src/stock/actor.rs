@@ -8,8 +8,7 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use shared_actors::actor::{Command, Envelope, GroupCommit, Lane};
 use shared_actors::crash_point;
-use shared_actors::database::{DatabaseError, observe};
-use sqlx::PgPool;
+use shared_actors::database::{DatabaseError, Pool, observe};
 use tokio::sync::Mutex;
 
 use super::decide::{ByKey, Reservation, ReservationRequest, decide};
@@ -39,13 +38,13 @@ impl Command for Settle {
 
 /// The database of the stock, and the turn to write to it.
 pub(super) struct StockShard {
-    pool: PgPool,
+    pool: Pool,
     /// Reserving and settling change the same few rows: they queue here, for no connection and no row lock.
     turn: Mutex<()>,
 }
 
 impl StockShard {
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(pool: Pool) -> Self {
         Self { pool, turn: Mutex::new(()) }
     }
 

@@ -11,11 +11,11 @@ mod restock;
 mod restocks;
 mod settle;
 
+use shared_actors::database::Pool;
 use std::sync::Arc;
 
 use actix::ArbiterHandle;
 use shared_actors::actor::{ActorOptions, Handle};
-use sqlx::PgPool;
 
 use crate::domain::{OrderError, Restock, Sku, StockLevel};
 use actor::{Reserve, Settle, StockShard, StockShardActor};
@@ -32,13 +32,13 @@ pub struct StockHandle {
     actor: Handle<StockShardActor>,
     reads: Handle<StockReadsActor>,
     restocks: Handle<StockRestocksActor>,
-    pool: PgPool,
+    pool: Pool,
 }
 
 impl StockHandle {
     /// Starts the actors on `arbiter`. One holds at most `capacity` changes, each a batch of some shard; another one at
     /// most `capacity` reads; restocks have a few places of their own.
-    pub fn start(pool: PgPool, capacity: usize, arbiter: &ArbiterHandle) -> Self {
+    pub fn start(pool: Pool, capacity: usize, arbiter: &ArbiterHandle) -> Self {
         let shard = Arc::new(StockShard::new(pool.clone()));
         let options = ActorOptions::new("stock_shard").capacity(capacity);
         let own = Arc::clone(&shard);

@@ -6,8 +6,7 @@ use actix::{Actor, Context, Handler};
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use shared_actors::actor::{Command, Envelope, GroupCommit, Lane, LaneLimits};
-use shared_actors::database::DatabaseError;
-use sqlx::PgPool;
+use shared_actors::database::{DatabaseError, Pool};
 
 use super::queries;
 use crate::domain::{OrderError, Sku};
@@ -26,12 +25,12 @@ impl Command for GetStock {
 
 /// Reads the stock, batch by batch.
 pub(super) struct StockReadsActor {
-    pool: PgPool,
+    pool: Pool,
     reads: Lane<GetStock>,
 }
 
 impl StockReadsActor {
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(pool: Pool) -> Self {
         Self { pool, reads: Lane::new(LIMITS) }
     }
 }

@@ -1,8 +1,7 @@
 //! Restocking: pieces that come or go by hand, once for each key.
 
 use shared_actors::crash_point;
-use shared_actors::database::observe;
-use sqlx::PgPool;
+use shared_actors::database::{Pool, observe};
 
 use super::queries;
 use crate::domain::{OrderError, Restock, StockLevel};
@@ -12,7 +11,7 @@ use crate::domain::{OrderError, Restock, StockLevel};
 /// # Errors
 /// Within: why it is refused. Without: what the database says; a conflict when another instance was first to use the key.
 pub(super) async fn restock(
-    pool: &PgPool,
+    pool: &Pool,
     restock: &Restock,
 ) -> Result<Result<StockLevel, OrderError>, sqlx::Error> {
     let mut transaction = observe("begin", pool.begin()).await?;

@@ -1,11 +1,11 @@
 //! The actor between the consumer and the inbox; all events of a delivery go through one transaction.
 
+use shared_actors::database::Pool;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ArbiterHandle, Context, Handler};
 use shared_actors::actor::{ActorOptions, AskError, Command, Envelope, Handle};
-use sqlx::PgPool;
 use thiserror::Error;
 
 use super::channel::Channel;
@@ -38,7 +38,7 @@ impl From<AskError> for NotifyError {
 }
 
 struct NotificationActor {
-    pool: PgPool,
+    pool: Pool,
     channel: Arc<dyn Channel>,
     max_retries: u32,
 }
@@ -62,7 +62,7 @@ pub struct NotificationHandle(Handle<NotificationActor>);
 
 impl NotificationHandle {
     /// Starts the actor on `arbiter`.
-    pub fn start(pool: PgPool, channel: Arc<dyn Channel>, max_retries: u32, arbiter: &ArbiterHandle) -> Self {
+    pub fn start(pool: Pool, channel: Arc<dyn Channel>, max_retries: u32, arbiter: &ArbiterHandle) -> Self {
         let options = ActorOptions::new("notification").capacity(64).deadline(Duration::from_secs(30));
         Self(Handle::supervise(options, arbiter, move |_| NotificationActor {
             pool: pool.clone(),

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared_actors::actor::Backoff;
-use shared_actors::database::{DatabaseError, observe};
+use shared_actors::database::{DatabaseError, Pool, observe};
 use shared_actors::detail_span;
-use sqlx::PgPool;
 use tokio::time::sleep;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
@@ -39,7 +38,7 @@ pub enum Outcome {
 /// Sends what has not been sent, in order, up to the first event that the channel refuses for good or cannot send now,
 /// and answers for these; at least one. What comes after has to be asked for again: so one transaction stays short.
 pub(super) async fn notify(
-    pool: PgPool,
+    pool: Pool,
     channel: Arc<dyn Channel>,
     max_retries: u32,
     batch: Vec<Incoming>,

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use sqlx::{PgConnection, PgPool};
+use shared_actors::database::{Pool, Transaction};
+
 use uuid::Uuid;
 
 use super::channel::Notification;
@@ -11,7 +12,7 @@ use super::channel::Notification;
 /// Enters the events that were not there; answers which ones these are. An event that another transaction is entering
 /// at the same time waits for the end of that one.
 pub(super) async fn receive(
-    connection: &mut PgConnection,
+    connection: &mut Transaction,
     notifications: &[Notification],
 ) -> Result<HashSet<Uuid>, sqlx::Error> {
     let events = || notifications.iter().map(|notification| &notification.event);
@@ -34,14 +35,14 @@ pub(super) async fn receive(
 }
 
 /// Takes back events for which nothing was done.
-pub(super) async fn give_back(connection: &mut PgConnection, event_ids: &[Uuid]) -> Result<(), sqlx::Error> {
+pub(super) async fn give_back(connection: &mut Transaction, event_ids: &[Uuid]) -> Result<(), sqlx::Error> {
     let statement = "delete from inbox where event_id = any($1)";
     sqlx::query(statement).bind(event_ids).execute(connection).await.map(drop)
 }
 
 /// Records what was sent over `channel`.
 pub(super) async fn record(
-    connection: &mut PgConnection,
+    connection: &mut Transaction,
     channel: &str,
     sent: &[&Notification],
 ) -> Result<(), sqlx::Error> {
@@ -53,7 +54,7 @@ pub(super) async fn record(
 }
 
 /// Deletes up to `limit` events that were received longer than `ttl` ago, and says how many there were.
-pub(super) async fn forget(pool: &PgPool, ttl: Duration, limit: u32) -> Result<u64, sqlx::Error> {
+pub(super) async fn forget(pool: &Pool, ttl: Duration, limit: u32) -> Result<u64, sqlx::Error> {
     let statement = "delete from inbox where event_id in ( \
          select event_id from inbox where received_at < now() - make_interval(secs => $1) \
          order by received_at limit $2 for update skip locked)";

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use actix::fut::wrap_future;
 use actix::{Actor, AsyncContext, Context};
-use shared_actors::database::{DatabaseError, observe};
-use sqlx::PgPool;
+use shared_actors::database::{DatabaseError, Pool, observe};
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
@@ -17,13 +16,13 @@ const PERIOD: Duration = Duration::from_mins(1);
 
 /// Forgets old events once a minute, batch by batch; several instances may do so at once.
 pub struct InboxSweeper {
-    pool: PgPool,
+    pool: Pool,
     ttl: Duration,
 }
 
 impl InboxSweeper {
     /// Forgets what was received longer than `ttl` ago.
-    pub fn new(pool: PgPool, ttl: Duration) -> Self {
+    pub fn new(pool: Pool, ttl: Duration) -> Self {
         Self { pool, ttl }
     }
 }
@@ -42,7 +41,7 @@ impl Actor for InboxSweeper {
     }
 }
 
-async fn sweep(pool: &PgPool, ttl: Duration) {
+async fn sweep(pool: &Pool, ttl: Duration) {
     loop {
         let forgotten = observe("forget_events", queries::forget(pool, ttl, BATCH)).await;
         match forgotten.map_err(DatabaseError::from) {

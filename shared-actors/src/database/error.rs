@@ -59,16 +59,46 @@ pub(super) fn is_outage(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether the connection is of no use any more.
+pub(super) fn is_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(database) => database.code().is_some_and(|code| is_lost_code(&code)),
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Connection trouble (08), a server that shuts down or crashed (57P), a transaction that idled too long (25P03): the
+/// server has closed the connection, or will.
+fn is_lost_code(code: &str) -> bool {
+    code.starts_with("08") || code.starts_with("57P") || code == "25P03"
+}
+
+/// Whether the server, or this session with it, takes no changes: a replica, or a primary that an operator or a failover
+/// has made read-only.
+pub(super) fn is_read_only(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some("25006")
+}
+
 /// Whether the server ended the transaction so that others, which it waited for in a circle, go on.
 pub(super) fn is_deadlock(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some("40P01")
 }
 
-/// Connection trouble (08), no resources (53), intervention and timeouts (57), trouble with the server's disk
-/// (58), a lock not to be had, a primary that became a replica, a transaction that idled too long.
+/// Connection trouble (08), a login that is refused (28), no resources (53), intervention and timeouts (57), trouble with
+/// the server's disk (58), a database that is not there (3D000), a lock not to be had, a primary that became a replica, a
+/// transaction that idled too long.
 fn is_outage_code(code: &str) -> bool {
-    ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class))
-        || matches!(code, "55P03" | "25006" | "25P03")
+    ["08", "28", "53", "57", "58"].iter().any(|class| code.starts_with(class))
+        || matches!(code, "3D000" | "55P03" | "25006" | "25P03")
+}
+
+/// Whether the server refuses to let us in: a wrong user or password, or no rule for us.
+pub(super) fn is_refused_login(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code.starts_with("28"))
 }
 
 impl ServiceError for DatabaseError {
@@ -107,7 +137,7 @@ mod tests {
             assert_eq!(error.public_message(), "the database is unavailable");
             assert!(error.is_transient());
         }
-        for code in ["57P01", "08006", "58030", "25P03"] {
+        for code in ["57P01", "08006", "58030", "25P03", "28P01", "28000", "3D000"] {
             assert!(is_outage_code(code), "{code}");
         }
         assert!(!is_outage_code("23514") && !is_outage_code("25P02"));

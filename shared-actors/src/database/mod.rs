@@ -3,15 +3,21 @@
 //! No statement of any domain lives here.
 
 mod error;
+#[cfg(test)]
+mod faults;
+mod lease;
 mod observe;
+mod owner;
 mod pool;
 mod pool_metrics;
 mod prepare;
+mod trust;
 mod watch;
 
 pub use error::DatabaseError;
-pub use observe::{observe, observe_alone};
-pub use pool::{PoolSettings, STATEMENT_TIMEOUT, connect_options, pool};
+pub use lease::Transaction;
+pub use observe::observe;
+pub use pool::{Pool, PoolSettings, STATEMENT_TIMEOUT, connect_options};
 pub use pool_metrics::show_pool;
 pub use prepare::{Migrations, PrepareError, migrate_now, prepare};
 pub use watch::watch;

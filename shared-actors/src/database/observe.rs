@@ -1,23 +1,21 @@
 //! What every statement goes through: its metrics, and the time after which nobody waits for it any more.
 
 use std::io;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use prometheus::{HistogramVec, IntCounterVec};
 use tracing::{Instrument, field};
 
 use super::STATEMENT_TIMEOUT;
-use crate::{detail_span, metrics, telemetry};
+use crate::{deadline, detail_span, metrics, telemetry};
 
 /// A server that lives has ended the statement by then; one that is silent would never be noticed.
 const ANSWER_TIMEOUT: Duration = STATEMENT_TIMEOUT.saturating_add(Duration::from_secs(2));
 
-/// How long after a statement was abandoned its connection surely is released.
-const RELEASED_WITHIN: Duration = Duration::from_secs(1);
-
-/// When a statement over a pool of this process was last abandoned.
-static LAST_ABANDONED: Mutex<Option<Instant>> = Mutex::new(None);
+/// A statement is waited for so long whatever the deadline: its connection is closed when nobody waits for it any more,
+/// and impatient clients must not cost the server a login for each request.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 
 static REQUESTS: LazyLock<IntCounterVec> =
     LazyLock::new(|| metrics::counters("db_requests_total", "Requests to the database.", &["category"]));
@@ -26,38 +24,13 @@ static DURATION: LazyLock<HistogramVec> = LazyLock::new(|| {
     metrics::latencies("db_request_duration_seconds", help, &["category", "status"])
 });
 
-/// Counts and times one request to the database under `category`, such as `reserve` or `insert_orders`, and waits
-/// for it 2 s longer than [`STATEMENT_TIMEOUT`]. A caller may wait less: a request that is dropped counts as failed.
+/// Counts and times one request to the database under `category`, such as `reserve` or `insert_orders`. It is given up at
+/// the deadline of the current task, though not within its first second, and 2 s after [`STATEMENT_TIMEOUT`] at the
+/// latest. A caller may wait less: a request that is dropped counts as failed.
 ///
 /// # Errors
 /// Those of `request`; an `Io` error, an outage, when there was no answer in time: the outcome is unknown then.
 pub async fn observe<T, E: From<sqlx::Error>>(
-    category: &'static str,
-    request: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
-    observe_on(Connection::OfPool, category, request).await
-}
-
-/// The same for a request over a connection that belongs to no pool and goes with it when it is abandoned.
-///
-/// # Errors
-/// Those of [`observe`].
-pub async fn observe_alone<T, E: From<sqlx::Error>>(
-    category: &'static str,
-    request: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
-    observe_on(Connection::Own, category, request).await
-}
-
-/// Whose connection a request goes over.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Connection {
-    OfPool,
-    Own,
-}
-
-async fn observe_on<T, E: From<sqlx::Error>>(
-    connection: Connection,
     category: &'static str,
     request: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
@@ -70,24 +43,21 @@ async fn observe_on<T, E: From<sqlx::Error>>(
         db.system.name = "postgresql",
         db.query.summary = category,
     );
-    let result =
-        answered_within(ANSWER_TIMEOUT, connection, category, request).instrument(span.clone()).await;
+    let limit = deadline::within(ANSWER_TIMEOUT).max(tokio::time::Instant::now() + LEAST_PATIENCE);
+    let result = answered_by(limit, category, request).instrument(span.clone()).await;
     if result.is_err() {
         telemetry::failed(&span, "statement failed");
     }
     result
 }
 
-async fn answered_within<T, E: From<sqlx::Error>>(
-    limit: Duration,
-    connection: Connection,
+async fn answered_by<T, E: From<sqlx::Error>>(
+    limit: tokio::time::Instant,
     category: &'static str,
     request: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    let mut request = Box::pin(request);
-    // Dropped before the request, whoever drops both: what it notes is known when the connection is released.
-    let waiting = Waiting { connection, category, since: Instant::now(), answered: false };
-    let Ok(result) = tokio::time::timeout(limit, &mut request).await else {
+    let waiting = Waiting { category, since: Instant::now(), answered: false };
+    let Ok(result) = tokio::time::timeout_at(limit, request).await else {
         return Err(no_answer().into());
     };
     waiting.answered(if result.is_ok() { "ok" } else { "error" });
@@ -96,7 +66,6 @@ async fn answered_within<T, E: From<sqlx::Error>>(
 
 /// A request that is under way. Dropped without an answer, it was abandoned.
 struct Waiting {
-    connection: Connection,
     category: &'static str,
     since: Instant,
     answered: bool,
@@ -116,20 +85,10 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if self.answered {
-            return;
+        if !self.answered {
+            self.count("error");
         }
-        if self.connection == Connection::OfPool {
-            *LAST_ABANDONED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        }
-        self.count("error");
     }
-}
-
-/// Whether a connection that is released now may be one whose statement was abandoned.
-pub(super) fn abandoned_just_now() -> bool {
-    let last = *LAST_ABANDONED.lock().unwrap_or_else(PoisonError::into_inner);
-    last.is_some_and(|last| last.elapsed() < RELEASED_WITHIN)
 }
 
 pub(super) fn no_answer() -> sqlx::Error {
@@ -139,34 +98,45 @@ pub(super) fn no_answer() -> sqlx::Error {
 #[cfg(test)]
 mod tests {
     use dev::testing::{Database, Servers, create_database, eventually};
-    use sqlx::PgPool;
+    use tokio::time::Instant as Moment;
 
     use super::*;
-    use crate::database::{DatabaseError, PoolSettings, pool};
+    use crate::database::{DatabaseError, Pool, PoolSettings};
     use crate::settings::{Reader, ShardDefaults, ShardSettings};
 
-    async fn pool_of_one(database: &str) -> (Database, PgPool) {
+    async fn pool_of_one(database: &str) -> (Database, Pool) {
         let database = create_database(&Servers::from_env().postgres_0, database).await;
         let defaults = ShardDefaults { primaries: &[], replicas: &[], name: "" };
         let shards = ShardSettings::read(&mut Reader::from_pairs(database.master_env(0)), &defaults);
-        let pool = pool(&shards[0].primary, &PoolSettings::new("test").with_max_connections(1));
+        let pool = Pool::new(&shards[0].primary, &PoolSettings::new("test").with_max_connections(1));
         (database, pool)
     }
 
-    #[actix_rt::test]
-    async fn a_statement_without_an_answer_is_an_outage_and_its_connection_is_closed() {
-        let (_database, pool) = pool_of_one("observe").await;
-        observe("test", sqlx::query("SELECT 1").execute(&pool)).await.unwrap();
-        assert_eq!(pool.size(), 1);
+    async fn backend(pool: &Pool) -> i32 {
+        let query = sqlx::query_scalar("SELECT pg_backend_pid()");
+        observe("backend", query.fetch_one(pool)).await.unwrap()
+    }
 
+    #[actix_rt::test]
+    async fn a_statement_without_an_answer_is_an_outage_and_its_connection_is_replaced() {
+        let (_database, pool) = pool_of_one("observe").await;
+        let before = backend(&pool).await;
         let silent = sqlx::query("SELECT pg_sleep(60)").execute(&pool);
-        let error = answered_within(Duration::from_millis(100), Connection::OfPool, "test", silent)
-            .await
-            .unwrap_err();
+        let limit = Moment::now() + Duration::from_millis(100);
+        let error = answered_by(limit, "test", silent).await.unwrap_err();
         assert!(matches!(DatabaseError::from(error), DatabaseError::Unavailable(_)));
-        let soon = Duration::from_secs(5);
-        eventually(soon, "the connection is closed", async || pool.size() == 0).await;
-        observe("test", sqlx::query("SELECT 1").execute(&pool)).await.unwrap();
+        assert_ne!(backend(&pool).await, before);
+    }
+
+    #[actix_rt::test]
+    async fn a_statement_is_given_up_at_the_deadline_though_not_within_its_first_second() {
+        let (_database, pool) = pool_of_one("deadline").await;
+        let silent = sqlx::query("SELECT pg_sleep(60)").execute(&pool);
+        let asked = Moment::now();
+        let error = deadline::scope(asked, observe("impatient", silent)).await.unwrap_err();
+        assert!(matches!(DatabaseError::from(error), DatabaseError::Unavailable(_)));
+        assert!(asked.elapsed() >= LEAST_PATIENCE);
+        assert!(asked.elapsed() < STATEMENT_TIMEOUT);
     }
 
     #[actix_rt::test]
@@ -180,16 +150,27 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn connections_that_answer_stay_while_another_one_is_abandoned() {
-        let (_database, pool) = pool_of_one("neighbour").await;
-        let backend = async || {
-            let query = sqlx::query_scalar::<_, i32>("SELECT pg_backend_pid()");
-            observe("neighbour", query.fetch_one(&pool)).await.unwrap()
-        };
-        let before = backend().await;
-        let silent = observe("neighbour", futures::future::pending::<Result<(), sqlx::Error>>());
-        tokio::time::timeout(Duration::from_millis(1), silent).await.unwrap_err();
-        assert!(abandoned_just_now());
-        assert_eq!([backend().await, backend().await], [before, before]);
+    async fn a_transaction_that_is_dropped_is_rolled_back_and_its_connection_used_again() {
+        let (_database, pool) = pool_of_one("rollback").await;
+        sqlx::query("CREATE TABLE counted (id int)").execute(&pool).await.unwrap();
+        let before = backend(&pool).await;
+        let mut transaction = pool.begin().await.unwrap();
+        sqlx::query("INSERT INTO counted VALUES (1)").execute(&mut transaction).await.unwrap();
+        drop(transaction);
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM counted").fetch_one(&pool).await.unwrap();
+        assert_eq!((count, backend(&pool).await), (0, before));
+        let mut transaction = pool.begin().await.unwrap();
+        sqlx::query("INSERT INTO counted VALUES (1)").execute(&mut transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM counted").fetch_one(&pool).await.unwrap();
+        assert_eq!(count, 1);
+    }
+
+    #[actix_rt::test]
+    async fn a_statement_that_fails_costs_no_connection() {
+        let (_database, pool) = pool_of_one("failing").await;
+        let before = backend(&pool).await;
+        sqlx::query("SELECT 1 / 0").execute(&pool).await.unwrap_err();
+        assert_eq!(backend(&pool).await, before);
     }
 }

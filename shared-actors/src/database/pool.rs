@@ -1,22 +1,26 @@
-//! Bounded pools of connections.
+//! Bounded pools of connections, which replace dead connections by themselves.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, Executor};
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt, TryFutureExt, future::BoxFuture};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgSslMode};
+use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo, Postgres};
+use sqlx::{ConnectOptions, Connection, Describe, Either, Execute, Executor, SqlStr};
 
-use super::observe::{abandoned_just_now, no_answer};
+use super::lease::{Lease, Transaction};
+use super::trust::{Trust, Verdict};
 use crate::settings::DatabaseSettings;
 
 /// How long a statement may run before the server ends it.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A connection that rested longer is asked whether it lives before it is used again; asking one that was
-/// just used would cost a round trip for every statement.
+/// A connection that rested longer is asked whether it lives before it is used again.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 
-/// How long a connection is waited for that may be the one of an abandoned statement.
-const ROLLBACK_WITHIN: Duration = Duration::from_millis(500);
+/// How long a connection has to answer when it is asked whether it lives.
+const PING_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Limits of a pool.
 #[derive(Clone, Debug)]
@@ -29,13 +33,13 @@ pub struct PoolSettings {
     pub acquire_timeout: Duration,
     /// How long a statement may run, though never longer than [`STATEMENT_TIMEOUT`], before the server ends it.
     pub statement_timeout: Duration,
-    /// How long a transaction may idle before the server ends it. As long does a process that stands still keep others
-    /// from the rows that it has locked.
+    /// How long a transaction may idle before the server ends it. A process that hangs keeps others from the rows that
+    /// it has locked for as long.
     pub transaction_idle_timeout: Duration,
 }
 
 impl PoolSettings {
-    /// Eight connections, 3 s to get one, 10 s a statement, 3 s between two of a transaction.
+    /// Eight connections, 3 s to get one, 10 s per statement, 3 s between two of a transaction.
     pub fn new(application_name: impl Into<String>) -> Self {
         Self {
             application_name: application_name.into(),
@@ -54,7 +58,7 @@ impl PoolSettings {
     }
 }
 
-/// Where and as whom to connect. Statements are logged by nobody: they are timed where they are made.
+/// Where and as whom to connect. Statements are not logged: they are timed where they are made.
 pub fn connect_options(settings: &DatabaseSettings, application_name: &str) -> PgConnectOptions {
     PgConnectOptions::new_without_pgpass()
         .host(&settings.address.host)
@@ -63,49 +67,197 @@ pub fn connect_options(settings: &DatabaseSettings, application_name: &str) -> P
         .password(settings.password.expose())
         .database(&settings.name)
         .application_name(application_name)
+        .ssl_mode(PgSslMode::Disable)
         .disable_statement_logging()
 }
 
-/// A pool that connects when it is first used, so that it can be made before its server is up. To be called
-/// on a runtime.
+/// A pool of connections to one database. Cheap to clone. Statements are run on it as on a pool of sqlx:
+/// `query.fetch_all(&pool)`.
 ///
-/// ```
-/// use shared_actors::database::{PoolSettings, pool};
-/// use shared_actors::settings::{Reader, ShardDefaults, ShardSettings};
-///
-/// # actix_rt::System::new().block_on(async {
-/// let defaults = ShardDefaults { primaries: &["localhost:5432"], replicas: &[], name: "cart" };
-/// let shards = ShardSettings::read(&mut Reader::from_env(), &defaults);
-/// let pool = pool(&shards[0].primary, &PoolSettings::new("cart"));
-/// assert_eq!(pool.size(), 0);
-/// # });
-/// ```
-pub fn pool(settings: &DatabaseSettings, limits: &PoolSettings) -> PgPool {
-    let options = connect_options(settings, &limits.application_name).options([
-        ("statement_timeout", limits.statement_timeout.min(STATEMENT_TIMEOUT).as_millis().to_string()),
-        ("idle_in_transaction_session_timeout", limits.transaction_idle_timeout.as_millis().to_string()),
-    ]);
-    PgPoolOptions::new()
-        .max_connections(limits.max_connections)
-        .acquire_timeout(limits.acquire_timeout)
-        .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
-            Box::pin(async move {
-                if meta.idle_for > TRUSTED_IDLE { connection.ping().await.map(|()| true) } else { Ok(true) }
-            })
-        })
-        // The pool asks a released connection whether it lives, however long that takes, and so would keep one whose
-        // server is silent; one whose BEGIN was abandoned may be within a transaction that nobody ends.
-        .after_release(|connection, _| {
-            Box::pin(
-                async move { if abandoned_just_now() { rolled_back(connection).await } else { Ok(true) } },
-            )
-        })
-        .connect_lazy_with(options)
+/// - It connects when it is first used, so that it can be made before its server is up.
+/// - A connection whose statement was abandoned is closed.
+/// - When one connection turns out to be dead, or its server read-only, all that were opened before are replaced.
+/// - While [`super::watch`] finds that the server does not answer, statements fail at once.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    pool: PgPool,
+    trust: Arc<Trust>,
 }
 
-/// Ends what an abandoned statement may have begun; where nothing is open, `BEGIN` keeps the server from warning of that. A connection that does not answer soon is closed by the error.
-async fn rolled_back(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let rollback = tokio::time::timeout(ROLLBACK_WITHIN, connection.execute("BEGIN; ROLLBACK"));
-    rollback.await.map_err(|_| no_answer())?.map(|_| true)
+impl Pool {
+    /// A pool without connections. To be called on a runtime.
+    ///
+    /// ```
+    /// use shared_actors::database::{Pool, PoolSettings};
+    /// use shared_actors::settings::{Reader, ShardDefaults, ShardSettings};
+    ///
+    /// # actix_rt::System::new().block_on(async {
+    /// let defaults = ShardDefaults { primaries: &["localhost:5432"], replicas: &[], name: "cart" };
+    /// let shards = ShardSettings::read(&mut Reader::from_env(), &defaults);
+    /// let pool = Pool::new(&shards[0].primary, &PoolSettings::new("cart"));
+    /// assert_eq!(pool.size(), 0);
+    /// # });
+    /// ```
+    pub fn new(settings: &DatabaseSettings, limits: &PoolSettings) -> Self {
+        let options = connect_options(settings, &limits.application_name).options([
+            ("statement_timeout", limits.statement_timeout.min(STATEMENT_TIMEOUT).as_millis().to_string()),
+            ("idle_in_transaction_session_timeout", limits.transaction_idle_timeout.as_millis().to_string()),
+        ]);
+        let trust = Arc::new(Trust::new());
+        let trusted = Arc::clone(&trust);
+        let pool = PgPoolOptions::new()
+            .max_connections(limits.max_connections)
+            .acquire_timeout(limits.acquire_timeout)
+            .test_before_acquire(false)
+            .before_acquire(move |connection, meta| {
+                let trust = Arc::clone(&trusted);
+                async move { Ok(is_usable(connection, meta.age, meta.idle_for, &trust).await) }.boxed()
+            })
+            .connect_lazy_with(options);
+        Self { pool, trust }
+    }
+
+    /// The same pool, on which every statement fails at once until [`Self::unlock`].
+    #[must_use]
+    pub fn locked(self) -> Self {
+        self.trust.unreachable("it is not known yet whether the database can be used");
+        self
+    }
+
+    /// Lets statements in.
+    pub fn unlock(&self) {
+        self.trust.reachable();
+    }
+
+    /// Begins a transaction. It is rolled back when it is dropped uncommitted.
+    ///
+    /// # Errors
+    /// No connection was to be had, or the server refuses.
+    pub async fn begin(&self) -> Result<Transaction, sqlx::Error> {
+        Transaction::begin(self.acquire().await?).await
+    }
+
+    /// Closes all connections, after those in use have come back.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Whether [`Self::close`] was called.
+    pub fn is_closed(&self) -> bool {
+        self.pool.is_closed()
+    }
+
+    /// How many connections there are.
+    pub fn size(&self) -> u32 {
+        self.pool.size()
+    }
+
+    /// How many of them are not in use.
+    pub fn num_idle(&self) -> usize {
+        self.pool.num_idle()
+    }
+
+    /// How many there may be.
+    pub fn max_connections(&self) -> u32 {
+        self.pool.options().get_max_connections()
+    }
+
+    /// Why the server cannot be reached, while [`super::watch`] knows that it cannot.
+    pub fn why_unreachable(&self) -> Option<String> {
+        self.trust.why_unreachable()
+    }
+
+    pub(super) fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    async fn acquire(&self) -> Result<Lease, sqlx::Error> {
+        if self.trust.why_unreachable().is_some() {
+            return Err(sqlx::Error::PoolTimedOut);
+        }
+        Ok(Lease::new(self.pool.acquire().await?, Arc::clone(&self.trust)))
+    }
+}
+
+/// Whether an idle connection may be used.
+async fn is_usable(connection: &mut PgConnection, age: Duration, idle: Duration, trust: &Trust) -> bool {
+    let now = Instant::now();
+    let ago = |duration| now.checked_sub(duration).unwrap_or(now);
+    let verdict = trust.verdict(ago(age), ago(idle));
+    if verdict == Verdict::Close {
+        return false;
+    }
+    if verdict == Verdict::Use && idle <= TRUSTED_IDLE {
+        return true;
+    }
+    match tokio::time::timeout(PING_TIMEOUT, connection.ping()).await {
+        Ok(Ok(())) => true,
+        Ok(Err(_)) => {
+            trust.suspect();
+            false
+        }
+        Err(_) => {
+            // The others rested as long: nobody else shall wait for them.
+            trust.condemn();
+            false
+        }
+    }
+}
+
+impl<'c> Executor<'c> for &'_ Pool {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let pool = self.clone();
+        let rows = async move {
+            let mut lease = pool.acquire().await?;
+            Ok(stream::iter(lease.fetch(query).await?).map(Ok))
+        };
+        rows.try_flatten_stream().boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let pool = self.clone();
+        async move {
+            let mut lease = pool.acquire().await?;
+            lease.run(async |connection| connection.fetch_optional(query).await).await
+        }
+        .boxed()
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [PgTypeInfo],
+    ) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
+    where
+        'c: 'e,
+    {
+        let pool = self.clone();
+        async move {
+            let mut lease = pool.acquire().await?;
+            lease.run(async |connection| connection.prepare_with(sql, parameters).await).await
+        }
+        .boxed()
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, sqlx::Error>>
+    where
+        'c: 'e,
+    {
+        let pool = self.clone();
+        async move { pool.acquire().await?.run(async |connection| connection.describe(sql).await).await }
+            .boxed()
+    }
 }

@@ -5,13 +5,13 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGaugeVec, Opts};
-use sqlx::PgPool;
 
+use super::Pool;
 use crate::metrics;
 
 /// Shows the connections of `pool` as `db_pool_connections` and `db_pool_max_connections` until it is closed. `name`
 /// says what it is for, `shard` whose database it is of.
-pub fn show_pool(name: &'static str, shard: usize, pool: &PgPool) {
+pub fn show_pool(name: &'static str, shard: usize, pool: &Pool) {
     let shown = ShownPool { name, shard: shard.to_string(), pool: pool.clone() };
     POOLS.lock().unwrap_or_else(PoisonError::into_inner).push(shown);
 }
@@ -19,7 +19,7 @@ pub fn show_pool(name: &'static str, shard: usize, pool: &PgPool) {
 struct ShownPool {
     name: &'static str,
     shard: String,
-    pool: PgPool,
+    pool: Pool,
 }
 
 static POOLS: LazyLock<Mutex<Vec<ShownPool>>> = LazyLock::new(|| {
@@ -62,8 +62,7 @@ impl Collector for PoolCollector {
             let idle = i64::try_from(pool.num_idle()).unwrap_or(all).min(all);
             self.connections.with_label_values(&[*name, shard, "idle"]).set(idle);
             self.connections.with_label_values(&[*name, shard, "busy"]).set(all - idle);
-            let max = pool.options().get_max_connections();
-            self.max.with_label_values(&[*name, shard]).set(max.into());
+            self.max.with_label_values(&[*name, shard]).set(pool.max_connections().into());
         }
         [self.connections.collect(), self.max.collect()].concat()
     }

@@ -5,8 +5,11 @@ use std::time::Duration;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use tokio::time::Instant;
 
 use super::connect_options;
+use super::error::{is_deadlock, is_outage, is_refused_login};
+use super::owner::{self, Owner};
 use crate::health::Component;
 use crate::settings::DatabaseSettings;
 
@@ -14,6 +17,14 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const INVALID_CATALOG_NAME: &str = "3D000";
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// How long a migration waits for a lock: the lock that lets one process at a time migrate, or a table that somebody
+/// reads. Whoever comes after it for the same table waits as long, so it gives up and tries again.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long [`migrate_now`] tries again while something is in its way.
+const MIGRATE_WITHIN: Duration = Duration::from_mins(1);
 
 /// Who brings the schema up to date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +38,7 @@ pub enum Migrations {
 /// What waiting cannot mend.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    /// A migration fails, or the database has been migrated by another version of the program.
+    /// A migration fails, or one that was applied is not the same any more.
     #[error("database {database} cannot be migrated: {reason}")]
     Migration {
         /// Which database, as `host:port/name`.
@@ -35,15 +46,27 @@ pub enum PrepareError {
         /// Why.
         reason: MigrateError,
     },
+    /// The database is in use for something else. Nothing in it was changed.
+    #[error(
+        "database {database} belongs to somebody else: it has {contents}. Nothing in it was changed. Check \
+         DATABASE_MASTER_HOST_PORT_k and DATABASE_MASTER_NAME_k, or name an empty database"
+    )]
+    Foreign {
+        /// Which database, as `host:port/name`.
+        database: String,
+        /// What is in it.
+        contents: String,
+    },
 }
 
 /// Waits, with backoff, until the database is there and has the schema of every one of `migrators`, then marks
 /// `component` ready. Meanwhile the component says what is missing. Waits for ever: bound it outside.
 ///
-/// Several migrators on one database need `set_ignore_missing(true)` or a table name each.
+/// Migrations that a newer version has applied are left alone: a version works beside the schema of the next one. Several
+/// migrators on one database need a table name each.
 ///
 /// # Errors
-/// A migration that fails; an outage in the middle of one is waited for instead.
+/// A migration that fails; an outage in the middle of one is waited for instead. A database that is not ours.
 pub async fn prepare(
     settings: &DatabaseSettings,
     migrators: &[&Migrator],
@@ -57,19 +80,25 @@ pub async fn prepare(
             Migrations::Apply => apply(settings, migrators).await,
             Migrations::Await => check(settings, migrators).await,
         };
-        let reason = match attempt {
+        let (reason, is_refusal) = match attempt {
             Ok(()) => {
                 component.ready();
                 return Ok(());
             }
-            Err(Failure::Transient(reason)) => reason,
+            Err(Failure::Transient(reason)) => (reason, false),
+            Err(Failure::Refused(reason)) => (reason, true),
             Err(Failure::Final(error)) => {
                 component.waiting(error.to_string());
                 return Err(error);
             }
         };
         if reason != last_reason {
-            tracing::warn!(database = %describe(settings), %reason, "waiting for the database");
+            let database = describe(settings);
+            if is_refusal {
+                tracing::error!(%database, %reason, "the database refuses the login: check user and password");
+            } else {
+                tracing::warn!(%database, %reason, "waiting for the database");
+            }
             component.waiting(reason.as_str());
             last_reason = reason;
         }
@@ -78,30 +107,52 @@ pub async fn prepare(
     }
 }
 
-/// Creates and migrates a database once, without waiting: what `<binary> migrate` does.
+/// Creates and migrates a database: what `<binary> migrate` does. Tries again for a minute while another process migrates
+/// or a table is locked, and says so.
 ///
 /// # Errors
 /// Why it did not happen, in words for people.
 pub async fn migrate_now(settings: &DatabaseSettings, migrators: &[&Migrator]) -> Result<(), String> {
-    apply(settings, migrators).await.map_err(|failure| match failure {
-        Failure::Transient(reason) => format!("database {}: {reason}", describe(settings)),
-        Failure::Final(error) => error.to_string(),
-    })
+    let give_up = Instant::now() + MIGRATE_WITHIN;
+    loop {
+        match apply(settings, migrators).await {
+            Ok(()) => return Ok(()),
+            Err(Failure::Transient(reason)) if reason == LOCKED && Instant::now() < give_up => {
+                tracing::warn!(database = %describe(settings), %reason, "waiting for the database");
+            }
+            Err(Failure::Transient(reason) | Failure::Refused(reason)) => {
+                return Err(format!("database {}: {reason}", describe(settings)));
+            }
+            Err(Failure::Final(error)) => return Err(error.to_string()),
+        }
+        tokio::time::sleep(LOCK_TIMEOUT).await;
+    }
 }
 
 enum Failure {
     Transient(String),
+    /// The server does not let us in.
+    Refused(String),
     Final(PrepareError),
 }
 
+const LOCKED: &str = "another process is migrating, or somebody has locked a table that a migration changes";
+
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
+        if is_refused_login(&error) {
+            return Self::Refused(reason(&error));
+        }
+        if code_of(&error).as_deref() == Some(LOCK_NOT_AVAILABLE) {
+            return Self::Transient(LOCKED.to_owned());
+        }
         Self::Transient(reason(&error))
     }
 }
 
 async fn apply(settings: &DatabaseSettings, migrators: &[&Migrator]) -> Result<(), Failure> {
-    let options = connect_options(settings, "migrations");
+    let options = connect_options(settings, "migrations")
+        .options([("lock_timeout", LOCK_TIMEOUT.as_millis().to_string())]);
     let mut connection = match connect(&options).await {
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(INVALID_CATALOG_NAME) => {
             create(settings, &options).await?;
@@ -110,16 +161,36 @@ async fn apply(settings: &DatabaseSettings, migrators: &[&Migrator]) -> Result<(
         other => other?,
     };
     for migrator in migrators {
+        if let Owner::SomebodyElse(contents) = owner::of(&mut connection, migrator).await? {
+            let database = describe(settings);
+            return Err(Failure::Final(PrepareError::Foreign { database, contents }));
+        }
         // The migrator locks the database against the migrators of other processes; its connection is our own,
         // so that closing it gives the lock back after a failure too, and no statement timeout applies.
-        migrator.run_direct(None, &mut connection, false).await.map_err(|error| classify(settings, error))?;
+        let run = beside_newer(migrator);
+        run.run_direct(None, &mut connection, false).await.map_err(|error| classify(settings, error))?;
     }
     connection.close().await.map_err(Failure::from)
+}
+
+/// The same migrations, for a database that may have those of a newer version, too.
+fn beside_newer(migrator: &Migrator) -> Migrator {
+    Migrator {
+        migrations: migrator.migrations.clone(),
+        table_name: migrator.table_name.clone(),
+        create_schemas: migrator.create_schemas.clone(),
+        ignore_missing: true,
+        ..Migrator::DEFAULT
+    }
 }
 
 async fn check(settings: &DatabaseSettings, migrators: &[&Migrator]) -> Result<(), Failure> {
     let mut connection = connect(&connect_options(settings, "migrations")).await?;
     for migrator in migrators {
+        if let Owner::SomebodyElse(contents) = owner::of(&mut connection, migrator).await? {
+            let database = describe(settings);
+            return Err(Failure::Final(PrepareError::Foreign { database, contents }));
+        }
         let statement = format!("SELECT version FROM {} WHERE success", migrator.table_name);
         let applied: Vec<i64> =
             sqlx::query_scalar(AssertSqlSafe(statement)).fetch_all(&mut connection).await?;
@@ -153,14 +224,18 @@ async fn create(settings: &DatabaseSettings, options: &PgConnectOptions) -> Resu
 }
 
 fn classify(settings: &DatabaseSettings, error: MigrateError) -> Failure {
-    match &error {
+    match error {
         MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)
-            if super::error::is_outage(cause) || super::error::is_deadlock(cause) =>
+            if is_outage(&cause) || is_deadlock(&cause) =>
         {
-            Failure::Transient(reason(cause))
+            cause.into()
         }
-        _ => Failure::Final(PrepareError::Migration { database: describe(settings), reason: error }),
+        error => Failure::Final(PrepareError::Migration { database: describe(settings), reason: error }),
     }
+}
+
+fn code_of(error: &sqlx::Error) -> Option<String> {
+    Some(error.as_database_error()?.code()?.into_owned())
 }
 
 pub(super) fn reason(error: &sqlx::Error) -> String {

@@ -1,10 +1,20 @@
 //! `PostgreSQL` away: clients are told to come back, and nothing that was answered is lost.
 
-use dev::testing::Signal;
+use dev::testing::{Fault, Signal};
 use serde_json::json;
 use tonic::Code;
 
 use crate::support::{Env, Kind, PrivateServers, Rest, SOON, Settings, Shop, eventually, new_user_on, set};
+
+const SHARD: &str = "postgres shard 0";
+
+/// The parts that /readyz says are not ready.
+async fn failing(service: &Rest) -> Vec<String> {
+    let report = service.get("/readyz").await.json();
+    let parts = report["components"].as_array().unwrap().iter();
+    let failing = parts.filter(|part| part["ready"] == json!(false));
+    failing.map(|part| part["name"].as_str().unwrap().to_owned()).collect()
+}
 
 #[tokio::test]
 async fn calls_are_refused_as_unavailable_until_the_database_is_back() {
@@ -19,6 +29,7 @@ async fn calls_are_refused_as_unavailable_until_the_database_is_back() {
     let sku = shop.loms.stock_product(10).await;
     cart.add(user, sku, 2).await.expect(200);
     let order = loms.create(user, &[(sku, 1)]).await.unwrap();
+    let elsewhere = loms.create(new_user_on(1), &[(sku, 1)]).await.unwrap();
 
     postgres.signal(Signal::SIGQUIT).unwrap();
     eventually(SOON, "PostgreSQL is gone", async || postgres.exit_status().unwrap()).await;
@@ -41,11 +52,19 @@ async fn calls_are_refused_as_unavailable_until_the_database_is_back() {
     for process in [&shop.cart.process, &shop.loms.process] {
         let rest = Rest::new(process.base_url());
         rest.get("/livez").await.expect(200);
-        eventually(SOON, "readiness is withdrawn", async || rest.get("/readyz").await.status == 503).await;
+        eventually(SOON, "the report names the shard", async || {
+            failing(&rest).await.contains(&SHARD.to_owned())
+        })
+        .await;
+        rest.get("/readyz").await.expect(200);
     }
+    assert_eq!(loms.state(elsewhere).await, "AWAITING_PAYMENT", "the other shard goes on");
+    loms.pay(elsewhere).await.unwrap();
+    cart.remove(new_user_on(1), sku).await.expect(204);
 
     let _postgres = private.postgres().await.unwrap();
-    eventually(SOON, "the cart is back", async || cart.show(user).await.status == 200).await;
+    let fault = Fault::passed("the primary of a shard is away");
+    fault.normal_when("the cart is back", async || cart.show(user).await.status == 200).await;
     eventually(SOON, "the order is back", async || loms.info(order).await.is_ok()).await;
     let lines = cart.lines(user).await;
     assert!([2, 3].contains(&lines[0].1), "an add of unknown outcome happened or did not: {lines:?}");

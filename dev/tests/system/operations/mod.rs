@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod cors;
+mod databases;
 mod faults;
 mod migrate;
 mod pages;

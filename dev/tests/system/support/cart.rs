@@ -9,7 +9,7 @@ use super::{Answer, Env, Rest, set};
 #[derive(Debug)]
 pub struct Cart {
     pub process: ServiceProcess,
-    _shards: [Database; 2],
+    pub shards: [Database; 2],
 }
 
 impl Cart {
@@ -23,7 +23,7 @@ impl Cart {
         env.extend(Self::addresses(&servers.redis, loms_port, products));
         env.extend(more);
         let process = ServiceProcess::start("cart", &env).await;
-        Self { process, _shards: shards }
+        Self { process, shards }
     }
 
     /// The settings of ports and of whom cart calls.

@@ -1,7 +1,6 @@
 //! Changing the state of orders.
 
-use shared_actors::database::observe;
-use sqlx::PgPool;
+use shared_actors::database::{Pool, observe};
 
 use crate::domain::{OrderId, OrderStatus};
 use crate::stock::EffectKind;
@@ -39,7 +38,7 @@ pub(crate) struct Change<'a> {
 
 /// Changes those orders that await their payment, with their history, events and effects; answers which. No order may
 /// come twice.
-pub(crate) async fn change_states(pool: &PgPool, changes: &[Change<'_>]) -> Result<Vec<i64>, sqlx::Error> {
+pub(crate) async fn change_states(pool: &Pool, changes: &[Change<'_>]) -> Result<Vec<i64>, sqlx::Error> {
     let query = sqlx::query_scalar(CHANGE_STATES)
         .bind(changes.iter().map(|change| change.order.get()).collect::<Vec<i64>>())
         .bind(changes.iter().map(|change| change.to.as_str()).collect::<Vec<_>>())

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use shared_actors::database::observe;
-use sqlx::PgPool;
+use shared_actors::database::{Pool, observe};
 
 use super::read::{OrderRow, order};
 use crate::domain::{IdempotencyKey, NewOrder, Order, OrderId, UserId};
@@ -13,7 +12,7 @@ use crate::items::{ItemArrays, decoded};
 const NEXT_IDS: &str = "SELECT nextval('order_id_seq') FROM generate_series(1, $1)";
 
 /// Ids that no other order gets, rising.
-pub(crate) async fn next_ids(pool: &PgPool, count: i32) -> Result<Vec<OrderId>, sqlx::Error> {
+pub(crate) async fn next_ids(pool: &Pool, count: i32) -> Result<Vec<OrderId>, sqlx::Error> {
     let ids: Vec<i64> = observe("next_ids", sqlx::query_scalar(NEXT_IDS).bind(count).fetch_all(pool)).await?;
     ids.into_iter().map(decoded).collect()
 }
@@ -31,7 +30,7 @@ pub(crate) type ByKey = HashMap<(UserId, IdempotencyKey), Order>;
 
 /// The orders made under these keys.
 pub(crate) async fn find_by_keys(
-    pool: &PgPool,
+    pool: &Pool,
     keys: &[(UserId, &IdempotencyKey)],
 ) -> Result<ByKey, sqlx::Error> {
     let (users, keys): (Vec<i64>, Vec<&str>) =
@@ -84,7 +83,7 @@ pub(crate) struct InsertedRow<'a> {
 
 /// Writes down orders with their history and events, and answers which of them were not there before.
 pub(crate) async fn insert(
-    pool: &PgPool,
+    pool: &Pool,
     rows: &[InsertedRow<'_>],
     payment_ttl: Duration,
 ) -> Result<Vec<OrderId>, sqlx::Error> {

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use shared_actors::database::observe;
-use sqlx::PgPool;
+use shared_actors::database::{Pool, observe};
 
 /// Orders that still hold stock, or are about to settle it, keep their key: their reservation bears it too. Instances that
 /// do the same at once share the work.
@@ -18,7 +17,7 @@ WITH old AS MATERIALIZED (
 UPDATE orders SET idempotency_key = NULL FROM old WHERE orders.id = old.id";
 
 /// Forgets the keys of at most `limit` orders older than `age`; answers how many.
-pub(crate) async fn forget_keys(pool: &PgPool, age: Duration, limit: i64) -> Result<usize, sqlx::Error> {
+pub(crate) async fn forget_keys(pool: &Pool, age: Duration, limit: i64) -> Result<usize, sqlx::Error> {
     let query = sqlx::query(FORGET_KEYS).bind(age).bind(limit);
     let forgotten = observe("forget_keys", query.execute(pool)).await?.rows_affected();
     Ok(usize::try_from(forgotten).unwrap_or(usize::MAX))

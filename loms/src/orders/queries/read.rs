@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use shared_actors::database::{observe, observe_alone};
-use sqlx::{PgConnection, PgPool};
+use shared_actors::database::{Pool, observe};
+use sqlx::PgConnection;
 
 use crate::domain::{Order, OrderId, OrderStatus};
 use crate::items::{decoded, lines};
@@ -23,7 +23,7 @@ fn orders(rows: &[OrderRow]) -> Result<Vec<Order>, sqlx::Error> {
 const FIND: &str = "SELECT id, user_id, state, skus, counts FROM orders WHERE id = ANY($1)";
 
 /// The orders with these ids, in any order; unknown ids are left out.
-pub(crate) async fn find(pool: &PgPool, ids: &[i64]) -> Result<Vec<Order>, sqlx::Error> {
+pub(crate) async fn find(pool: &Pool, ids: &[i64]) -> Result<Vec<Order>, sqlx::Error> {
     let rows: Vec<OrderRow> = observe("get_orders", sqlx::query_as(FIND).bind(ids).fetch_all(pool)).await?;
     orders(&rows)
 }
@@ -31,7 +31,7 @@ pub(crate) async fn find(pool: &PgPool, ids: &[i64]) -> Result<Vec<Order>, sqlx:
 const NOT_FAILED: &str = "SELECT id FROM orders WHERE id = ANY($1) AND state <> 'FAILED'";
 
 /// Those of the orders that are there and have not failed: their reservations are theirs.
-pub(crate) async fn not_failed(pool: &PgPool, ids: &[i64]) -> Result<Vec<OrderId>, sqlx::Error> {
+pub(crate) async fn not_failed(pool: &Pool, ids: &[i64]) -> Result<Vec<OrderId>, sqlx::Error> {
     let query = sqlx::query_scalar(NOT_FAILED).bind(ids);
     let ids: Vec<i64> = observe("not_failed_orders", query.fetch_all(pool)).await?;
     ids.into_iter().map(decoded).collect()
@@ -41,7 +41,7 @@ const PAGE: &str = "
 SELECT id, user_id, state, skus, counts FROM orders WHERE id < $1 ORDER BY id DESC LIMIT $2";
 
 /// The newest orders that are older than `before`, newest first.
-pub(crate) async fn page(pool: &PgPool, before: i64, limit: i64) -> Result<Vec<Order>, sqlx::Error> {
+pub(crate) async fn page(pool: &Pool, before: i64, limit: i64) -> Result<Vec<Order>, sqlx::Error> {
     let query = sqlx::query_as(PAGE).bind(before).bind(limit);
     let rows: Vec<OrderRow> = observe("list_orders", query.fetch_all(pool)).await?;
     orders(&rows)
@@ -51,7 +51,7 @@ const UNPAID: &str = "
 SELECT id FROM orders WHERE state = 'AWAITING_PAYMENT' AND pay_before < now() ORDER BY pay_before LIMIT $1";
 
 /// Orders whose time to be paid is over, by the clock of the database.
-pub(crate) async fn unpaid(pool: &PgPool, limit: usize) -> Result<Vec<OrderId>, sqlx::Error> {
+pub(crate) async fn unpaid(pool: &Pool, limit: usize) -> Result<Vec<OrderId>, sqlx::Error> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let ids: Vec<i64> =
         observe("unpaid_orders", sqlx::query_scalar(UNPAID).bind(limit).fetch_all(pool)).await?;
@@ -67,7 +67,7 @@ pub(crate) struct LogPosition {
 pub(crate) async fn log_position(primary: &mut PgConnection) -> Result<LogPosition, sqlx::Error> {
     let asked = Instant::now();
     let position = sqlx::query_scalar("SELECT pg_current_wal_flush_lsn()::text");
-    let lsn = observe_alone("log_position", position.fetch_one(primary)).await?;
+    let lsn = observe("log_position", position.fetch_one(primary)).await?;
     Ok(LogPosition { lsn, asked })
 }
 
@@ -97,6 +97,6 @@ pub(crate) async fn replica_lag(
         .bind(now.map(|position| position.lsn.as_str()))
         .bind(earlier.map(|position| position.lsn.as_str()))
         .bind(earlier.map(|position| position.asked.elapsed().as_secs_f64()));
-    let lag: Option<f64> = observe_alone("replica_lag", query.fetch_one(replica)).await?;
+    let lag: Option<f64> = observe("replica_lag", query.fetch_one(replica)).await?;
     Ok(lag.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()))
 }

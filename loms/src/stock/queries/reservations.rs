@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use shared_actors::database::observe;
+use shared_actors::database::{Pool, Transaction, observe};
 use shared_actors::shard::ORDER_ID_STEP;
-use sqlx::{PgConnection, PgPool};
 
 use crate::domain::{IdempotencyKey, Sku, UserId};
 use crate::items::{ItemArrays, decoded, lines};
@@ -17,7 +16,7 @@ SELECT sku, total_count - reserved_count FROM stock WHERE sku = ANY($1) ORDER BY
 
 /// What is left of each SKU. Locks the SKUs, always in the same order, until the transaction ends.
 pub(in crate::stock) async fn lock_stock(
-    connection: &mut PgConnection,
+    connection: &mut Transaction,
     skus: &[i64],
 ) -> Result<Available, sqlx::Error> {
     let rows: Vec<(i64, i64)> =
@@ -40,7 +39,7 @@ type KeyedRow = (i64, String, i64, Vec<i64>, Vec<i64>);
 
 /// The open reservations made under these keys.
 pub(in crate::stock) async fn find_by_keys(
-    connection: &mut PgConnection,
+    connection: &mut Transaction,
     keys: &[(UserId, &IdempotencyKey)],
 ) -> Result<ByKey, sqlx::Error> {
     let (users, keys): (Vec<i64>, Vec<&str>) =
@@ -70,7 +69,7 @@ WHERE stock.sku = more.sku";
 
 /// Writes what was decided over stock that this transaction has locked.
 pub(in crate::stock) async fn reserve(
-    connection: &mut PgConnection,
+    connection: &mut Transaction,
     requests: &[ReservationRequest],
     decision: &Decision,
 ) -> Result<(), sqlx::Error> {
@@ -115,7 +114,7 @@ FROM less JOIN ordered USING (sku)
 WHERE stock.sku = less.sku";
 
 /// Takes or gives back what the orders hold; those that hold nothing any more are passed over.
-pub(in crate::stock) async fn settle(pool: &PgPool, effects: &[Effect]) -> Result<(), sqlx::Error> {
+pub(in crate::stock) async fn settle(pool: &Pool, effects: &[Effect]) -> Result<(), sqlx::Error> {
     let (orders, takes): (Vec<i64>, Vec<bool>) =
         effects.iter().map(|effect| (effect.order.get(), effect.kind == EffectKind::Take)).unzip();
     observe("settle", sqlx::query(SETTLE).bind(orders).bind(takes).execute(pool)).await?;
@@ -125,7 +124,7 @@ pub(in crate::stock) async fn settle(pool: &PgPool, effects: &[Effect]) -> Resul
 const AVAILABLE: &str = "SELECT sku, total_count - reserved_count FROM stock WHERE sku = ANY($1)";
 
 /// What is left of each SKU, without a lock.
-pub(in crate::stock) async fn available(pool: &PgPool, skus: &[i64]) -> Result<Available, sqlx::Error> {
+pub(in crate::stock) async fn available(pool: &Pool, skus: &[i64]) -> Result<Available, sqlx::Error> {
     let query = sqlx::query_as(AVAILABLE).bind(skus);
     let rows: Vec<(i64, i64)> = observe("get_stock", query.fetch_all(pool)).await?;
     Ok(rows.into_iter().filter_map(|(sku, left)| Some((known(sku)?, left))).collect())
@@ -161,10 +160,7 @@ pub(crate) struct OpenSince {
 type OpenRow = (i64, i64, Option<String>, Vec<i64>, Vec<i64>, DateTime<Utc>);
 
 /// Open reservations by age, the oldest first.
-pub(crate) async fn open_since(
-    pool: &PgPool,
-    wanted: &OpenSince,
-) -> Result<Vec<OpenReservation>, sqlx::Error> {
+pub(crate) async fn open_since(pool: &Pool, wanted: &OpenSince) -> Result<Vec<OpenReservation>, sqlx::Error> {
     let query = sqlx::query_as(OPEN_SINCE)
         .bind(wanted.shard)
         .bind(wanted.age)

@@ -1,7 +1,6 @@
 //! Changing the stock by hand.
 
-use shared_actors::database::observe;
-use sqlx::PgConnection;
+use shared_actors::database::{Transaction, observe};
 
 use super::reservations::known;
 use crate::domain::{IdempotencyKey, Restock, Sku, StockLevel};
@@ -18,7 +17,7 @@ const FIND: &str =
 
 /// What was done under the key.
 pub(in crate::stock) async fn find_restock(
-    connection: &mut PgConnection,
+    connection: &mut Transaction,
     key: &IdempotencyKey,
 ) -> Result<Option<EarlierRestock>, sqlx::Error> {
     let query = sqlx::query_as(FIND).bind(key.as_str());
@@ -35,7 +34,7 @@ WITH added AS (
 INSERT INTO stock_seed (sku, total_count) SELECT sku, 0 FROM added";
 
 /// Makes a SKU known, of which there is nothing yet. One that is known is left alone.
-pub(in crate::stock) async fn add_sku(connection: &mut PgConnection, sku: Sku) -> Result<(), sqlx::Error> {
+pub(in crate::stock) async fn add_sku(connection: &mut Transaction, sku: Sku) -> Result<(), sqlx::Error> {
     observe("add_sku", sqlx::query(ADD).bind(i64::from(sku)).execute(connection)).await?;
     Ok(())
 }
@@ -44,7 +43,7 @@ const LOCK: &str = "SELECT total_count, reserved_count FROM stock WHERE sku = $1
 
 /// What there is of a SKU, locked until the transaction ends.
 pub(in crate::stock) async fn lock_level(
-    connection: &mut PgConnection,
+    connection: &mut Transaction,
     sku: Sku,
 ) -> Result<Option<StockLevel>, sqlx::Error> {
     let query = sqlx::query_as(LOCK).bind(i64::from(sku));
@@ -61,7 +60,7 @@ UPDATE stock SET total_count = $3 WHERE sku = $1";
 
 /// Writes what was decided over the level that this transaction has locked.
 pub(in crate::stock) async fn restock(
-    connection: &mut PgConnection,
+    connection: &mut Transaction,
     restock: &Restock,
     level: StockLevel,
 ) -> Result<(), sqlx::Error> {

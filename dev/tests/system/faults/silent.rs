@@ -1,0 +1,54 @@
+//! Connections that the network forgets: nothing comes over them any more, and new ones work.
+
+use dev::testing::{Fault, Proxy, Servers};
+use futures::future::join_all;
+
+use crate::support::{Env, LomsClient, Settings, Shop, new_user_on, set};
+
+/// As many calls at once as open all connections of a pool, and some more.
+const CROWD: usize = 24;
+
+async fn buy(loms: &LomsClient, sku: u32) -> Result<(), tonic::Status> {
+    let buy = async |shard| {
+        let order = loms.create(new_user_on(shard), &[(sku, 1)]).await?;
+        loms.info(order).await?;
+        loms.pay(order).await
+    };
+    let (first, second) = tokio::join!(buy(0), buy(1));
+    first.and(second)
+}
+
+#[tokio::test]
+async fn connections_to_databases_that_are_cut_silently_are_all_replaced_at_once() {
+    let mut servers = Servers::from_env();
+    let proxies = [Proxy::to(&servers.postgres_0), Proxy::to(&servers.postgres_1)];
+    let replica = servers.postgres_replica_0.clone();
+    servers.postgres_0 = proxies[0].address();
+    servers.postgres_1 = proxies[1].address();
+    servers.postgres_replica_0 = replica;
+    let patience: Env = vec![set("REQUEST_TIMEOUT", "5s")];
+    let shop = Shop::start(&servers, Settings::of_all(&patience)).await;
+    let (cart, loms) = (shop.cart.client(), shop.loms.client());
+    let sku = shop.loms.stock_product(1000).await;
+    let adds = async || {
+        let add =
+            (0..CROWD).map(async |index| cart.add(new_user_on((index % 2) as u32), sku, 1).await.status);
+        join_all(add).await
+    };
+    let buys = async || join_all((0..CROWD).map(|_| buy(&loms, sku))).await;
+    let (bought, added) = tokio::join!(buys(), adds());
+    bought.into_iter().collect::<Result<Vec<_>, _>>().unwrap();
+    assert_eq!(added, [200; CROWD]);
+
+    proxies.iter().for_each(Proxy::silence);
+    Fault::passed("connections to databases are cut silently")
+        .normal_when("a purchase and an add", async || {
+            let (bought, added) = tokio::join!(buy(&loms, sku), cart.add(new_user_on(0), sku, 1));
+            bought.is_ok() && added.status == 200
+        })
+        .await;
+    let (bought, added) = tokio::join!(buys(), adds());
+    bought.into_iter().collect::<Result<Vec<_>, _>>().unwrap();
+    assert_eq!(added, [200; CROWD], "no dead connection is left");
+    shop.loms.is_sound().await;
+}

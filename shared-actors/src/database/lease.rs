@@ -1,0 +1,188 @@
+//! A connection of a pool while it is in use, and its way back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo, Postgres};
+use sqlx::{Describe, Either, Execute, Executor, SqlStr};
+
+use super::error::{is_lost, is_read_only};
+use super::observe::no_answer;
+use super::trust::Trust;
+
+/// How long the way back may take: the pool asks each connection that comes back whether it lives, and a transaction
+/// that was not committed is rolled back. A connection that takes longer is closed.
+const RELEASE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A statement that has waited for so long is given up once its connection is known to be dead.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
+
+/// A connection that goes back to its pool when this is dropped.
+#[derive(Debug)]
+pub(super) struct Lease {
+    /// `None` only within `drop`.
+    connection: Option<PoolConnection<Postgres>>,
+    trust: Arc<Trust>,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Idle,
+    /// A statement is under way, or was abandoned.
+    Busy,
+    /// A transaction is open.
+    Open,
+    /// It must not be used again.
+    Lost,
+}
+
+impl Lease {
+    pub fn new(connection: PoolConnection<Postgres>, trust: Arc<Trust>) -> Self {
+        Self { connection: Some(connection), trust, state: State::Idle }
+    }
+
+    /// Runs one statement. Dropped before its end, the statement is abandoned and the connection is closed.
+    pub async fn run<T>(
+        &mut self,
+        statement: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, sqlx::Error> {
+        let Some(connection) = &mut self.connection else { return Err(sqlx::Error::PoolClosed) };
+        let resting = std::mem::replace(&mut self.state, State::Busy);
+        let result = tokio::select! {
+            biased;
+            result = statement(connection) => result,
+            () = given_up(&self.trust) => return Err(no_answer()),
+        };
+        self.state = match &result {
+            Err(error) if is_read_only(error) => {
+                self.trust.condemn();
+                State::Lost
+            }
+            Err(error) if is_lost(error) => {
+                self.trust.suspect();
+                State::Lost
+            }
+            _ => resting,
+        };
+        result
+    }
+
+    /// Runs one statement and answers all that comes back.
+    pub async fn fetch<'q, E: Execute<'q, Postgres> + 'q>(
+        &mut self,
+        query: E,
+    ) -> Result<Vec<Either<PgQueryResult, PgRow>>, sqlx::Error> {
+        self.run(async |connection| connection.fetch_many(query).try_collect().await).await
+    }
+}
+
+/// Waits until nobody need wait any longer for a statement that begins now.
+async fn given_up(trust: &Trust) {
+    let begun = Instant::now();
+    trust.until_condemned(begun).await;
+    tokio::time::sleep(GIVE_UP_AFTER.saturating_sub(begun.elapsed())).await;
+    // One that was condemned for no reason answers meanwhile.
+    tokio::time::sleep(RELEASE_TIMEOUT).await;
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else { return };
+        match self.state {
+            State::Idle | State::Open => {
+                let rollback = self.state == State::Open;
+                let trust = Arc::clone(&self.trust);
+                tokio::spawn(async move {
+                    let back = async {
+                        if rollback {
+                            connection.execute("ROLLBACK").await?;
+                        }
+                        connection.return_to_pool().await;
+                        Ok::<_, sqlx::Error>(())
+                    };
+                    let back = tokio::time::timeout(RELEASE_TIMEOUT, back).await;
+                    if !matches!(back, Ok(Ok(()))) {
+                        connection.close_on_drop();
+                        trust.suspect();
+                    }
+                });
+            }
+            State::Busy => {
+                self.trust.suspect();
+                connection.close_on_drop();
+            }
+            State::Lost => connection.close_on_drop(),
+        }
+    }
+}
+
+/// An open transaction; statements are run on it as on a connection. Dropped uncommitted, it is rolled back.
+#[derive(Debug)]
+pub struct Transaction {
+    lease: Lease,
+}
+
+impl Transaction {
+    pub(super) async fn begin(mut lease: Lease) -> Result<Self, sqlx::Error> {
+        lease.run(async |connection| connection.execute("BEGIN").await).await?;
+        lease.state = State::Open;
+        Ok(Self { lease })
+    }
+
+    /// Makes everything durable that was done in it.
+    ///
+    /// # Errors
+    /// The server refuses, or does not answer: the outcome is unknown then.
+    pub async fn commit(mut self) -> Result<(), sqlx::Error> {
+        // Whatever the server answers, nothing is open afterwards.
+        self.lease.state = State::Idle;
+        self.lease.run(async |connection| connection.execute("COMMIT").await).await.map(drop)
+    }
+}
+
+impl<'t> Executor<'t> for &'t mut Transaction {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>
+    where
+        't: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let rows = self.lease.fetch(query).map_ok(|rows| stream::iter(rows).map(Ok));
+        rows.try_flatten_stream().boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
+    where
+        't: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        self.lease.run(async |connection| connection.fetch_optional(query).await).boxed()
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [PgTypeInfo],
+    ) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
+    where
+        't: 'e,
+    {
+        self.lease.run(async |connection| connection.prepare_with(sql, parameters).await).boxed()
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, sqlx::Error>>
+    where
+        't: 'e,
+    {
+        self.lease.run(async |connection| connection.describe(sql).await).boxed()
+    }
+}

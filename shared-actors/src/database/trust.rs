@@ -1,0 +1,119 @@
+//! Which connections to a server may still be used, as far as that can be told without asking over each of them.
+//!
+//! A connection can die without a word: a firewall forgets it, or the server behind it has become read-only. What one
+//! connection, or the watch over the server, finds out holds for all that were opened before.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+/// A session is ended because of a read-only server at most this often: until the server can be written again, each new
+/// session costs it a login.
+const CONDEMN_INTERVAL: Duration = Duration::from_millis(250);
+
+/// What is known of the connections to one server.
+#[derive(Debug)]
+pub(super) struct Trust {
+    /// Connections opened before this moment are closed instead of used.
+    condemned: watch::Sender<Option<Instant>>,
+    /// Connections last used before this moment are asked whether they live before they are used again.
+    suspected: Mutex<Option<Instant>>,
+    /// Why the server cannot be reached, as long as that is known.
+    unreachable: Mutex<Option<String>>,
+}
+
+/// What is to be done with a connection before it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Use,
+    Ask,
+    Close,
+}
+
+impl Trust {
+    pub fn new() -> Self {
+        Self {
+            condemned: watch::Sender::new(None),
+            suspected: Mutex::default(),
+            unreachable: Mutex::default(),
+        }
+    }
+
+    /// A connection turned out to be dead, or of no use: so are all that were opened before now.
+    pub fn condemn(&self) {
+        let now = Instant::now();
+        self.condemned.send_if_modified(|condemned| {
+            let due = condemned.is_none_or(|last| now.duration_since(last) >= CONDEMN_INTERVAL);
+            if due {
+                *condemned = Some(now);
+            }
+            due
+        });
+    }
+
+    /// A connection was lost: the others may be, too.
+    pub fn suspect(&self) {
+        *self.suspected.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// What to do with a connection that was opened at `opened` and answered for the last time at `answered`.
+    pub fn verdict(&self, opened: Instant, answered: Instant) -> Verdict {
+        if self.condemned.borrow().is_some_and(|condemned| opened < condemned) {
+            return Verdict::Close;
+        }
+        let suspected = *self.suspected.lock().unwrap_or_else(PoisonError::into_inner);
+        if suspected.is_some_and(|suspected| answered < suspected) { Verdict::Ask } else { Verdict::Use }
+    }
+
+    /// Waits until connections that were in use at `used` are condemned.
+    pub async fn until_condemned(&self, used: Instant) {
+        let mut condemned = self.condemned.subscribe();
+        let later = condemned.wait_for(|condemned| condemned.is_some_and(|condemned| used < condemned));
+        // The sender lives as long as this.
+        let _ = later.await;
+    }
+
+    /// The server answers.
+    pub fn reachable(&self) {
+        *self.unreachable.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The server does not answer: nobody need wait for a connection to it.
+    pub fn unreachable(&self, reason: &str) {
+        *self.unreachable.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+    }
+
+    /// Why the server cannot be reached, when that is known.
+    pub fn why_unreachable(&self) -> Option<String> {
+        self.unreachable.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_found_out_over_one_connection_holds_for_the_others() {
+        let trust = Trust::new();
+        let old = Instant::now();
+        assert_eq!(trust.verdict(old, old), Verdict::Use);
+        trust.suspect();
+        assert_eq!(trust.verdict(old, old), Verdict::Ask);
+        assert_eq!(trust.verdict(old, Instant::now()), Verdict::Use, "it has answered since");
+        trust.condemn();
+        assert_eq!(trust.verdict(old, Instant::now()), Verdict::Close);
+        let new = Instant::now();
+        assert_eq!(trust.verdict(new, new), Verdict::Use);
+    }
+
+    #[test]
+    fn connections_are_condemned_again_only_after_a_while() {
+        let trust = Trust::new();
+        trust.condemn();
+        let new = Instant::now();
+        trust.condemn();
+        assert_eq!(trust.verdict(new, new), Verdict::Use);
+    }
+}
