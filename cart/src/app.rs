@@ -78,7 +78,7 @@ impl Application {
     pub fn build(settings: &Settings) -> Result<Self, StartError> {
         let count = u16::try_from(settings.shards.len()).map_err(|_| StartError::Shards)?;
         let router = ShardRouter::new(count).ok_or(StartError::Shards)?;
-        let arbiters = Arbiters::new(settings.arbiters);
+        let arbiters = Arbiters::new(settings.arbiters).watched(settings.actor_thread_timeout);
         let health = Health::new();
         let mut watching = Vec::new();
 

@@ -4,12 +4,16 @@ use std::process::exit;
 
 use anyhow::{Context, bail};
 use cart::{Application, Settings, migrate};
-use shared_actors::{metrics, telemetry};
+use shared_actors::{metrics, process, telemetry};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
+    if let Err(error) = process::drop_postgres_variables() {
+        eprintln!("Error: cart cannot start again without the variables of PostgreSQL's tools: {error}");
+        exit(1);
+    }
     let command = std::env::args().nth(1);
     let system = actix::System::new();
     let outcome = system.block_on(run(command.as_deref()));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Url;
+use shared_actors::actor::Arbiters;
 use shared_actors::database::Migrations;
 use shared_actors::http::HttpServerSettings;
 use shared_actors::settings::{HostPort, Reader, SettingsError, ShardDefaults, ShardSettings};
@@ -41,6 +42,8 @@ pub struct Settings {
     pub sweep: SweepSettings,
     /// Threads for actors; 0: they share the thread of the start.
     pub arbiters: usize,
+    /// How long a thread of actors may hang before the process ends (`ACTOR_THREAD_TIMEOUT`).
+    pub actor_thread_timeout: Duration,
     /// Commands to carts that may wait or run at once.
     pub capacity: usize,
     /// Commands to one cart that may wait or run at once.
@@ -81,6 +84,7 @@ impl Settings {
                 grace: r.duration("CHECKOUT_GRACE", Duration::from_secs(5)),
             },
             arbiters: r.get_in("ARBITERS", 0, 0..=1024),
+            actor_thread_timeout: r.duration("ACTOR_THREAD_TIMEOUT", Arbiters::TIMEOUT),
             capacity: r.get_in("CART_CAPACITY", 10_000, 1..=1_000_000),
             capacity_per_cart: r.get_in("CART_CAPACITY_PER_USER", 256, 1..=1_000_000),
             max_live: r.get_in("CART_MAX_LIVE", 50_000, 1..=10_000_000),

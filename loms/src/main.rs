@@ -5,7 +5,7 @@ use std::process::exit;
 
 use loms::{Application, Settings, migrate, verify};
 use shared_actors::settings::Reader;
-use shared_actors::telemetry;
+use shared_actors::{process, telemetry};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -17,6 +17,10 @@ const UNKNOWN: i32 = 2;
 fn main() {
     #[cfg(debug_assertions)]
     shared_actors::crash::arm();
+    if let Err(error) = process::drop_postgres_variables() {
+        eprintln!("loms: it cannot start again without the variables of PostgreSQL's tools: {error}");
+        exit(1);
+    }
     let system = actix::System::new();
     let command = std::env::args().nth(1);
     let status = system.block_on(run(command.as_deref())).unwrap_or_else(|error| {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shared_actors::actor::Arbiters;
 use shared_actors::grpc::GrpcServerSettings;
 use shared_actors::http::HttpServerSettings;
 use shared_actors::kafka::KafkaSettings;
@@ -49,6 +50,8 @@ pub struct Settings {
     pub actor_capacity: usize,
     /// Threads for the actors; with 0 they share the thread of the gRPC server (`ARBITERS`).
     pub arbiters: usize,
+    /// How long a thread of actors may hang before the process ends (`ACTOR_THREAD_TIMEOUT`).
+    pub actor_thread_timeout: Duration,
 }
 
 impl Settings {
@@ -77,6 +80,7 @@ impl Settings {
             key_ttl: key_ttl(&mut reader, payment_ttl),
             actor_capacity: reader.get_in("ACTOR_CAPACITY", 4096, 1..=1_000_000),
             arbiters: reader.get_in("ARBITERS", 0, 0..=256),
+            actor_thread_timeout: reader.duration("ACTOR_THREAD_TIMEOUT", Arbiters::TIMEOUT),
         };
         reader.finish().map(|()| settings)
     }

@@ -77,7 +77,7 @@ impl Application {
         let service =
             HttpService { health: health.clone(), openapi: api::document(), errors: api::error_body };
         let http = http::serve(&settings.http, service, |_| ())?;
-        let arbiters = Arbiters::new(0);
+        let arbiters = Arbiters::new(0).watched(settings.actor_thread_timeout);
         // A channel that refuses an event is tried again within the transaction, which idles meanwhile.
         let limits = PoolSettings {
             transaction_idle_timeout: Duration::from_secs(30),

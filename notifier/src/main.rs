@@ -4,12 +4,16 @@ use std::process::exit;
 
 use notifier::{Application, Settings, migrate};
 use shared_actors::settings::Reader;
-use shared_actors::telemetry;
+use shared_actors::{process, telemetry};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
+    if let Err(error) = process::drop_postgres_variables() {
+        eprintln!("notifier: it cannot start again without the variables of PostgreSQL's tools: {error}");
+        exit(1);
+    }
     let task: Vec<String> = std::env::args().skip(1).collect();
     let system = actix::System::new();
     let outcome = system.block_on(run(&task));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shared_actors::actor::Arbiters;
 use shared_actors::http::HttpServerSettings;
 use shared_actors::kafka::KafkaSettings;
 use shared_actors::settings::{DatabaseSettings, Reader, SettingsError, ShardDefaults, ShardSettings};
@@ -30,6 +31,8 @@ pub struct Settings {
     /// How long an event is known as handled (`INBOX_TTL`). Must be longer than the topic keeps its records: an event
     /// that is delivered again later is notified again.
     pub inbox_ttl: Duration,
+    /// How long a thread of actors may hang before the process ends (`ACTOR_THREAD_TIMEOUT`).
+    pub actor_thread_timeout: Duration,
 }
 
 impl Settings {
@@ -60,6 +63,7 @@ impl Settings {
             max_retries: reader.get_in("NOTIFICATION_MAX_RETRIES", 5, 0..=100),
             event_max_bytes: reader.get_in("EVENT_MAX_BYTES", 256 * 1024, 1024..=1024 * 1024 * 1024),
             inbox_ttl: reader.duration("INBOX_TTL", Duration::from_hours(30 * 24)),
+            actor_thread_timeout: reader.duration("ACTOR_THREAD_TIMEOUT", Arbiters::TIMEOUT),
         };
         reader.finish().map(|()| settings)
     }

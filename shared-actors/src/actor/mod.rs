@@ -51,6 +51,7 @@ mod keyed;
 mod metrics;
 mod options;
 mod supervisor;
+mod watchdog;
 
 pub use arbiters::Arbiters;
 pub use command::{AskError, Command};

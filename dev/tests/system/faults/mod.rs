@@ -4,6 +4,7 @@ mod database;
 mod dependencies;
 mod flood;
 mod frozen_shard;
+mod hanging;
 mod instances;
 mod kafka;
 mod lost_shard;

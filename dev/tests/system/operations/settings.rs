@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use dev::testing::{ServiceProcess, create_database, unique_topic};
 
-use crate::support::{Env, Loms, Servers, free_port, run_to_end, set};
+use crate::support::{Env, Loms, Servers, free_port, new_user, run_to_end, set};
 
 #[tokio::test]
 async fn a_start_with_wrong_settings_names_them_all_and_fails() {
@@ -101,4 +101,18 @@ async fn a_port_that_is_taken_ends_the_start_with_its_number() {
         assert!(ended.code.is_some_and(|code| code != 0), "{binary}: {ended:?}");
         assert!(ended.output.contains(&port), "{binary} does not name port {port}: {}", ended.output);
     }
+}
+
+#[tokio::test]
+async fn variables_of_the_tools_of_postgresql_change_nothing() {
+    let foreign = [
+        set("PGOPTIONS", "-c default_transaction_read_only=on"),
+        set("PGSSLMODE", "require"),
+        set("PGHOST", "nowhere.invalid"),
+        set("PGPASSWORD", "wrong"),
+    ];
+    let mut shop = Loms::start(&Servers::from_env(), foreign.to_vec()).await;
+    let sku = shop.stock(1).await;
+    shop.client().create(new_user(), &[(sku, 1)]).await.unwrap();
+    assert_eq!(shop.process.terminate().await.code(), Some(0), "it is still the process that was started");
 }
