@@ -12,6 +12,7 @@ use shared_actors::actor::{ActorOptions, Arbiters, Handle, KeyedHandle, KeyedOpt
 use shared_actors::database::{self, Pool, PoolSettings, migrate_now};
 use shared_actors::health::Health;
 use shared_actors::http::{self, HttpFrontEnd, HttpService};
+use shared_actors::net::{TooFewDescriptors, provide_descriptors};
 use shared_actors::shard::ShardRouter;
 use shared_actors::shutdown::Shutdown;
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,6 +38,9 @@ pub enum StartError {
     /// A port is taken, or signals cannot be listened to.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// There is no room for clients.
+    #[error(transparent)]
+    Descriptors(#[from] TooFewDescriptors),
     /// The settings name no shard, or too many.
     #[error("there must be 1 to {} shards", ShardRouter::MAX_SHARDS)]
     Shards,
@@ -78,6 +82,8 @@ impl Application {
     pub fn build(settings: &Settings) -> Result<Self, StartError> {
         let count = u16::try_from(settings.shards.len()).map_err(|_| StartError::Shards)?;
         let router = ShardRouter::new(count).ok_or(StartError::Shards)?;
+        let mut http = settings.http.clone();
+        provide_descriptors([&mut http.max_connections])?;
         let arbiters = Arbiters::new(settings.arbiters).watched(settings.actor_thread_timeout);
         let health = Health::new();
         let mut watching = Vec::new();
@@ -121,7 +127,7 @@ impl Application {
         let use_cases = Carts::new(carts.clone(), Arc::clone(&shards), router, products.clone(), loms);
         let service =
             HttpService { health: health.clone(), openapi: api::openapi(), errors: api::error_body };
-        let front_end = http::serve(&settings.http, service, move |config| api::routes(config, &use_cases))?;
+        let front_end = http::serve(&http, service, move |config| api::routes(config, &use_cases))?;
         info!(address = %front_end.address, shards = count, "cart listens");
 
         let (checkout_sweepers, key_sweepers) = sweepers(settings, &arbiters, &shards, &carts);

@@ -16,6 +16,7 @@ use shared_actors::grpc::{self, GrpcFrontEnd, GrpcService};
 use shared_actors::health::Health;
 use shared_actors::http::{self, HttpFrontEnd, HttpService};
 use shared_actors::metrics;
+use shared_actors::net::{TooFewDescriptors, provide_descriptors};
 use shared_actors::shutdown::Shutdown;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,6 +41,9 @@ pub enum StartError {
     /// A port cannot be listened on, or signals cannot be received.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// There is no room for clients.
+    #[error(transparent)]
+    Descriptors(#[from] TooFewDescriptors),
     /// A shard can never be used as it is.
     #[error(transparent)]
     Shard(#[from] ShardError),
@@ -68,6 +72,8 @@ impl Application {
             env!("CARGO_PKG_VERSION"),
             option_env!("GIT_REVISION").unwrap_or_default(),
         );
+        let (mut http, mut grpc) = (settings.http.clone(), settings.grpc.clone());
+        provide_descriptors([&mut http.max_connections, &mut grpc.max_connections])?;
         let health = Health::new();
         let shards = Shards::start(settings, &health);
         let orders =
@@ -79,11 +85,11 @@ impl Application {
             health: health.clone(),
             descriptors: api::FILE_DESCRIPTOR_SET,
         };
-        let grpc = grpc::serve(&settings.grpc, service).await?;
+        let grpc = grpc::serve(&grpc, service).await?;
         let service =
             HttpService { health: health.clone(), openapi: api::openapi(), errors: gateway::error_body };
         let state = gateway::GatewayState { orders: orders.clone(), stocks: stocks.clone() };
-        let http = http::serve(&settings.http, service, move |config| gateway::configure(config, &state))?;
+        let http = http::serve(&http, service, move |config| gateway::configure(config, &state))?;
         info!(http = %http.address, grpc = %grpc.address, shards = settings.shards.len(), "loms started");
         let migrations = if settings.migrate_on_start { Migrations::Apply } else { Migrations::Await };
         let places = Places::new(settings);

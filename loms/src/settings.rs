@@ -114,8 +114,8 @@ mod tests {
     #[test]
     fn the_defaults_fit_the_local_stack() {
         let settings = Settings::read(Reader::from_pairs([("", "")])).unwrap();
-        assert_eq!(settings.http.address.to_string(), "0.0.0.0:8081");
-        assert_eq!(settings.grpc.address.to_string(), "0.0.0.0:50051");
+        assert_eq!(settings.http.address.to_string(), ":8081");
+        assert_eq!(settings.grpc.address.to_string(), ":50051");
         let primaries: Vec<String> =
             settings.shards.iter().map(|shard| shard.primary.address.to_string()).collect();
         assert_eq!(primaries, ["localhost:5432", "localhost:5434"]);

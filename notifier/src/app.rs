@@ -11,6 +11,7 @@ use shared_actors::health::{Component, Health};
 use shared_actors::http::{self, HttpFrontEnd, HttpService};
 use shared_actors::kafka::{ConsumerHandle, ConsumerOptions, ProducerHandle, ProducerOptions, Topic};
 use shared_actors::metrics::set_build_info;
+use shared_actors::net::{TooFewDescriptors, provide_descriptors};
 use shared_actors::shutdown::Shutdown;
 use sqlx::migrate::Migrator;
 use thiserror::Error;
@@ -34,6 +35,9 @@ pub enum StartError {
     /// The port cannot be listened on, or signals cannot be received.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// There is no room for clients.
+    #[error(transparent)]
+    Descriptors(#[from] TooFewDescriptors),
     /// The database cannot be made ready, whatever the time.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
@@ -72,11 +76,13 @@ impl Application {
             env!("CARGO_PKG_VERSION"),
             option_env!("GIT_REVISION").unwrap_or_default(),
         );
+        let mut http = settings.http.clone();
+        provide_descriptors([&mut http.max_connections])?;
         let health = Health::new();
         let (database, kafka) = (health.component("postgres"), health.component("kafka"));
         let service =
             HttpService { health: health.clone(), openapi: api::document(), errors: api::error_body };
-        let http = http::serve(&settings.http, service, |_| ())?;
+        let http = http::serve(&http, service, |_| ())?;
         let arbiters = Arbiters::new(0).watched(settings.actor_thread_timeout);
         // A channel that refuses an event is tried again within the transaction, which idles meanwhile.
         let limits = PoolSettings {

@@ -14,6 +14,7 @@ pub mod health;
 pub mod http;
 pub mod kafka;
 pub mod metrics;
+pub mod net;
 pub mod process;
 pub mod settings;
 pub mod shard;

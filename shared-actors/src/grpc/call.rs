@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -16,9 +17,11 @@ use tower::{Layer, Service};
 use tracing::{Instrument, Span, field};
 
 use super::code_name;
+use super::ended::Ended;
 use super::methods::{Method, Methods};
 use super::refusals::Refusals;
 use crate::health::Health;
+use crate::net::Activity;
 use crate::{deadline, telemetry};
 
 /// The transport answers CANCELLED at the client's own deadline, and a client stops listening then: the part of
@@ -33,6 +36,8 @@ pub(super) struct Calls {
     pub(super) health: Health,
     pub(super) request_timeout: Duration,
     pub(super) refusals: Refusals,
+    /// Cancelled when the streams of operations have to end.
+    pub(super) ending: CancellationToken,
 }
 
 #[derive(Clone)]
@@ -65,8 +70,10 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let method = self.calls.methods.find(request.uri().path());
+        let busy = request.extensions().get::<Arc<Activity>>().map(Activity::begin);
         if method.is_operation {
-            return Box::pin(self.next.call(request));
+            let (answer, ending) = (self.next.call(request), self.calls.ending.clone());
+            return Box::pin(async move { Ok(answer.await?.map(|body| Ended::when(ending, busy, body))) });
         }
         if !self.calls.health.has_been_ready() {
             method.observe(Code::Unavailable, Duration::ZERO);
@@ -79,6 +86,7 @@ where
         let answer = self.next.call(request);
         Box::pin(
             async move {
+                let _busy = busy;
                 let guarded = AssertUnwindSafe(deadline::scope(deadline.asked, answer)).catch_unwind();
                 let mut answer = match tokio::time::timeout_at(deadline.last, guarded).await {
                     Ok(Ok(answer)) => answer,

@@ -6,6 +6,7 @@
 mod call;
 mod client;
 mod connections;
+mod ended;
 mod methods;
 mod refusals;
 mod server;

@@ -21,6 +21,7 @@ use super::connections::accept;
 use super::methods::Methods;
 use super::refusals::Refusals;
 use crate::health::Health;
+use crate::net::{Patience, Places, listen};
 
 /// What a service gives its gRPC front-end.
 pub struct GrpcService {
@@ -59,18 +60,17 @@ impl GrpcFrontEnd {
 /// # Errors
 /// The address cannot be bound, which the message names, or the descriptors are none.
 pub async fn serve(settings: &GrpcServerSettings, service: GrpcService) -> io::Result<GrpcFrontEnd> {
-    let wanted = settings.address;
-    let listener = TcpListener::bind(wanted.socket_address())
-        .await
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {wanted}: {error}")))?;
+    let listener = TcpListener::from_std(listen(settings.address)?)?;
     let address = listener.local_addr()?;
     let (methods, names) = Methods::read(service.descriptors).map_err(io::Error::other)?;
     let reporter = HealthReporter::new();
+    let (stopping, ending) = (CancellationToken::new(), CancellationToken::new());
     let calls = Calls {
         methods,
         health: service.health.clone(),
         request_timeout: settings.request_timeout,
         refusals: Refusals::new(tokio::time::Instant::now()),
+        ending: ending.clone(),
     };
     let reflection = || {
         Reflection::configure()
@@ -82,18 +82,32 @@ pub async fn serve(settings: &GrpcServerSettings, service: GrpcService) -> io::R
         .add_service(HealthServer::new(HealthService::from_health_reporter(reporter.clone())))
         .add_service(reflection().build_v1().map_err(io::Error::other)?)
         .add_service(reflection().build_v1alpha().map_err(io::Error::other)?);
-    let stopping = CancellationToken::new();
+    let patience = Patience {
+        head: settings.head_timeout,
+        idle: settings.idle_timeout,
+        answer: settings.answer_timeout,
+    };
     let server = Server::builder()
         .max_concurrent_streams(settings.max_concurrent_streams)
         .http2_keepalive_interval(Some(settings.keep_alive))
         .http2_max_header_list_size(16 * 1024)
+        // Without a grace period: with one, tonic would cut the connection and never ask the client to leave.
+        .max_connection_age(settings.max_connection_age)
         .layer(CallLayer(Arc::new(calls)))
         .add_routes(routes)
         .serve_with_incoming_shutdown(
-            accept(listener, settings.max_connections),
+            accept(listener, Places::new(settings.max_connections), patience),
             stopping.clone().cancelled_owned(),
         );
-    let following = tokio::spawn(follow(service.health, reporter, names));
+    let stopped = stopping.clone().cancelled_owned();
+    let following = tokio::spawn(async move {
+        tokio::select! {
+            biased;
+            () = follow(&service.health, &reporter, &names) => {}
+            () = stopped => tell(&reporter, &names, ServingStatus::NotServing).await,
+        }
+        ending.cancel();
+    });
     let server = tokio::spawn(async move {
         if let Err(error) = server.await {
             tracing::error!(%error, "the gRPC server failed");
@@ -103,18 +117,21 @@ pub async fn serve(settings: &GrpcServerSettings, service: GrpcService) -> io::R
     Ok(GrpcFrontEnd { address, stopping, server, stop_timeout: settings.stop_timeout })
 }
 
-/// Tells the health service what holds, for the server as a whole and for each of its services.
-async fn follow(health: Health, reporter: HealthReporter, mut names: Vec<String>) {
-    names.push(String::new());
+/// Tells the health service what holds, for the server as a whole and for each of its services, until health is gone.
+async fn follow(health: &Health, reporter: &HealthReporter, names: &[String]) {
     let mut readiness = health.subscribe();
     loop {
-        let status =
-            if *readiness.borrow_and_update() { ServingStatus::Serving } else { ServingStatus::NotServing };
-        for name in &names {
-            reporter.set_service_status(name.as_str(), status).await;
-        }
+        let is_ready = *readiness.borrow_and_update();
+        let status = if is_ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+        tell(reporter, names, status).await;
         if readiness.changed().await.is_err() {
             return;
         }
+    }
+}
+
+async fn tell(reporter: &HealthReporter, names: &[String], status: ServingStatus) {
+    for name in names.iter().map(String::as_str).chain([""]) {
+        reporter.set_service_status(name, status).await;
     }
 }

@@ -13,8 +13,16 @@ pub struct GrpcServerSettings {
     pub request_timeout: Duration,
     /// The most calls at once on one connection; more wait at the client.
     pub max_concurrent_streams: u32,
-    /// The most connections; more wait to be accepted.
+    /// The most connections; beyond it, one that has said nothing yet is closed, or the next one waits.
     pub max_connections: usize,
+    /// How long a client may take for the handshake.
+    pub head_timeout: Duration,
+    /// How long a connection may be without a call.
+    pub idle_timeout: Duration,
+    /// How long a client may take to receive what was sent to it.
+    pub answer_timeout: Duration,
+    /// The age at which a connection is asked to end after its calls, so that clients spread over new instances.
+    pub max_connection_age: Duration,
     /// The largest message, for the servers that the services make.
     pub message_limit_bytes: usize,
     /// How often an idle connection is asked whether it lives.
@@ -31,6 +39,10 @@ impl GrpcServerSettings {
             request_timeout: Duration::from_secs(10),
             max_concurrent_streams: 1024,
             max_connections: 4096,
+            head_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_mins(5),
+            answer_timeout: Duration::from_secs(60),
+            max_connection_age: Duration::from_mins(30),
             message_limit_bytes: 1024 * 1024,
             keep_alive: Duration::from_secs(30),
             stop_timeout: Duration::from_secs(10),
@@ -40,7 +52,7 @@ impl GrpcServerSettings {
     /// Reads `port_setting` (an address or a port, `default_port` when not set), `REQUEST_TIMEOUT`,
     /// `GRPC_MAX_CONCURRENT_STREAMS` and `GRPC_MAX_CONNECTIONS`.
     pub fn read(reader: &mut Reader, port_setting: &str, default_port: u16) -> Self {
-        let defaults = Self::new(ListenAddress::port(default_port));
+        let defaults = Self::new(ListenAddress::EveryInterface(default_port));
         let streams = defaults.max_concurrent_streams;
         Self {
             address: reader.get(port_setting, defaults.address),

@@ -6,6 +6,7 @@ use std::future::{Ready, ready};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -22,6 +23,7 @@ use crate::deadline;
 use crate::error::ErrorCode;
 use crate::health::Health;
 use crate::metrics::{self, ApiMetrics};
+use crate::net::Activity;
 
 /// What is asked to answer by the deadline gets this much longer to say so in its own words.
 const GRACE: Duration = Duration::from_millis(100);
@@ -68,9 +70,13 @@ where
     forward_ready!(next);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
+        let busy = request.conn_data::<Arc<Activity>>().map(Activity::begin);
         if operations::is_operation(request.path()) {
             let answer = self.next.call(request);
-            return Box::pin(async move { Ok(answer.await?.map_into_boxed_body()) });
+            return Box::pin(async move {
+                let _busy = busy;
+                Ok(answer.await?.map_into_boxed_body())
+            });
         }
         let started = Instant::now();
         let route =
@@ -82,6 +88,7 @@ where
             Ok(time) => Ok((self.next.call(request), time)),
         };
         Box::pin(async move {
+            let _busy = busy;
             let result = match answer {
                 Err((request, refusal)) => {
                     Ok(request.into_response(refusal.render(front.errors)).map_into_boxed_body())

@@ -3,6 +3,7 @@
 //! Routes belong to the services. They use `web::resource(path).route(web::post().to(handler))`: a resource knows its
 //! methods, so that a wrong one is answered with 405 and `Allow`; the attribute macros would answer 404.
 
+mod app;
 mod body;
 mod cors;
 mod error;

@@ -1,21 +1,26 @@
 //! Starting and stopping an HTTP server on the current actix system.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
-use actix_web::web::{PathConfig, PayloadConfig, QueryConfig, ServiceConfig};
-use actix_web::{App, HttpResponse, HttpServer, web};
-use tracing_actix_web::TracingLogger;
+use actix_http::HttpService as Http;
+use actix_http::error::DispatchError;
+use actix_server::{Server, ServerHandle};
+use actix_service::{ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::AppConfig;
+use actix_web::web::ServiceConfig;
+use tokio::net::TcpStream;
 use utoipa::openapi::OpenApi;
 
-use super::body::BodyLimit;
-use super::cors::cors;
-use super::front::FrontEnd;
-use super::span::RequestSpan;
-use super::{ApiError, ErrorBody, HttpServerSettings, operations};
-use crate::error::ErrorCode;
+use super::app::app;
+use super::{ErrorBody, HttpServerSettings};
 use crate::health::Health;
+use crate::net::{Connection, Patience, Places, Protocol, listen};
+
+/// How long a client that was refused before its body was read is given to take the refusal.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a service gives its HTTP front-end, beside the routes.
 #[derive(Clone)]
@@ -51,46 +56,51 @@ pub fn serve<C>(settings: &HttpServerSettings, service: HttpService, configure: 
 where
     C: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
-    let wanted = settings.address;
-    let listener = TcpListener::bind(wanted.socket_address())
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {wanted}: {error}")))?;
-    listener.set_nonblocking(true)?;
+    let listener = listen(settings.address)?;
     let address = listener.local_addr()?;
-    let limit = settings.body_limit_bytes;
-    let front = FrontEnd {
-        health: service.health.clone(),
-        errors: service.errors,
-        body_limit_bytes: limit,
-        request_timeout: settings.request_timeout,
-    };
-    let origins = settings.allowed_origins.clone();
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(BodyLimit(limit))
-            .app_data(PayloadConfig::new(limit))
-            .app_data(
-                PathConfig::default()
-                    .error_handler(|error, request| ApiError::of_path(&error, request).into()),
-            )
-            .app_data(QueryConfig::default().error_handler(|error, _| {
-                ApiError::new(ErrorCode::InvalidArgument, format!("the query: {error}")).into()
-            }))
-            .wrap(cors(&origins))
-            .wrap(front.clone())
-            .wrap(TracingLogger::<RequestSpan>::new())
-            .configure(|config| operations::configure(config, &service.health, service.openapi.clone()))
-            .configure(configure.clone())
-            .default_service(web::to(|| async { HttpResponse::NotFound().finish() }))
-    })
-    .workers(settings.workers)
-    .max_connections(settings.max_connections)
-    .keep_alive(settings.keep_alive)
-    .client_request_timeout(settings.head_timeout)
-    .shutdown_timeout(settings.stop_timeout.as_secs().max(1))
-    .tcp_nodelay(true)
-    .disable_signals()
-    .listen(listener)?
-    .run();
+    let connections_each = settings.max_connections.div_ceil(settings.workers);
+    let builder = Server::build()
+        .workers(settings.workers)
+        // One more than there are places: it waits for that of a silent one.
+        .max_concurrent_connections(connections_each + 1)
+        .shutdown_timeout(settings.stop_timeout.as_secs().max(1))
+        .disable_signals();
+    let stopping = builder.graceful_shutdown_signal();
+    let settings = settings.clone();
+    let server = builder.listen("http", listener, move || {
+        let (settings, service, configure) = (settings.clone(), service.clone(), configure.clone());
+        let stopping = stopping.clone();
+        let patience = Patience {
+            head: settings.head_timeout,
+            // actix ends an idle connection in order; this is for one that idles in the midst of a head.
+            idle: settings.keep_alive + settings.head_timeout,
+            answer: settings.answer_timeout,
+        };
+        let http = Http::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .keep_alive(settings.keep_alive)
+            .client_request_timeout(Duration::ZERO)
+            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+            .local_addr(address)
+            .on_connect_ext(|connection: &Connection, data| {
+                data.insert(Arc::clone(connection.activity()));
+            })
+            .h1(map_config(app(settings, service, configure), |()| AppConfig::default()));
+        let places = Places::new(connections_each);
+        fn_service(move |stream: TcpStream| {
+            let places = places.clone();
+            async move {
+                let peer = stream.peer_addr().ok();
+                let admitted = Connection::admit(stream, Protocol::Http1, patience, &places).await;
+                admitted.map(|connection| (connection, peer)).ok_or(DispatchError::DisconnectTimeout)
+            }
+        })
+        .and_then(http)
+    })?;
+    let server = server.run();
     let handle = server.handle();
     actix_rt::spawn(async move {
         if let Err(error) = server.await {

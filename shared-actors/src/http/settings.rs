@@ -6,6 +6,9 @@ use std::time::Duration;
 use super::AllowedOrigins;
 use crate::settings::{ListenAddress, Reader};
 
+/// What actix is able to number.
+const MOST_WORKERS: usize = 512;
+
 /// How an HTTP server listens and what it admits.
 #[derive(Clone, Debug)]
 pub struct HttpServerSettings {
@@ -17,7 +20,7 @@ pub struct HttpServerSettings {
     pub body_limit_bytes: usize,
     /// How long a request may take before it is answered with 504.
     pub request_timeout: Duration,
-    /// The most connections of one worker.
+    /// The most connections, of all workers together.
     pub max_connections: usize,
     /// Pages of which origins may call from a browser.
     pub allowed_origins: AllowedOrigins,
@@ -25,6 +28,8 @@ pub struct HttpServerSettings {
     pub keep_alive: Duration,
     /// How long a client may take to send the head of a request.
     pub head_timeout: Duration,
+    /// How long a client may take to receive an answer.
+    pub answer_timeout: Duration,
     /// How long [`super::HttpFrontEnd::stop`] waits for requests that are being answered.
     pub stop_timeout: Duration,
 }
@@ -34,13 +39,14 @@ impl HttpServerSettings {
     pub fn new(address: ListenAddress) -> Self {
         Self {
             address,
-            workers: std::thread::available_parallelism().map_or(1, NonZero::get),
+            workers: std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_WORKERS),
             body_limit_bytes: 16 * 1024,
             request_timeout: Duration::from_secs(10),
             max_connections: 10_000,
             allowed_origins: AllowedOrigins::default(),
             keep_alive: Duration::from_secs(75),
             head_timeout: Duration::from_secs(5),
+            answer_timeout: Duration::from_secs(60),
             stop_timeout: Duration::from_secs(10),
         }
     }
@@ -48,10 +54,10 @@ impl HttpServerSettings {
     /// Reads `port_setting` (an address or a port, `default_port` when not set), `HTTP_WORKERS`, `REQUEST_TIMEOUT`,
     /// `HTTP_MAX_CONNECTIONS` and `SWAGGER_FOR_CORS_ALLOWED_URL`.
     pub fn read(reader: &mut Reader, port_setting: &str, default_port: u16) -> Self {
-        let defaults = Self::new(ListenAddress::port(default_port));
+        let defaults = Self::new(ListenAddress::EveryInterface(default_port));
         Self {
             address: reader.get(port_setting, defaults.address),
-            workers: reader.get_in("HTTP_WORKERS", defaults.workers, 1..=1024),
+            workers: reader.get_in("HTTP_WORKERS", defaults.workers, 1..=MOST_WORKERS),
             request_timeout: reader.duration("REQUEST_TIMEOUT", defaults.request_timeout),
             max_connections: reader.get_in("HTTP_MAX_CONNECTIONS", defaults.max_connections, 1..=1_000_000),
             allowed_origins: reader.get("SWAGGER_FOR_CORS_ALLOWED_URL", defaults.allowed_origins),

@@ -4,9 +4,14 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
-/// Where a server listens: `:50051` and `8082` mean every interface; port 0 means a free one.
+/// Where a server listens. `:50051` and `8082` mean every interface, IPv4 and IPv6; port 0 means a free one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ListenAddress(SocketAddr);
+pub enum ListenAddress {
+    /// Every address of the machine, on this port.
+    EveryInterface(u16),
+    /// This address alone.
+    One(SocketAddr),
+}
 
 /// Not an address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,31 +19,24 @@ pub struct ListenAddress(SocketAddr);
 pub struct ListenAddressError;
 
 impl ListenAddress {
-    /// Every interface, on this port.
-    pub const fn port(port: u16) -> Self {
-        Self(SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))
-    }
-
     /// Loopback only, on a free port.
     pub const fn loopback() -> Self {
-        Self(SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0))
-    }
-
-    /// What to bind to.
-    pub const fn socket_address(self) -> SocketAddr {
-        self.0
+        Self::One(SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0))
     }
 }
 
 impl From<SocketAddr> for ListenAddress {
     fn from(address: SocketAddr) -> Self {
-        Self(address)
+        Self::One(address)
     }
 }
 
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match self {
+            Self::EveryInterface(port) => write!(f, ":{port}"),
+            Self::One(address) => address.fmt(f),
+        }
     }
 }
 
@@ -47,10 +45,10 @@ impl FromStr for ListenAddress {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Ok(port) = text.strip_prefix(':').unwrap_or(text).parse() {
-            return Ok(Self::port(port));
+            return Ok(Self::EveryInterface(port));
         }
         if let Ok(address) = text.parse() {
-            return Ok(Self(address));
+            return Ok(Self::One(address));
         }
         // A name is looked up once, here, so that a wrong one is a wrong setting and not a late failure.
         let (host, port) = text.rsplit_once(':').ok_or(ListenAddressError)?;
@@ -58,7 +56,7 @@ impl FromStr for ListenAddress {
         let mut addresses: Vec<SocketAddr> =
             (host, port).to_socket_addrs().map_err(|_| ListenAddressError)?.collect();
         addresses.sort_by_key(SocketAddr::is_ipv6);
-        addresses.first().copied().map(Self).ok_or(ListenAddressError)
+        addresses.first().copied().map(Self::One).ok_or(ListenAddressError)
     }
 }
 
@@ -107,10 +105,11 @@ mod tests {
     #[test]
     fn a_listen_address_without_a_host_means_every_interface() {
         for (text, expected) in [
-            (":50051", "0.0.0.0:50051"),
-            ("8082", "0.0.0.0:8082"),
+            (":50051", ":50051"),
+            ("8082", ":8082"),
             ("0.0.0.0:8082", "0.0.0.0:8082"),
             ("127.0.0.1:0", "127.0.0.1:0"),
+            ("[::]:80", "[::]:80"),
             ("[::1]:80", "[::1]:80"),
             ("localhost:8081", "127.0.0.1:8081"),
         ] {

@@ -102,7 +102,7 @@ mod tests {
         reader.duration("WAIT", Duration::ZERO);
         reader.duration("GRACE", Duration::ZERO);
         reader.duration("LAG", Duration::ZERO);
-        reader.get("ADDRESS", ListenAddress::port(0));
+        reader.get("ADDRESS", ListenAddress::EveryInterface(0));
         reader.flag("FLAG", true);
         let error = reader.finish().unwrap_err();
         let text = error.to_string();

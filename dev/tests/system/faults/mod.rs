@@ -15,4 +15,5 @@ mod replica;
 mod restarts;
 mod silent;
 mod starting;
+mod strangers;
 mod time_limits;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use dev::testing::{ServiceProcess, create_database, unique_topic};
 
-use crate::support::{Env, Loms, Servers, free_port, new_user, run_to_end, set};
+use crate::support::{Env, Loms, Servers, free_port, new_user, run_to_end, run_with_files, set};
 
 #[tokio::test]
 async fn a_start_with_wrong_settings_names_them_all_and_fails() {
@@ -115,4 +115,14 @@ async fn variables_of_the_tools_of_postgresql_change_nothing() {
     let sku = shop.stock(1).await;
     shop.client().create(new_user(), &[(sku, 1)]).await.unwrap();
     assert_eq!(shop.process.terminate().await.code(), Some(0), "it is still the process that was started");
+}
+
+#[tokio::test]
+async fn too_few_files_end_the_start_with_a_message() {
+    for (binary, port) in [("cart", "HOST_PORT"), ("loms", "HTTP_PORT"), ("notifier", "HTTP_PORT")] {
+        let env = vec![set(port, free_port()), set("GRPC_HOST_PORT", free_port())];
+        let ended = run_with_files(binary, 100, &env).await;
+        assert_eq!(ended.code, Some(1), "{binary}: {ended:?}");
+        assert!(ended.output.contains("this process may open 100 files"), "{binary}: {}", ended.output);
+    }
 }

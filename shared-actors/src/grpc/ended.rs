@@ -1,0 +1,59 @@
+//! Streams that no client needs to end, of the health service and of reflection: they end when the server does.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::HeaderMap;
+use http_body::{Frame, SizeHint};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::Bytes;
+
+use crate::net::Busy;
+
+/// The body of an answer, which ends with UNAVAILABLE at the latest when the server stops.
+pub(super) struct Ended {
+    body: Body,
+    ending: Pin<Box<WaitForCancellationFutureOwned>>,
+    has_ended: bool,
+    _busy: Option<Busy>,
+}
+
+impl Ended {
+    pub(super) fn when(ending: CancellationToken, busy: Option<Busy>, body: Body) -> Body {
+        let ending = Box::pin(ending.cancelled_owned());
+        Body::new(Self { body, ending, has_ended: false, _busy: busy })
+    }
+}
+
+impl http_body::Body for Ended {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
+        // What there is to say is said first: that the service does not serve any more.
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            return Poll::Ready(frame);
+        }
+        ready!(self.ending.as_mut().poll(cx));
+        self.has_ended = true;
+        let mut trailers = HeaderMap::new();
+        let ended = Status::unavailable("the server is stopping").add_header(&mut trailers);
+        Poll::Ready(Some(ended.map(|()| Frame::trailers(trailers))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.has_ended || self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

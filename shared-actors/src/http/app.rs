@@ -1,0 +1,51 @@
+//! The application that each worker serves: the service's routes and what surrounds them.
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::web::{self, PathConfig, PayloadConfig, QueryConfig, ServiceConfig};
+use actix_web::{App, Error, HttpResponse};
+use tracing_actix_web::TracingLogger;
+
+use super::body::BodyLimit;
+use super::cors::cors;
+use super::front::FrontEnd;
+use super::span::RequestSpan;
+use super::{ApiError, HttpServerSettings, HttpService, operations};
+use crate::error::ErrorCode;
+
+pub(super) fn app(
+    settings: HttpServerSettings,
+    service: HttpService,
+    configure: impl FnOnce(&mut ServiceConfig),
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    let limit = settings.body_limit_bytes;
+    let front = FrontEnd {
+        health: service.health.clone(),
+        errors: service.errors,
+        body_limit_bytes: limit,
+        request_timeout: settings.request_timeout,
+    };
+    App::new()
+        .app_data(BodyLimit(limit))
+        .app_data(PayloadConfig::new(limit))
+        .app_data(
+            PathConfig::default().error_handler(|error, request| ApiError::of_path(&error, request).into()),
+        )
+        .app_data(QueryConfig::default().error_handler(|error, _| {
+            ApiError::new(ErrorCode::InvalidArgument, format!("the query: {error}")).into()
+        }))
+        .wrap(cors(&settings.allowed_origins))
+        .wrap(front)
+        .wrap(TracingLogger::<RequestSpan>::new())
+        .configure(|config| operations::configure(config, &service.health, service.openapi))
+        .configure(configure)
+        .default_service(web::to(|| async { HttpResponse::NotFound().finish() }))
+}

@@ -1,0 +1,210 @@
+//! A connection that is closed when its client is silent for too long, or does not take its answer.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::Activity;
+use super::places::{Place, Places};
+
+/// What a client of HTTP/2 has sent once it has said all that it must before its first call: the preface, its settings and
+/// the acknowledgement of ours.
+const HANDSHAKE_BYTES: usize = 24 + 9 + 9;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// How long a client may take for what it has to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// To send the head of a request (HTTP/1) or to complete the handshake (HTTP/2).
+    pub(crate) head: Duration,
+    /// To begin another request.
+    pub(crate) idle: Duration,
+    /// To take what was written to it.
+    pub(crate) answer: Duration,
+}
+
+/// A connection with a place of its own.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    protocol: Protocol,
+    patience: Patience,
+    activity: Arc<Activity>,
+    place: Place,
+    /// Since when a head or a handshake has been coming, until it is complete.
+    head_since: Option<Instant>,
+    /// How many requests had begun when that was looked at last.
+    begun: u64,
+    received_bytes: usize,
+    /// Since when the client has not taken all that was written.
+    blocked_since: Option<Instant>,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Connection {
+    /// Waits for a place. `None` when there will be none any more.
+    pub(crate) async fn admit(
+        stream: TcpStream,
+        protocol: Protocol,
+        patience: Patience,
+        places: &Places,
+    ) -> Option<Self> {
+        let place = places.take().await?;
+        let now = Instant::now();
+        Some(Self {
+            stream,
+            protocol,
+            patience,
+            activity: Activity::new(),
+            place,
+            head_since: Some(now),
+            begun: 0,
+            received_bytes: 0,
+            blocked_since: None,
+            timer: Box::pin(sleep_until(now + patience.head)),
+        })
+    }
+
+    /// Where the server tells which requests are under way.
+    pub(crate) fn activity(&self) -> &Arc<Activity> {
+        &self.activity
+    }
+
+    fn on_read(&mut self, bytes: usize) {
+        match self.protocol {
+            Protocol::Http1 => {
+                self.notice_begun();
+                if self.head_since.is_none() && !self.activity.is_busy() {
+                    self.head_since = Some(Instant::now());
+                }
+            }
+            Protocol::Http2 if self.head_since.is_some() => {
+                self.received_bytes += bytes;
+                if self.received_bytes >= HANDSHAKE_BYTES {
+                    self.head_is_complete();
+                    self.activity.touch();
+                }
+            }
+            Protocol::Http2 => {}
+        }
+    }
+
+    /// The head of a request was complete when the request began.
+    fn notice_begun(&mut self) {
+        let begun = self.activity.begun();
+        if self.protocol == Protocol::Http1 && begun != self.begun {
+            self.begun = begun;
+            self.head_is_complete();
+        }
+    }
+
+    fn head_is_complete(&mut self) {
+        self.head_since = None;
+        self.place.evicted = None;
+    }
+
+    /// When the client's time is up, as far as is known now.
+    fn due(&mut self, now: Instant) -> Instant {
+        self.notice_begun();
+        match (self.blocked_since, self.head_since) {
+            (Some(since), _) => since + self.patience.answer,
+            // A request has a deadline of its own; what comes after it is looked at then.
+            (None, _) if self.activity.is_busy() => now + self.patience.idle,
+            (None, Some(since)) => since + self.patience.head,
+            (None, None) => self.activity.idle_since() + self.patience.idle,
+        }
+    }
+
+    /// Fails when the time is up, and sees to it that the task is woken when that comes.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if let Some(evicted) = &mut self.place.evicted
+            && Pin::new(evicted).poll(cx).is_ready()
+        {
+            self.place.evicted = None;
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "closed for the sake of others"));
+        }
+        loop {
+            let now = Instant::now();
+            let due = self.due(now);
+            if due <= now {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the client took too long"));
+            }
+            // A timer that fires early only looks again: it is not set anew for each request.
+            if self.timer.is_elapsed() || self.timer.deadline() > due {
+                self.timer.as_mut().reset(due);
+            }
+            if self.timer.as_mut().poll(cx).is_pending() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn written(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_pending() {
+            self.blocked_since.get_or_insert_with(Instant::now);
+            self.poll_patience(cx)?;
+        } else {
+            self.activity.touch();
+        }
+        written
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_pending() {
+            self.poll_patience(cx)?;
+        } else {
+            self.on_read(buf.filled().len() - before);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.written(cx, written)
+    }
+
+    /// Servers flush when they have written everything.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.blocked_since.take().is_some() && self.head_since.is_some() {
+            self.head_since = Some(Instant::now());
+        }
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.written(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

@@ -1,0 +1,80 @@
+//! File descriptors: a process may open as many as its hard limit says, and only learns of a lower one when it fails.
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use thiserror::Error;
+
+/// What a process needs beside its clients: databases, Kafka, Redis, logs, threads' own.
+const RESERVED: u64 = 256;
+/// A process that may hold fewer clients than this is of no use.
+const FEWEST_CONNECTIONS: u64 = 16;
+
+/// The limit of open files leaves no room for clients.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error(
+    "this process may open {limit} files, and needs {RESERVED} and {FEWEST_CONNECTIONS} for clients: raise the limit \
+     (ulimit -n, LimitNOFILE=, ulimits: in compose.yaml)"
+)]
+pub struct TooFewDescriptors {
+    limit: u64,
+}
+
+/// Raises the limit of open files as far as the process may, and lowers the limits of connections to what it allows; says
+/// so in the log when it does.
+///
+/// # Errors
+/// There is no room for clients at all.
+pub fn provide_descriptors<const N: usize>(limits: [&mut usize; N]) -> Result<(), TooFewDescriptors> {
+    let wanted = limits.iter().fold(0_usize, |sum, limit| sum.saturating_add(**limit));
+    let allowed = allowed(wanted, raise())?;
+    if allowed < wanted {
+        for limit in limits {
+            *limit = share(*limit, wanted, allowed);
+        }
+    }
+    Ok(())
+}
+
+/// What is left of `limit` when `allowed` of `wanted` are.
+fn share(limit: usize, wanted: usize, allowed: usize) -> usize {
+    let share = limit as u128 * allowed as u128 / wanted as u128;
+    usize::try_from(share).unwrap_or(limit).max(1)
+}
+
+fn raise() -> u64 {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return u64::MAX };
+    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => hard,
+        Err(error) => {
+            tracing::warn!(%error, soft, hard, "the limit of open files cannot be raised");
+            soft
+        }
+    }
+}
+
+fn allowed(wanted: usize, limit: u64) -> Result<usize, TooFewDescriptors> {
+    let room = limit.checked_sub(RESERVED).filter(|room| *room >= FEWEST_CONNECTIONS);
+    let room = usize::try_from(room.ok_or(TooFewDescriptors { limit })?).unwrap_or(usize::MAX);
+    if room < wanted {
+        tracing::warn!(
+            limit,
+            wanted,
+            allowed = room,
+            "the limit of open files is too low for the connections that may come: fewer are accepted"
+        );
+    }
+    Ok(room.min(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_of_files_bounds_the_connections() {
+        assert_eq!(allowed(4096, 20_000), Ok(4096));
+        assert_eq!(allowed(10_000, 1024), Ok(768));
+        assert_eq!(allowed(10_000, RESERVED + FEWEST_CONNECTIONS), Ok(16));
+        assert_eq!((share(10_000, 14_096, 768), share(4096, 14_096, 768)), (544, 223));
+        assert_eq!(allowed(10_000, 271), Err(TooFewDescriptors { limit: 271 }));
+    }
+}

@@ -1,0 +1,13 @@
+//! What both servers know of TCP: how to listen, how many connections to hold, and how long each of them may be silent.
+
+mod activity;
+mod connection;
+mod descriptors;
+mod listen;
+mod places;
+
+pub(crate) use activity::{Activity, Busy};
+pub(crate) use connection::{Connection, Patience, Protocol};
+pub use descriptors::{TooFewDescriptors, provide_descriptors};
+pub(crate) use listen::listen;
+pub(crate) use places::Places;
