@@ -10,6 +10,37 @@ use tokio::time::Instant;
 
 tokio::task_local! {
     static DEADLINE: Instant;
+    static TOO_SHORT: bool;
+}
+
+/// A client that allows less than this for an answer is not served worse than promised when it gets none: its calls that run
+/// out of time count as cancelled.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// How long a request may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Allowance {
+    pub(crate) time: Duration,
+    /// The client chose it, and too short to blame us.
+    pub(crate) is_too_short: bool,
+}
+
+impl Allowance {
+    /// What the client `wants`, when it says so, but no more than `limit`.
+    pub(crate) fn new(wants: Option<Duration>, limit: Duration) -> Self {
+        let chosen = wants.filter(|wanted| *wanted < limit);
+        Self { time: chosen.unwrap_or(limit), is_too_short: chosen.is_some_and(|chosen| chosen < SHORTEST) }
+    }
+
+    /// Runs a handler within the deadline that follows from this.
+    pub(crate) fn scope<F: Future>(self, deadline: Instant, handler: F) -> impl Future<Output = F::Output> {
+        scope(deadline, TOO_SHORT.scope(self.is_too_short, handler))
+    }
+}
+
+/// Whether the current request's client allowed too little time.
+pub(crate) fn is_too_short() -> bool {
+    TOO_SHORT.try_with(|too_short| *too_short).unwrap_or_default()
 }
 
 /// The deadline of the current task, when it has one.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use tonic::Code;
 
+use crate::{deadline, failures};
+
 /// The one list of outcomes other than success.
 ///
 /// ```
@@ -176,9 +178,13 @@ pub trait ServiceError: std::error::Error {
 /// Logs an error that the service is at fault for, with its causes; called once, where it becomes an answer.
 pub(crate) fn log_fault(error: &(impl ServiceError + ?Sized)) {
     let code = error.code();
-    if !code.is_fault() {
-        return;
+    // A client that allowed too little time is no fault of ours.
+    if code.is_fault() && !(code == ErrorCode::DeadlineExceeded && deadline::is_too_short()) {
+        failures::log(code, || with_causes(error));
     }
+}
+
+fn with_causes(error: &(impl ServiceError + ?Sized)) -> String {
     let mut causes = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -188,7 +194,7 @@ pub(crate) fn log_fault(error: &(impl ServiceError + ?Sized)) {
         }
         source = cause.source();
     }
-    tracing::error!(code = code.as_str(), error = causes, "request failed");
+    causes
 }
 
 #[cfg(test)]

@@ -20,9 +20,11 @@ use super::code_name;
 use super::ended::Ended;
 use super::methods::{Method, Methods};
 use super::refusals::Refusals;
+use crate::deadline::{self, Allowance};
+use crate::error::ErrorCode;
 use crate::health::Health;
 use crate::net::Activity;
-use crate::{deadline, telemetry};
+use crate::{failures, telemetry};
 
 /// The transport answers CANCELLED at the client's own deadline, and a client stops listening then: the part of
 /// the time that is kept back to say `DEADLINE_EXCEEDED` ourselves.
@@ -82,16 +84,20 @@ where
         let (method, calls) = (Arc::clone(method), Arc::clone(&self.calls));
         let started = Instant::now();
         let deadline = deadline_of(request.headers(), started, self.calls.request_timeout);
-        let span = open_span(&method, request.headers());
+        let mut open = OpenCall { method, started, deadline, is_answered: false };
+        let span = open_span(&open.method, request.headers());
         let answer = self.next.call(request);
         Box::pin(
             async move {
                 let _busy = busy;
-                let guarded = AssertUnwindSafe(deadline::scope(deadline.asked, answer)).catch_unwind();
+                let scoped = deadline.allowance.scope(deadline.asked, answer);
+                let guarded = AssertUnwindSafe(scoped).catch_unwind();
                 let mut answer = match tokio::time::timeout_at(deadline.last, guarded).await {
                     Ok(Ok(answer)) => answer,
                     Ok(Err(_panic)) => {
-                        tracing::error!(method = %method.path, "the handler panicked");
+                        failures::log(ErrorCode::Internal, || {
+                            format!("the handler of {} panicked", open.method.path)
+                        });
                         Ok(Status::internal("internal error").into_http())
                     }
                     Err(_) => Ok(Status::deadline_exceeded("the call took too long").into_http()),
@@ -109,7 +115,7 @@ where
                         tokio::time::sleep_until(due).await;
                     }
                 }
-                close(&method, code, elapsed);
+                open.answered(code, elapsed);
                 answer
             }
             .instrument(span),
@@ -138,6 +144,30 @@ fn open_span(method: &Method, headers: &HeaderMap) -> Span {
     let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());
     telemetry::set_parent(&span, parent);
     span
+}
+
+/// A call that is counted once: with its answer, or as cancelled when its client did not wait for one.
+struct OpenCall {
+    method: Arc<Method>,
+    started: Instant,
+    deadline: Deadline,
+    is_answered: bool,
+}
+
+impl OpenCall {
+    fn answered(&mut self, code: Code, elapsed: Duration) {
+        self.is_answered = true;
+        let is_impatient = code == Code::DeadlineExceeded && self.deadline.allowance.is_too_short;
+        close(&self.method, if is_impatient { Code::Cancelled } else { code }, elapsed);
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            close(&self.method, Code::Cancelled, self.started.elapsed());
+        }
+    }
 }
 
 fn close(method: &Method, code: Code, elapsed: Duration) {
@@ -178,7 +208,9 @@ fn name_excess(headers: &mut HeaderMap) {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Deadline {
+    allowance: Allowance,
     /// What the handler's questions carry.
     asked: Instant,
     /// When the call is answered without the handler.
@@ -186,11 +218,13 @@ struct Deadline {
 }
 
 fn deadline_of(headers: &HeaderMap, started: Instant, limit: Duration) -> Deadline {
-    let allowed =
+    let wanted =
         headers.get(deadline::TIMEOUT_HEADER).and_then(|value| deadline::parse_timeout(value.to_str().ok()?));
-    let total = allowed.map_or(limit, |allowed| allowed.min(limit));
+    let allowance = Allowance::new(wanted, limit);
+    let total = allowance.time;
     let margin = (total / 5).min(LONGEST_MARGIN);
     Deadline {
+        allowance,
         asked: started + total.saturating_sub(margin),
         last: started + total.saturating_sub(margin / 2),
     }

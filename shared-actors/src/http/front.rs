@@ -1,7 +1,5 @@
 //! The middleware around every request of the API: gate, limit, deadline, panics, error shape, metrics.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::future::{Ready, ready};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -11,18 +9,21 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
-use actix_web::http::{ConnectionType, Method, StatusCode};
+use actix_web::http::ConnectionType;
 use actix_web::{Error, HttpMessage};
 use futures::FutureExt;
+use tracing::Span;
 
 use super::body::{announced_length, too_large};
+use super::counted::{Counted, OpenRequest};
 use super::error::{Shaped, shape};
 use super::span::Route;
 use super::{ApiError, ErrorBody, operations};
-use crate::deadline;
+use crate::deadline::{self, Allowance};
 use crate::error::ErrorCode;
+use crate::failures;
 use crate::health::Health;
-use crate::metrics::{self, ApiMetrics};
+use crate::metrics;
 use crate::net::Activity;
 
 /// What is asked to answer by the deadline gets this much longer to say so in its own words.
@@ -78,30 +79,38 @@ where
                 Ok(answer.await?.map_into_boxed_body())
             });
         }
-        let started = Instant::now();
         let route =
             request.extensions_mut().remove::<Route>().map_or_else(|| metrics::UNMATCHED.to_owned(), |r| r.0);
         let method = request.method().clone();
-        let (front, counted) = (self.front.clone(), Rc::clone(&self.counted));
+        let front = self.front.clone();
+        let counted = Rc::clone(&self.counted);
+        let mut open = OpenRequest {
+            counted,
+            method,
+            route,
+            started: Instant::now(),
+            span: Span::current(),
+            is_answered: false,
+        };
         let answer = match front.time_for(&request) {
             Err(refusal) => Err((request, refusal)),
             Ok(time) => Ok((self.next.call(request), time)),
         };
         Box::pin(async move {
             let _busy = busy;
-            let result = match answer {
+            let (result, is_too_short) = match answer {
                 Err((request, refusal)) => {
-                    Ok(request.into_response(refusal.render(front.errors)).map_into_boxed_body())
+                    (Ok(request.into_response(refusal.render(front.errors)).map_into_boxed_body()), false)
                 }
-                Ok((answer, time)) => front.bounded(answer, time).await,
+                Ok((answer, allowance)) => {
+                    (front.bounded(answer, allowance, &open).await, allowance.is_too_short)
+                }
             };
             let status = match &result {
                 Ok(response) => response.status(),
                 Err(error) => error.as_response_error().status_code(),
             };
-            let elapsed = started.elapsed();
-            counted.observe(&method, &route, status, elapsed);
-            tracing::debug!(%method, route, status = status.as_u16(), elapsed_us = elapsed.as_micros(), "request answered");
+            open.answered(status, is_too_short);
             result
         })
     }
@@ -109,7 +118,7 @@ where
 
 impl FrontEnd {
     /// How much time the request has; or why it is answered before any handler sees it.
-    fn time_for(&self, request: &ServiceRequest) -> Result<Duration, ApiError> {
+    fn time_for(&self, request: &ServiceRequest) -> Result<Allowance, ApiError> {
         if !self.health.has_been_ready() {
             return Err(ApiError::new(ErrorCode::Unavailable, "the service is starting"));
         }
@@ -118,10 +127,10 @@ impl FrontEnd {
             return Err(too_large(limit));
         }
         let Some(wanted) = request.headers().get(deadline::TIMEOUT_HEADER) else {
-            return Ok(self.request_timeout);
+            return Ok(Allowance::new(None, self.request_timeout));
         };
         let wanted = wanted.to_str().ok().and_then(deadline::parse_timeout);
-        wanted.map(|wanted| wanted.min(self.request_timeout)).ok_or_else(|| {
+        wanted.map(|wanted| Allowance::new(Some(wanted), self.request_timeout)).ok_or_else(|| {
             let rule = "Grpc-Timeout: must be at most eight digits and one of H, M, S, m, u, n";
             ApiError::new(ErrorCode::InvalidArgument, rule).with_field("Grpc-Timeout")
         })
@@ -130,15 +139,24 @@ impl FrontEnd {
     async fn bounded<B: MessageBody + 'static>(
         &self,
         answer: impl Future<Output = Result<ServiceResponse<B>, Error>>,
-        time: Duration,
+        allowance: Allowance,
+        open: &OpenRequest,
     ) -> Result<ServiceResponse<BoxBody>, Error> {
-        let deadline = deadline::within(time);
-        let guarded = AssertUnwindSafe(deadline::scope(deadline, answer)).catch_unwind();
+        let deadline = deadline::within(allowance.time);
+        let guarded = AssertUnwindSafe(allowance.scope(deadline, answer)).catch_unwind();
         let outcome = match tokio::time::timeout_at(deadline + GRACE, guarded).await {
             Ok(Ok(outcome)) => outcome?,
             // Without a request there is no answer to it, but an error that knows its shape.
-            Ok(Err(_panic)) => return Err(self.shaped(ErrorCode::Internal, "internal error")),
-            Err(_) => return Err(self.shaped(ErrorCode::DeadlineExceeded, "the request took too long")),
+            Ok(Err(_panic)) => {
+                failures::log(ErrorCode::Internal, || format!("the handler of {open} panicked"));
+                return Err(self.shaped(ErrorCode::Internal, "internal error"));
+            }
+            Err(_) => {
+                if !allowance.is_too_short {
+                    failures::log(ErrorCode::DeadlineExceeded, || format!("{open} took too long"));
+                }
+                return Err(self.shaped(ErrorCode::DeadlineExceeded, "the request took too long"));
+            }
         };
         let mut response = outcome.map_into_boxed_body();
         let status = response.status();
@@ -154,45 +172,5 @@ impl FrontEnd {
 
     fn shaped(&self, code: ErrorCode, message: &str) -> Error {
         Shaped { error: ApiError::new(code, message), body: self.errors }.into()
-    }
-}
-
-pub(super) fn is_standard(method: &Method) -> bool {
-    let standard = [
-        Method::GET,
-        Method::POST,
-        Method::PUT,
-        Method::DELETE,
-        Method::PATCH,
-        Method::HEAD,
-        Method::OPTIONS,
-    ];
-    standard.contains(method)
-}
-
-/// The metrics that this worker has resolved so far, by route.
-#[derive(Default)]
-struct Counted(RefCell<HashMap<String, Vec<Resolved>>>);
-
-type Resolved = (Method, StatusCode, ApiMetrics);
-
-impl Counted {
-    fn observe(&self, method: &Method, route: &str, status: StatusCode, elapsed: Duration) {
-        let mut routes = self.0.borrow_mut();
-        if !routes.contains_key(route) {
-            routes.insert(route.to_owned(), Vec::new());
-        }
-        let Some(known) = routes.get_mut(route) else { return };
-        let found = known.iter().find(|(of, with, _)| of == method && *with == status);
-        if let Some((_, _, metrics)) = found {
-            return metrics.observe(elapsed);
-        }
-        // Clients may invent methods; labels may not grow with them.
-        let label = if is_standard(method) { method.as_str() } else { "OTHER" };
-        let metrics = ApiMetrics::resolve(label, route, status.as_str());
-        metrics.observe(elapsed);
-        if label != "OTHER" {
-            known.push((method.clone(), status, metrics));
-        }
     }
 }

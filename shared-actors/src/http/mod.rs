@@ -6,6 +6,7 @@
 mod app;
 mod body;
 mod cors;
+mod counted;
 mod error;
 mod front;
 mod operations;

@@ -6,7 +6,7 @@ use actix_web::{Error, HttpMessage};
 use tracing::{Span, field};
 use tracing_actix_web::RootSpanBuilder;
 
-use super::{front, operations};
+use super::{counted, operations};
 use crate::{metrics, telemetry};
 
 /// The pattern of the route that a request matches, or [`metrics::UNMATCHED`].
@@ -23,7 +23,8 @@ impl RootSpanBuilder for RequestSpan {
         }
         let route = request.match_pattern().unwrap_or_else(|| metrics::UNMATCHED.to_owned());
         // Clients may invent methods; the names of spans may not grow with them.
-        let method = if front::is_standard(request.method()) { request.method().as_str() } else { "_OTHER" };
+        let method =
+            if counted::is_standard(request.method()) { request.method().as_str() } else { "_OTHER" };
         let span = tracing::info_span!(
             target: telemetry::REQUEST,
             "request",

@@ -8,6 +8,7 @@ mod current;
 mod export;
 mod exporter;
 mod format;
+mod lines;
 mod past;
 
 use std::io::IsTerminal;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::ExporterBuildError;
 use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::filter::{EnvFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
@@ -117,6 +119,8 @@ fn tracer() -> Option<&'static SdkTracer> {
 #[must_use = "shut it down last, so that the last spans are exported"]
 pub struct Telemetry {
     export: Option<Export>,
+    /// Writes the lines that wait when it is dropped.
+    lines: WorkerGuard,
 }
 
 /// Starts logs (`RUST_LOG`, `LOG_FORMAT`) and, when an endpoint is set, the export of traces (`OTEL_*`).
@@ -142,7 +146,10 @@ pub fn init(service_name: &'static str) -> Result<Telemetry, TelemetryError> {
             .with_target(false)
             .with_filter(filter)
     });
+    let (writer, guard) = lines::writer();
+    let dropped = writer.error_counter();
     let lines = fmt::layer()
+        .with_writer(writer)
         .fmt_fields(NoSpanFields)
         .with_ansi(std::io::stdout().is_terminal())
         .event_format(log_format()?);
@@ -156,7 +163,8 @@ pub fn init(service_name: &'static str) -> Result<Telemetry, TelemetryError> {
     if let Some(tracer) = tracer {
         let _ = TRACER.set(tracer);
     }
-    Ok(Telemetry { export })
+    lines::count(dropped);
+    Ok(Telemetry { export, lines: guard })
 }
 
 /// Notes what [`init`] would refuse, so that a start with several wrong settings tells of all of them at once.
@@ -187,8 +195,10 @@ fn log_filter() -> Result<EnvFilter, TelemetryError> {
 }
 
 impl Telemetry {
-    /// Exports what is left, within 3 s.
+    /// Exports what is left, within 3 s, and writes the last lines.
     pub async fn shutdown(self) {
+        // Dropped last: what goes wrong here is still written.
+        let _lines = self.lines;
         let Some(Export { provider, runtime }) = self.export else { return };
         // Blocking on purpose: the exporter needs the runtime's threads meanwhile.
         let flushed = tokio::task::spawn_blocking(move || {

@@ -4,6 +4,8 @@ mod catalogue;
 mod cors;
 mod databases;
 mod faults;
+mod impatience;
+mod log;
 mod migrate;
 mod pages;
 mod scrape;

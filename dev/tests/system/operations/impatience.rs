@@ -1,0 +1,86 @@
+//! Clients that do not wait: they are counted, and they are nobody's fault.
+
+use std::time::Duration;
+
+use dev::testing::{Proxy, ServiceProcess};
+use sqlx::{Connection, Executor};
+use tonic::Code;
+
+use crate::support::{Answer, Env, Loms, LomsClient, SOON, Servers, eventually, set};
+
+const METHOD: &str = "/Loms/StocksInfo";
+const ROUTE: &str = "/v1/stocks/{sku}";
+
+async fn counted(shop: &Loms, url: &str, status: &str) -> f64 {
+    shop.samples().await.sum("api_requests_total", &[("url", url), ("status", status)])
+}
+
+async fn becomes(shop: &Loms, url: &str, status: &str, expected: f64) {
+    eventually(SOON, &format!("{url} has {status} {expected} times"), async || {
+        let found = counted(shop, url, status).await;
+        if (found - expected).abs() < 0.5 { Ok(()) } else { Err(found) }
+    })
+    .await;
+}
+
+fn failed_lines(process: &ServiceProcess, text: &str) -> usize {
+    process.log().lines().filter(|line| line.contains("ERROR") && line.contains(text)).count()
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_wait_is_counted_once_and_is_no_fault() {
+    let shop = Loms::start(&Servers::from_env(), Env::new()).await;
+    let sku = shop.stock(10).await;
+    let mut blocker = shop.shards[0].connect().await;
+    blocker.execute("begin; lock table stock in access exclusive mode").await.unwrap();
+
+    // It allows too little time.
+    let hasty = shop.client().with("grpc-timeout", "200m").available(sku).await.unwrap_err();
+    assert!([Code::DeadlineExceeded, Code::Cancelled].contains(&hasty.code()), "{hasty}");
+    becomes(&shop, METHOD, "CANCELLED", 1.0).await;
+    let hasty = shop.gateway().request(reqwest::Method::GET, &format!("/v1/stocks/{sku}"));
+    Answer::of(hasty.header("grpc-timeout", "200m")).await.expect_gateway_error(504, 4);
+    becomes(&shop, ROUTE, "499", 1.0).await;
+
+    // It cancels.
+    let client = shop.client();
+    tokio::time::timeout(Duration::from_millis(200), client.available(sku)).await.unwrap_err();
+    becomes(&shop, METHOD, "CANCELLED", 2.0).await;
+
+    // Its connection breaks.
+    let proxy = Proxy::to(&format!("127.0.0.1:{}", shop.grpc_port));
+    let port = proxy.address().rsplit(':').next().unwrap().parse().unwrap();
+    let asked = tokio::spawn(async move { LomsClient::new(port).available(sku).await });
+    let running = [("actor", "stock_reads")];
+    eventually(SOON, "the call has come", async || {
+        shop.samples().await.sum("actor_messages_in_flight", &running) > 0.5
+    })
+    .await;
+    proxy.cut();
+    asked.await.unwrap().unwrap_err();
+    becomes(&shop, METHOD, "CANCELLED", 3.0).await;
+
+    for (url, status) in [(METHOD, "DEADLINE_EXCEEDED"), (ROUTE, "504")] {
+        assert!(counted(&shop, url, status).await < 0.5, "{status} is a fault of ours");
+    }
+    assert_eq!(failed_lines(&shop.process, "DEADLINE_EXCEEDED"), 0, "{}", shop.process.log());
+    blocker.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn many_failures_of_a_second_share_one_line() {
+    let limit: Env = vec![set("REQUEST_TIMEOUT", "1s")];
+    let shop = Loms::start(&Servers::from_env(), limit).await;
+    let (client, sku) = (shop.client(), shop.stock(10).await);
+    let mut blocker = shop.shards[0].connect().await;
+    blocker.execute("begin; lock table stock in access exclusive mode").await.unwrap();
+    let answers = futures::future::join_all((0..200).map(|_| client.available(sku))).await;
+    assert!(answers.iter().all(Result::is_err));
+    eventually(SOON, "the others are told of", async || {
+        failed_lines(&shop.process, "more requests failed") > 0
+    })
+    .await;
+    let lines = failed_lines(&shop.process, "request failed");
+    assert!(lines <= 50, "{lines} lines for 200 failures");
+    blocker.close().await.unwrap();
+}
