@@ -14,6 +14,7 @@ pub mod checkout;
 pub mod domain;
 pub mod idempotency;
 pub mod loms;
+mod patience;
 pub mod products;
 mod settings;
 

@@ -1,18 +1,34 @@
 //! The actor of one user: their changes one after the other, and their checkout beside them.
 
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
 use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler};
-use futures::future::Either;
-use shared_actors::actor::{Command, Envelope, Responder};
+use shared_actors::actor::{Activity, Command, Envelope, Responder};
+use shared_actors::deadline;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tracing::{Instrument, Span, warn};
+use uuid::Uuid;
 
 use super::commands::{AddItem, Checkout, ClearCart, Keyed, RemoveItem};
+use super::decide::{self, Begun};
 use super::shard::CartShard;
-use super::state::{Change, IntentChange, Loaded, StoredCart};
+use super::state::{Change, Loaded, StoredCart};
 use super::transaction::{Done, Start, transact};
 use crate::checkout::{Intent, Outcome, REQUEST, place};
-use crate::domain::{Cart, CartError, OrderId, UserId};
+use crate::domain::{Cart, CartError, OrderId, Part, UserId};
 use crate::idempotency::{IdempotencyKey, KeyedRequest, StoredAnswer};
 use crate::loms::Loms;
+use crate::patience;
+
+/// A checkout that has less time left when its turn comes is refused before anything is written.
+const LEAST: Duration = Duration::from_millis(20);
+/// How long a settlement may take. Those who wait for it have deadlines of their own.
+const SETTLE_WITHIN: Duration = Duration::from_secs(10);
+/// How many keys may join one checkout.
+const MAX_KEYS: usize = 1000;
 
 /// Holds what is known of one user's row. A command that changes it holds up the mailbox until its commit; the call to
 /// loms within a checkout does not.
@@ -21,31 +37,25 @@ pub struct CartActor {
     shard: CartShard,
     loms: Loms,
     known: Option<StoredCart>,
-    checkout: Option<UnderWay>,
+    /// The checkouts that are with loms, by their intents. More than one only when another instance has settled the
+    /// others.
+    pursuits: HashMap<Uuid, Pursuit>,
 }
 
-/// A checkout that is with loms. Those who ask for one meanwhile get the same answer.
-struct UnderWay {
+/// A checkout that is with loms, under a time limit of its own. Those who ask for it meanwhile get the same answer, as
+/// far as they wait for it.
+struct Pursuit {
     intent: Intent,
-    waiting: Vec<Waiting>,
-}
-
-struct Waiting {
-    keyed: Option<Keyed>,
-    responder: Responder<Checkout>,
-}
-
-enum Begun {
-    /// The answer was stored under the request's key.
-    Answered(OrderId),
-    /// This is to be ordered now.
-    Intent(Intent),
+    /// Where the answer is to be stored, also for those who wait no longer.
+    keys: BTreeSet<IdempotencyKey>,
+    waiting: Vec<oneshot::Sender<Result<OrderId, CartError>>>,
+    _activity: Activity,
 }
 
 impl CartActor {
     /// The actor of `user`, whose row is on `shard`.
     pub fn new(user: UserId, shard: CartShard, loms: Loms) -> Self {
-        Self { user, shard, loms, known: None, checkout: None }
+        Self { user, shard, loms, known: None, pursuits: HashMap::new() }
     }
 
     fn change<C>(
@@ -62,133 +72,112 @@ impl CartActor {
         let work = responder.scope(async move {
             let request = request(&command);
             let start = Start { shard: &shard, user, known, key: request.map(|request| &request.key) };
-            transact(start, |current| decide_change(current, request, |cart| apply(&command, cart))).await
-        });
-        ctx.wait(wrap_future(work).map(|done: Done<()>, actor: &mut Self, ctx: &mut Context<Self>| {
-            actor.known = done.known;
-            responder.answer(done.result);
-            actor.resume(ctx);
-        }));
-    }
-
-    /// Takes up a checkout that was left open.
-    fn resume(&mut self, ctx: &mut Context<Self>) {
-        let open = self.known.as_ref().and_then(|known| known.intent.clone());
-        if let (Some(intent), None) = (open, &self.checkout) {
-            self.pursue(intent, Vec::new(), ctx);
-        }
-    }
-
-    fn pursue(&mut self, intent: Intent, waiting: Vec<Waiting>, ctx: &mut Context<Self>) {
-        let work = place(self.loms.clone(), self.user, intent.clone());
-        let work = scoped(&waiting, work);
-        self.checkout = Some(UnderWay { intent, waiting });
-        ctx.spawn(wrap_future(work).map(|outcome, actor: &mut Self, ctx: &mut Context<Self>| {
-            actor.settle(outcome, ctx);
-        }));
-    }
-
-    fn settle(&mut self, outcome: Outcome, ctx: &mut Context<Self>) {
-        let Some(UnderWay { intent, waiting }) = self.checkout.take() else { return };
-        let order = match outcome {
-            Outcome::Created(order) => Ok(order),
-            Outcome::Refused(error) => Err(error),
-            Outcome::Unknown(error) => return answer_all(waiting, &Err(error)),
-        };
-        let answers = order.as_ref().map_or_else(|_| Vec::new(), |order| answers(*order, &intent, &waiting));
-        let ordered = order.is_ok();
-        let (user, shard, known) = (self.user, self.shard.clone(), self.known.take());
-        let work = scoped(&waiting, async move {
-            let start = Start { shard: &shard, user, known, key: None };
-            transact(start, |current| Ok((decide_settlement(current, &intent, ordered, &answers), ()))).await
+            transact(start, |current| decide::change(current, request, |cart| apply(&command, cart))).await
         });
         ctx.wait(wrap_future(work).map(|done: Done<()>, actor: &mut Self, _| {
             actor.known = done.known;
-            answer_all(waiting, &done.result.and(order));
+            responder.answer(done.result);
+        }));
+    }
+
+    /// Asks loms for the order of `intent`, unless that is being done.
+    fn pursue(
+        &mut self,
+        intent: Intent,
+        keyed: Option<Keyed>,
+        responder: Responder<Checkout>,
+        ctx: &mut Context<Self>,
+    ) {
+        let id = intent.id;
+        let pursuit = self.pursuits.entry(id).or_insert_with(|| {
+            let work = responder.scope(pursuit(self.loms.clone(), self.user, intent.clone()));
+            ctx.spawn(wrap_future(work).map(move |(outcome, span), actor: &mut Self, ctx| {
+                actor.settle(id, outcome, span, ctx);
+            }));
+            let keys = intent.key.iter().cloned().collect();
+            Pursuit { intent, keys, waiting: Vec::new(), _activity: responder.activity() }
+        });
+        if let Some(keyed) = &keyed {
+            if pursuit.keys.len() >= MAX_KEYS {
+                return responder.answer(Err(CartError::Overloaded));
+            }
+            pursuit.keys.insert(keyed.request.key.clone());
+        }
+        pursuit.waiting.retain(|waiting| !waiting.is_closed());
+        let (sender, answer) = oneshot::channel();
+        pursuit.waiting.push(sender);
+        actix::spawn(async move {
+            let answer = async { answer.await.unwrap_or(Err(CartError::Unavailable(Part::Carts))) };
+            let answer = patience::wait(responder.deadline(), Part::Loms, answer).await;
+            // The key is free again before its answer can be seen.
+            drop(keyed);
+            responder.answer(answer);
+        });
+    }
+
+    fn settle(&mut self, id: Uuid, outcome: Outcome, span: Span, ctx: &mut Context<Self>) {
+        let Some(Pursuit { intent, keys, waiting, _activity }) = self.pursuits.remove(&id) else { return };
+        let order = match outcome {
+            Outcome::Created(order) => Ok(order),
+            Outcome::Refused(error) => Err(error),
+            Outcome::Unknown(error @ CartError::BadGateway(_)) => {
+                // Nobody may ask again on account of this answer before the rest is written.
+                let decide = move |current: &_| decide::rest(current, intent.id);
+                return self.write(decide, span, ctx, move |_, _| answer_all(waiting, &Err(error)));
+            }
+            Outcome::Unknown(error) => return answer_all(waiting, &Err(error)),
+        };
+        let answers = order.as_ref().map_or_else(|_| Vec::new(), |order| answers(*order, keys));
+        let ordered = order.is_ok();
+        let decide = move |current: &_| decide::settle(current, intent.id, ordered, &answers);
+        self.write(decide, span, ctx, move |user, result| {
+            // The outcome is a fact, also when it could not be settled: the sweeper will.
+            if let Err(error) = result {
+                warn!(%user, intent = %id, %error, "a checkout stays open for now");
+            }
+            answer_all(waiting, &order);
+        });
+    }
+
+    /// Makes the change that `decide` chooses, which no deadline of a command cuts short.
+    fn write(
+        &mut self,
+        decide: impl Fn(&Loaded) -> Option<Change> + 'static,
+        span: Span,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(UserId, Result<(), CartError>) + 'static,
+    ) {
+        let (user, shard, known) = (self.user, self.shard.clone(), self.known.take());
+        let work = async move {
+            let start = Start { shard: &shard, user, known, key: None };
+            transact(start, |current| Ok((decide(current), ()))).await
+        };
+        let work = deadline::scope(Instant::now() + SETTLE_WITHIN, work).instrument(span);
+        ctx.wait(wrap_future(work).map(move |done: Done<()>, actor: &mut Self, _| {
+            actor.known = done.known;
+            then(user, done.result);
         }));
     }
 }
 
-/// Within the context of the first who waits.
-fn scoped<F: Future>(waiting: &[Waiting], work: F) -> impl Future<Output = F::Output> + use<F> {
-    match waiting.first() {
-        Some(Waiting { responder, .. }) => Either::Left(responder.scope(work)),
-        None => Either::Right(work),
+/// The outcome, and the span that the settlement continues.
+async fn pursuit(loms: Loms, user: UserId, intent: Intent) -> (Outcome, Span) {
+    (place(loms, user, intent).await, Span::current())
+}
+
+fn answer_all(
+    waiting: Vec<oneshot::Sender<Result<OrderId, CartError>>>,
+    result: &Result<OrderId, CartError>,
+) {
+    for waiting in waiting {
+        // Nobody waits past a deadline.
+        let _ = waiting.send(result.clone());
     }
 }
 
-fn answer_all(waiting: Vec<Waiting>, result: &Result<OrderId, CartError>) {
-    for Waiting { keyed, responder } in waiting {
-        drop(keyed);
-        responder.answer(result.clone());
-    }
-}
-
-fn answers(order: OrderId, intent: &Intent, waiting: &[Waiting]) -> Vec<(IdempotencyKey, StoredAnswer)> {
-    let waiting = waiting.iter().filter_map(|waiting| Some(&waiting.keyed.as_ref()?.request.key));
-    let mut keys: Vec<&IdempotencyKey> = waiting.chain(&intent.key).collect();
-    keys.sort_unstable();
-    keys.dedup();
+fn answers(order: OrderId, keys: BTreeSet<IdempotencyKey>) -> Vec<(IdempotencyKey, StoredAnswer)> {
     let answer = StoredAnswer { request: REQUEST.to_owned(), order: Some(order) };
-    keys.into_iter().map(|key| (key.clone(), answer.clone())).collect()
-}
-
-fn decide_change(
-    current: &Loaded,
-    request: Option<&KeyedRequest>,
-    apply: impl Fn(&Cart) -> Result<Cart, CartError>,
-) -> Result<(Option<Change>, ()), CartError> {
-    if let (Some(request), Some(answer)) = (request, &current.answer) {
-        answer.replay(request)?;
-        return Ok((None, ()));
-    }
-    // Another instance, or nobody at the moment, is at the checkout that the key came with first: its answer is to be
-    // stored under the key.
-    let open = current.stored.intent.as_ref().and_then(|intent| intent.key.as_ref());
-    if open.is_some() && open == request.map(|request| &request.key) {
-        return Err(CartError::KeyInFlight);
-    }
-    let cart = apply(&current.stored.cart)?;
-    let change = (cart != current.stored.cart).then(|| Change::of(cart).answering(request));
-    Ok((change, ()))
-}
-
-fn decide_beginning(
-    current: &Loaded,
-    request: Option<&KeyedRequest>,
-    may_begin: bool,
-) -> Result<(Option<Change>, Begun), CartError> {
-    if let (Some(request), Some(answer)) = (request, &current.answer) {
-        let order = answer.replay(request)?.ok_or(CartError::KeyReused)?;
-        return Ok((None, Begun::Answered(order)));
-    }
-    if let Some(open) = &current.stored.intent {
-        return Ok((None, Begun::Intent(open.clone())));
-    }
-    if !may_begin || current.stored.cart.is_empty() {
-        return Err(CartError::EmptyCart);
-    }
-    let intent = Intent::new(&current.stored.cart, request.map(|request| request.key.clone()));
-    let mut change = Change::of(current.stored.cart.clone());
-    change.intent = IntentChange::Open(intent.clone());
-    Ok((Some(change), Begun::Intent(intent)))
-}
-
-/// Where the intent is gone, another instance has settled it: only the answers are still to be remembered.
-fn decide_settlement(
-    current: &Loaded,
-    intent: &Intent,
-    ordered: bool,
-    answers: &[(IdempotencyKey, StoredAnswer)],
-) -> Option<Change> {
-    let cart = &current.stored.cart;
-    let open = current.stored.intent.as_ref().is_some_and(|open| open.id == intent.id);
-    if !open && answers.is_empty() {
-        return None;
-    }
-    let left = if open && ordered { cart.minus(&intent.ordered) } else { cart.clone() };
-    let change = if open { IntentChange::Close } else { IntentChange::Keep };
-    Some(Change { cart: left, intent: change, answers: answers.to_vec() })
+    keys.into_iter().map(|key| (key, answer.clone())).collect()
 }
 
 impl Actor for CartActor {
@@ -228,15 +217,17 @@ impl Handler<Envelope<Checkout>> for CartActor {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Checkout>, ctx: &mut Self::Context) {
-        let Some((Checkout { keyed, may_begin }, responder)) = envelope.begin() else { return };
-        if let Some(under_way) = &mut self.checkout {
-            return under_way.waiting.push(Waiting { keyed, responder });
+        let Some((Checkout { keyed, asker }, responder)) = envelope.begin() else { return };
+        if responder.deadline() < Instant::now() + LEAST {
+            return responder.answer(Err(CartError::DeadlineExceeded(Part::Carts)));
         }
         let (user, shard, known) = (self.user, self.shard.clone(), self.known.take());
+        let pursued: Vec<Uuid> = self.pursuits.keys().copied().collect();
         let work = responder.scope(async move {
             let request = keyed.as_ref().map(|keyed| &keyed.request);
             let start = Start { shard: &shard, user, known, key: request.map(|request| &request.key) };
-            let done = transact(start, |current| decide_beginning(current, request, may_begin)).await;
+            let pursued = |intent| pursued.contains(&intent);
+            let done = transact(start, |current| decide::begin(current, request, asker, pursued)).await;
             (done, keyed)
         });
         ctx.wait(wrap_future(work).map(|(done, keyed), actor: &mut Self, ctx: &mut Context<Self>| {
@@ -244,7 +235,7 @@ impl Handler<Envelope<Checkout>> for CartActor {
             actor.known = done.known;
             match done.result {
                 Ok(Begun::Answered(order)) => responder.answer(Ok(order)),
-                Ok(Begun::Intent(intent)) => actor.pursue(intent, vec![Waiting { keyed, responder }], ctx),
+                Ok(Begun::Intent(intent)) => actor.pursue(intent, keyed, responder, ctx),
                 Err(error) => responder.answer(Err(error)),
             }
         }));

@@ -2,6 +2,7 @@
 
 use shared_actors::actor::Command;
 
+use crate::checkout::Asker;
 use crate::domain::{CartError, OrderId, Quantity, Sku};
 use crate::idempotency::{Claim, KeyedRequest};
 
@@ -43,19 +44,19 @@ pub struct ClearCart;
 pub struct Checkout {
     /// The key that the request came with.
     pub keyed: Option<Keyed>,
-    /// Whether a new checkout may begin when none is open.
-    pub may_begin: bool,
+    /// Who wants it: only a user begins a new one.
+    pub asker: Asker,
 }
 
 impl Checkout {
     /// A user's checkout.
     pub fn new(keyed: Option<Keyed>) -> Self {
-        Self { keyed, may_begin: true }
+        Self { keyed, asker: Asker::User }
     }
 
     /// Settles the open checkout and begins none.
     pub fn open_one() -> Self {
-        Self { keyed: None, may_begin: false }
+        Self { keyed: None, asker: Asker::Sweeper }
     }
 }
 

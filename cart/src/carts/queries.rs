@@ -8,13 +8,15 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::state::{IntentChange, Loaded, StoredCart, Write, Written};
-use crate::checkout::Intent;
+use crate::checkout::{Intent, UNUSABLE_ANSWERS};
 use crate::domain::{Cart, Line, OrderId, Quantity, Sku, UserId};
 use crate::idempotency::{IdempotencyKey, StoredAnswer};
 
 const LOAD: &str = "
 select asked.position, cart.version, cart.skus, cart.counts,
        intent.id as intent_id, intent.skus as intent_skus, intent.counts as intent_counts, intent.key as intent_key,
+       intent.leaving_skus, intent.leaving_counts, intent.attempts, intent.unusable_answers,
+       intent.next_attempt_at <= now() as is_due,
        answer.request, answer.order_id
 from unnest($1::bigint[], $2::text[]) with ordinality as asked (user_id, key, position)
 left join carts cart using (user_id)
@@ -43,6 +45,14 @@ with written as (
     select user_id, id, skus::bigint[], counts::integer[], key
     from unnest($6::bigint[], $7::uuid[], $8::text[], $9::text[], $10::text[]) as intent (user_id, id, skus, counts, key)
     where user_id in (select user_id from written)
+), updated as (
+    update checkout_intents intent
+    set leaving_skus = change.skus::bigint[], leaving_counts = change.counts::integer[],
+        attempts = change.attempts, unusable_answers = change.unusable_answers,
+        next_attempt_at = coalesce(now() + make_interval(secs => change.rest), intent.next_attempt_at)
+    from unnest($16::bigint[], $17::uuid[], $18::text[], $19::text[], $20::integer[], $21::integer[], $22::float8[])
+         as change (user_id, id, skus, counts, attempts, unusable_answers, rest)
+    where intent.id = change.id and change.user_id in (select user_id from written)
 ), remembered as (
     insert into idempotency_keys as stored (user_id, key, request, order_id)
     select user_id, key, request, order_id
@@ -55,44 +65,55 @@ with written as (
 select user_id from written";
 
 const OPEN_CHECKOUTS: &str = "
-select id, user_id from checkout_intents
-where created_at < now() - make_interval(secs => $1) and id > $2 order by id limit $3";
+select user_id from checkout_intents
+where created_at < now() - make_interval(secs => $1) and next_attempt_at <= now() and unusable_answers < $2
+order by next_attempt_at limit $3";
 
 const FORGET_KEYS: &str = "
 delete from idempotency_keys where ctid in (
     select ctid from idempotency_keys where created_at <= now() - make_interval(secs => $1)
     order by created_at limit $2 for update skip locked)";
 
+/// Elements that are null are no lines. They are read all the same, so that they fail their own row alone.
+type Skus = Option<Vec<Option<i64>>>;
+type Counts = Option<Vec<Option<i32>>>;
+
 #[derive(FromRow)]
 struct Row {
     position: i64,
     version: Option<i64>,
-    skus: Option<Vec<i64>>,
-    counts: Option<Vec<i32>>,
+    skus: Skus,
+    counts: Counts,
     intent_id: Option<Uuid>,
-    intent_skus: Option<Vec<i64>>,
-    intent_counts: Option<Vec<i32>>,
+    intent_skus: Skus,
+    intent_counts: Counts,
     intent_key: Option<String>,
+    leaving_skus: Skus,
+    leaving_counts: Counts,
+    attempts: Option<i32>,
+    unusable_answers: Option<i32>,
+    is_due: Option<bool>,
     request: Option<String>,
     order_id: Option<i64>,
 }
 
-/// Reads the rows of `asked`, each with what is stored under its key, in the order of `asked`.
+/// Reads the rows of `asked`, each with what is stored under its key, in the order of `asked`. A row that makes no sense
+/// is an error of its own.
 pub async fn load(
     pool: &Pool,
     asked: &[(UserId, Option<IdempotencyKey>)],
     key_ttl: Duration,
-) -> Result<Vec<Loaded>, DatabaseError> {
+) -> Result<Vec<Result<Loaded, sqlx::Error>>, DatabaseError> {
     let users: Vec<i64> = asked.iter().map(|(user, _)| user.get()).collect();
     let keys: Vec<Option<&str>> =
         asked.iter().map(|(_, key)| key.as_ref().map(IdempotencyKey::as_str)).collect();
     let query = sqlx::query_as(LOAD).bind(users).bind(keys).bind(key_ttl.as_secs_f64());
     let rows: Vec<Row> = observe("load_carts", query.fetch_all(pool)).await?;
-    let mut loaded = vec![Loaded::default(); asked.len()];
+    let mut loaded: Vec<_> = asked.iter().map(|_| Ok(Loaded::default())).collect();
     for row in rows {
         let position = usize::try_from(row.position - 1).ok();
         if let Some(place) = position.and_then(|position| loaded.get_mut(position)) {
-            *place = row.into_loaded()?;
+            *place = row.into_loaded();
         }
     }
     Ok(loaded)
@@ -115,17 +136,16 @@ pub async fn write(pool: &Pool, writes: &[Write], key_ttl: Duration) -> Result<V
     Ok(writes.iter().zip(&first).map(outcome).collect())
 }
 
-/// The checkouts after the intent `after` that have been open for longer than `grace`, with their users. In the order of
-/// the intents' ids, which is that of their making.
+/// The users of the checkouts that have been open for longer than `grace` and that the sweeper may ask for.
 pub async fn open_checkouts(
     pool: &Pool,
     grace: Duration,
-    after: Uuid,
     limit: u32,
-) -> Result<Vec<(Uuid, UserId)>, DatabaseError> {
-    let query = sqlx::query_as(OPEN_CHECKOUTS).bind(grace.as_secs_f64()).bind(after).bind(i64::from(limit));
-    let open: Vec<(Uuid, i64)> = observe("open_checkouts", query.fetch_all(pool)).await?;
-    Ok(open.into_iter().filter_map(|(intent, user)| Some((intent, UserId::new(user)?))).collect())
+) -> Result<Vec<UserId>, DatabaseError> {
+    let query = sqlx::query_scalar(OPEN_CHECKOUTS).bind(grace.as_secs_f64());
+    let query = query.bind(i64::from(UNUSABLE_ANSWERS)).bind(i64::from(limit));
+    let users: Vec<i64> = observe("open_checkouts", query.fetch_all(pool)).await?;
+    Ok(users.into_iter().filter_map(UserId::new).collect())
 }
 
 /// Deletes up to `limit` keys older than `ttl`, and says how many there were.
@@ -144,6 +164,7 @@ struct Changes {
     counts: Vec<String>,
     closed: Vec<i64>,
     opened: Opened,
+    updated: Updated,
     answers: Answers,
 }
 
@@ -154,6 +175,17 @@ struct Opened {
     skus: Vec<String>,
     counts: Vec<String>,
     keys: Vec<Option<String>>,
+}
+
+#[derive(Default)]
+struct Updated {
+    users: Vec<i64>,
+    ids: Vec<Uuid>,
+    skus: Vec<String>,
+    counts: Vec<String>,
+    attempts: Vec<i32>,
+    unusable_answers: Vec<i32>,
+    rests: Vec<Option<f64>>,
 }
 
 #[derive(Default)]
@@ -182,6 +214,18 @@ impl Changes {
                 self.opened.skus.push(skus);
                 self.opened.counts.push(counts);
                 self.opened.keys.push(intent.key.as_ref().map(|key| key.as_str().to_owned()));
+            }
+            IntentChange::Update { intent, rest } => {
+                let (skus, counts) = literals(&intent.leaving);
+                self.updated.users.push(user);
+                self.updated.ids.push(intent.id);
+                self.updated.skus.push(skus);
+                self.updated.counts.push(counts);
+                self.updated.attempts.push(i32::try_from(intent.attempts).unwrap_or(i32::MAX));
+                self.updated
+                    .unusable_answers
+                    .push(i32::try_from(intent.unusable_answers).unwrap_or(i32::MAX));
+                self.updated.rests.push(rest.map(|rest| rest.as_secs_f64()));
             }
         }
         for (key, answer) in &change.answers {
@@ -212,6 +256,13 @@ impl Changes {
             .bind(self.answers.requests)
             .bind(self.answers.orders)
             .bind(key_ttl.as_secs_f64())
+            .bind(self.updated.users)
+            .bind(self.updated.ids)
+            .bind(self.updated.skus)
+            .bind(self.updated.counts)
+            .bind(self.updated.attempts)
+            .bind(self.updated.unusable_answers)
+            .bind(self.updated.rests)
     }
 }
 
@@ -224,14 +275,28 @@ fn literals(cart: &Cart) -> (String, String) {
 
 impl Row {
     fn into_loaded(self) -> Result<Loaded, sqlx::Error> {
-        let cart = cart(self.skus.as_deref(), self.counts.as_deref())?;
+        let number = |number: Option<i32>| u32::try_from(number.unwrap_or_default()).unwrap_or_default();
+        let cart = cart(self.skus, self.counts)?;
         let intent = match self.intent_id {
             None => None,
-            Some(id) => Some(Intent {
-                id,
-                ordered: self::cart(self.intent_skus.as_deref(), self.intent_counts.as_deref())?,
-                key: self.intent_key.map(IdempotencyKey::stored),
-            }),
+            Some(id) => {
+                let ordered = self::cart(self.intent_skus, self.intent_counts)?;
+                let is_whole = self.leaving_skus.is_none();
+                let leaving = if is_whole {
+                    ordered.clone()
+                } else {
+                    self::cart(self.leaving_skus, self.leaving_counts)?
+                };
+                Some(Intent {
+                    id,
+                    ordered,
+                    leaving,
+                    key: self.intent_key.map(IdempotencyKey::stored),
+                    attempts: number(self.attempts),
+                    unusable_answers: number(self.unusable_answers),
+                    is_due: self.is_due.unwrap_or_default(),
+                })
+            }
         };
         let order = self.order_id.map(OrderId::new);
         Ok(Loaded {
@@ -241,12 +306,12 @@ impl Row {
     }
 }
 
-fn cart(skus: Option<&[i64]>, counts: Option<&[i32]>) -> Result<Cart, sqlx::Error> {
-    let line = |(sku, count): (&i64, &i32)| {
-        let sku = u32::try_from(*sku).ok().and_then(Sku::new)?;
-        let count = u16::try_from(*count).ok().and_then(Quantity::new)?;
+fn cart(skus: Skus, counts: Counts) -> Result<Cart, sqlx::Error> {
+    let line = |(sku, count): (Option<i64>, Option<i32>)| {
+        let sku = u32::try_from(sku?).ok().and_then(Sku::new)?;
+        let count = u16::try_from(count?).ok().and_then(Quantity::new)?;
         Some(Line { sku, count })
     };
-    let lines = skus.unwrap_or_default().iter().zip(counts.unwrap_or_default()).map(line);
+    let lines = skus.unwrap_or_default().into_iter().zip(counts.unwrap_or_default()).map(line);
     lines.collect::<Option<Cart>>().ok_or_else(|| sqlx::Error::Decode("a line that is no line".into()))
 }

@@ -9,7 +9,6 @@ use shared_actors::actor::{ActorOptions, Command, Envelope, GroupCommit, Handle,
 use shared_actors::database::{DatabaseError, Pool};
 use tokio::sync::watch;
 use tracing::error;
-use uuid::Uuid;
 
 use super::queries;
 use super::state::{Loaded, Write, Written};
@@ -53,7 +52,6 @@ struct WriteCart(Write);
 
 struct FindOpenCheckouts {
     grace: Duration,
-    after: Uuid,
     limit: u32,
 }
 
@@ -74,7 +72,7 @@ macro_rules! commands {
 commands! {
     LoadCart => Loaded, "load_cart";
     WriteCart => Written, "write_cart";
-    FindOpenCheckouts => Vec<(Uuid, UserId)>, "find_open_checkouts";
+    FindOpenCheckouts => Vec<UserId>, "find_open_checkouts";
     ForgetKeys => u64, "forget_keys";
 }
 
@@ -113,17 +111,12 @@ impl CartShard {
         self.handle.ask(WriteCart(write)).await
     }
 
-    /// Up to `limit` intents after `after`, in the order of their making, that have been open for longer than `grace`.
+    /// The users of up to `limit` checkouts that have been open for longer than `grace` and are due.
     ///
     /// # Errors
     /// `Overloaded`, `Unavailable`, `DeadlineExceeded`.
-    pub async fn open_checkouts(
-        &self,
-        grace: Duration,
-        after: Uuid,
-        limit: u32,
-    ) -> Result<Vec<(Uuid, UserId)>, CartError> {
-        self.handle.ask(FindOpenCheckouts { grace, after, limit }).await
+    pub async fn open_checkouts(&self, grace: Duration, limit: u32) -> Result<Vec<UserId>, CartError> {
+        self.handle.ask(FindOpenCheckouts { grace, limit }).await
     }
 
     /// Forgets up to `limit` expired keys and says how many.
@@ -159,7 +152,9 @@ impl GroupCommit<LoadCart> for CartShardActor {
         let (pool, key_ttl) = (self.pool.clone(), self.key_ttl);
         async move {
             let asked: Vec<_> = batch.into_iter().map(|LoadCart { user, key }| (user, key)).collect();
-            each(asked.len(), queries::load(&pool, &asked, key_ttl).await)
+            let rows = each(asked.len(), queries::load(&pool, &asked, key_ttl).await);
+            let rows = rows.into_iter().zip(&asked);
+            rows.map(|(row, (user, _))| row?.map_err(|error| senseless(*user, &error))).collect()
         }
         .boxed_local()
     }
@@ -191,6 +186,11 @@ fn each<T>(commands: usize, result: Result<Vec<T>, DatabaseError>) -> Vec<Result
     }
 }
 
+fn senseless(user: UserId, error: &sqlx::Error) -> CartError {
+    error!(%user, %error, "the row of a cart makes no sense");
+    CartError::Internal
+}
+
 fn reported(error: DatabaseError) -> CartError {
     error!(%error, "the database of carts failed");
     error.into()
@@ -217,8 +217,8 @@ impl Handler<Envelope<FindOpenCheckouts>> for CartShardActor {
 
     fn handle(&mut self, envelope: Envelope<FindOpenCheckouts>, _: &mut Self::Context) {
         let pool = self.pool.clone();
-        envelope.run(async move |FindOpenCheckouts { grace, after, limit }| {
-            queries::open_checkouts(&pool, grace, after, limit).await.map_err(reported)
+        envelope.run(async move |FindOpenCheckouts { grace, limit }| {
+            queries::open_checkouts(&pool, grace, limit).await.map_err(reported)
         });
     }
 }

@@ -1,5 +1,7 @@
 //! What stands in the database of one user, and a change to it.
 
+use std::time::Duration;
+
 use crate::checkout::Intent;
 use crate::domain::{Cart, UserId};
 use crate::idempotency::{IdempotencyKey, KeyedRequest, StoredAnswer};
@@ -32,6 +34,13 @@ pub enum IntentChange {
     Keep,
     /// Begins a checkout.
     Open(Intent),
+    /// Changes the one that is open.
+    Update {
+        /// The checkout after the change.
+        intent: Intent,
+        /// How long nobody asks about it again; `None` leaves that as it was.
+        rest: Option<Duration>,
+    },
     /// Ends the one that is open.
     Close,
 }
@@ -69,7 +78,7 @@ impl StoredCart {
     pub fn after(self, change: Change) -> Self {
         let intent = match change.intent {
             IntentChange::Keep => self.intent,
-            IntentChange::Open(intent) => Some(intent),
+            IntentChange::Open(intent) | IntentChange::Update { intent, .. } => Some(intent),
             IntentChange::Close => None,
         };
         Self { version: self.version + 1, cart: change.cart, intent }

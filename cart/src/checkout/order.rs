@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shared_actors::actor::Backoff;
 use shared_actors::deadline;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::{error, warn};
 
 use super::Intent;
@@ -13,12 +13,12 @@ use crate::loms::{Loms, LomsError};
 
 const ATTEMPTS: u32 = 4;
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_millis(400) };
-/// How long loms is asked when no request waits for the answer.
+/// How long loms is asked, however long the requests wait that want the order.
 const LONGEST: Duration = Duration::from_secs(10);
+/// How many answers that say nothing about the order end a first attempt, and one that is made again.
+const TOLERATED: (u32, u32) = (2, 1);
 /// An intent older than this is looked at again, by a command or a sweeper, after its first request has ended.
 const LATE: Duration = Duration::from_mins(1);
-/// What is left of the deadline for step 3.
-const SETTLING: Duration = Duration::from_millis(500);
 
 /// What became of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,12 +35,12 @@ pub enum Outcome {
 ///
 /// A loms that is overloaded proves nothing about the order: another instance may have asked for it at the same time.
 pub async fn place(loms: Loms, user: UserId, intent: Intent) -> Outcome {
-    let by = deadline::within(LONGEST) - SETTLING;
-    deadline::scope(by, ask(loms, user, intent)).await
+    deadline::scope(Instant::now() + LONGEST, ask(loms, user, intent)).await
 }
 
 async fn ask(loms: Loms, user: UserId, intent: Intent) -> Outcome {
-    let mut attempt = 1;
+    let tolerated = if intent.attempts == 0 { TOLERATED.0 } else { TOLERATED.1 };
+    let (mut attempt, mut unusable) = (1, 0);
     loop {
         let error = match create(&loms, user, &intent).await {
             Ok(outcome) => return outcome,
@@ -52,15 +52,12 @@ async fn ask(loms: Loms, user: UserId, intent: Intent) -> Outcome {
                 error!(%user, intent = %intent.id, reason, "the order service rejects an order");
                 return Outcome::Refused(CartError::BadGateway(Part::Loms));
             }
-            LomsError::NotFound
-            | LomsError::Overloaded
-            | LomsError::Unavailable
-            | LomsError::Unusable
-            | LomsError::DeadlineExceeded => {}
+            LomsError::NotFound | LomsError::Unusable => unusable += 1,
+            LomsError::Overloaded | LomsError::Unavailable | LomsError::DeadlineExceeded => {}
         }
-        let wait = BACKOFF.wait(attempt);
+        let wait = BACKOFF.jittered(attempt);
         let time_is_up = deadline::remaining().is_some_and(|left| left <= wait);
-        if attempt >= ATTEMPTS || time_is_up {
+        if attempt >= ATTEMPTS || unusable >= tolerated || time_is_up {
             warn!(%user, intent = %intent.id, %error, "the outcome of a checkout is unknown, its intent stands");
             return Outcome::Unknown(error.into());
         }

@@ -7,7 +7,6 @@ use actix::{Actor, AsyncContext, Context};
 use futures::future::join_all;
 use tokio::time::sleep;
 use tracing::{info, warn};
-use uuid::Uuid;
 
 use crate::carts::{CartActors, CartShard, Checkout};
 use crate::domain::{CartError, UserId};
@@ -26,8 +25,8 @@ pub struct SweepSettings {
     pub grace: Duration,
 }
 
-/// Settles the open checkouts of one shard, through the actors of their users. Several instances may do so at once:
-/// loms gives all of them the same order, and the version of the cart lets one of them settle.
+/// Settles the open checkouts of one shard, through the actors of their users. Several instances may do so at once: the
+/// version of the cart lets one of them ask for each.
 pub struct CheckoutSweeper {
     shard: CartShard,
     carts: CartActors,
@@ -48,10 +47,9 @@ impl Actor for CheckoutSweeper {
         let (shard, carts, settings) = (self.shard.clone(), self.carts.clone(), self.settings);
         ctx.spawn(wrap_future(async move {
             shard.until_prepared().await;
-            let mut after = Uuid::nil();
             loop {
-                match shard.open_checkouts(settings.grace, after, BATCH).await {
-                    Ok(open) => after = settle_all(&carts, &open).await,
+                match shard.open_checkouts(settings.grace, BATCH).await {
+                    Ok(users) => settle_all(&carts, &users).await,
                     Err(error) => warn!(%error, "open checkouts cannot be looked for"),
                 }
                 sleep(settings.period).await;
@@ -60,26 +58,21 @@ impl Actor for CheckoutSweeper {
     }
 }
 
-/// Asks for these, and answers after which intent the next pass goes on: behind all that this one has asked for, so that
-/// an intent which can never be settled holds up nobody; from the oldest again when there are no more.
-async fn settle_all(carts: &CartActors, open: &[(Uuid, UserId)]) -> Uuid {
-    let mut asked = 0;
-    for some in open.chunks(CONCURRENCY) {
-        asked += some.len();
-        let settled = join_all(some.iter().map(|(_, user)| settle(carts, *user))).await;
+/// Asks for these. Each rests when it has been asked for, so that one which can never be settled holds up nobody.
+async fn settle_all(carts: &CartActors, users: &[UserId]) {
+    for some in users.chunks(CONCURRENCY) {
+        let settled = join_all(some.iter().map(|user| settle(carts, *user))).await;
         if settled.contains(&false) {
-            break;
+            return;
         }
     }
-    let is_last = asked == open.len() && asked < BATCH as usize;
-    open[..asked].last().filter(|_| !is_last).map_or(Uuid::nil(), |(intent, _)| *intent)
 }
 
 /// Answers whether it makes sense to try others.
 async fn settle(carts: &CartActors, user: UserId) -> bool {
     match carts.ask(&user, Checkout::open_one()).await {
         Ok(order) => info!(%user, %order, "an open checkout was settled"),
-        // It was settled meanwhile, or there is no order to be had.
+        // It was settled or is being settled by another instance, or there is no order to be had.
         Err(CartError::EmptyCart | CartError::OrderRefused | CartError::OrderCancelled) => {}
         Err(error) => {
             warn!(%user, %error, "a checkout stays open");

@@ -69,14 +69,21 @@ impl Cart {
         Self(lines)
     }
 
-    /// The cart without the pieces of `ordered`, as far as it still holds them.
+    /// The cart without the pieces of `leaving`, as far as it still holds them.
     #[must_use]
-    pub fn minus(&self, ordered: &Self) -> Self {
-        let left = |(sku, held): (&Sku, &Quantity)| match ordered.0.get(sku) {
+    pub fn minus(&self, leaving: &Self) -> Self {
+        let left = |(sku, held): (&Sku, &Quantity)| match leaving.0.get(sku) {
             Some(taken) => held.minus(*taken).map(|left| (*sku, left)),
             None => Some((*sku, *held)),
         };
         Self(self.0.iter().filter_map(left).collect())
+    }
+
+    /// The pieces that `other` holds too.
+    #[must_use]
+    pub fn within(&self, other: &Self) -> Self {
+        let common = |(sku, held): (&Sku, &Quantity)| Some((*sku, *held.min(other.0.get(sku)?)));
+        Self(self.0.iter().filter_map(common).collect())
     }
 }
 
@@ -136,6 +143,13 @@ mod tests {
         let ordered = cart(&[(1, 2), (2, 5), (3, 1)]);
         let now = cart(&[(1, 2), (2, 7), (4, 9)]);
         assert_eq!(now.minus(&ordered), cart(&[(2, 2), (4, 9)]));
+    }
+
+    #[test]
+    fn what_two_carts_have_in_common_is_the_smaller_of_each_line() {
+        let leaving = cart(&[(1, 2), (2, 5), (3, 1)]);
+        assert_eq!(leaving.within(&cart(&[(1, 7), (2, 3), (4, 9)])), cart(&[(1, 2), (2, 3)]));
+        assert_eq!(leaving.within(&Cart::default()), Cart::default());
     }
 
     #[test]

@@ -12,3 +12,7 @@ mod idempotency;
 mod input;
 mod instances;
 mod products;
+mod removals;
+mod rows;
+mod time_limits;
+mod unusable_answers;

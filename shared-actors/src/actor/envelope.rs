@@ -53,6 +53,10 @@ impl<C: Command> Envelope<C> {
     }
 }
 
+/// Work of a keyed actor. While one lives, the actor is not passivated.
+#[derive(Clone, Debug)]
+pub struct Activity(#[expect(dead_code, reason = "held, never looked at")] Option<Arc<()>>);
+
 enum Stage {
     Queued { since: Instant },
     Running { since: Instant },
@@ -71,7 +75,7 @@ pub struct Responder<C: Command> {
     metrics: Arc<CommandMetrics>,
     _permit: OwnedSemaphorePermit,
     /// Keeps the actor of a key in memory for as long as it has work.
-    _activity: Option<Arc<()>>,
+    activity: Option<Arc<()>>,
 }
 
 impl<C: Command> Responder<C> {
@@ -85,7 +89,7 @@ impl<C: Command> Responder<C> {
         metrics.depth.inc();
         let stage = Stage::Queued { since: Instant::now() };
         let span = metrics.open_span();
-        Self { reply, deadline, span, stage, metrics, _permit: permit, _activity: activity }
+        Self { reply, deadline, span, stage, metrics, _permit: permit, activity }
     }
 
     fn begin(&mut self) -> bool {
@@ -126,6 +130,11 @@ impl<C: Command> Responder<C> {
     /// By when the answer is wanted.
     pub fn deadline(&self) -> Instant {
         self.deadline
+    }
+
+    /// Keeps the actor of this command's key in memory, as the command itself does: for work that outlives the answer.
+    pub fn activity(&self) -> Activity {
+        Activity(self.activity.clone())
     }
 
     pub(super) fn observe_batch(&self, commands: usize) {

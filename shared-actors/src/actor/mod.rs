@@ -55,7 +55,7 @@ mod watchdog;
 
 pub use arbiters::Arbiters;
 pub use command::{AskError, Command};
-pub use envelope::{Envelope, Responder};
+pub use envelope::{Activity, Envelope, Responder};
 pub use group_commit::{GroupCommit, Lane, LaneLimits};
 pub use handle::Handle;
 pub use keyed::{KeyedHandle, KeyedOptions};

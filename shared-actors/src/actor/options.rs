@@ -1,5 +1,6 @@
 //! The limits of an actor.
 
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 /// The limits of one supervised actor.
@@ -77,5 +78,20 @@ impl Backoff {
     /// ```
     pub fn wait(&self, failures: u32) -> Duration {
         self.first.saturating_mul(2u32.saturating_pow(failures.saturating_sub(1))).min(self.max)
+    }
+
+    /// As [`Backoff::wait`], but spread between a half and one and a half of it, so that those who failed together do
+    /// not come back together.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let backoff = shared_actors::actor::Backoff { first: Duration::from_secs(1), max: Duration::from_secs(1) };
+    /// let wait = backoff.jittered(1);
+    /// assert!(Duration::from_millis(500) <= wait && wait <= Duration::from_millis(1500));
+    /// ```
+    pub fn jittered(&self, failures: u32) -> Duration {
+        // Each `RandomState` has keys of its own, which makes the hash of nothing a random number.
+        let thousandths = u32::try_from(RandomState::new().hash_one(()) % 1001).unwrap_or(0);
+        self.wait(failures).saturating_mul(500 + thousandths) / 1000
     }
 }

@@ -4,7 +4,7 @@ mod loms;
 mod shop;
 
 pub use loms::{Fate, LomsStandIn};
-pub use shop::{Client, Shop};
+pub use shop::{Client, Reply, Shop};
 
 use std::time::Duration;
 

@@ -35,6 +35,8 @@ pub struct Reply {
 pub struct Client {
     pub base_url: String,
     client: reqwest::Client,
+    /// What it says in `Grpc-Timeout`.
+    patience: Option<&'static str>,
 }
 
 impl Shop {
@@ -111,7 +113,12 @@ impl Client {
     }
 
     pub fn at(base_url: String) -> Self {
-        Self { base_url, client: http_client() }
+        Self { base_url, client: http_client(), patience: None }
+    }
+
+    /// This client, which gives up after `patience`, such as `250m`.
+    pub fn patient_for(&self, patience: &'static str) -> Self {
+        Self { patience: Some(patience), ..self.clone() }
     }
 
     pub async fn add(&self, user: i64, sku: u32, count: u32) -> Reply {
@@ -185,6 +192,9 @@ impl Client {
         }
         if let Some(key) = key {
             request = request.header("Idempotency-Key", key);
+        }
+        if let Some(patience) = self.patience {
+            request = request.header("Grpc-Timeout", patience);
         }
         let response = request.send().await?;
         let retry_after = response.headers().get("retry-after");
