@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use futures::future::try_join_all;
 use futures::join;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use shared_actors::shard::ShardRouter;
 
 use super::CartActors;
@@ -14,6 +14,9 @@ use crate::domain::{CartError, Line, OrderId, Quantity, Sku, UserId};
 use crate::idempotency::{Claims, IdempotencyKey, KeyedRequest};
 use crate::loms::Loms;
 use crate::products::{Product, Products};
+
+/// How many products one request looks up at once, so that a large cart leaves the product service to others, too.
+const LOOKUPS: usize = 10;
 
 /// The carts of all users. Cheap to clone.
 #[derive(Clone)]
@@ -76,10 +79,23 @@ impl Carts {
     ) -> Result<(), CartError> {
         let request = || format!("POST /cart/{sku} count={}", count.get());
         let Claimed::Go(keyed) = self.claim(user, key, request).await? else { return Ok(()) };
-        let (product, available) = join!(self.products.find(sku), self.loms.available(sku));
-        product?.ok_or(CartError::UnknownSku(sku))?;
-        let add = AddItem { sku, count, available: available?, keyed };
-        self.actors.ask(&user, add).await
+        let available = self.available(sku).await?;
+        self.actors.ask(&user, AddItem { sku, count, available, keyed }).await
+    }
+
+    /// How many pieces can be sold of `sku`, which the product service must know. It is asked last: calls to it are few,
+    /// and none is spent on a SKU that is not in stock, such as an invented one.
+    async fn available(&self, sku: Sku) -> Result<u64, CartError> {
+        if self.products.remembers(sku) {
+            let (product, available) = join!(self.products.find(sku), self.loms.available(sku));
+            product?.ok_or(CartError::UnknownSku(sku))?;
+            return Ok(available?);
+        }
+        let available = self.loms.available(sku).await?;
+        if available > 0 {
+            self.products.find(sku).await?.ok_or(CartError::UnknownSku(sku))?;
+        }
+        Ok(available)
     }
 
     /// Removes the line of `sku`, if there is one.
@@ -112,7 +128,7 @@ impl Carts {
             let product = self.products.find(line.sku).await?.ok_or(CartError::LostProduct(line.sku))?;
             Ok::<_, CartError>(PricedLine { line, product })
         });
-        let lines = try_join_all(priced).await?;
+        let lines: Vec<PricedLine> = stream::iter(priced).buffered(LOOKUPS).try_collect().await?;
         // At most 1,000 lines of 16 and 32 bits: far below 64.
         let price =
             |priced: &PricedLine| u64::from(priced.line.count.get()) * u64::from(priced.product.price);

@@ -1,22 +1,31 @@
 //! The actor that finds products, and the way to ask it.
 
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use actix::{Actor, ArbiterHandle, Context, Handler};
+use actix::fut::wrap_future;
+use actix::{Actor, ActorFutureExt, ArbiterHandle, AsyncContext, Context, Handler};
+use futures::FutureExt;
+use futures::future::{LocalBoxFuture, Shared};
 use prometheus::IntCounter;
 use shared_actors::actor::{ActorOptions, Command, Envelope, Handle};
-use shared_actors::metrics;
+use shared_actors::{deadline, metrics};
+use tokio::time::Instant;
 
 use super::client::ProductClient;
 use super::memory::{Known, Memory, memory};
 use super::product::Product;
 use super::redis_cache::RedisCache;
-use crate::domain::{CartError, Sku};
+use crate::domain::{CartError, Part, Sku};
+use crate::patience;
 
 /// How long this process remembers that a SKU is unknown: long enough to shield the product service from a client that
 /// asks on and on, short enough for a product that is new.
 const UNKNOWN_LIVES: Duration = Duration::from_secs(10);
+
+/// How long a look-up may take, however long those wait who want it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 struct CacheMetrics {
     hits: IntCounter,
@@ -28,10 +37,15 @@ static CACHE: LazyLock<CacheMetrics> = LazyLock::new(|| CacheMetrics {
     misses: metrics::counter("cache_misses_total", "Products that the product service had to be asked for."),
 });
 
-/// Finds products beyond this process' memory.
+/// Finds products beyond this process' memory. Of those who ask for one SKU at the same time, one starts a look-up and
+/// all get what it finds. The look-up has a time limit of its own, and goes on when those who wait give up.
 pub struct ProductActor {
     sources: Arc<Sources>,
+    /// Bounded by the calls that may wait for their turn, and by the commands that may look into Redis.
+    looking: HashMap<Sku, LookUp>,
 }
+
+type LookUp = Shared<LocalBoxFuture<'static, Result<Option<Arc<Product>>, CartError>>>;
 
 /// Asks for products. Cheap to clone.
 #[derive(Clone)]
@@ -66,7 +80,10 @@ impl Products {
         let memory = memory(capacity);
         let sources = Arc::new(Sources { memory: memory.clone(), redis, client });
         let options = ActorOptions::new("product");
-        let factory = move |_: &mut Context<ProductActor>| ProductActor { sources: Arc::clone(&sources) };
+        let factory = move |_: &mut Context<ProductActor>| ProductActor {
+            sources: Arc::clone(&sources),
+            looking: HashMap::new(),
+        };
         Self { memory, handle: Handle::supervise(options, arbiter, factory) }
     }
 
@@ -83,6 +100,11 @@ impl Products {
         self.handle.ask(FindProduct(sku)).await
     }
 
+    /// Whether the product is in this process' memory, or known there to be none.
+    pub fn remembers(&self, sku: Sku) -> bool {
+        self.memory.contains_key(&sku)
+    }
+
     /// Answers all that was accepted, then stops.
     pub async fn drain(&self) {
         self.handle.drain().await;
@@ -96,17 +118,34 @@ impl Actor for ProductActor {
 impl Handler<Envelope<FindProduct>> for ProductActor {
     type Result = ();
 
-    fn handle(&mut self, envelope: Envelope<FindProduct>, _: &mut Self::Context) {
-        let sources = Arc::clone(&self.sources);
-        envelope.run(async move |FindProduct(sku)| sources.find(sku).await);
+    fn handle(&mut self, envelope: Envelope<FindProduct>, ctx: &mut Self::Context) {
+        let Some((FindProduct(sku), responder)) = envelope.begin() else { return };
+        let found = self.looking.get(&sku).cloned().unwrap_or_else(|| {
+            let look = Arc::clone(&self.sources).find(sku);
+            let look = responder.scope(deadline::scope(Instant::now() + PATIENCE, look));
+            let found = look.boxed_local().shared();
+            self.looking.insert(sku, found.clone());
+            ctx.spawn(wrap_future(found.clone()).map(move |_, actor: &mut Self, _| {
+                actor.looking.remove(&sku);
+            }));
+            found
+        });
+        actix::spawn(async move {
+            let found = patience::wait(responder.deadline(), Part::Products, found).await;
+            responder.answer(found);
+        });
     }
 }
 
 impl Sources {
-    /// Of those who ask for one SKU at the same time, one looks and all get what it finds.
-    async fn find(&self, sku: Sku) -> Result<Option<Arc<Product>>, CartError> {
-        let known = self.memory.try_get_with(sku, self.look(sku)).await;
-        known.map(|known| known.product).map_err(|error: Arc<CartError>| CartError::clone(&error))
+    async fn find(self: Arc<Self>, sku: Sku) -> Result<Option<Arc<Product>>, CartError> {
+        // Another look-up may have ended while this one was in the mailbox.
+        if let Some(known) = self.memory.get(&sku).await {
+            return Ok(known.product);
+        }
+        let known = self.look(sku).await?;
+        self.memory.insert(sku, known.clone()).await;
+        Ok(known.product)
     }
 
     async fn look(&self, sku: Sku) -> Result<Known, CartError> {

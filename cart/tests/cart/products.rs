@@ -107,6 +107,7 @@ async fn no_second_sees_more_calls_than_allowed_retries_included() {
     without_redis(&mut shop);
     shop.set("RETRY_DELAY_MS", "1").set("MAX_RETRIES", "20");
     shop.products.controls().fail_next(15, 500);
+    (2_000_000..2_000_020).for_each(|sku| shop.loms.stock(sku, 1));
     let cart = shop.start().await;
     let client = Client::of(&cart);
     let started = Instant::now();
@@ -141,4 +142,44 @@ async fn redis(shop: &Shop, database: u8) -> deadpool_redis::redis::aio::Multipl
     let url = format!("redis://{}/{database}", shop.servers.redis);
     let client = deadpool_redis::redis::Client::open(url).unwrap();
     client.get_multiplexed_async_connection().await.unwrap()
+}
+
+#[actix_web::test]
+async fn a_sku_that_is_not_in_stock_costs_no_call() {
+    let mut shop = Shop::open().await;
+    without_redis(&mut shop);
+    let cart = shop.start().await;
+    let client = Client::of(&cart);
+    let replies = join_all((0..200).map(|n| client.add(1, 2_000_000 + n, 1))).await;
+    assert!(replies.iter().all(|reply| reply.status == 412), "{replies:?}");
+    assert_eq!(shop.products.calls(), 0);
+    assert_eq!(client.add(2, 1003, 1).await.status, 200, "the others are served");
+    cart.stop().await;
+}
+
+#[actix_web::test]
+async fn a_large_cart_leaves_the_product_service_to_others() {
+    let mut shop = Shop::open().await;
+    without_redis(&mut shop);
+    let cart = shop.start().await;
+    let client = Client::of(&cart);
+    // Lines that no process knows the products of, more than may wait for the product service.
+    shop.execute(
+        "insert into carts (user_id, version, skus, counts)
+         select 1, 1, array_agg(sku), array_agg(1) from generate_series(5000, 5149) as sku",
+    )
+    .await;
+    shop.products.controls().delay(Duration::from_millis(10));
+    let large = client.patient_for("5S");
+    let other = async {
+        dev::testing::eventually(crate::support::SOON, "the large cart is looked up", async || {
+            shop.products.calls() > 0
+        })
+        .await;
+        client.add(2, 1003, 1).await
+    };
+    let (large, other) = futures::join!(large.show(1), other);
+    assert_eq!(other.status, 200, "{other:?}");
+    assert_ne!(large.status, 429, "{large:?}");
+    cart.stop().await;
 }
