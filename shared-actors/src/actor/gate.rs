@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, TryAcquireError, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::command::{AskError, Command};
@@ -18,6 +18,9 @@ pub(super) struct Gate {
     retry_after: Duration,
     pub metrics: ActorMetrics,
 }
+
+/// A place among the commands that are queued or running.
+pub(super) struct Permit(OwnedSemaphorePermit);
 
 /// The answer to an admitted command, yet to come.
 pub(super) struct Pending<C: Command> {
@@ -35,20 +38,38 @@ impl Gate {
     }
 
     /// Admits a command that will be answered.
-    pub fn admit<C: Command>(
-        &self,
-        command: C,
-        activity: Option<Arc<()>>,
-    ) -> Result<(Envelope<C>, Pending<C>), AskError> {
-        let (sender, reply) = oneshot::channel();
-        let deadline = deadline::within(self.deadline);
-        let envelope = self.envelope(command, Some(sender), deadline, activity)?;
-        Ok((envelope, Pending { reply, deadline }))
+    pub fn admit<C: Command>(&self, command: C) -> Result<(Envelope<C>, Pending<C>), AskError> {
+        Ok(self.seal(self.permit::<C>()?, command, None))
     }
 
     /// Admits a command whose answer nobody waits for.
     pub fn admit_unanswered<C: Command>(&self, command: C) -> Result<Envelope<C>, AskError> {
-        self.envelope(command, None, Instant::now() + self.deadline, None)
+        let permit = self.permit::<C>()?;
+        Ok(self.envelope(permit, command, None, Instant::now() + self.deadline, None))
+    }
+
+    /// A place for a command that will be sealed.
+    pub fn permit<C: Command>(&self) -> Result<Permit, AskError> {
+        match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => Ok(Permit(permit)),
+            Err(TryAcquireError::NoPermits) => Err(self.refuse::<C>()),
+            Err(TryAcquireError::Closed) => {
+                self.metrics.command(C::NAME).unavailable.inc();
+                Err(AskError::Unavailable)
+            }
+        }
+    }
+
+    /// Makes a command that was admitted, and will be answered, ready to be sent.
+    pub fn seal<C: Command>(
+        &self,
+        permit: Permit,
+        command: C,
+        activity: Option<Arc<()>>,
+    ) -> (Envelope<C>, Pending<C>) {
+        let (sender, reply) = oneshot::channel();
+        let deadline = deadline::within(self.deadline);
+        (self.envelope(permit, command, Some(sender), deadline, activity), Pending { reply, deadline })
     }
 
     /// Refuses a command for want of room.
@@ -59,21 +80,14 @@ impl Gate {
 
     fn envelope<C: Command>(
         &self,
+        Permit(permit): Permit,
         command: C,
         reply: Option<oneshot::Sender<Result<C::Output, C::Error>>>,
         deadline: Instant,
         activity: Option<Arc<()>>,
-    ) -> Result<Envelope<C>, AskError> {
-        let permit = match Arc::clone(&self.permits).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(TryAcquireError::NoPermits) => return Err(self.refuse::<C>()),
-            Err(TryAcquireError::Closed) => {
-                self.metrics.command(C::NAME).unavailable.inc();
-                return Err(AskError::Unavailable);
-            }
-        };
+    ) -> Envelope<C> {
         let metrics = self.metrics.command(C::NAME);
-        Ok(Envelope::new(command, Responder::new(reply, deadline, metrics, permit, activity)))
+        Envelope::new(command, Responder::new(reply, deadline, metrics, permit, activity))
     }
 
     /// Admits nothing more, and waits until all that was admitted is answered.

@@ -67,7 +67,7 @@ impl<A: Actor> Handle<A> {
         A: Handler<Envelope<C>>,
         A::Context: ToEnvelope<A, Envelope<C>>,
     {
-        let (envelope, pending) = self.shared.gate.admit(command, None)?;
+        let (envelope, pending) = self.shared.gate.admit(command)?;
         self.deliver(envelope);
         pending.answer().await
     }

@@ -1,7 +1,8 @@
 //! One actor a key, activated on demand, passivated when idle or past a cap on how many may live.
 //!
 //! Passivation forgets an actor that has nothing to do; it must be able to find all it needs again. It never takes an
-//! actor with a command queued or running, so that a key never has two actors at work in one process.
+//! actor with a command queued or running, or with an [`Activity`](super::Activity) of one, so that a key never has two
+//! actors at work in one process. A command that is refused activates no actor, and makes room for none.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +21,8 @@ use super::supervisor::LiveCount;
 
 /// How many of the least recently used actors are looked at for idle ones when there are too many.
 const EVICTION_SCAN: usize = 16;
+/// How many actors are passivated under one lock, which every command takes.
+const PASSIVATION_SLICE: usize = 256;
 
 /// The limits of the actors of one type.
 #[derive(Clone, Debug)]
@@ -117,7 +120,7 @@ where
             loop {
                 ticks.tick().await;
                 let Some(shared) = weak.upgrade() else { return };
-                shared.passivate_idle();
+                shared.passivate_idle().await;
             }
         });
         Self { shared }
@@ -148,8 +151,7 @@ where
         self.shared.lock().len()
     }
 
-    /// Counting the command and handing it over under one lock is what keeps passivation from taking the actor in
-    /// between.
+    /// The activity, taken under the lock, is what keeps passivation from taking the actor before it has the command.
     fn send<C>(&self, key: &K, command: C) -> Result<Pending<C>, C::Error>
     where
         C: Command,
@@ -157,15 +159,12 @@ where
         A::Context: ToEnvelope<A, Envelope<C>>,
     {
         let shared = &*self.shared;
-        let mut actors = shared.lock();
-        let actor = shared.activate(&mut actors, key);
-        if actor.commands() >= shared.options.capacity_per_key {
+        let permit = shared.gate.permit::<C>()?;
+        let Some((address, activity)) = shared.enter(key) else {
             return Err(shared.gate.refuse::<C>().into());
-        }
-        let (envelope, pending): (Envelope<C>, _) =
-            shared.gate.admit(command, Some(Arc::clone(&actor.activity)))?;
-        actor.used = Instant::now();
-        actor.address.do_send(envelope);
+        };
+        let (envelope, pending): (Envelope<C>, _) = shared.gate.seal(permit, command, Some(activity));
+        address.do_send(envelope);
         Ok(pending)
     }
 }
@@ -177,6 +176,17 @@ where
 {
     fn lock(&self) -> std::sync::MutexGuard<'_, LruCache<K, Live<A>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The actor of `key`, and what keeps it in memory; `None` when the key has as much work as it may hold.
+    fn enter(&self, key: &K) -> Option<(Addr<A>, Arc<()>)> {
+        let mut actors = self.lock();
+        let actor = self.activate(&mut actors, key);
+        if actor.commands() >= self.options.capacity_per_key {
+            return None;
+        }
+        actor.used = Instant::now();
+        Some((actor.address.clone(), Arc::clone(&actor.activity)))
     }
 
     fn activate<'a>(&self, actors: &'a mut LruCache<K, Live<A>>, key: &K) -> &'a mut Live<A> {
@@ -219,18 +229,33 @@ where
         }
     }
 
-    fn passivate_idle(&self) {
-        let mut actors = self.lock();
-        let due: Vec<K> = actors
-            .iter()
-            .rev()
-            .take_while(|(_, actor)| actor.used.elapsed() >= self.options.idle)
-            .filter(|(_, actor)| actor.commands() == 0)
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in due {
-            self.passivate(&mut actors, &key);
+    async fn passivate_idle(&self) {
+        let slices = self.lock().len().div_ceil(PASSIVATION_SLICE);
+        for _ in 0..slices {
+            if !self.passivate_slice() {
+                return;
+            }
+            tokio::task::yield_now().await;
         }
+    }
+
+    /// Answers whether more may be due.
+    fn passivate_slice(&self) -> bool {
+        let mut actors = self.lock();
+        for _ in 0..PASSIVATION_SLICE.min(actors.len()) {
+            let Some((key, actor)) = actors.peek_lru() else { return false };
+            if actor.used.elapsed() < self.options.idle {
+                return false;
+            }
+            let (key, idle) = (key.clone(), actor.commands() == 0);
+            if idle {
+                self.passivate(&mut actors, &key);
+            } else if let Some(actor) = actors.get_mut(&key) {
+                // At work is in use; looking at it moved it behind the others.
+                actor.used = Instant::now();
+            }
+        }
+        true
     }
 
     /// Without an address left, actix ends the actor.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use actix::{Actor, Context, Handler};
 use futures::future::join_all;
 use futures::stream::{self, StreamExt};
-use shared_actors::actor::{Arbiters, AskError, Command, Envelope, KeyedHandle, KeyedOptions};
+use shared_actors::actor::{Activity, Arbiters, AskError, Command, Envelope, KeyedHandle, KeyedOptions};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::support::{eventually, metric};
@@ -142,4 +143,123 @@ async fn one_busy_key_is_refused_while_the_others_are_served() {
     assert_eq!(busy.iter().filter(|answer| answer.is_ok()).count(), 3);
     assert_eq!(busy.iter().filter(|answer| matches!(answer, Err(AskError::Overloaded { .. }))).count(), 17);
     assert_eq!(other, Ok(1));
+}
+
+struct Hold;
+impl Command for Hold {
+    type Output = ();
+    type Error = AskError;
+    const NAME: &'static str = "hold";
+}
+
+/// Ends each command when its door opens; the activity of the last one is kept longer.
+struct HoldingActor {
+    door: Arc<Semaphore>,
+    kept: Arc<Mutex<Option<Activity>>>,
+}
+
+impl Actor for HoldingActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Envelope<Hold>> for HoldingActor {
+    type Result = ();
+    fn handle(&mut self, envelope: Envelope<Hold>, _: &mut Context<Self>) {
+        let Some((Hold, responder)) = envelope.begin() else { return };
+        let (door, kept) = (Arc::clone(&self.door), Arc::clone(&self.kept));
+        actix::spawn(async move {
+            door.acquire().await.unwrap().forget();
+            *kept.lock().unwrap() = Some(responder.activity());
+            responder.answer(Ok(()));
+        });
+    }
+}
+
+struct Holding {
+    handle: KeyedHandle<u32, HoldingActor>,
+    door: Arc<Semaphore>,
+    kept: Arc<Mutex<Option<Activity>>>,
+}
+
+impl Holding {
+    fn start(options: KeyedOptions) -> Self {
+        let (door, kept) = (Arc::new(Semaphore::new(0)), Arc::default());
+        let (own_door, own_kept) = (Arc::clone(&door), Arc::clone(&kept));
+        let handle = KeyedHandle::new(options, Arbiters::new(1), move |_| HoldingActor {
+            door: Arc::clone(&own_door),
+            kept: Arc::clone(&own_kept),
+        });
+        Self { handle, door, kept }
+    }
+
+    async fn done(&self, key: u32) {
+        self.door.add_permits(1);
+        self.handle.ask(&key, Hold).await.unwrap();
+        *self.kept.lock().unwrap() = None;
+    }
+}
+
+#[actix::test]
+async fn a_flood_that_is_refused_starts_no_actor_and_evicts_none() {
+    let options = KeyedOptions { capacity: 2, max_live: 2, ..KeyedOptions::new("flooded") };
+    let holding = Holding::start(options);
+    holding.done(1).await;
+    let busy = join_all((0..2).map(|_| holding.handle.ask(&2, Hold)));
+    let flood = async {
+        eventually("both places are taken", || metric(r#"actor_messages_in_flight{actor="flooded"}"#) == 2)
+            .await;
+        for key in 3..100 {
+            let refused = holding.handle.ask(&key, Hold).await;
+            assert!(matches!(refused, Err(AskError::Overloaded { .. })), "{refused:?}");
+        }
+        holding.door.add_permits(2);
+    };
+    let (busy, ()) = futures::join!(busy, flood);
+    assert!(busy.iter().all(Result::is_ok), "{busy:?}");
+    assert_eq!(metric(r#"actor_activations_total{actor="flooded"}"#), 2);
+    assert_eq!(metric(r#"actor_passivations_total{actor="flooded"}"#), 0);
+}
+
+#[actix::test]
+async fn who_asks_after_the_drain_starts_no_actor() {
+    let holding = Holding::start(KeyedOptions::new("drained"));
+    holding.done(1).await;
+    holding.handle.drain().await;
+    for key in 1..10 {
+        assert_eq!(holding.handle.ask(&key, Hold).await, Err(AskError::Unavailable));
+    }
+    assert_eq!(holding.handle.live(), 0);
+    assert_eq!(metric(r#"actor_activations_total{actor="drained"}"#), 1);
+}
+
+#[actix::test]
+async fn an_actor_whose_work_outlives_the_answer_stays_in_memory() {
+    let options =
+        KeyedOptions { max_live: 1, idle: Duration::from_millis(20), ..KeyedOptions::new("outlived") };
+    let holding = Holding::start(options);
+    holding.door.add_permits(1);
+    holding.handle.ask(&1, Hold).await.unwrap();
+    let working = holding.kept.lock().unwrap().take();
+    assert!(working.is_some());
+    // Another actor comes and goes meanwhile, by want of room and by time.
+    holding.done(2).await;
+    eventually("the other one is passivated", || holding.handle.live() == 1).await;
+    holding.door.add_permits(1);
+    holding.handle.ask(&1, Hold).await.unwrap();
+    assert_eq!(metric(r#"actor_activations_total{actor="outlived"}"#), 2, "it is still the first one");
+    drop((working, holding.kept.lock().unwrap().take()));
+    eventually("it is passivated too", || holding.handle.live() == 0).await;
+}
+
+#[actix::test]
+async fn many_idle_actors_leave_memory() {
+    let options = KeyedOptions { idle: Duration::from_millis(50), ..KeyedOptions::new("many_idle") };
+    let (handle, _store) = counters(options, Arbiters::new(1));
+    let answers = join_all((0..2_000).map(|key| {
+        let handle = handle.clone();
+        async move { handle.ask(&key, Increment).await }
+    }));
+    assert!(answers.await.iter().all(Result::is_ok));
+    eventually("all are passivated", || handle.live() == 0).await;
+    assert_eq!(metric(r#"actor_passivations_total{actor="many_idle"}"#), 2_000);
 }
