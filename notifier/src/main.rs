@@ -14,6 +14,8 @@ fn main() {
         eprintln!("notifier: it cannot start again without the variables of PostgreSQL's tools: {error}");
         exit(1);
     }
+    #[cfg(debug_assertions)]
+    shared_actors::crash::arm();
     let task: Vec<String> = std::env::args().skip(1).collect();
     let system = actix::System::new();
     let outcome = system.block_on(run(&task));

@@ -12,6 +12,15 @@ macro_rules! crash_point {
     };
 }
 
+/// Names a place where a test may make a thread panic: `panic_point!("consumer::reading")`. `FAILPOINTS` says when.
+#[macro_export]
+macro_rules! panic_point {
+    ($name:literal) => {
+        #[cfg(debug_assertions)]
+        $crate::crash::reached($name);
+    };
+}
+
 #[cfg(debug_assertions)]
 pub use armed::{arm, reached};
 
@@ -22,7 +31,7 @@ mod armed {
     use fail::FailScenario;
     use nix::sys::signal::{Signal, raise};
 
-    /// Comes to a point; [`crash_point!`](crate::crash_point) calls it.
+    /// Comes to a point; [`crash_point!`](crate::crash_point) and [`panic_point!`](crate::panic_point) call it.
     pub fn reached(name: &str) {
         fail::fail_point!(name);
     }

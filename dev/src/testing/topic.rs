@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use rdkafka::admin::AdminOptions;
+use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
 
-use super::clean_up;
+use super::{clean_up, eventually};
 use crate::stack::kafka::{admin_client, create_topic};
 
 /// A topic that vanishes with this value, and with it the dead-letter topic that a consumer may have made beside it.
@@ -25,6 +25,20 @@ pub async fn unique_topic(host_port: &str, partitions: i32) -> Topic {
 }
 
 impl Topic {
+    /// Deletes the topic and makes an empty one of the same name, as soon as the broker has forgotten the old one.
+    pub async fn recreate(&self, partitions: i32) {
+        let admin = admin_client(&self.host_port).expect("a Kafka client");
+        let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(10)));
+        let deleted = admin.delete_topics(&[&self.name], &options).await.expect("a topic can be deleted");
+        assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
+        eventually(Duration::from_secs(20), "the topic is made again", async || {
+            let topic = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(1));
+            let made = admin.create_topics([&topic], &options).await.expect("the broker answers");
+            made.into_iter().all(|outcome| outcome.is_ok())
+        })
+        .await;
+    }
+
     /// The name of the dead-letter topic that belongs to this one.
     pub fn dead_letters(&self) -> String {
         format!("{}.dlq", self.name)

@@ -4,3 +4,4 @@ mod dead_letters;
 mod delivery;
 mod process;
 mod support;
+mod threads;

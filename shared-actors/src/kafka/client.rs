@@ -17,12 +17,14 @@ pub(super) fn config(brokers: &str, client_id: &str) -> ClientConfig {
         .set("client.id", client_id)
         // A broker that accepts and never answers is found out by this.
         .set("socket.timeout.ms", "10000")
+        // Connections that a firewall forgot while they were idle are found out by the kernel, or by the next request.
         .set("socket.keepalive.enable", "true")
+        .set("socket.connection.setup.timeout.ms", "5000")
         .set("reconnect.backoff.ms", "100")
         .set("reconnect.backoff.max.ms", "2000")
         // Until a topic appears or moves.
         .set("topic.metadata.refresh.interval.ms", "10000")
-        // Feeds readiness and lag.
+        // Feeds readiness.
         .set("statistics.interval.ms", "1000");
     config
 }

@@ -13,6 +13,7 @@ const TRANSACTION_BUCKETS_SECONDS: &[f64] =
 
 pub(super) struct Families {
     pub consumer_lag: IntGaugeVec,
+    pub consumer_offset: IntGaugeVec,
     pub consumer_commits: IntCounterVec,
     pub consumer_rebalances: IntCounterVec,
     pub consumer_records: IntCounterVec,
@@ -47,13 +48,18 @@ pub(super) static FAMILIES: LazyLock<Families> = LazyLock::new(|| {
     let counter = |name: &str, help: &str, labels: &[&str]| {
         register_int_counter_vec!(name, help, labels).expect("a new metric name")
     };
+    let of_a_partition = |name: &str, help: &str| {
+        register_int_gauge_vec!(name, help, &["topic", "partition"]).expect("a new metric name")
+    };
     Families {
-        consumer_lag: register_int_gauge_vec!(
+        consumer_lag: of_a_partition(
             "kafka_consumer_lag",
-            "Records of the partitions held here that are not done yet.",
-            &["topic", "partition"]
-        )
-        .expect("a new metric name"),
+            "How far a partition held here is behind the end that the broker names, in offsets.",
+        ),
+        consumer_offset: of_a_partition(
+            "kafka_consumer_offset",
+            "Everything before this offset of a partition held here is done.",
+        ),
         consumer_commits: counter(
             "kafka_consumer_commits_total",
             "Offset commits by outcome: ok, error.",

@@ -131,9 +131,10 @@ impl ReceivedRecord {
         }
     }
 
-    /// Bytes of key and value, which is what limits count.
+    /// Bytes of key, value and headers, which is what limits count.
     pub fn size_bytes(&self) -> usize {
-        self.key.as_ref().map_or(0, Vec::len) + self.payload.as_ref().map_or(0, Vec::len)
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.key.as_ref().map_or(0, Vec::len) + self.payload.as_ref().map_or(0, Vec::len) + headers
     }
 }
 

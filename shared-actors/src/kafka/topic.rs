@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaError;
@@ -12,7 +11,7 @@ use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
-use super::ProducerError;
+use super::{ProducerError, client};
 
 const PARTITIONS: i32 = 1;
 /// The broker's own default.
@@ -45,9 +44,7 @@ impl Topic {
     }
 
     async fn make(&self) -> Result<(), KafkaError> {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.brokers).set("client.id", "topics");
-        let admin: AdminClient<DefaultClientContext> = config.create()?;
+        let admin: AdminClient<DefaultClientContext> = client::config(&self.brokers, "topics").create()?;
         let options = AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
         let topic = NewTopic::new(&self.name, PARTITIONS, REPLICATION);
         let outcomes = admin.create_topics([&topic], &options).await;

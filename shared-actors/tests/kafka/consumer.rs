@@ -5,11 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use dev::testing::{Servers, eventually, unique_topic};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use shared_actors::health::Health;
 use shared_actors::kafka::{ConsumerHandle, ConsumerOptions};
-use shared_actors::metrics;
 
-use crate::support::{Memory, SOON, consumer, producer, records};
+use crate::support::{Memory, SOON, consumer, producer, records, sample, transactional};
 
 #[actix::test]
 async fn what_the_sink_cannot_take_comes_again_until_it_can() {
@@ -57,17 +58,13 @@ async fn commits_are_counted_when_they_have_ended() {
     let memory = Memory::default();
     let reader = consumer(&broker, &topic.name, &memory);
     let committed = |outcome: &str| {
-        let counter =
-            format!("kafka_consumer_commits_total{{outcome=\"{outcome}\",topic=\"{}\"}} ", topic.name);
-        let page = metrics::render();
-        let line = page.lines().find_map(|line| line.strip_prefix(&counter));
-        line.map(|value| value.parse::<u32>().unwrap())
+        sample(&format!("kafka_consumer_commits_total{{outcome=\"{outcome}\",topic=\"{}\"}}", topic.name))
     };
-    assert_eq!((committed("ok"), committed("error")), (Some(0), Some(0)));
+    assert_eq!((committed("ok"), committed("error")), (Some(0.0), Some(0.0)));
     producer(&broker).publish(records(&topic.name, "", 10)).await.unwrap();
     memory.hold(10).await;
-    eventually(SOON, "a commit is counted", async || committed("ok").is_some_and(|count| count > 0)).await;
-    assert_eq!(committed("error"), Some(0));
+    eventually(SOON, "a commit is counted", async || committed("ok").is_some_and(|count| count > 0.0)).await;
+    assert_eq!(committed("error"), Some(0.0));
     reader.drain().await;
 }
 
@@ -161,5 +158,51 @@ async fn a_topic_that_comes_later_is_waited_for() {
     producer(&broker).publish(records(&name, "", 3)).await.unwrap();
     memory.hold(3).await;
     eventually(Duration::from_secs(5), "it is ready", async || health.is_ready()).await;
+    reader.drain().await;
+}
+
+#[actix::test]
+async fn the_lag_is_what_the_broker_has_and_the_sink_has_not_done() {
+    let broker = Servers::from_env().kafka;
+    let topic = unique_topic(&broker, 1).await;
+    let publisher = producer(&broker);
+    let memory = Memory::default();
+    memory.block();
+    let reader = consumer(&broker, &topic.name, &memory);
+    publisher.publish(records(&topic.name, "first ", 10)).await.unwrap();
+    memory.is_asked().await;
+    publisher.publish(records(&topic.name, "more ", 30)).await.unwrap();
+    let shows = async |lag: f64, offset: f64| {
+        let shown = ["kafka_consumer_lag", "kafka_consumer_offset"]
+            .map(|name| sample(&format!("{name}{{partition=\"0\",topic=\"{}\"}}", topic.name)));
+        if shown == [Some(lag), Some(offset)] { Ok(()) } else { Err(shown) }
+    };
+    eventually(SOON, "all of it waits", async || shows(40.0, 0.0).await).await;
+    memory.unblock();
+    eventually(SOON, "nothing waits", async || shows(0.0, 40.0).await).await;
+    reader.drain().await;
+}
+
+#[actix::test]
+async fn a_group_is_not_behind_the_end_of_a_transaction() {
+    let broker = Servers::from_env().kafka;
+    let topic = unique_topic(&broker, 1).await;
+    let publisher = transactional(&broker, &format!("{}-relay-0", topic.name));
+    publisher.fence().await.unwrap();
+    publisher.publish(records(&topic.name, "", 5)).await.unwrap();
+    let memory = Memory::default();
+    let reader = consumer(&broker, &topic.name, &memory);
+    memory.hold(5).await;
+    let as_a_tool: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", &broker).set("group.id", &topic.name).create().unwrap();
+    eventually(SOON, "the group's offset is the end", async || {
+        let (_, end) = as_a_tool.fetch_watermarks(&topic.name, 0, SOON).unwrap();
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition(&topic.name, 0);
+        let known = as_a_tool.committed_offsets(asked, SOON).unwrap();
+        let committed = known.elements()[0].offset();
+        if committed == Offset::Offset(end) { Ok(()) } else { Err((committed, end)) }
+    })
+    .await;
     reader.drain().await;
 }

@@ -1,6 +1,8 @@
 //! Producer and consumer actors on a real Kafka.
 
 mod consumer;
+mod faults;
 mod outage;
 mod producer;
+mod recreated;
 mod support;

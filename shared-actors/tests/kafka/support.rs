@@ -12,15 +12,18 @@ use shared_actors::kafka::{
     ConsumerHandle, ConsumerOptions, ProducerHandle, ProducerOptions, ReceivedRecord, Record, RecordSink,
     SinkError,
 };
+use shared_actors::metrics;
+use tokio::sync::watch;
 
 pub const SOON: Duration = Duration::from_secs(30);
 
-/// Remembers every record that it took, and is down as often as it is told to.
+/// Remembers every record that it took, is down as often as it is told to, and answers nothing while it is blocked.
 #[derive(Clone, Default)]
 pub struct Memory {
     records: Arc<Mutex<Vec<ReceivedRecord>>>,
     pub failures_left: Arc<AtomicUsize>,
     pub asked: Arc<AtomicUsize>,
+    blocked: watch::Sender<bool>,
 }
 
 impl RecordSink for Memory {
@@ -28,6 +31,8 @@ impl RecordSink for Memory {
         let memory = self.clone();
         Box::pin(async move {
             memory.asked.fetch_add(1, Ordering::SeqCst);
+            let mut blocked = memory.blocked.subscribe();
+            blocked.wait_for(|blocked| !*blocked).await.unwrap();
             let fails = |left: usize| left.checked_sub(1);
             if memory.failures_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fails).is_ok() {
                 return Err(SinkError::Unavailable { reason: "the test wants it so".to_owned() });
@@ -41,6 +46,18 @@ impl RecordSink for Memory {
 impl Memory {
     pub fn failing(times: usize) -> Self {
         Self { failures_left: Arc::new(AtomicUsize::new(times)), ..Self::default() }
+    }
+
+    pub fn block(&self) {
+        self.blocked.send_replace(true);
+    }
+
+    pub fn unblock(&self) {
+        self.blocked.send_replace(false);
+    }
+
+    pub async fn is_asked(&self) {
+        eventually(SOON, "the sink is asked", async || self.asked.load(Ordering::SeqCst) > 0).await;
     }
 
     pub fn records(&self) -> Vec<ReceivedRecord> {
@@ -82,4 +99,11 @@ pub fn consumer(broker: &str, topic: &str, sink: &Memory) -> ConsumerHandle {
 /// Records `<prefix>0`, `<prefix>1`, … with as many keys as there are records.
 pub fn records(topic: &str, prefix: &str, count: usize) -> Vec<Record> {
     (0..count).map(|n| Record::new(topic, n.to_string(), format!("{prefix}{n}"))).collect()
+}
+
+/// What this process serves at /metrics under a name and labels, such as `name{label="value"}`.
+pub fn sample(series: &str) -> Option<f64> {
+    let page = metrics::render();
+    let value = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    value.map(|value| value.parse().unwrap())
 }

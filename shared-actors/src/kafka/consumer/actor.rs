@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use actix::fut::wrap_future;
-use actix::{Actor, AsyncContext, Context, Handler};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
@@ -17,6 +17,9 @@ use crate::kafka::metrics::FAMILIES;
 
 /// How long a stop waits for librdkafka, which waits in turn for brokers that may be gone.
 const LEAVE_WITHIN: Duration = Duration::from_secs(6);
+
+/// How long a consumer that stops waits for the batch under way, which otherwise comes again.
+const LAST_DELIVERY: Duration = Duration::from_secs(3);
 
 /// Read no more, finish what is under way, leave the group.
 pub(super) struct StopConsuming;
@@ -63,7 +66,22 @@ impl Actor for ConsumerActor {
             backoff: self.options.backoff,
             stop: self.stop.subscribe(),
         };
-        ctx.spawn(wrap_future(courier.run(batches)));
+        // The courier ends when nobody sends it batches any more: with the reader, or because there never was one.
+        ctx.spawn(wrap_future(courier.run(batches)).map(|(), actor: &mut Self, ctx| actor.reader_ended(ctx)));
+    }
+}
+
+impl ConsumerActor {
+    /// A reader that ended unasked has panicked or could not be started: its actor goes with it, and is rebuilt.
+    fn reader_ended(&self, ctx: &mut Context<Self>) {
+        if *self.stop.borrow() {
+            return;
+        }
+        error!(topic = self.options.topic, "the consumer's thread has ended");
+        if let Some(component) = &self.options.component {
+            component.waiting("the consumer's thread has ended and is started again");
+        }
+        ctx.stop();
     }
 }
 
@@ -95,7 +113,7 @@ struct Courier {
 }
 
 impl Courier {
-    async fn run(mut self, mut batches: mpsc::Receiver<Delivery>) {
+    async fn run(self, mut batches: mpsc::Receiver<Delivery>) {
         while let Some(delivery) = batches.recv().await {
             let outcome = self.carry(&delivery).await;
             // A reader that is gone has no use for the outcome.
@@ -103,29 +121,26 @@ impl Courier {
         }
     }
 
-    async fn carry(&mut self, delivery: &Delivery) -> Outcome {
+    async fn carry(&self, delivery: &Delivery) -> Outcome {
         let count = |outcome: &str| {
             let counter = FAMILIES.consumer_records.with_label_values(&[self.topic.as_str(), outcome]);
             counter.inc_by(delivery.records.len() as u64);
         };
         let mut failures = 0;
         loop {
-            let Err(SinkError::Unavailable { reason }) =
-                self.sink.deliver(Arc::clone(&delivery.records)).await
-            else {
-                break;
+            let delivered = tokio::select! {
+                delivered = self.sink.deliver(Arc::clone(&delivery.records)) => delivered,
+                () = self.stopped_for(LAST_DELIVERY) => return Outcome::GivenUp,
             };
+            let Err(SinkError::Unavailable { reason }) = delivered else { break };
             count("retried");
             failures += 1;
             if failures == 1 {
                 warn!(topic = self.topic, reason, "records wait and are tried again until they are done");
             }
-            let stopped = async {
-                let _ = self.stop.wait_for(|stop| *stop).await;
-            };
             tokio::select! {
                 () = sleep(self.backoff.wait(failures)) => {}
-                () = stopped => return Outcome::GivenUp,
+                () = self.stopped_for(Duration::ZERO) => return Outcome::GivenUp,
             }
         }
         count("ok");
@@ -133,5 +148,12 @@ impl Courier {
             info!(topic = self.topic, failures, "records are done again");
         }
         Outcome::Done
+    }
+
+    /// Waits until the consumer has been told to stop so long ago.
+    async fn stopped_for(&self, grace: Duration) {
+        // A sender that is gone has nobody left to wait for.
+        let _ = self.stop.clone().wait_for(|stop| *stop).await;
+        sleep(grace).await;
     }
 }

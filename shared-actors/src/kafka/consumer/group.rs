@@ -1,4 +1,4 @@
-//! The consumer as a member of its group: rebalances, commits, lag and readiness, on the reader's thread, inside librdkafka's
+//! The consumer as a member of its group: rebalances, commits and readiness, on the reader's thread, inside librdkafka's
 //! poll or beside it; commits on the committer's.
 
 use std::collections::HashMap;
@@ -29,15 +29,27 @@ pub(super) struct InFlight {
     pub marks: HashMap<i32, Mark>,
 }
 
+/// What is known of the batch that the sink has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// It is done, or there is none.
+    Done,
+    /// The sink still has it.
+    Pending,
+    /// It is not done and never will be here: nothing may be committed that lies behind it.
+    GivenUp,
+}
+
 #[derive(Default)]
-struct State {
-    progress: Progress,
+pub(super) struct State {
+    pub progress: Progress,
     in_flight: Option<InFlight>,
+    given_up: bool,
     paused: bool,
 }
 
 pub(super) struct Group {
-    topic: String,
+    pub(super) topic: String,
     report: ClientReport,
     reachable: AtomicBool,
     committing: Mutex<()>,
@@ -59,12 +71,14 @@ impl Group {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn mark(&self, partition: i32, offset: i64) -> Option<Mark> {
-        self.state().progress.mark(partition, offset)
+    /// A record was read: the mark after it; `None` when its partition is not held.
+    pub fn read(&self, partition: i32, offset: i64) -> Option<Mark> {
+        self.topic_missing.store(false, Ordering::Relaxed);
+        self.state().progress.read(partition, offset)
     }
 
     pub fn holds(&self, partition: i32, mark: Mark) -> bool {
@@ -81,9 +95,13 @@ impl Group {
         self.state().in_flight = Some(in_flight);
     }
 
-    /// Waits for the batch under way; `false` when it is not done by then.
-    pub fn settle(&self, patience: Duration) -> bool {
-        let Some(in_flight) = self.state().in_flight.take() else { return true };
+    /// Waits for the batch under way.
+    pub fn settle(&self, patience: Duration) -> Settled {
+        let mut state = self.state();
+        let Some(in_flight) = state.in_flight.take() else {
+            return if state.given_up { Settled::GivenUp } else { Settled::Done };
+        };
+        drop(state);
         let outcome = in_flight.outcome.recv_timeout(patience);
         let mut state = self.state();
         match outcome {
@@ -91,15 +109,30 @@ impl Group {
                 for (partition, mark) in in_flight.marks {
                     state.progress.done(partition, mark);
                 }
+                Settled::Done
             }
-            // The actor is gone; the batch comes again.
-            Ok(Outcome::GivenUp) | Err(RecvTimeoutError::Disconnected) => {}
+            // The consumer stops, or its actor is gone.
+            Ok(Outcome::GivenUp) | Err(RecvTimeoutError::Disconnected) => {
+                state.given_up = true;
+                Settled::GivenUp
+            }
             Err(RecvTimeoutError::Timeout) => {
                 state.in_flight = Some(in_flight);
-                return false;
+                Settled::Pending
             }
         }
-        true
+    }
+
+    /// Nothing is in hand. What lies behind the last record and is none, such as the end of a transaction, is done, too:
+    /// otherwise the group would seem to be behind for ever.
+    pub fn caught_up(&self, consumer: &BaseConsumer<Self>) {
+        let Ok(positions) = consumer.position() else { return };
+        let mut state = self.state();
+        for position in positions.elements_for_topic(&self.topic) {
+            if let Offset::Offset(offset) = position.offset() {
+                state.progress.caught_up(position.partition(), offset);
+            }
+        }
     }
 
     /// Stops fetching while the sink is slow, so that polling only keeps the membership alive.
@@ -116,7 +149,7 @@ impl Group {
     /// Commits what is done and not committed, and waits for the broker: librdkafka tells nobody how an asynchronous
     /// commit ended. What cannot be committed now is committed with what comes next.
     pub fn commit(&self, consumer: &BaseConsumer<Self>) {
-        if !self.reachable.load(Ordering::Relaxed) {
+        if !self.is_reachable() {
             return;
         }
         // Whoever gives partitions away waits for the commit under way, and commits what that could not.
@@ -136,7 +169,13 @@ impl Group {
         if let Err(error) = &result {
             debug!(%error, topic = self.topic, "offsets were not committed and will be again");
         }
-        self.state().progress.commit_ended(done, result.is_ok());
+        if result.is_err() {
+            self.state().progress.commit_failed(done);
+        }
+    }
+
+    pub(super) fn is_reachable(&self) -> bool {
+        self.reachable.load(Ordering::Relaxed)
     }
 
     fn not_ready(&self, statistics: &Statistics) -> Option<String> {
@@ -156,18 +195,6 @@ impl Group {
         }
         self.joined.store(true, Ordering::Relaxed);
         None
-    }
-
-    fn observe_lag(&self, statistics: &Statistics) {
-        let Some(topic) = statistics.topics.get(&self.topic) else { return };
-        let state = self.state();
-        let idle = state.in_flight.is_none();
-        for partition in topic.partitions.values().filter(|known| state.progress.is_held(known.number)) {
-            if let Some(lag) = partition.lag(idle) {
-                let labels = [self.topic.as_str(), &partition.number.to_string()];
-                FAMILIES.consumer_lag.with_label_values(&labels).set(lag);
-            }
-        }
     }
 }
 
@@ -191,14 +218,13 @@ impl ClientContext for Group {
             None => self.report.ready(),
             Some(reason) => self.report.waiting(&reason),
         }
-        self.observe_lag(&statistics);
     }
 }
 
 impl ConsumerContext for Group {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         let Rebalance::Revoke(list) = rebalance else { return };
-        if !self.settle(REVOKE_GRACE) {
+        if self.settle(REVOKE_GRACE) == Settled::Pending {
             info!(
                 topic = self.topic,
                 "partitions are taken away with a batch under way, which will come again there"
@@ -207,12 +233,7 @@ impl ConsumerContext for Group {
         if !consumer.assignment_lost() {
             self.commit(consumer);
         }
-        let revoked = partitions(list);
-        for partition in &revoked {
-            // Not there before the first statistics.
-            let _ = FAMILIES.consumer_lag.remove_label_values(&[&self.topic, &partition.to_string()]);
-        }
-        self.state().progress.revoke(revoked);
+        self.forget(partitions(list));
     }
 
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
@@ -233,8 +254,10 @@ impl ConsumerContext for Group {
             state.progress.assign(partitions(list));
             let paused = state.paused;
             drop(state);
-            if paused && let Err(error) = consumer.pause(list) {
-                debug!(%error, "new partitions could not be paused");
+            // A partition keeps the pause in which it was taken away, and nobody else would ever end it.
+            let outcome = if paused { consumer.pause(list) } else { consumer.resume(list) };
+            if let Err(error) = outcome {
+                debug!(%error, paused, "new partitions could not be paused or resumed");
             }
         }
     }

@@ -3,6 +3,7 @@
 mod actor;
 mod committer;
 mod group;
+mod lag;
 mod progress;
 mod reader;
 
@@ -104,8 +105,8 @@ impl ConsumerHandle {
         }))
     }
 
-    /// Takes no further batch, lets the one under way end, commits it and leaves the group. A batch that waits for its
-    /// next try is given up and comes again to whoever reads the partition next.
+    /// Takes no further batch, gives the one under way 3 s to end, commits it and leaves the group. A batch that takes
+    /// longer, or waits for its next try, is given up and comes again to whoever reads the partition next.
     pub async fn drain(&self) {
         if let Err(error) = self.0.ask(StopConsuming).await {
             warn!(%error, "the consumer did not stop cleanly");

@@ -15,10 +15,11 @@ use tracing::{debug, warn};
 
 use super::ConsumerOptions;
 use super::committer::Committer;
-use super::group::{Group, InFlight};
+use super::group::{Group, InFlight, Settled};
 use super::progress::Mark;
 use crate::kafka::client::{self, ClientReport};
 use crate::kafka::record::ReceivedRecord;
+use crate::panic_point;
 
 /// How long a poll may wait, and so how long a stop may go unnoticed.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -96,14 +97,18 @@ impl Reader {
         let mut in_hand = Vec::new();
         let mut next_commit = Instant::now();
         while !self.stopped() {
+            panic_point!("consumer::reading");
             self.collect(&consumer, &mut in_hand)?;
             in_hand.retain(|Collected { record, mark }| group.holds(record.partition, *mark));
             if !in_hand.is_empty() {
                 let batch = std::mem::take(&mut in_hand);
-                self.hand_on(&consumer, batch, &mut in_hand)?;
-                committer.wake();
+                if self.hand_on(&consumer, batch, &mut in_hand)? == Settled::GivenUp {
+                    break;
+                }
+                committer.wake()?;
             } else if Instant::now() >= next_commit {
-                committer.wake();
+                group.caught_up(&consumer);
+                committer.wake()?;
                 next_commit = Instant::now() + COMMIT_INTERVAL;
             }
         }
@@ -136,7 +141,7 @@ impl Reader {
             Some(Err(error)) => return self.tolerate(consumer, error).map(|()| false),
             Some(Ok(message)) => message,
         };
-        if let Some(mark) = consumer.context().mark(message.partition(), message.offset()) {
+        if let Some(mark) = consumer.context().read(message.partition(), message.offset()) {
             in_hand.push(Collected { record: ReceivedRecord::copy_of(&message), mark });
             return Ok(true);
         }
@@ -171,7 +176,7 @@ impl Reader {
         consumer: &BaseConsumer<Group>,
         batch: Vec<Collected>,
         in_hand: &mut Vec<Collected>,
-    ) -> KafkaResult<()> {
+    ) -> KafkaResult<Settled> {
         let (outcome, settled) = sync_channel(1);
         let marks: HashMap<i32, Mark> =
             batch.iter().map(|collected| (collected.record.partition, collected.mark)).collect();
@@ -180,21 +185,24 @@ impl Reader {
         group.begin(InFlight { outcome: settled, marks });
         // Fails when the actor is gone; then the outcome is dropped, too, and the batch is given up.
         let _ = self.deliveries.blocking_send(Delivery { records, outcome });
-        if group.settle(PATIENCE) {
-            return Ok(());
+        let mut settled = group.settle(PATIENCE);
+        if settled == Settled::Pending {
+            group.pause(consumer, true);
+            while settled == Settled::Pending {
+                self.poll(consumer, POLL_INTERVAL, in_hand)?;
+                settled = group.settle(Duration::ZERO);
+            }
+            group.pause(consumer, false);
         }
-        group.pause(consumer, true);
-        while !group.settle(Duration::ZERO) {
-            self.poll(consumer, POLL_INTERVAL, in_hand)?;
-        }
-        group.pause(consumer, false);
-        Ok(())
+        Ok(settled)
     }
 }
 
 fn config(options: &ConsumerOptions) -> ClientConfig {
     let mut config = client::config(&options.brokers, &options.client_id);
     let queued_kbytes = (options.max_bytes * 2 / 1024).max(1024);
+    // Librdkafka counts the bytes of values only: records with large headers are bounded by their number.
+    let queued_records = (options.max_records / 4).max(1);
     config
         .set("group.id", &options.group)
         .set("partition.assignment.strategy", "cooperative-sticky")
@@ -206,7 +214,7 @@ fn config(options: &ConsumerOptions) -> ClientConfig {
         .set("session.timeout.ms", options.session_timeout.as_millis().to_string())
         .set("heartbeat.interval.ms", (options.session_timeout / 4).as_millis().to_string())
         .set("max.poll.interval.ms", "60000")
-        .set("queued.min.messages", (options.max_records * 4).to_string())
+        .set("queued.min.messages", queued_records.to_string())
         .set("queued.max.messages.kbytes", queued_kbytes.to_string())
         .set("fetch.wait.max.ms", "100")
         .set("fetch.error.backoff.ms", "100");

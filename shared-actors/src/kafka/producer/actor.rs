@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use actix::fut::wrap_future;
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler};
 use tokio::task::spawn_blocking;
-use tracing::{Span, error};
+use tracing::Span;
 
-use super::session::Session;
+use super::session::{Panicked, Session};
 use super::{ProducerError, ProducerOptions};
 use crate::actor::{Command, Envelope};
 use crate::kafka::record::Record;
@@ -55,12 +55,12 @@ impl ProducerActor {
         let session = Arc::clone(&self.session);
         let done = responder.scope(async move {
             let span = Span::current();
-            spawn_blocking(move || span.in_scope(|| work(&session, command))).await
+            spawn_blocking(move || span.in_scope(|| session.guard(|session| work(session, command)))).await
         });
-        ctx.wait(wrap_future(done).map(|done, _, _| match done {
-            Ok(result) => responder.answer(result),
-            // Dropping the responder answers `Unavailable`.
-            Err(failure) => error!(%failure, "the producer's work panicked"),
+        ctx.wait(wrap_future(done).map(|done, _, ctx: &mut Context<Self>| match done {
+            Ok(Ok(result)) => responder.answer(result),
+            // Dropping the responder answers `Unavailable`; the actor is rebuilt, and its client with it.
+            Ok(Err(Panicked)) | Err(_) => ctx.stop(),
         }));
     }
 }
@@ -69,9 +69,14 @@ impl Actor for ProducerActor {
     type Context = Context<Self>;
 
     /// Connects before the first publication, so that health knows of Kafka.
-    fn started(&mut self, _: &mut Context<Self>) {
+    fn started(&mut self, ctx: &mut Context<Self>) {
         let session = Arc::clone(&self.session);
-        spawn_blocking(move || session.connect());
+        let connected = spawn_blocking(move || session.guard(Session::connect));
+        ctx.spawn(wrap_future(connected).map(|connected, _, ctx: &mut Context<Self>| {
+            if !matches!(connected, Ok(Ok(()))) {
+                ctx.stop();
+            }
+        }));
     }
 }
 

@@ -1,23 +1,29 @@
 //! One client of librdkafka that publishes, and what becomes of it after an error. Everything here may block.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::producer::future_producer::DeliveryFuture;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use tokio::runtime::Handle;
-use tracing::{info, warn};
+use tokio::time::timeout_at;
+use tracing::{error, info, warn};
 
+use super::failure::{FailedRecord, Failure, final_failure};
 use super::{ProducerError, ProducerOptions};
-use crate::crash_point;
 use crate::kafka::client::{self, ClientReport};
 use crate::kafka::metrics::FAMILIES;
 use crate::kafka::record::Record;
+use crate::{crash_point, panic_point};
 
-type Client = FutureProducer<ClientReport>;
+pub(super) type Client = FutureProducer<ClientReport>;
+
+/// How much later than the delivery timeout a client may report what became of a record.
+const REPORT_GRACE: Duration = Duration::from_secs(5);
 
 /// Publishes one batch at a time; keeps its client as long as that is of use.
 pub(super) struct Session {
@@ -38,19 +44,9 @@ struct Link {
     fenced: bool,
 }
 
-/// The first record that failed.
-struct FailedRecord {
-    index: usize,
-    error: KafkaError,
-}
-
-/// What a failed publication means for the client.
-enum Failure {
-    /// It goes on.
-    Passing(ProducerError),
-    /// It cannot be used any more.
-    Final(ProducerError),
-}
+/// What was to be done with a client ended in a panic.
+#[derive(Debug)]
+pub(super) struct Panicked;
 
 impl Session {
     pub fn new(options: &ProducerOptions) -> Self {
@@ -62,6 +58,16 @@ impl Session {
             max_records: options.max_records as usize,
             link: Mutex::default(),
         }
+    }
+
+    /// Does `work`; after a panic in it the client is dropped, which has been left in the middle of something.
+    pub fn guard<T>(&self, work: impl FnOnce(&Self) -> T) -> Result<T, Panicked> {
+        catch_unwind(AssertUnwindSafe(|| work(self))).map_err(|_| {
+            error!("the producer panicked and is built again");
+            *self.link.lock().unwrap_or_else(PoisonError::into_inner) = Link::default();
+            self.report.waiting("the producer panicked and is built again");
+            Panicked
+        })
     }
 
     /// Builds the client, which connects in the background, unless there is one.
@@ -96,10 +102,11 @@ impl Session {
             return Err(ProducerError::NotFenced);
         }
         let client = link.client(self)?;
+        panic_point!("producer::publishing");
         let outcome = if self.transactional {
             self.in_transaction(&client, records)
         } else {
-            deliver(&client, records)
+            self.deliver(&client, records)
         };
         match outcome {
             Ok(()) => Ok(()),
@@ -124,11 +131,10 @@ impl Session {
     }
 
     fn in_transaction(&self, client: &Client, records: &[Record]) -> Result<(), Failure> {
-        let timer = FAMILIES.transaction_duration.start_timer();
+        let started = Instant::now();
         client.begin_transaction().map_err(|error| final_failure(client, &error))?;
         crash_point!("producer::begun");
-        if let Err(failed) = send(client, records).and_then(acknowledged) {
-            timer.stop_and_discard();
+        if let Err(failed) = send(client, records).and_then(|sent| self.acknowledged(sent)) {
             return Err(self.abort(client, failed.meaning()));
         }
         let deadline = Instant::now() + self.timeout;
@@ -138,6 +144,7 @@ impl Session {
             match client.commit_transaction(self.timeout) {
                 Ok(()) => {
                     crash_point!("producer::committed");
+                    FAMILIES.transaction_duration.observe(started.elapsed().as_secs_f64());
                     return Ok(());
                 }
                 Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
@@ -148,6 +155,33 @@ impl Session {
                 Err(error) => return Err(final_failure(client, &error)),
             }
         }
+    }
+
+    /// Without a transaction: each record for itself.
+    fn deliver(&self, client: &Client, records: &[Record]) -> Result<(), Failure> {
+        let outcome = send(client, records).and_then(|sent| self.acknowledged(sent));
+        outcome.map_err(|failed| {
+            let of_no_use = client.client().fatal_error().is_some() || failed.error == KafkaError::Canceled;
+            let error = failed.meaning();
+            if of_no_use { Failure::Final(error) } else { Failure::Passing(error) }
+        })
+    }
+
+    /// Waits for each acknowledgement, also after a failure: whatever was sent is settled when this returns. A client
+    /// that reports none in time has lost the thread that does so.
+    fn acknowledged(&self, deliveries: Vec<DeliveryFuture>) -> Result<(), FailedRecord> {
+        let runtime = Handle::current();
+        let deadline = tokio::time::Instant::now() + self.timeout + REPORT_GRACE;
+        let mut result = Ok(());
+        for (index, delivery) in deliveries.into_iter().enumerate() {
+            let error = match runtime.block_on(async { timeout_at(deadline, delivery).await }) {
+                Ok(Ok(Ok(_))) => continue,
+                Ok(Ok(Err((error, _)))) => error,
+                Ok(Err(_)) | Err(_) => KafkaError::Canceled,
+            };
+            result = result.and(Err(FailedRecord { index, error }));
+        }
+        result
     }
 
     /// Gives the transaction up for `cause`. A client that cannot even do that is of no more use.
@@ -219,15 +253,6 @@ fn config(options: &ProducerOptions) -> ClientConfig {
     config
 }
 
-/// Without a transaction: each record for itself.
-fn deliver(client: &Client, records: &[Record]) -> Result<(), Failure> {
-    let outcome = send(client, records).and_then(acknowledged);
-    outcome.map_err(|failed| {
-        let error = failed.meaning();
-        if client.client().fatal_error().is_some() { Failure::Final(error) } else { Failure::Passing(error) }
-    })
-}
-
 fn send(client: &Client, records: &[Record]) -> Result<Vec<DeliveryFuture>, FailedRecord> {
     let send_one = |(index, record): (usize, &Record)| {
         let native = FutureRecord {
@@ -243,21 +268,6 @@ fn send(client: &Client, records: &[Record]) -> Result<Vec<DeliveryFuture>, Fail
     records.iter().enumerate().map(send_one).collect()
 }
 
-/// Waits for each acknowledgement, also after a failure: whatever was sent is settled when this returns.
-fn acknowledged(deliveries: Vec<DeliveryFuture>) -> Result<(), FailedRecord> {
-    let runtime = Handle::current();
-    let mut result = Ok(());
-    for (index, delivery) in deliveries.into_iter().enumerate() {
-        let error = match runtime.block_on(delivery) {
-            Ok(Ok(_)) => continue,
-            Ok(Err((error, _))) => error,
-            Err(_) => KafkaError::Canceled,
-        };
-        result = result.and(Err(FailedRecord { index, error }));
-    }
-    result
-}
-
 /// Waits until librdkafka has let go of every acknowledged record, some microseconds after it told of the
 /// acknowledgement. A commit that finds one left sleeps for 100 ms.
 fn until_settled(client: &Client) {
@@ -265,33 +275,4 @@ fn until_settled(client: &Client) {
     while client.in_flight_count() > 0 && Instant::now() < deadline {
         thread::sleep(Duration::from_micros(100));
     }
-}
-
-impl FailedRecord {
-    fn meaning(self) -> ProducerError {
-        let reason = self.error.to_string();
-        match self.error.rdkafka_error_code() {
-            Some(
-                RDKafkaErrorCode::MessageSizeTooLarge
-                | RDKafkaErrorCode::InvalidMessage
-                | RDKafkaErrorCode::InvalidMessageSize
-                | RDKafkaErrorCode::InvalidRecord
-                | RDKafkaErrorCode::InvalidTopic
-                | RDKafkaErrorCode::TopicAuthorizationFailed,
-            ) => ProducerError::Rejected { index: self.index, reason },
-            _ => ProducerError::Unavailable { reason },
-        }
-    }
-}
-
-/// The failure after which the client has to go; librdkafka keeps the first fatal error, which says most.
-fn final_failure(client: &Client, error: &KafkaError) -> Failure {
-    use RDKafkaErrorCode::{Fenced, InvalidProducerEpoch, ProducerFenced};
-    let fatal = client.client().fatal_error();
-    let code = fatal.as_ref().map(|(code, _)| *code).or_else(|| error.rdkafka_error_code());
-    if matches!(code, Some(Fenced | ProducerFenced | InvalidProducerEpoch)) {
-        return Failure::Final(ProducerError::Fenced);
-    }
-    let reason = fatal.map_or_else(|| error.to_string(), |(_, reason)| reason);
-    Failure::Final(ProducerError::Unavailable { reason })
 }
