@@ -137,11 +137,7 @@ pub async fn write(pool: &Pool, writes: &[Write], key_ttl: Duration) -> Result<V
 }
 
 /// The users of the checkouts that have been open for longer than `grace` and that the sweeper may ask for.
-pub async fn open_checkouts(
-    pool: &Pool,
-    grace: Duration,
-    limit: u32,
-) -> Result<Vec<UserId>, DatabaseError> {
+pub async fn open_checkouts(pool: &Pool, grace: Duration, limit: u32) -> Result<Vec<UserId>, DatabaseError> {
     let query = sqlx::query_scalar(OPEN_CHECKOUTS).bind(grace.as_secs_f64());
     let query = query.bind(i64::from(UNUSABLE_ANSWERS)).bind(i64::from(limit));
     let users: Vec<i64> = observe("open_checkouts", query.fetch_all(pool)).await?;

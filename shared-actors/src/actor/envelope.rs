@@ -34,6 +34,10 @@ impl<C: Command> Envelope<C> {
         now >= self.responder.deadline
     }
 
+    pub(super) fn command(&self) -> &C {
+        &self.command
+    }
+
     /// Opens the envelope: the command starts now. `None` when its deadline has passed, in which case nobody waits
     /// for it any more and it must not be run.
     pub fn begin(self) -> Option<(C, Responder<C>)> {

@@ -44,12 +44,13 @@ pub struct Lane<C: Command> {
     /// Whether a timer is set that will look for expired commands.
     expiring: bool,
     limits: LaneLimits,
+    max_weight: usize,
 }
 
 impl<C: Command> Lane<C> {
     /// An empty lane.
     pub fn new(limits: LaneLimits) -> Self {
-        Self { waiting: VecDeque::new(), under_way: 0, expiring: false, limits }
+        Self { waiting: VecDeque::new(), under_way: 0, expiring: false, limits, max_weight: usize::MAX }
     }
 
     /// Answers the waiting commands whose deadline has passed, which frees their places.
@@ -64,13 +65,27 @@ impl<C: Command> Lane<C> {
         }
     }
 
+    /// The same lane, with batches whose commands weigh at most `max_weight` together (see [`GroupCommit::weight`]).
+    /// A heavier command is a batch of its own.
+    #[must_use]
+    pub fn max_weight(mut self, max_weight: usize) -> Self {
+        self.max_weight = max_weight;
+        self
+    }
+
     /// Takes the next batch; commands past their deadline are dropped on the way and do not count.
-    fn next_batch(&mut self) -> (Vec<C>, Vec<Responder<C>>) {
+    fn next_batch(&mut self, weight: impl Fn(&C) -> usize) -> (Vec<C>, Vec<Responder<C>>) {
         let size = self.waiting.len().min(self.limits.max_batch);
         let mut batch = (Vec::with_capacity(size), Vec::with_capacity(size));
+        let mut left = self.max_weight;
         while batch.0.len() < self.limits.max_batch {
+            let fits = |envelope: &Envelope<C>| weight(envelope.command()) <= left;
+            if !batch.0.is_empty() && !self.waiting.front().is_some_and(fits) {
+                break;
+            }
             let Some(envelope) = self.waiting.pop_front() else { break };
             if let Some((command, responder)) = envelope.begin() {
+                left = left.saturating_sub(weight(&command));
                 batch.0.push(command);
                 batch.1.push(responder);
             }
@@ -91,6 +106,11 @@ impl<C: Command> Default for Lane<C> {
 pub trait GroupCommit<C: Command>: Actor<Context = Context<Self>> + Handler<Envelope<C>> {
     /// The lane in which commands of this type wait.
     fn lane(&mut self) -> &mut Lane<C>;
+
+    /// How much of [`Lane::max_weight`] a command takes: 1, unless commands differ in how much work they are.
+    fn weight(_command: &C) -> usize {
+        1
+    }
 
     /// Does a batch, which is never empty, and answers each command at its own index. A panic, or an answer too few,
     /// fails the commands without an answer as unavailable, and nothing but them. The deadline of what the batch asks in
@@ -119,7 +139,7 @@ where
     lane.under_way += 1;
     // The batch is taken when this is first polled, which is after the mailbox has been emptied into the lane.
     let batch = fut::ready(()).then(|(), actor: &mut A, _: &mut Context<A>| {
-        let (commands, responders) = actor.lane().next_batch();
+        let (commands, responders) = actor.lane().next_batch(A::weight);
         let work = (!commands.is_empty()).then(|| work(actor, commands, &responders));
         wrap_future(async move {
             let answers = match work {

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::{eventually, metric, quick_restarts};
 
-/// Records each batch; a batch takes as long as a turn of the event loop.
+/// Records each batch, in which numbers weigh what they are, up to 100; a batch takes as long as a turn of the event loop.
 struct LedgerActor {
     lane: Lane<Record>,
     batches: Arc<Mutex<Vec<Vec<usize>>>>,
@@ -43,6 +43,10 @@ impl Handler<Envelope<Record>> for LedgerActor {
 impl GroupCommit<Record> for LedgerActor {
     fn lane(&mut self) -> &mut Lane<Record> {
         &mut self.lane
+    }
+
+    fn weight(Record(number): &Record) -> usize {
+        (*number).min(100)
     }
 
     fn commit(&mut self, batch: Vec<Record>) -> LocalBoxFuture<'static, Vec<Result<usize, AskError>>> {
@@ -186,4 +190,21 @@ async fn commands_that_expire_behind_a_slow_batch_give_back_their_places() {
     eventually("the third is admitted", || metric(r#"actor_mailbox_depth{actor="places"}"#) == 1).await;
     door.add_permits(2);
     assert!(slow.await.unwrap().is_ok() && third.await.unwrap().is_ok());
+}
+
+#[actix::test]
+async fn a_batch_weighs_no_more_than_it_may_and_a_heavier_command_is_one_of_its_own() {
+    let arbiters = Arbiters::new(0);
+    let batches = Arc::new(Mutex::new(Vec::new()));
+    let ledger = Arc::clone(&batches);
+    let options = ActorOptions::new("weighing_ledger");
+    let handle = Handle::supervise(options, arbiters.pick(0), move |_| LedgerActor {
+        lane: Lane::default().max_weight(10),
+        batches: Arc::clone(&ledger),
+    });
+    let numbers = [4, 6, 1, 99, 2, 8, 1, 1];
+    let asked = join_all(numbers.map(|number| handle.ask(Record(number))));
+    let answers = timeout(Duration::from_secs(20), asked).await.expect("nobody hangs");
+    assert_eq!(answers, numbers.map(|number| Ok(number * 2)));
+    assert_eq!(*batches.lock().unwrap(), [&[4, 6][..], &[1], &[99], &[2, 8], &[1, 1]]);
 }
