@@ -156,6 +156,17 @@ impl ErrorCode {
     }
 }
 
+/// Something that keeps a request from succeeding, as `google.rpc.PreconditionFailure` tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreconditionViolation {
+    /// The kind of precondition, in upper snake case.
+    pub kind: &'static str,
+    /// What it is about.
+    pub subject: String,
+    /// How it is violated, for people.
+    pub description: String,
+}
+
 /// What every service error can say of itself; front-ends turn it into an answer.
 pub trait ServiceError: std::error::Error {
     /// The outcome.
@@ -167,6 +178,11 @@ pub trait ServiceError: std::error::Error {
     /// The field at fault, as the client spells it.
     fn field(&self) -> Option<&str> {
         None
+    }
+
+    /// What has to change before the request can succeed.
+    fn preconditions(&self) -> Vec<PreconditionViolation> {
+        Vec::new()
     }
 
     /// When asking again makes sense.

@@ -5,8 +5,8 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::error::{ServiceError, log_fault};
 
-/// The status of an error, with `google.rpc.BadRequest` for a field at fault and `google.rpc.RetryInfo` where asking
-/// again makes sense. Logs an error that the service is at fault for.
+/// The status of an error, with `google.rpc.BadRequest` for a field at fault, `google.rpc.PreconditionFailure` for what has to
+/// change first, and `google.rpc.RetryInfo` where asking again makes sense. Logs an error that the service is at fault for.
 ///
 /// ```
 /// use shared_actors::error::{ErrorCode, ServiceError};
@@ -34,10 +34,15 @@ pub fn status(error: &(impl ServiceError + ?Sized)) -> Status {
     if let Some(field) = error.field() {
         details.add_bad_request_violation(field, message.as_str());
     }
+    let preconditions = error.preconditions();
+    let failed = !preconditions.is_empty();
+    for violation in preconditions {
+        details.add_precondition_failure_violation(violation.kind, violation.subject, violation.description);
+    }
     if let Some(delay) = error.retry_after() {
         details.set_retry_info(Some(delay));
     }
-    if details.has_bad_request_violations() || details.retry_info().is_some() {
+    if failed || details.has_bad_request_violations() || details.retry_info().is_some() {
         Status::with_error_details(code, message, details)
     } else {
         Status::new(code, message)

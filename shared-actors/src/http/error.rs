@@ -8,7 +8,7 @@ use actix_web::error::PathError;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
-use crate::error::{ErrorCode, ServiceError, log_fault};
+use crate::error::{ErrorCode, PreconditionViolation, ServiceError, log_fault};
 
 /// What an error answer says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct ErrorParts {
     pub message: String,
     /// The field at fault, as the client spells it.
     pub field: Option<String>,
+    /// What has to change before the request can succeed.
+    pub preconditions: Vec<PreconditionViolation>,
 }
 
 /// How a service writes an error: status and body. Headers such as `Allow` and `Retry-After` are added to it.
@@ -43,7 +45,8 @@ pub struct ApiError {
 impl ApiError {
     /// An error that arises at the front-end itself.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { parts: ErrorParts { code, message: message.into(), field: None }, retry_after: None }
+        let parts = ErrorParts { code, message: message.into(), field: None, preconditions: Vec::new() };
+        Self { parts, retry_after: None }
     }
 
     /// Names the field at fault.
@@ -116,7 +119,8 @@ impl<E: ServiceError + 'static> From<E> for ApiError {
     fn from(error: E) -> Self {
         log_fault(&error);
         let field = error.field().map(str::to_owned);
-        let parts = ErrorParts { code: error.code(), message: error.public_message(), field };
+        let (code, message) = (error.code(), error.public_message());
+        let parts = ErrorParts { code, message, field, preconditions: error.preconditions() };
         Self { parts, retry_after: error.retry_after() }
     }
 }

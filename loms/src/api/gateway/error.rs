@@ -1,20 +1,51 @@
-//! The gateway's error body: `{"code": <gRPC code>, "message": "...", "details": []}`.
+//! The gateway's error body: `{"code": <gRPC code>, "message": "...", "details": [...]}`.
 
 use actix_web::HttpResponse;
 use serde::Serialize;
+use shared_actors::error::PreconditionViolation;
 use shared_actors::http::ErrorParts;
 
 #[derive(Serialize)]
 struct Body<'a> {
     code: i32,
     message: &'a str,
-    /// Always empty: the message names the field at fault.
-    details: [(); 0],
+    /// The message names a field at fault.
+    details: Vec<PreconditionFailure<'a>>,
+}
+
+/// `google.rpc.PreconditionFailure`, as JSON of a `google.protobuf.Any`.
+#[derive(Serialize)]
+struct PreconditionFailure<'a> {
+    #[serde(rename = "@type")]
+    type_url: &'static str,
+    violations: Vec<Violation<'a>>,
+}
+
+#[derive(Serialize)]
+struct Violation<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    subject: &'a str,
+    description: &'a str,
+}
+
+impl<'a> PreconditionFailure<'a> {
+    fn of(error: &'a ErrorParts) -> Option<Self> {
+        let violation = |violation: &'a PreconditionViolation| Violation {
+            kind: violation.kind,
+            subject: &violation.subject,
+            description: &violation.description,
+        };
+        let violations: Vec<_> = error.preconditions.iter().map(violation).collect();
+        let type_url = "type.googleapis.com/google.rpc.PreconditionFailure";
+        (!violations.is_empty()).then_some(Self { type_url, violations })
+    }
 }
 
 /// Renders an error, be it of a call, an unknown route, a wrong method or a body too large.
 pub fn error_body(error: &ErrorParts) -> HttpResponse {
-    let body = Body { code: error.code.grpc_code() as i32, message: &error.message, details: [] };
+    let details = PreconditionFailure::of(error).into_iter().collect();
+    let body = Body { code: error.code.grpc_code() as i32, message: &error.message, details };
     HttpResponse::build(error.code.gateway_status()).json(body)
 }
 
@@ -23,6 +54,23 @@ mod tests {
     use super::*;
     use actix_web::body::to_bytes;
     use shared_actors::error::ErrorCode;
+
+    fn parts(code: ErrorCode) -> ErrorParts {
+        ErrorParts { code, message: "why".to_owned(), field: None, preconditions: Vec::new() }
+    }
+
+    #[actix_web::test]
+    async fn what_has_to_change_first_stands_in_the_details() {
+        let short = PreconditionViolation {
+            kind: "STOCK",
+            subject: "sku/7".to_owned(),
+            description: "sku 7 is unknown".to_owned(),
+        };
+        let error = ErrorParts { preconditions: vec![short], ..parts(ErrorCode::FailedPrecondition) };
+        let body = to_bytes(error_body(&error).into_body()).await.unwrap();
+        let details = r#"[{"@type":"type.googleapis.com/google.rpc.PreconditionFailure","violations":[{"type":"STOCK","subject":"sku/7","description":"sku 7 is unknown"}]}]"#;
+        assert_eq!(body, format!(r#"{{"code":9,"message":"why","details":{details}}}"#));
+    }
 
     #[actix_web::test]
     async fn an_error_shows_its_grpc_code_and_the_status_of_the_published_table() {
@@ -39,7 +87,7 @@ mod tests {
             (ErrorCode::Unavailable, 503, 14),
         ];
         for (code, status, grpc_code) in rows {
-            let response = error_body(&ErrorParts { code, message: "why".to_owned(), field: None });
+            let response = error_body(&parts(code));
             assert_eq!(response.status(), status, "{code:?}");
             let body = to_bytes(response.into_body()).await.unwrap();
             assert_eq!(body, format!(r#"{{"code":{grpc_code},"message":"why","details":[]}}"#), "{code:?}");
