@@ -26,6 +26,18 @@ impl DatabaseError {
         error.as_database_error()?.constraint()
     }
 
+    /// Whether the statement certainly changed nothing: it never reached the server, or the server refused it. Otherwise its
+    /// commit may have happened.
+    pub fn changed_nothing(&self) -> bool {
+        let (Self::Unavailable(error) | Self::Conflict(error) | Self::Internal(error)) = self;
+        match &**error {
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+            sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| is_refusal_code(&code)),
+            _ => false,
+        }
+    }
+
     /// Whether asking again may help without anybody's doing.
     pub const fn is_transient(&self) -> bool {
         !matches!(self, Self::Internal(_))
@@ -101,6 +113,13 @@ pub(super) fn is_refused_login(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code.starts_with("28"))
 }
 
+/// All but those of a session that ends within a statement, which may end after its commit: trouble with the connection
+/// (08), with the disk (58) or within the server (XX), its end (57P), and an outcome that the server does not know.
+fn is_refusal_code(code: &str) -> bool {
+    let ends_session = ["08", "57P", "58", "XX"].iter().any(|class| code.starts_with(class));
+    code == "57P03" || !(ends_session || code == "40003")
+}
+
 impl ServiceError for DatabaseError {
     fn code(&self) -> ErrorCode {
         match self {
@@ -142,5 +161,25 @@ mod tests {
         }
         assert!(!is_outage_code("23514") && !is_outage_code("25P02"));
         assert_eq!(DatabaseError::from(sqlx::Error::RowNotFound).code(), ErrorCode::Internal);
+    }
+
+    #[test]
+    fn only_what_the_server_never_got_or_refused_changed_nothing() {
+        let io = |kind: std::io::ErrorKind| sqlx::Error::Io(kind.into());
+        for (error, expected) in [
+            (sqlx::Error::PoolTimedOut, true),
+            (io(std::io::ErrorKind::ConnectionRefused), true),
+            (io(std::io::ErrorKind::ConnectionReset), false),
+            (io(std::io::ErrorKind::TimedOut), false),
+            (sqlx::Error::WorkerCrashed, false),
+        ] {
+            let error = DatabaseError::from(error);
+            assert_eq!(error.changed_nothing(), expected, "{error}");
+        }
+        for (code, expected) in
+            [("25006", true), ("23505", true), ("57P03", true), ("57P01", false), ("08006", false)]
+        {
+            assert_eq!(is_refusal_code(code), expected, "{code}");
+        }
     }
 }

@@ -36,6 +36,8 @@ pub struct PoolSettings {
     /// How long a transaction may idle before the server ends it. A process that hangs keeps others from the rows that
     /// it has locked for as long.
     pub transaction_idle_timeout: Duration,
+    /// More settings of each session, such as `("enable_seqscan", "off")`.
+    pub session: &'static [(&'static str, &'static str)],
 }
 
 impl PoolSettings {
@@ -47,6 +49,7 @@ impl PoolSettings {
             acquire_timeout: Duration::from_secs(3),
             statement_timeout: STATEMENT_TIMEOUT,
             transaction_idle_timeout: Duration::from_secs(3),
+            session: &[],
         }
     }
 
@@ -103,6 +106,7 @@ impl Pool {
             ("statement_timeout", limits.statement_timeout.min(STATEMENT_TIMEOUT).as_millis().to_string()),
             ("idle_in_transaction_session_timeout", limits.transaction_idle_timeout.as_millis().to_string()),
         ]);
+        let options = options.options(limits.session.iter().copied());
         let trust = Arc::new(Trust::new());
         let trusted = Arc::clone(&trust);
         let pool = PgPoolOptions::new()
