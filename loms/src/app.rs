@@ -1,6 +1,6 @@
 //! The application: everything that runs, how it is put together, and how it stops.
 
-mod identity;
+pub(crate) mod identity;
 mod places;
 mod prepare;
 mod shards;

@@ -52,7 +52,17 @@ where
     U: TryFrom<T>,
     U::Error: std::error::Error + Send + Sync + 'static,
 {
-    U::try_from(value).map_err(|error| sqlx::Error::Decode(Box::new(error)))
+    U::try_from(value).map_err(undecodable)
+}
+
+/// A row does not say what it should.
+pub(crate) fn undecodable(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
+    sqlx::Error::Decode(Box::new(error))
+}
+
+/// How many rows a statement changed.
+pub(crate) fn count(rows: u64) -> usize {
+    usize::try_from(rows).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

@@ -63,6 +63,8 @@ impl Settings {
         let http = HttpServerSettings::read(&mut reader, "HTTP_PORT", 8081);
         let grpc = GrpcServerSettings::read(&mut reader, "GRPC_HOST_PORT", 50051);
         let shards = ShardSettings::read(&mut reader, &LOCAL_STACK);
+        let reservation_grace =
+            reservation_grace(&mut reader, http.request_timeout.max(grpc.request_timeout));
         let payment_ttl = reader.duration("ORDER_PAYMENT_TTL", Duration::from_mins(10));
         let settings = Self {
             http: HttpServerSettings { body_limit_bytes: REQUEST_LIMIT_BYTES, ..http },
@@ -76,7 +78,7 @@ impl Settings {
             outbox_interval: reader.nanoseconds("INTERVAL_OUTBOX", Duration::from_secs(1)),
             payment_ttl,
             sweep_interval: reader.duration("SWEEP_INTERVAL", Duration::from_secs(1)),
-            reservation_grace: reader.duration("RESERVATION_GRACE", Duration::from_mins(1)),
+            reservation_grace,
             key_ttl: key_ttl(&mut reader, payment_ttl),
             actor_capacity: reader.get_in("ACTOR_CAPACITY", 4096, 1..=1_000_000),
             arbiters: reader.get_in("ARBITERS", 0, 0..=256),
@@ -96,6 +98,15 @@ fn router(reader: &mut Reader, shards: usize) -> ShardRouter {
         reader.reject("DATABASE_MASTER_HOST_PORT_0", "one shard at least, and at most 1000");
         ONE_SHARD
     })
+}
+
+/// Whoever is still about to write an order down has been told by then that its time is over.
+fn reservation_grace(reader: &mut Reader, request_timeout: Duration) -> Duration {
+    let grace = reader.duration("RESERVATION_GRACE", Duration::from_mins(1));
+    if grace <= request_timeout {
+        reader.reject("RESERVATION_GRACE", "longer than REQUEST_TIMEOUT");
+    }
+    grace
 }
 
 /// An order that awaits its payment must be found by its key.
@@ -132,6 +143,15 @@ mod tests {
         };
         assert_eq!(read("2h").unwrap().key_ttl, Duration::from_hours(2));
         assert_eq!(read("1h").unwrap_err().problems[0].name, "IDEMPOTENCY_TTL");
+    }
+
+    #[test]
+    fn a_reservation_outlives_the_request_that_made_it() {
+        let read = |grace: &str| {
+            Settings::read(Reader::from_pairs([("REQUEST_TIMEOUT", "2s"), ("RESERVATION_GRACE", grace)]))
+        };
+        assert_eq!(read("3s").unwrap().reservation_grace, Duration::from_secs(3));
+        assert_eq!(read("2s").unwrap_err().problems[0].name, "RESERVATION_GRACE");
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use shared_actors::telemetry;
 
-use crate::domain::{NewOrder, OrderError, OrderId, PageRequest, Restock, Sku};
+use crate::domain::{NewOrder, OrderError, OrderId, Restock, Sku};
 use crate::orders::Orders;
 use crate::stock::Stocks;
 
+use super::list::{Encoded, List, gather};
 use super::proto;
 use super::request::merge_key;
 
@@ -52,11 +53,13 @@ impl Calls {
         self.orders.cancel(OrderId::try_from(request.order_id)?).await
     }
 
-    pub async fn orders_all(
+    /// `encode` writes an order as the front-end does.
+    pub async fn orders_all<T>(
         &self,
         request: proto::OrdersAllRequest,
-    ) -> Result<proto::OrderAllResponse, OrderError> {
-        Ok(self.orders.list(PageRequest::try_from(request)?).await?.into())
+        encode: impl Fn(proto::Order) -> Result<Encoded<T>, OrderError>,
+    ) -> Result<List<T>, OrderError> {
+        gather(&self.orders, request.try_into()?, |order| encode(order.into())).await
     }
 
     pub async fn stocks_info(

@@ -1,5 +1,8 @@
 //! The gRPC front-end: unwraps the message, makes the call, wraps the answer.
 
+use prost::Message;
+use prost::encoding::key_len;
+use prost::length_delimiter_len;
 use shared_actors::grpc::status;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::service::Routes;
@@ -10,8 +13,12 @@ use crate::orders::Orders;
 use crate::stock::Stocks;
 
 use super::calls::{Calls, IDEMPOTENCY_KEY};
+use super::list::{Encoded, List};
 use super::proto::loms_server::{Loms, LomsServer};
 use super::{REQUEST_LIMIT_BYTES, proto};
+
+/// The number of `OrderAllResponse.orders`.
+const ORDERS_FIELD: u32 = 1;
 
 /// The service as a gRPC server mounts it.
 pub fn routes(orders: Orders, stocks: Stocks) -> Routes {
@@ -53,7 +60,15 @@ impl Loms for LomsService {
         &self,
         request: Request<proto::OrdersAllRequest>,
     ) -> Result<Response<proto::OrderAllResponse>, Status> {
-        answer(self.0.orders_all(request.into_inner()).await)
+        let list = self.0.orders_all(request.into_inner(), |order| {
+            let bytes =
+                key_len(ORDERS_FIELD) + length_delimiter_len(order.encoded_len()) + order.encoded_len();
+            Ok(Encoded { order, bytes })
+        });
+        let answered = list
+            .await
+            .map(|List { orders, next_page_token }| proto::OrderAllResponse { orders, next_page_token });
+        answer(answered)
     }
 
     async fn stocks_info(

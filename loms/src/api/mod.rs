@@ -6,6 +6,7 @@ mod calls;
 pub mod codec;
 pub mod gateway;
 pub mod grpc;
+mod list;
 pub mod proto;
 mod request;
 mod response;

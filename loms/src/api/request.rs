@@ -1,8 +1,8 @@
 //! From messages to the domain: the only way in. Errors name the field as the message spells it.
 
 use crate::domain::{
-    IdempotencyKey, Line, Lines, MAX_PAGE_SIZE, NewOrder, OrderError, OrderId, PageRequest, Quantity,
-    Restock, Sku, StockChange, UserId,
+    IdempotencyKey, Line, Lines, MAX_PAGE_SIZE, NewOrder, OrderError, OrderId, Quantity, Restock, Sku,
+    StockChange, UserId,
 };
 
 use super::proto;
@@ -31,13 +31,22 @@ impl TryFrom<proto::Item> for Line {
     }
 }
 
-impl TryFrom<proto::OrdersAllRequest> for PageRequest {
+/// Which orders a client wants listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListRequest {
+    /// The most orders; as many as fit when absent.
+    pub size: Option<u32>,
+    /// Only orders with lower ids; all when absent.
+    pub before: Option<OrderId>,
+}
+
+impl TryFrom<proto::OrdersAllRequest> for ListRequest {
     type Error = OrderError;
 
     fn try_from(request: proto::OrdersAllRequest) -> Result<Self, OrderError> {
         let size = match request.page_size {
-            0 => MAX_PAGE_SIZE,
-            size => size.min(MAX_PAGE_SIZE),
+            0 => None,
+            size => Some(size.min(MAX_PAGE_SIZE)),
         };
         let before = match request.page_token.as_str() {
             "" => None,
@@ -179,11 +188,14 @@ mod tests {
     #[test]
     fn a_page_is_bounded_and_its_token_is_one_of_ours() {
         let page = |page_size, token: &str| {
-            PageRequest::try_from(proto::OrdersAllRequest { page_size, page_token: token.to_owned() })
+            ListRequest::try_from(proto::OrdersAllRequest { page_size, page_token: token.to_owned() })
         };
-        assert_eq!(page(0, "").unwrap(), PageRequest { size: MAX_PAGE_SIZE, before: None });
-        assert_eq!(page(u32::MAX, "").unwrap().size, MAX_PAGE_SIZE);
-        assert_eq!(page(7, "2001").unwrap(), PageRequest { size: 7, before: OrderId::try_from(2001).ok() });
+        assert_eq!(page(0, "").unwrap(), ListRequest { size: None, before: None });
+        assert_eq!(page(u32::MAX, "").unwrap().size, Some(MAX_PAGE_SIZE));
+        assert_eq!(
+            page(7, "2001").unwrap(),
+            ListRequest { size: Some(7), before: OrderId::try_from(2001).ok() }
+        );
         for token in ["0", "-1", "x", "1.5", "9223372036854775808"] {
             assert_eq!(page(1, token).unwrap_err().field(), Some("page_token"), "{token}");
         }

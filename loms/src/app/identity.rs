@@ -83,7 +83,7 @@ pub(super) async fn former_layouts(pool: &Pool, key_ttl: Duration) -> Result<Vec
 }
 
 /// `known` is on how many shards orders have been written; each database has the number that it is found by, if any.
-fn check(known: i32, identities: &[Option<i32>]) -> Result<(), ShardError> {
+pub(crate) fn check(known: i32, identities: &[Option<i32>]) -> Result<(), ShardError> {
     let shards = || (0..).map(ShardIndex::new).zip(identities.iter().copied());
     for (shard, found) in shards() {
         found.map_or(Ok(()), |found| is_shard(shard, found))?;

@@ -17,6 +17,10 @@ use crate::settings::Settings;
 use crate::stock::StockHandle;
 use crate::sweeper::{SweeperHandle, SweeperParts};
 
+/// Each statement of the pools looks a few rows up by an index. A plan that was made for a table while it was empty, or small,
+/// and is kept, must not read all of it later.
+const LOOKUPS: &[(&str, &str)] = &[("enable_seqscan", "off")];
+
 /// How long a list waits for a connection to a replica.
 const REPLICA_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -45,7 +49,10 @@ impl Shards {
     /// Starts the actors of every shard. No statement reaches a database before [`Self::begin`].
     pub fn start(settings: &Settings, health: &Health) -> Self {
         let arbiters = Arbiters::new(settings.arbiters).watched(settings.actor_thread_timeout);
-        let limits = PoolSettings::new("loms").with_max_connections(settings.max_connections);
+        let limits = PoolSettings {
+            session: LOOKUPS,
+            ..PoolSettings::new("loms").with_max_connections(settings.max_connections)
+        };
         // A pool of its own: no list of orders may keep a reservation waiting.
         let stock_pool = Pool::new(&settings.shards[STOCK_SHARD.index()].primary, &limits).locked();
         database::show_pool("stock", STOCK_SHARD.index(), &stock_pool);
@@ -155,10 +162,10 @@ fn start_shard(
     }
     let parts = OrderShardParts {
         index,
+        database: shard.primary.clone(),
         primary: pool.clone(),
         replica: shard.replica.clone().zip(replica.clone()).map(|(database, pool)| ReplicaParts {
             database,
-            primary: shard.primary.clone(),
             pool,
             max_lag: settings.replica_max_lag,
         }),

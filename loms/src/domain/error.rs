@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use shared_actors::actor::AskError;
 use shared_actors::database::DatabaseError;
-use shared_actors::error::{ErrorCode, ServiceError};
+use shared_actors::error::{ErrorCode, PreconditionViolation, ServiceError};
 use thiserror::Error;
 
 use super::ids::{OrderId, Sku};
 use super::restock::StockLevel;
+use super::shortage::Shortage;
 use super::status::OrderStatus;
 
 /// Why a use case of orders or stock was not carried out.
@@ -29,10 +30,12 @@ pub enum OrderError {
     #[error("there is no sku {0}")]
     SkuNotFound(Sku),
     /// The order was written down as failed: a SKU is unknown, or too few are left.
-    #[error("order {order} failed: a sku is unknown, or too few of it are in stock")]
+    #[error("order {order} failed: {}", reasons(shortages))]
     OutOfStock {
         /// The order that can be read as `FAILED`.
         order: OrderId,
+        /// What was short, at most [`MAX_SHORTAGES`](super::MAX_SHORTAGES); empty when the order failed earlier.
+        shortages: Vec<Shortage>,
     },
     /// The state of the order forbids the change.
     #[error("order {order} is {from} and cannot become {to}")]
@@ -103,6 +106,14 @@ impl OrderError {
     }
 }
 
+fn reasons(shortages: &[Shortage]) -> String {
+    if shortages.is_empty() {
+        return "a sku is unknown, or too few of it are in stock".to_owned();
+    }
+    let reasons: Vec<String> = shortages.iter().map(Shortage::to_string).collect();
+    reasons.join("; ")
+}
+
 impl ServiceError for OrderError {
     fn code(&self) -> ErrorCode {
         match self {
@@ -132,6 +143,16 @@ impl ServiceError for OrderError {
             Self::InvalidArgument { field, .. } => Some(field),
             _ => None,
         }
+    }
+
+    fn preconditions(&self) -> Vec<PreconditionViolation> {
+        let Self::OutOfStock { shortages, .. } = self else { return Vec::new() };
+        let violation = |shortage: &Shortage| PreconditionViolation {
+            kind: "STOCK",
+            subject: format!("sku/{}", shortage.sku),
+            description: shortage.to_string(),
+        };
+        shortages.iter().map(violation).collect()
     }
 
     fn retry_after(&self) -> Option<Duration> {

@@ -8,6 +8,7 @@ mod key;
 mod lines;
 mod order;
 mod restock;
+mod shortage;
 mod status;
 
 pub use error::OrderError;
@@ -16,4 +17,5 @@ pub use key::IdempotencyKey;
 pub use lines::{Line, Lines, MAX_LINES, Quantity};
 pub use order::{MAX_PAGE_SIZE, NewOrder, Order, OrderPage, PageRequest};
 pub use restock::{Restock, StockChange, StockLevel};
+pub use shortage::{MAX_SHORTAGES, Shortage};
 pub use status::OrderStatus;

@@ -15,6 +15,9 @@ use crate::domain::{IdempotencyKey, NewOrder, Order, OrderError, OrderId, UserId
 /// While one batch waits for the stock or the disk, another one is on its way.
 const LIMITS: LaneLimits = LaneLimits { max_batch: 256, concurrency: 2 };
 
+/// How many lines of orders one batch writes down.
+const MAX_LINES_OF_BATCH: usize = 4_000;
+
 /// Create an order.
 pub(super) struct CreateOrder(pub NewOrder);
 
@@ -24,11 +27,11 @@ impl Command for CreateOrder {
     const NAME: &'static str = "create_order";
 }
 
-/// Pay or cancel an order.
+/// Pay or cancel an order; answers whether this very command changed it.
 pub(super) struct ChangeState(pub StateChange);
 
 impl Command for ChangeState {
-    type Output = ();
+    type Output = bool;
     type Error = OrderError;
     const NAME: &'static str = "change_state";
 }
@@ -51,7 +54,8 @@ impl Command for FindByKey {
     const NAME: &'static str = "find_by_key";
 }
 
-/// Does what concerns the orders of one shard.
+/// Does what concerns the orders of one shard. Each kind of command goes to one of its own, see
+/// [`OrderShardHandle`](super::OrderShardHandle).
 pub(super) struct OrderShardActor {
     shard: Arc<OrderShard>,
     create: Lane<CreateOrder>,
@@ -64,7 +68,7 @@ impl OrderShardActor {
     pub fn new(shard: Arc<OrderShard>) -> Self {
         Self {
             shard,
-            create: Lane::new(LIMITS),
+            create: Lane::new(LIMITS).max_weight(MAX_LINES_OF_BATCH),
             change: Lane::new(LIMITS),
             read: Lane::new(LIMITS),
             find: Lane::new(LIMITS),
@@ -79,6 +83,10 @@ impl Actor for OrderShardActor {
 impl GroupCommit<CreateOrder> for OrderShardActor {
     fn lane(&mut self) -> &mut Lane<CreateOrder> {
         &mut self.create
+    }
+
+    fn weight(CreateOrder(order): &CreateOrder) -> usize {
+        order.lines.len()
     }
 
     fn commit(
@@ -99,7 +107,7 @@ impl GroupCommit<ChangeState> for OrderShardActor {
         &mut self.change
     }
 
-    fn commit(&mut self, batch: Vec<ChangeState>) -> LocalBoxFuture<'static, Vec<Result<(), OrderError>>> {
+    fn commit(&mut self, batch: Vec<ChangeState>) -> LocalBoxFuture<'static, Vec<Result<bool, OrderError>>> {
         let shard = Arc::clone(&self.shard);
         async move {
             let changes: Vec<StateChange> = batch.into_iter().map(|ChangeState(change)| change).collect();

@@ -4,14 +4,14 @@
 //! when the stock answers in time; the sweeper does it otherwise. A cancellation is not confirmed before that, whoever
 //! decided it: who reads the stock after the answer finds the items there. A payment frees nothing and need not wait.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use shared_actors::crash_point;
 use shared_actors::database::DatabaseError;
 
-use super::queries::{self, Change};
+use super::queries::{self, Change, States};
 use super::shard::OrderShard;
-use crate::domain::{Order, OrderError, OrderId, OrderStatus};
+use crate::domain::{OrderError, OrderId, OrderStatus};
 use crate::retry::after_conflict;
 use crate::stock::{Effect, EffectKind};
 
@@ -23,59 +23,84 @@ pub(crate) struct StateChange {
 }
 
 impl OrderShard {
-    /// Changes the orders of one batch; each is answered at its index. Of several changes of one order the first one
-    /// counts.
-    pub(super) async fn change(&self, batch: &[StateChange]) -> Vec<Result<(), OrderError>> {
+    /// Changes the orders of one batch; each is answered at its index, and told whether this very batch changed it. Of
+    /// several changes of one order the first one counts.
+    pub(super) async fn change(&self, batch: &[StateChange]) -> Vec<Result<bool, OrderError>> {
+        if let Err(error) = self.pulse.check() {
+            return vec![Err(error); batch.len()];
+        }
         match self.try_change(batch).await {
             Ok(answers) => answers,
             Err(error) => vec![Err(error.into()); batch.len()],
         }
     }
 
-    async fn try_change(&self, batch: &[StateChange]) -> Result<Vec<Result<(), OrderError>>, DatabaseError> {
+    async fn try_change(
+        &self,
+        batch: &[StateChange],
+    ) -> Result<Vec<Result<bool, OrderError>>, DatabaseError> {
         let mut seen = HashSet::new();
         let firsts: Vec<&StateChange> = batch.iter().filter(|change| seen.insert(change.order)).collect();
         let changes: Vec<Change<'_>> = firsts.iter().filter_map(|change| as_change(change)).collect();
         crash_point!("change::begun");
-        let decided = after_conflict(|| queries::change_states(&self.primary, &changes)).await?;
-        crash_point!("change::decided");
-        let decided: HashSet<i64> = decided.into_iter().collect();
+        let mut changed = self.decide(&changes).await?;
+        let mut others = self.others(&firsts, &changed).await?;
+        // Such an order was being written down when the change came, and is there now.
+        let awaiting = |change: &Change<'_>| others.get(&change.order) == Some(&OrderStatus::AwaitingPayment);
+        let again: Vec<Change<'_>> = changes.iter().filter(|change| awaiting(change)).copied().collect();
+        if !again.is_empty() {
+            changed.extend(self.decide(&again).await?);
+            others = self.others(&firsts, &changed).await?;
+        }
+        let effect = |(order, state): (&OrderId, &OrderStatus)| {
+            Some(Effect { order: *order, kind: EffectKind::of(*state)? })
+        };
+        let mut effects: Vec<Effect> = changed.iter().filter_map(effect).collect();
+        effects.extend(self.unsettled(&others).await?);
 
-        let mut states: HashMap<OrderId, OrderStatus> = HashMap::with_capacity(firsts.len());
-        let mut effects = Vec::with_capacity(decided.len());
-        for change in changes.iter().filter(|change| decided.contains(&change.order.get())) {
-            states.insert(change.order, change.to);
-            effects.push(Effect { order: change.order, kind: change.effect });
-            self.metrics.entered(change.to);
+        let returned = effects.iter().filter(|effect| effect.kind == EffectKind::Return);
+        let mut held: HashSet<OrderId> = returned.map(|effect| effect.order).collect();
+        if effects.is_empty() {
+            // Nothing is held.
+        } else if let Some(settled) = self.settle_unless_silent(effects).await {
+            held.retain(|order| settled.refused.contains(order));
         }
-        if !effects.is_empty() {
-            self.relay.wake();
-            crash_point!("change::told");
-        }
-        let unchanged = firsts.iter().map(|change| change.order.get()).filter(|id| !decided.contains(id));
-        let unchanged: Vec<i64> = unchanged.collect();
-        if !unchanged.is_empty() {
-            let found = queries::find(&self.primary, &unchanged).await?;
-            effects.extend(self.unsettled(&found).await?);
-            states.extend(found.into_iter().map(|order| (order.id, order.status)));
-        }
-        let returned: HashSet<OrderId> = effects
-            .iter()
-            .filter(|effect| effect.kind == EffectKind::Return)
-            .map(|effect| effect.order)
-            .collect();
-        let settled = effects.is_empty() || self.settle_unless_silent(effects).await;
         let answer_to = |change: &StateChange| {
-            answer(change, states.get(&change.order).copied())?;
-            if settled || !returned.contains(&change.order) { Ok(()) } else { Err(not_settled(change.order)) }
+            let made = changed.get(&change.order).copied();
+            answer(change, made.or_else(|| others.get(&change.order).copied()))?;
+            if held.contains(&change.order) { Err(not_settled(change.order)) } else { Ok(made.is_some()) }
         };
         Ok(batch.iter().map(answer_to).collect())
     }
 
+    /// Changes those orders that await their payment, and tells what became of them.
+    async fn decide(&self, changes: &[Change<'_>]) -> Result<States, DatabaseError> {
+        let changed = after_conflict(|| queries::change_states(&self.primary, changes)).await?;
+        crash_point!("change::decided");
+        for state in changed.values() {
+            self.metrics.entered(*state);
+        }
+        if !changed.is_empty() {
+            self.relay.wake();
+            crash_point!("change::told");
+        }
+        Ok(changed)
+    }
+
+    /// The states of the orders that were not changed.
+    async fn others(&self, wanted: &[&StateChange], changed: &States) -> Result<States, DatabaseError> {
+        let others = wanted.iter().map(|change| change.order).filter(|order| !changed.contains_key(order));
+        let others: Vec<i64> = others.map(OrderId::get).collect();
+        if others.is_empty() {
+            return Ok(States::new());
+        }
+        Ok(queries::states_of(&self.primary, &others).await?)
+    }
+
     /// What those of `orders` that are cancelled still have to give back.
-    async fn unsettled(&self, orders: &[Order]) -> Result<Vec<Effect>, DatabaseError> {
-        let cancelled = orders.iter().filter(|order| order.status == OrderStatus::Cancelled);
-        let cancelled: Vec<i64> = cancelled.map(|order| order.id.get()).collect();
+    async fn unsettled(&self, orders: &States) -> Result<Vec<Effect>, DatabaseError> {
+        let cancelled = orders.iter().filter(|(_, state)| **state == OrderStatus::Cancelled);
+        let cancelled: Vec<i64> = cancelled.map(|(order, _)| order.get()).collect();
         if cancelled.is_empty() {
             return Ok(Vec::new());
         }

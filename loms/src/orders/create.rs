@@ -1,7 +1,9 @@
 //! Creating orders: reserve, then write down. The workflow of one batch, from the requests to their answers.
 //!
 //! It runs in the actor's own future: a client that hangs up cancels nothing half-way. What a crash leaves behind is a
-//! reservation without an order, which a retry under the same key finds again and the sweeper gives back otherwise.
+//! reservation without an order, which a retry under the same key finds again and the sweeper gives back otherwise. Nothing
+//! is reserved before the primary that is to keep the orders has answered, and what is held for orders that certainly were
+//! not written down is given back at once.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,12 +12,28 @@ use shared_actors::database::DatabaseError;
 
 use super::queries::{self, InsertedRow};
 use super::shard::OrderShard;
-use crate::domain::{IdempotencyKey, NewOrder, Order, OrderError, OrderId, OrderStatus, UserId};
+use crate::domain::{IdempotencyKey, Lines, NewOrder, Order, OrderError, OrderId, OrderStatus, UserId};
 use crate::retry::after_conflict;
 use crate::stock::{Effect, EffectKind, Reservation, ReservationRequest};
 
 type Answer = Result<OrderId, OrderError>;
 type Key<'a> = (UserId, &'a IdempotencyKey);
+
+/// What an attempt at an order led to.
+enum Outcome {
+    Answered(Answer),
+    /// The key stands for an order with other lines, where those can be read.
+    Reused {
+        order: OrderId,
+        lines: Option<Lines>,
+    },
+    /// An earlier attempt under the key had been given up, and holds nothing any more.
+    GivenUp,
+}
+
+/// How often a batch is attempted, so that those who share a key with others are answered: once for whoever came first, once
+/// for those with the lines that the key stands for, and once more for each attempt that had been given up.
+const ROUNDS: usize = 4;
 
 impl OrderShard {
     /// Creates the orders of one batch; each request is answered at its index.
@@ -27,21 +45,26 @@ impl OrderShard {
     }
 
     async fn try_create(&self, requests: &[NewOrder]) -> Result<Vec<Answer>, OrderError> {
+        self.pulse.check()?;
         let mut answers: Vec<Option<Answer>> = vec![None; requests.len()];
         self.answer_known(requests, &mut answers).await?;
-        loop {
+        for _ in 0..ROUNDS {
             let groups = open_groups(requests, &answers);
             if groups.is_empty() {
-                return Ok(answers.into_iter().flatten().collect());
+                break;
             }
             let leaders: Vec<&NewOrder> = groups.iter().map(|group| &requests[group[0]]).collect();
-            let led = self.attempt(&leaders).await.unwrap_or_else(|error| vec![Err(error); groups.len()]);
-            for ((group, leader), answer) in groups.iter().zip(leaders).zip(led) {
+            let led = match self.attempt(&leaders).await {
+                Ok(led) => led,
+                Err(error) => leaders.iter().map(|_| Outcome::Answered(Err(error.clone()))).collect(),
+            };
+            for ((group, leader), outcome) in groups.iter().zip(leaders).zip(led) {
                 for index in group {
-                    answers[*index] = answer_beside(leader, &answer, &requests[*index]);
+                    answers[*index] = answer_beside(leader, &outcome, &requests[*index]);
                 }
             }
         }
+        Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(contended()))).collect())
     }
 
     /// Answers the requests whose key has led to an order before.
@@ -56,58 +79,76 @@ impl OrderShard {
         }
         let keys: Vec<Key<'_>> = keys.into_iter().collect();
         let known = queries::find_by_keys(&self.primary, &keys).await.map_err(DatabaseError::from)?;
+        self.pulse.beat();
         for (answer, request) in answers.iter_mut().zip(requests) {
             let order = key_of(request).and_then(|(user, key)| known.get(&(user, key.clone())));
-            *answer = order.map(|order| answer_with(order, request));
+            *answer = order.map(|order| answer_with(order.as_ref().map_err(Clone::clone)?, request));
         }
         Ok(())
     }
 
     /// Reserves for orders, and writes them down as what that led to.
-    async fn attempt(&self, orders: &[&NewOrder]) -> Result<Vec<Answer>, OrderError> {
-        if orders.is_empty() {
-            return Ok(Vec::new());
-        }
+    async fn attempt(&self, orders: &[&NewOrder]) -> Result<Vec<Outcome>, OrderError> {
         crash_point!("create::looked_up");
         let ids = self.ids.take(&self.primary, orders.len()).await.map_err(DatabaseError::from)?;
         crash_point!("create::numbered");
+        self.prove().await?;
         let requests = ids.iter().zip(orders).map(|(id, order)| request(*id, order)).collect();
         let reservations = self.stock.reserve(requests).await?;
         crash_point!("create::reserved");
 
         let mut rows = Vec::with_capacity(orders.len());
-        let mut answers = Vec::with_capacity(orders.len());
+        let mut outcomes = Vec::with_capacity(orders.len());
         for ((reservation, own_id), order) in reservations.into_iter().zip(ids).zip(orders.iter().copied()) {
-            match reservation {
-                Reservation::Held { order: id } if !self.owns(id) => answers.push(Err(elsewhere(id))),
+            outcomes.push(match reservation {
+                Reservation::Held { order: id } if !self.owns(id) => Outcome::Answered(Err(elsewhere(id))),
                 Reservation::Held { order: id } => {
-                    rows.push(InsertedRow { id, order, failed: false });
-                    answers.push(Ok(id));
+                    rows.push(Row {
+                        inserted: InsertedRow { id, order, failed: false },
+                        adopted: id != own_id,
+                    });
+                    Outcome::Answered(Ok(id))
                 }
-                Reservation::Short => {
-                    rows.push(InsertedRow { id: own_id, order, failed: true });
-                    answers.push(Err(OrderError::OutOfStock { order: own_id }));
+                Reservation::Short { shortages } => {
+                    let inserted = InsertedRow { id: own_id, order, failed: true };
+                    rows.push(Row { inserted, adopted: false });
+                    Outcome::Answered(Err(OrderError::OutOfStock { order: own_id, shortages }))
                 }
-                Reservation::KeyReused { order } => answers.push(Err(OrderError::KeyReused { order })),
+                Reservation::KeyReused { order, lines } => Outcome::Reused { order, lines },
+            });
+        }
+        let lost = self.write_down(&rows).await?;
+        let mut won = if lost.is_empty() { HashMap::new() } else { self.winners(&lost).await? };
+        for outcome in &mut outcomes {
+            if let Outcome::Answered(Ok(id) | Err(OrderError::OutOfStock { order: id, .. })) = outcome
+                && let Some(winner) = won.remove(id)
+            {
+                *outcome = winner;
             }
         }
-        let inserted = self.insert(&rows).await?;
-        if inserted.len() < rows.len() {
-            let lost: Vec<_> = rows.iter().filter(|row| !inserted.contains(&row.id)).copied().collect();
-            let mut won = self.winners(&lost).await?;
-            for answer in &mut answers {
-                if let Ok(id) | Err(OrderError::OutOfStock { order: id }) = answer
-                    && let Some(winner) = won.remove(id)
-                {
-                    *answer = winner;
+        Ok(outcomes)
+    }
+
+    /// Inserts the rows, and answers those that were there before.
+    async fn write_down<'a, 'b>(&self, rows: &'b [Row<'a>]) -> Result<Vec<&'b Row<'a>>, OrderError> {
+        let wanted: Vec<InsertedRow<'_>> = rows.iter().map(|row| row.inserted).collect();
+        match self.insert(&wanted).await {
+            Ok(inserted) => {
+                self.pulse.beat();
+                Ok(rows.iter().filter(|row| !inserted.contains(&row.inserted.id)).collect())
+            }
+            Err(error) => {
+                if error.changed_nothing() {
+                    let of_nobody = wanted.iter().filter(|row| !row.failed && row.order.key.is_none());
+                    self.give_back(of_nobody.map(|row| row.id).collect()).await;
                 }
+                Err(error.into())
             }
         }
-        Ok(answers)
     }
 
     /// Writes orders down, and answers the ids of those that were not there before.
-    pub(crate) async fn insert(&self, rows: &[InsertedRow<'_>]) -> Result<HashSet<OrderId>, OrderError> {
+    pub(crate) async fn insert(&self, rows: &[InsertedRow<'_>]) -> Result<HashSet<OrderId>, DatabaseError> {
         if rows.is_empty() {
             return Ok(HashSet::new());
         }
@@ -123,38 +164,71 @@ impl OrderShard {
         Ok(inserted)
     }
 
-    /// The answers for orders that somebody else wrote down first, under the same key or in the place of an attempt
-    /// that had been given up. What they hold beside the winner's order is given back.
-    async fn winners(&self, lost: &[InsertedRow<'_>]) -> Result<HashMap<OrderId, Answer>, OrderError> {
-        let keys: Vec<Key<'_>> = lost.iter().filter_map(|row| key_of(row.order)).collect();
+    /// What became of orders that somebody else wrote down first, under the same key or in the place of an attempt that had
+    /// been given up. What they hold beside the winner's order is given back.
+    async fn winners(&self, lost: &[&Row<'_>]) -> Result<HashMap<OrderId, Outcome>, OrderError> {
+        let keys: Vec<Key<'_>> = lost.iter().filter_map(|row| key_of(row.inserted.order)).collect();
         let by_key = queries::find_by_keys(&self.primary, &keys).await.map_err(DatabaseError::from)?;
-        let ids: Vec<i64> = lost.iter().map(|row| row.id.get()).collect();
+        let ids: Vec<i64> = lost.iter().map(|row| row.inserted.id.get()).collect();
         let by_id = queries::find(&self.primary, &ids).await.map_err(DatabaseError::from)?;
-        let by_id: HashMap<OrderId, Order> = by_id.into_iter().map(|order| (order.id, order)).collect();
 
-        let mut answers = HashMap::with_capacity(lost.len());
+        let mut outcomes = HashMap::with_capacity(lost.len());
         let mut surplus = Vec::new();
-        for row in lost {
-            let key = row.order.key.clone().map(|key| (row.order.user, key));
-            let by_id = || by_id.get(&row.id).filter(|order| order.user == row.order.user);
-            let winner = key.and_then(|key| by_key.get(&key)).or_else(by_id);
-            answers.insert(
-                row.id,
-                winner.map_or_else(|| Err(unanswered()), |winner| answer_with(winner, row.order)),
-            );
-            if !row.failed && winner.is_some_and(|winner| winner.id != row.id) {
-                surplus.push(Effect { order: row.id, kind: EffectKind::Return });
+        for Row { inserted, adopted } in lost {
+            let key = inserted.order.key.clone().map(|key| (inserted.order.user, key));
+            let winner = match key.and_then(|key| by_key.get(&key)).or_else(|| by_id.get(&inserted.id)) {
+                Some(Ok(winner)) if winner.user == inserted.order.user => winner,
+                Some(Err(error)) => {
+                    outcomes.insert(inserted.id, Outcome::Answered(Err(error.clone())));
+                    continue;
+                }
+                _ => {
+                    outcomes.insert(inserted.id, Outcome::Answered(Err(unanswered())));
+                    continue;
+                }
+            };
+            let given_up =
+                winner.id == inserted.id && winner.status == OrderStatus::Failed && !inserted.failed;
+            if !inserted.failed && (winner.id != inserted.id || given_up) {
+                surplus.push(inserted.id);
             }
+            outcomes.insert(
+                inserted.id,
+                match (given_up, adopted) {
+                    (true, true) => Outcome::GivenUp,
+                    // Its client has long been told that the time is over.
+                    (true, false) => Outcome::Answered(Err(too_late(inserted.id))),
+                    (false, _) => outcome_with(winner, inserted.order),
+                },
+            );
         }
         if !surplus.is_empty() {
             crash_point!("create::lost");
-            if let Err(error) = self.stock.settle(surplus).await {
-                tracing::warn!(%error, "a second reservation under one key is left to the sweeper");
-            }
+            self.give_back(surplus).await;
             crash_point!("create::returned");
         }
-        Ok(answers)
+        Ok(outcomes)
     }
+
+    /// Gives back what is held for orders that nobody can get. Where an order may be written down yet, by this attempt or by
+    /// another one under its key, its reservation stays: the sweeper decides when no transaction can be under way any more.
+    async fn give_back(&self, orders: Vec<OrderId>) {
+        let count = orders.len();
+        if count == 0 {
+            return;
+        }
+        let effects = orders.into_iter().map(|order| Effect { order, kind: EffectKind::Return });
+        if let Err(error) = self.stock.settle(effects.collect()).await {
+            tracing::warn!(%error, count, "reservations without an order are left to the sweeper");
+        }
+    }
+}
+
+/// An order on its way into the database.
+struct Row<'a> {
+    inserted: InsertedRow<'a>,
+    /// Its reservation was made by an earlier attempt under its key.
+    adopted: bool,
 }
 
 fn request(order: OrderId, new: &NewOrder) -> ReservationRequest {
@@ -186,24 +260,30 @@ pub(super) fn answer_with(order: &Order, request: &NewOrder) -> Answer {
     if order.lines != request.lines {
         Err(OrderError::KeyReused { order: order.id })
     } else if order.status == OrderStatus::Failed {
-        Err(OrderError::OutOfStock { order: order.id })
+        Err(OrderError::OutOfStock { order: order.id, shortages: Vec::new() })
     } else {
         Ok(order.id)
     }
 }
 
-/// What the leader's answer says about a request of its group; `None` when nothing: that the key stands for other items
-/// than the leader's leaves open whether it stands for the request's.
-fn answer_beside(leader: &NewOrder, answer: &Answer, request: &NewOrder) -> Option<Answer> {
-    if leader.lines == request.lines {
-        return Some(answer.clone());
+fn outcome_with(order: &Order, request: &NewOrder) -> Outcome {
+    if order.lines == request.lines {
+        Outcome::Answered(answer_with(order, request))
+    } else {
+        Outcome::Reused { order: order.id, lines: Some(order.lines.clone()) }
     }
-    match answer {
-        Ok(order) | Err(OrderError::OutOfStock { order }) => {
-            Some(Err(OrderError::KeyReused { order: *order }))
-        }
-        Err(OrderError::KeyReused { .. }) => None,
-        other => Some(other.clone()),
+}
+
+/// What the leader's outcome says about a request of its group; `None` when it has to be attempted itself.
+fn answer_beside(leader: &NewOrder, outcome: &Outcome, request: &NewOrder) -> Option<Answer> {
+    let reused = |order: OrderId| Some(Err(OrderError::KeyReused { order }));
+    match outcome {
+        Outcome::GivenUp => None,
+        Outcome::Reused { lines: Some(lines), .. } if *lines == request.lines => None,
+        Outcome::Reused { order, .. } => reused(*order),
+        Outcome::Answered(answer) if leader.lines == request.lines => Some(answer.clone()),
+        Outcome::Answered(Ok(order) | Err(OrderError::OutOfStock { order, .. })) => reused(*order),
+        Outcome::Answered(failure) => Some(failure.clone()),
     }
 }
 
@@ -214,4 +294,13 @@ fn elsewhere(order: OrderId) -> OrderError {
 
 fn unanswered() -> OrderError {
     OrderError::Unavailable { reason: "the order was there and then was not".to_owned() }
+}
+
+/// The attempt took so long that its order was given up, and stands as failed.
+fn too_late(order: OrderId) -> OrderError {
+    OrderError::Unavailable { reason: format!("order {order} was given up before it was written down") }
+}
+
+fn contended() -> OrderError {
+    OrderError::Unavailable { reason: "others used the key again and again".to_owned() }
 }

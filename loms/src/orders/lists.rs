@@ -1,5 +1,5 @@
 //! The actor that lists the orders of one shard: a few lists at once, so that they leave connections to everything else
-//! that uses the pool of the shard.
+//! that uses the pool of the shard. It watches the servers, too, which tells where a list may be read.
 
 use std::sync::Arc;
 
@@ -9,8 +9,9 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use shared_actors::actor::{Command, Envelope, GroupCommit, Lane, LaneLimits};
 
+use super::queries::ShardPage;
 use super::shard::OrderShard;
-use crate::domain::{Order, OrderError, OrderId};
+use crate::domain::{OrderError, OrderId};
 
 /// Each list is a query of its own.
 const LIMITS: LaneLimits = LaneLimits { max_batch: 1, concurrency: 2 };
@@ -25,7 +26,7 @@ pub(super) struct ListOrders {
 }
 
 impl Command for ListOrders {
-    type Output = Vec<Order>;
+    type Output = ShardPage;
     type Error = OrderError;
     const NAME: &'static str = "list_orders";
 }
@@ -47,11 +48,7 @@ impl Actor for OrderListsActor {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         let shard = Arc::clone(&self.shard);
-        ctx.spawn(wrap_future(async move {
-            if let Some(replica) = &shard.replica {
-                replica.watch().await;
-            }
-        }));
+        ctx.spawn(wrap_future(async move { shard.watch().await }));
     }
 }
 
@@ -63,7 +60,7 @@ impl GroupCommit<ListOrders> for OrderListsActor {
     fn commit(
         &mut self,
         batch: Vec<ListOrders>,
-    ) -> LocalBoxFuture<'static, Vec<Result<Vec<Order>, OrderError>>> {
+    ) -> LocalBoxFuture<'static, Vec<Result<ShardPage, OrderError>>> {
         let shard = Arc::clone(&self.shard);
         async move {
             let mut pages = Vec::with_capacity(batch.len());

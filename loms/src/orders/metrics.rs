@@ -14,6 +14,15 @@ static LISTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     metrics::counters_by("order_lists_total", help, "source", &["primary", "replica"])
 });
 
+static EFFECTS_REFUSED: LazyLock<IntCounter> = LazyLock::new(|| {
+    let help = "Effects of orders that the stock did not admit, each time they were tried.";
+    metrics::counter("stock_effects_refused_total", help)
+});
+static UNREADABLE: LazyLock<IntCounter> = LazyLock::new(|| {
+    let help = "Rows of orders that were read and do not hold an order.";
+    metrics::counter("orders_unreadable_total", help)
+});
+
 /// The counters of orders by the state that they entered.
 pub(super) struct OrderMetrics {
     by_state: [IntCounter; OrderStatus::ALL.len()],
@@ -22,6 +31,8 @@ pub(super) struct OrderMetrics {
 impl OrderMetrics {
     pub fn new() -> Self {
         LazyLock::force(&LISTS);
+        LazyLock::force(&EFFECTS_REFUSED);
+        LazyLock::force(&UNREADABLE);
         Self { by_state: OrderStatus::ALL.map(|state| ORDERS.with_label_values(&[state.as_str()])) }
     }
 
@@ -36,6 +47,16 @@ impl OrderMetrics {
     pub fn entered(&self, state: OrderStatus) {
         self.by_state[state as usize].inc();
     }
+}
+
+/// Counts effects that the stock did not admit.
+pub(super) fn effects_refused(count: usize) {
+    EFFECTS_REFUSED.inc_by(count as u64);
+}
+
+/// Counts a row that does not hold an order.
+pub(super) fn unreadable() {
+    UNREADABLE.inc();
 }
 
 /// Counts a list that `source` (`primary` or `replica`) served.

@@ -10,11 +10,14 @@ mod handle;
 mod ids;
 mod lists;
 mod metrics;
+mod pulse;
 pub(crate) mod queries;
 mod read;
 mod replica;
+mod servers;
 mod settle;
 mod shard;
+mod turns;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -33,6 +36,8 @@ pub(crate) use queries::InsertedRow;
 pub use replica::ReplicaParts;
 pub(crate) use shard::OrderShard;
 pub use shard::OrderShardParts;
+pub use turns::ListTurn;
+use turns::ListTurns;
 
 /// The orders of all shards, as the front-ends see them. Cheap to clone.
 #[derive(Clone)]
@@ -41,12 +46,13 @@ pub struct Orders {
     shards: Arc<[OrderShardHandle]>,
     /// The layouts before this one, for as long as keys that were used then are remembered.
     former: Arc<OnceLock<Vec<ShardRouter>>>,
+    turns: ListTurns,
 }
 
 impl Orders {
     /// The use cases over `shards`, of which `router` knows the number.
     pub fn new(router: ShardRouter, shards: Vec<OrderShardHandle>) -> Self {
-        Self { router, shards: shards.into(), former: Arc::default() }
+        Self { router, shards: shards.into(), former: Arc::default(), turns: ListTurns::default() }
     }
 
     /// Tells how users were spread before, once that is known: their keys are looked for where they belonged, too.
@@ -80,7 +86,7 @@ impl Orders {
         homes.filter(|shard| *shard != home).collect()
     }
 
-    /// Pays an order that awaits it; one that is paid already stays so.
+    /// Pays an order that awaits it; one that is paid already stays so, and one whose time is over is cancelled.
     ///
     /// # Errors
     /// `OrderNotFound`; `Forbidden` in any other state.
@@ -100,7 +106,7 @@ impl Orders {
 
     async fn change(&self, order: OrderId, to: OrderStatus) -> Result<(), OrderError> {
         let traceparent = telemetry::traceparent();
-        self.shard_of(order)?.change(StateChange { order, to, traceparent }).await
+        self.shard_of(order)?.change(StateChange { order, to, traceparent }).await.map(drop)
     }
 
     /// An order as it stands, with every change that was answered before.
@@ -117,14 +123,27 @@ impl Orders {
     /// `Overloaded`, while a shard has as many lists as it may hold.
     pub async fn list(&self, page: PageRequest) -> Result<OrderPage, OrderError> {
         let size = page.size.clamp(1, MAX_PAGE_SIZE);
-        // One more than wanted tells whether there is another page.
-        let lists = self.shards.iter().map(|shard| shard.list(page.before, size + 1));
-        let mut orders: Vec<Order> = try_join_all(lists).await?.into_iter().flatten().collect();
+        let lists = self.shards.iter().map(|shard| shard.list(page.before, size));
+        let pages = try_join_all(lists).await?;
+        // A shard whose page ends there may have more orders below; those of others wait for them.
+        let mut next = pages.iter().filter_map(|page| page.rest_below).max();
+        let mut orders: Vec<Order> = pages.into_iter().flat_map(|page| page.orders).collect();
+        orders.retain(|order| next.is_none_or(|next| order.id.get() >= next));
         orders.sort_unstable_by_key(|order| std::cmp::Reverse(order.id));
-        let more = orders.len() > size as usize;
-        orders.truncate(size as usize);
-        let next = if more { orders.last().map(|order| order.id) } else { None };
+        if orders.len() > size as usize {
+            orders.truncate(size as usize);
+            next = orders.last().map(|order| order.id.get());
+        }
+        let next = next.map(OrderId::try_from).transpose()?;
         Ok(OrderPage { orders, next })
+    }
+
+    /// Waits for the turn to gather a list of several pages: few are gathered at once, since each is kept in memory.
+    ///
+    /// # Errors
+    /// `Overloaded`, while as many wait as may; `DeadlineExceeded`.
+    pub async fn turn_to_list(&self) -> Result<ListTurn, OrderError> {
+        self.turns.take().await
     }
 
     fn shard_of(&self, order: OrderId) -> Result<&OrderShardHandle, OrderError> {

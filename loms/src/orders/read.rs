@@ -1,23 +1,24 @@
 //! Reading orders: merged reads of single ones from the primary, pages from a replica that is recent enough.
 
-use std::collections::HashMap;
-
 use shared_actors::database::DatabaseError;
 
 use super::metrics;
-use super::queries;
+use super::queries::{self, ShardPage};
 use super::shard::OrderShard;
 use crate::domain::{IdempotencyKey, Order, OrderError, OrderId, UserId};
 
 impl OrderShard {
     /// Reads the orders of one batch in one query.
     pub(super) async fn get(&self, ids: &[OrderId]) -> Vec<Result<Order, OrderError>> {
+        if let Err(error) = self.pulse.check() {
+            return vec![Err(error); ids.len()];
+        }
         let numbers: Vec<i64> = ids.iter().map(|id| id.get()).collect();
         match queries::find(&self.primary, &numbers).await.map_err(DatabaseError::from) {
             Ok(found) => {
-                let found: HashMap<OrderId, Order> =
-                    found.into_iter().map(|order| (order.id, order)).collect();
-                ids.iter().map(|id| found.get(id).cloned().ok_or(OrderError::OrderNotFound(*id))).collect()
+                let answer =
+                    |id: &OrderId| found.get(id).cloned().unwrap_or(Err(OrderError::OrderNotFound(*id)));
+                ids.iter().map(answer).collect()
             }
             Err(error) => vec![Err(error.into()); ids.len()],
         }
@@ -28,23 +29,27 @@ impl OrderShard {
         &self,
         keys: &[(UserId, IdempotencyKey)],
     ) -> Vec<Result<Option<Order>, OrderError>> {
+        if let Err(error) = self.pulse.check() {
+            return vec![Err(error); keys.len()];
+        }
         let wanted: Vec<(UserId, &IdempotencyKey)> = keys.iter().map(|(user, key)| (*user, key)).collect();
         match queries::find_by_keys(&self.primary, &wanted).await.map_err(DatabaseError::from) {
-            Ok(found) => keys.iter().map(|key| Ok(found.get(key).cloned())).collect(),
+            Ok(found) => keys.iter().map(|key| found.get(key).cloned().transpose()).collect(),
             Err(error) => vec![Err(error.into()); keys.len()],
         }
     }
 
     /// The newest orders that are older than `before`, newest first.
-    pub(super) async fn page(&self, before: Option<OrderId>, limit: u32) -> Result<Vec<Order>, OrderError> {
+    pub(super) async fn page(&self, before: Option<OrderId>, limit: u32) -> Result<ShardPage, OrderError> {
         let before = before.map_or(i64::MAX, OrderId::get);
         let limit = i64::from(limit);
         if let Some(replica) = &self.replica
-            && let Some(orders) = replica.page(before, limit).await
+            && let Some(page) = replica.page(before, limit).await
         {
             metrics::list_served("replica");
-            return Ok(orders);
+            return Ok(page);
         }
+        self.pulse.check()?;
         metrics::list_served("primary");
         Ok(queries::page(&self.primary, before, limit).await.map_err(DatabaseError::from)?)
     }

@@ -1,34 +1,28 @@
-//! A shard's replica, and whether it is recent enough to be read.
-//!
-//! The replica alone cannot tell: cut off from its primary, it has everything it ever received for a minute. So both servers are
-//! asked, over connections of their own: while one is silent, no question about it may fill a pool.
+//! A shard's replica, and whether lists may be read from it.
 
-use std::sync::LazyLock;
+use shared_actors::database::Pool;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{Gauge, GaugeVec, IntGauge, IntGaugeVec};
-use shared_actors::database::{Pool, connect_options};
 use shared_actors::metrics;
 use shared_actors::settings::DatabaseSettings;
 use shared_actors::shard::ShardIndex;
-use sqlx::ConnectOptions;
-use sqlx::postgres::PgConnection;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 
-use super::queries;
-use crate::domain::Order;
+use super::queries::{self, Lineage, ReplicaState, ShardPage};
 
-const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// A replica that is slower to answer is not read: the primary has the same.
-const ANSWER_WITHIN: Duration = Duration::from_millis(500);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 
 static LAG: LazyLock<GaugeVec> = LazyLock::new(|| {
     let help = "How far the replica is behind its primary; NaN while that is not known.";
     metrics::float_gauges("replica_lag_seconds", help, &["shard"])
 });
 static USABLE: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    let help = "1 while the replica answers and lags by less than the bound.";
+    let help =
+        "1 while lists are read from the replica: it repeats this primary, answers and is recent enough.";
     metrics::gauges("replica_usable", help, &["shard"])
 });
 
@@ -36,8 +30,6 @@ static USABLE: LazyLock<IntGaugeVec> = LazyLock::new(|| {
 pub struct ReplicaParts {
     /// The replica itself.
     pub database: DatabaseSettings,
-    /// Whose orders it repeats.
-    pub primary: DatabaseSettings,
     /// Connections for lists.
     pub pool: Pool,
     /// How far it may be behind its primary.
@@ -47,85 +39,113 @@ pub struct ReplicaParts {
 pub(super) struct Replica {
     shard: ShardIndex,
     parts: ReplicaParts,
-    current: AtomicBool,
-    lag: Gauge,
-    usable: IntGauge,
+    usable: AtomicBool,
+    /// Why it was not usable when that was last told.
+    told: Mutex<Option<Unfit>>,
+    lag_seconds: Gauge,
+    shown_usable: IntGauge,
+}
+
+/// Why a server is no replica of the primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Unfit {
+    #[error("it was promoted: it takes writes of its own")]
+    Promoted,
+    #[error("it is of another database cluster than the primary")]
+    OtherSystem,
+    #[error("it went apart from the primary at a promotion: its timeline is another one")]
+    OtherTimeline,
+}
+
+impl Unfit {
+    fn why(state: &ReplicaState, primary: Lineage) -> Option<Self> {
+        if !state.in_recovery {
+            Some(Self::Promoted)
+        } else if state.lineage.system != primary.system {
+            Some(Self::OtherSystem)
+        } else if state.lineage.timeline != primary.timeline {
+            Some(Self::OtherTimeline)
+        } else {
+            None
+        }
+    }
 }
 
 impl Replica {
     pub fn new(shard: ShardIndex, parts: ReplicaParts) -> Self {
         let label = shard.to_string();
-        let lag = LAG.with_label_values(&[&label]);
-        lag.set(f64::NAN);
-        let usable = USABLE.with_label_values(&[&label]);
-        Self { shard, parts, current: AtomicBool::new(false), lag, usable }
+        let lag_seconds = LAG.with_label_values(&[&label]);
+        lag_seconds.set(f64::NAN);
+        let shown_usable = USABLE.with_label_values(&[&label]);
+        let (usable, told) = (AtomicBool::new(false), Mutex::new(None));
+        Self { shard, parts, usable, told, lag_seconds, shown_usable }
     }
 
-    /// The newest orders that are older than `before`; `None` unless the replica is recent enough and answers soon.
-    pub async fn page(&self, before: i64, limit: i64) -> Option<Vec<Order>> {
-        if !self.current.load(Ordering::Relaxed) {
+    pub fn database(&self) -> &DatabaseSettings {
+        &self.parts.database
+    }
+
+    /// The newest orders that are older than `before`; `None` unless the replica may be read and answers soon.
+    pub async fn page(&self, before: i64, limit: i64) -> Option<ShardPage> {
+        if !self.usable.load(Ordering::Relaxed) {
             return None;
         }
         let reason = match timeout(ANSWER_WITHIN, queries::page(&self.parts.pool, before, limit)).await {
-            Ok(Ok(orders)) => return Some(orders),
+            Ok(Ok(page)) => return Some(page),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer in time".to_owned(),
         };
         // The next lists are not tried before the next measurement.
-        self.show(None);
+        self.show(None, false);
         tracing::warn!(reason, shard = %self.shard, "the replica fails: asking the primary");
         None
     }
 
-    /// Measures the lag once a second. Runs until it is dropped.
-    pub async fn watch(&self) {
-        let mut ticks = interval(CHECK_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut primary = Probe { database: &self.parts.primary, connection: None };
-        let mut replica = Probe { database: &self.parts.database, connection: None };
-        let mut earlier = None;
-        loop {
-            ticks.tick().await;
-            // In this order: what the primary did after its answer is nothing that the replica lacks.
-            let position = primary.ask(queries::log_position).await;
-            let (now, before) = (position.as_ref(), earlier.as_ref());
-            let lag = replica.ask(async |replica| queries::replica_lag(replica, now, before).await).await;
-            self.show(lag.flatten());
-            earlier = position.or(earlier);
+    /// Takes in what the replica said of itself, if it answered, given the `primary` as it was when it last did. While the
+    /// primary is away, a list that lags by more than the bound is better than none.
+    pub fn judge(&self, state: Option<&ReplicaState>, primary: Option<Lineage>, primary_is_away: bool) {
+        let (Some(state), Some(primary)) = (state, primary) else { return self.show(None, false) };
+        let unfit = Unfit::why(state, primary);
+        self.tell(unfit);
+        let lag = state.lag.filter(|_| unfit.is_none());
+        let recent = lag.is_some_and(|lag| lag < self.parts.max_lag);
+        self.show(lag, unfit.is_none() && (recent || primary_is_away));
+    }
+
+    fn tell(&self, unfit: Option<Unfit>) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if *told != unfit {
+            *told = unfit;
+            match unfit {
+                Some(why) => tracing::error!(shard = %self.shard, %why, "the replica is not read"),
+                None => tracing::info!(shard = %self.shard, "the replica repeats the primary"),
+            }
         }
     }
 
-    fn show(&self, lag: Option<Duration>) {
-        let current = lag.is_some_and(|lag| lag < self.parts.max_lag);
-        self.lag.set(lag.map_or(f64::NAN, |lag| lag.as_secs_f64()));
-        self.usable.set(current.into());
-        self.current.store(current, Ordering::Relaxed);
+    fn show(&self, lag: Option<Duration>, usable: bool) {
+        self.lag_seconds.set(lag.map_or(f64::NAN, |lag| lag.as_secs_f64()));
+        self.shown_usable.set(usable.into());
+        self.usable.store(usable, Ordering::Relaxed);
     }
 }
 
-/// A server that is asked again and again.
-struct Probe<'a> {
-    database: &'a DatabaseSettings,
-    connection: Option<PgConnection>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Probe<'_> {
-    /// What the server answers, if it does in time; if not, the connection is gone with the question.
-    async fn ask<T>(
-        &mut self,
-        question: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
-    ) -> Option<T> {
-        let connection = self.connection.take();
-        let exchange = async {
-            let mut connection = match connection {
-                Some(open) => open,
-                None => connect_options(self.database, "loms replica lag").connect().await?,
-            };
-            let answer = question(&mut connection).await?;
-            Ok::<_, sqlx::Error>((answer, connection))
+    #[test]
+    fn only_a_server_in_recovery_of_the_same_system_and_timeline_is_a_replica() {
+        let primary = Lineage { system: 7, timeline: 2 };
+        let why = |in_recovery, system, timeline| {
+            let lineage = Lineage { system, timeline };
+            Unfit::why(&ReplicaState { in_recovery, lineage, lag: Some(Duration::ZERO) }, primary)
         };
-        let (answer, connection) = timeout(ANSWER_WITHIN, exchange).await.ok()?.ok()?;
-        self.connection = Some(connection);
-        Some(answer)
+        assert_eq!(why(true, 7, 2), None);
+        assert_eq!(why(false, 7, 2), Some(Unfit::Promoted));
+        assert_eq!(why(false, 7, 3), Some(Unfit::Promoted));
+        assert_eq!(why(true, 8, 2), Some(Unfit::OtherSystem));
+        assert_eq!(why(true, 7, 1), Some(Unfit::OtherTimeline));
+        assert_eq!(why(true, 7, 3), Some(Unfit::OtherTimeline));
     }
 }

@@ -3,10 +3,12 @@
 use shared_actors::database::Pool;
 use std::time::Duration;
 
+use shared_actors::settings::DatabaseSettings;
 use shared_actors::shard::{ORDER_ID_STEP, ShardIndex};
 
 use super::ids::IdBlock;
 use super::metrics::OrderMetrics;
+use super::pulse::Pulse;
 use super::replica::{Replica, ReplicaParts};
 use super::settle::Silence;
 use crate::domain::OrderId;
@@ -16,7 +18,9 @@ use crate::stock::StockHandle;
 /// One shard of orders: its databases and whom it needs.
 pub(crate) struct OrderShard {
     pub(crate) index: ShardIndex,
+    pub(super) database: DatabaseSettings,
     pub(crate) primary: Pool,
+    pub(super) pulse: Pulse,
     pub(super) replica: Option<Replica>,
     pub(super) stock: StockHandle,
     pub(super) silence: Silence,
@@ -31,6 +35,8 @@ pub struct OrderShardParts {
     /// Its number.
     pub index: ShardIndex,
     /// Where decisions are made.
+    pub database: DatabaseSettings,
+    /// Connections to it.
     pub primary: Pool,
     /// Where lists may be read.
     pub replica: Option<ReplicaParts>,
@@ -46,7 +52,9 @@ impl OrderShard {
     pub(super) fn new(parts: OrderShardParts) -> Self {
         Self {
             index: parts.index,
+            database: parts.database,
             primary: parts.primary,
+            pulse: Pulse::new(parts.index),
             replica: parts.replica.map(|replica| Replica::new(parts.index, replica)),
             stock: parts.stock,
             silence: Silence::default(),

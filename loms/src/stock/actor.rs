@@ -14,9 +14,12 @@ use tokio::sync::Mutex;
 use super::decide::{ByKey, Reservation, ReservationRequest, decide};
 use super::queries;
 use super::restock::restock;
-use super::settle::Effect;
+use super::settle::{Effect, Settlement};
 use crate::domain::{OrderError, Restock, StockLevel};
 use crate::retry::after_conflict;
+
+/// How many lines of orders one transaction reserves: one client's large orders hold up nobody's small ones for long.
+const MAX_LINES_OF_BATCH: usize = 4_000;
 
 /// Reserve stock for orders; answers one [`Reservation`] each, in their order.
 pub(super) struct Reserve(pub Vec<ReservationRequest>);
@@ -31,7 +34,7 @@ impl Command for Reserve {
 pub(super) struct Settle(pub Vec<Effect>);
 
 impl Command for Settle {
-    type Output = ();
+    type Output = Settlement;
     type Error = OrderError;
     const NAME: &'static str = "settle";
 }
@@ -80,11 +83,27 @@ impl StockShard {
         Ok(decision.answers)
     }
 
-    async fn settle(&self, effects: &[Effect]) -> Result<(), DatabaseError> {
+    /// Settles together what can be. An effect that the stock does not admit, because somebody changed a row by hand, must not
+    /// fail the others: the effects are halved until it is alone.
+    async fn settle(&self, effects: &[Effect]) -> Result<Settlement, DatabaseError> {
         let _turn = self.turn.lock().await;
-        after_conflict(|| queries::settle(&self.pool, effects)).await?;
+        let mut settlement = Settlement::default();
+        let mut left = vec![effects];
+        while let Some(effects) = left.pop() {
+            match (after_conflict(|| queries::settle(&self.pool, effects)).await, effects) {
+                (Ok(ended), _) => settlement.ended.extend(ended),
+                (Err(error), [Effect { order, .. }]) if !error.is_transient() => {
+                    tracing::error!(%error, %order, "the stock does not admit what an order does to it");
+                    settlement.refused.push(*order);
+                }
+                (Err(error), several) if !error.is_transient() => {
+                    left.extend(<[_; 2]>::from(several.split_at(several.len() / 2)));
+                }
+                (Err(error), _) => return Err(error),
+            }
+        }
         crash_point!("settle::committed");
-        Ok(())
+        Ok(settlement)
     }
 
     pub async fn restock(&self, wanted: &Restock) -> Result<StockLevel, OrderError> {
@@ -103,7 +122,7 @@ pub(super) struct StockShardActor {
 
 impl StockShardActor {
     pub fn new(shard: Arc<StockShard>) -> Self {
-        Self { shard, reserve: Lane::default(), settle: Lane::default() }
+        Self { shard, reserve: Lane::default().max_weight(MAX_LINES_OF_BATCH), settle: Lane::default() }
     }
 }
 
@@ -114,6 +133,10 @@ impl Actor for StockShardActor {
 impl GroupCommit<Reserve> for StockShardActor {
     fn lane(&mut self) -> &mut Lane<Reserve> {
         &mut self.reserve
+    }
+
+    fn weight(Reserve(requests): &Reserve) -> usize {
+        requests.iter().map(|request| request.lines.len()).sum()
     }
 
     fn commit(
@@ -142,15 +165,17 @@ impl GroupCommit<Settle> for StockShardActor {
         &mut self.settle
     }
 
-    fn commit(&mut self, batch: Vec<Settle>) -> LocalBoxFuture<'static, Vec<Result<(), OrderError>>> {
+    fn commit(&mut self, batch: Vec<Settle>) -> LocalBoxFuture<'static, Vec<Result<Settlement, OrderError>>> {
         let shard = Arc::clone(&self.shard);
         async move {
-            let commands = batch.len();
             let mut known = HashSet::new();
-            let mut effects: Vec<Effect> = batch.into_iter().flat_map(|Settle(effects)| effects).collect();
+            let mut effects: Vec<Effect> =
+                batch.iter().flat_map(|Settle(effects)| effects).copied().collect();
             effects.retain(|effect| known.insert(effect.order));
-            let result = shard.settle(&effects).await.map_err(OrderError::from);
-            vec![result; commands]
+            match shard.settle(&effects).await {
+                Ok(settlement) => batch.iter().map(|Settle(effects)| Ok(settlement.of(effects))).collect(),
+                Err(error) => vec![Err(error.into()); batch.len()],
+            }
         }
         .boxed_local()
     }

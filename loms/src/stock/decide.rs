@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::domain::{IdempotencyKey, Lines, OrderId, Sku, UserId};
+use crate::domain::{IdempotencyKey, Lines, MAX_SHORTAGES, OrderId, Shortage, Sku, UserId};
 
 /// Stock wanted for an order that is about to be written down.
 #[derive(Clone, Debug)]
@@ -27,19 +27,24 @@ pub enum Reservation {
         order: OrderId,
     },
     /// A SKU is unknown or too few are left; nothing is held.
-    Short,
+    Short {
+        /// Which, at most [`MAX_SHORTAGES`] of them.
+        shortages: Vec<Shortage>,
+    },
     /// The key holds stock for other lines.
     KeyReused {
         /// The order of the earlier attempt.
         order: OrderId,
+        /// Its lines; `None` when they cannot be read.
+        lines: Option<Lines>,
     },
 }
 
 /// What is left to reserve, by SKU. A SKU that is not here does not exist.
 pub(super) type Available = HashMap<Sku, i64>;
 
-/// The open reservations made under a key.
-pub(super) type ByKey = HashMap<(UserId, IdempotencyKey), (OrderId, Lines)>;
+/// The open reservations made under a key, each with its lines, unless those cannot be read.
+pub(super) type ByKey = HashMap<(UserId, IdempotencyKey), (OrderId, Option<Lines>)>;
 
 /// The answers to a batch of requests and what has to be written for them.
 #[derive(Debug, Default)]
@@ -63,9 +68,9 @@ pub(super) fn decide(
         let key = request.key.clone().map(|key| (request.user, key));
         let earlier = key.as_ref().and_then(|key| by_key.get(key));
         let answer = match earlier {
-            Some((order, lines)) if *lines == request.lines => Reservation::Held { order: *order },
-            Some((order, _)) => Reservation::KeyReused { order: *order },
-            None if suffices(&available, &request.lines) => {
+            Some((order, Some(lines))) if *lines == request.lines => Reservation::Held { order: *order },
+            Some((order, lines)) => Reservation::KeyReused { order: *order, lines: lines.clone() },
+            None if shortages(&available, &request.lines).next().is_none() => {
                 for line in request.lines.iter() {
                     let count = i64::from(line.count);
                     *decision.reserved.entry(line.sku).or_default() += count;
@@ -75,19 +80,28 @@ pub(super) fn decide(
                 }
                 decision.granted.push(index);
                 if let Some(key) = key {
-                    by_key.insert(key, (request.order, request.lines.clone()));
+                    by_key.insert(key, (request.order, Some(request.lines.clone())));
                 }
                 Reservation::Held { order: request.order }
             }
-            None => Reservation::Short,
+            None => {
+                let shortages = shortages(&available, &request.lines).take(MAX_SHORTAGES).collect();
+                Reservation::Short { shortages }
+            }
         };
         decision.answers.push(answer);
     }
     decision
 }
 
-fn suffices(available: &Available, lines: &Lines) -> bool {
-    lines.iter().all(|line| available.get(&line.sku).is_some_and(|left| *left >= i64::from(line.count)))
+/// The lines that what is left does not cover.
+fn shortages(available: &Available, lines: &Lines) -> impl Iterator<Item = Shortage> {
+    lines.iter().filter_map(|line| {
+        let left = available.get(&line.sku).copied();
+        let covered = left.is_some_and(|left| left >= i64::from(line.count));
+        let left = left.map(|left| u64::try_from(left).unwrap_or_default());
+        (!covered).then_some(Shortage { sku: line.sku, wanted: line.count, left })
+    })
 }
 
 #[cfg(test)]
@@ -96,6 +110,7 @@ mod properties;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Quantity;
     use crate::items::lines;
 
     fn request(order: i64, key: Option<&str>, items: &[(i64, i64)]) -> ReservationRequest {
@@ -112,6 +127,15 @@ mod tests {
         Reservation::Held { order: OrderId::try_from(order).unwrap() }
     }
 
+    fn short(skus: &[(u32, u32, Option<u64>)]) -> Reservation {
+        let shortage = |(sku, wanted, left): &(u32, u32, Option<u64>)| Shortage {
+            sku: Sku::try_from(*sku).unwrap(),
+            wanted: Quantity::try_from(*wanted).unwrap(),
+            left: *left,
+        };
+        Reservation::Short { shortages: skus.iter().map(shortage).collect() }
+    }
+
     fn stock(levels: &[(u32, i64)]) -> Available {
         levels.iter().map(|(sku, left)| (Sku::try_from(*sku).unwrap(), *left)).collect()
     }
@@ -120,24 +144,28 @@ mod tests {
     fn an_order_gets_all_of_its_lines_or_none() {
         let requests = [request(1, None, &[(1, 3), (2, 9)]), request(2, None, &[(1, 5)])];
         let decision = decide(stock(&[(1, 5), (2, 8)]), ByKey::new(), &requests);
-        assert_eq!(decision.answers, [Reservation::Short, held(2)]);
+        assert_eq!(decision.answers, [short(&[(2, 9, Some(8))]), held(2)]);
         assert_eq!(decision.granted, [1]);
     }
 
     #[test]
     fn an_unknown_sku_is_short() {
         let decision = decide(stock(&[]), ByKey::new(), &[request(1, None, &[(1, 1)])]);
-        assert_eq!(decision.answers, [Reservation::Short]);
+        assert_eq!(decision.answers, [short(&[(1, 1, None)])]);
     }
 
     #[test]
     fn a_retry_gets_what_its_first_attempt_holds_even_when_nothing_is_left() {
         let first = request(1, Some("k"), &[(1, 5)]);
-        let by_key = ByKey::from([((first.user, first.key.clone().unwrap()), (first.order, first.lines))]);
+        let by_key = ByKey::from([(
+            (first.user, first.key.clone().unwrap()),
+            (first.order, Some(first.lines.clone())),
+        )]);
         let retries = [request(2, Some("k"), &[(1, 5)]), request(3, Some("k"), &[(1, 4)])];
         let decision = decide(stock(&[(1, 0)]), by_key, &retries);
         let order = OrderId::try_from(1).unwrap();
-        assert_eq!(decision.answers, [held(1), Reservation::KeyReused { order }]);
+        let held_for = Some(first.lines);
+        assert_eq!(decision.answers, [held(1), Reservation::KeyReused { order, lines: held_for }]);
         assert!(decision.granted.is_empty() && decision.reserved.is_empty());
     }
 

@@ -24,7 +24,7 @@ use restocks::{RestockSku, StockRestocksActor};
 
 pub use decide::{Reservation, ReservationRequest};
 pub(crate) use queries::{OpenReservation, OpenSince};
-pub use settle::{Effect, EffectKind};
+pub use settle::{Effect, EffectKind, Settlement};
 
 /// Asks the shard of the stock. Cheap to clone.
 #[derive(Clone)]
@@ -63,7 +63,7 @@ impl StockHandle {
     }
 
     /// Ends the reservations of orders; those that have none any more are passed over, so that asking again is safe.
-    pub async fn settle(&self, effects: Vec<Effect>) -> Result<(), OrderError> {
+    pub async fn settle(&self, effects: Vec<Effect>) -> Result<Settlement, OrderError> {
         self.actor.ask(Settle(effects)).await
     }
 
@@ -86,6 +86,11 @@ impl StockHandle {
     /// Reservations that have been open for a while, the oldest first.
     pub(crate) async fn open_since(&self, wanted: &OpenSince) -> Result<Vec<OpenReservation>, sqlx::Error> {
         queries::open_since(&self.pool, wanted).await
+    }
+
+    /// What these orders hold, those whose lines cannot be read left out.
+    pub(crate) async fn held_by(&self, orders: &[i64]) -> Result<Vec<ReservationRequest>, sqlx::Error> {
+        queries::held_by(&self.pool, orders).await
     }
 
     /// Takes nothing more, and returns when all that was taken is answered.

@@ -1,5 +1,7 @@
 //! What a paid, cancelled or abandoned order does to the stock.
 
+use std::collections::HashSet;
+
 use crate::domain::{OrderId, OrderStatus};
 
 /// What happens to reserved pieces.
@@ -27,6 +29,24 @@ impl EffectKind {
             OrderStatus::Cancelled | OrderStatus::Failed => Some(Self::Return),
             OrderStatus::New | OrderStatus::AwaitingPayment => None,
         }
+    }
+}
+
+/// What became of effects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settlement {
+    /// The orders whose reservations were ended just now; those of the others had been before.
+    pub ended: Vec<OrderId>,
+    /// The orders whose effects the stock does not admit: their reservations stand as they did.
+    pub refused: Vec<OrderId>,
+}
+
+impl Settlement {
+    /// The part that concerns the orders of these effects.
+    pub(super) fn of(&self, effects: &[Effect]) -> Self {
+        let orders: HashSet<OrderId> = effects.iter().map(|effect| effect.order).collect();
+        let own = |all: &[OrderId]| all.iter().copied().filter(|order| orders.contains(order)).collect();
+        Self { ended: own(&self.ended), refused: own(&self.refused) }
     }
 }
 

@@ -9,12 +9,14 @@ use shared_actors::actor::{ActorOptions, Handle};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::Left;
 use super::cursor::Cursor;
 use super::keys::forget_keys;
 use super::metrics;
 use super::payments::cancel_unpaid;
 use super::reservations::give_back_orphans;
 use super::settlements::settle_late;
+use crate::domain::OrderError;
 use crate::orders::OrderShardHandle;
 use crate::stock::StockHandle;
 
@@ -47,6 +49,9 @@ impl Actor for SweeperActor {
     }
 }
 
+/// The step that gives back reservations without an order.
+const ORPHANS: usize = 2;
+
 async fn sweep(parts: Arc<SweeperParts>) {
     if parts.prepared.clone().wait_for(|prepared| *prepared).await.is_err() {
         return;
@@ -54,23 +59,33 @@ async fn sweep(parts: Arc<SweeperParts>) {
     let mut ticks = interval(parts.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut cursor = Cursor::start(Instant::now());
+    let shard = parts.orders.shard();
+    let mut last_pass = [Left::Nothing; 4];
     loop {
-        ticks.tick().await;
-        cursor.start_over_when_due(Instant::now());
-        let shard = parts.orders.shard();
-        if let Err(error) = cancel_unpaid(&parts.orders).await {
-            tracing::warn!(%error, shard = %shard.index, "unpaid orders are not cancelled yet");
+        // What is created faster than one pass after a tick clears away is cleared away by passes without a pause.
+        if !last_pass.contains(&Left::More) {
+            ticks.tick().await;
         }
-        if let Err(error) = settle_late(shard).await {
-            tracing::warn!(%error, shard = %shard.index, "late effects are not settled yet");
+        // Not before it has come to the end, or it would never look at the youngest of very many.
+        if last_pass[ORPHANS] == Left::Nothing {
+            cursor.start_over_when_due(Instant::now());
         }
-        if let Err(error) = give_back_orphans(shard, &parts.stock, parts.reservation_grace, &mut cursor).await
-        {
-            tracing::warn!(%error, shard = %shard.index, "reservations without an order are not given back yet");
-        }
-        if let Err(error) = forget_keys(shard, parts.key_ttl).await {
-            tracing::warn!(%error, shard = %shard.index, "old idempotency keys are not forgotten yet");
-        }
+        let left = |what, step: Result<Left, OrderError>| {
+            step.unwrap_or_else(|error| {
+                tracing::warn!(%error, shard = %shard.index, "{what} yet");
+                Left::Nothing
+            })
+        };
+        let grace = parts.reservation_grace;
+        last_pass = [
+            left("unpaid orders are not cancelled", cancel_unpaid(&parts.orders).await),
+            left("late effects are not settled", settle_late(shard).await),
+            left(
+                "reservations without an order are not given back",
+                give_back_orphans(shard, &parts.stock, grace, &mut cursor).await,
+            ),
+            left("old idempotency keys are not forgotten", forget_keys(shard, parts.key_ttl).await),
+        ];
     }
 }
 

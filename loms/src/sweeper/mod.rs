@@ -16,3 +16,12 @@ pub use actor::{SweeperHandle, SweeperParts};
 
 /// How many pages of its own size a step takes in one pass at the most, so that none keeps the others waiting.
 const PAGES: usize = 20;
+
+/// What a step leaves for the next pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    /// Nothing that could be done now.
+    Nothing,
+    /// There may be more: it took all the pages that one pass may.
+    More,
+}

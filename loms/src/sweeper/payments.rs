@@ -2,9 +2,10 @@
 
 use futures::future::join_all;
 use shared_actors::crash_point;
+use shared_actors::database::DatabaseError;
 
-use super::PAGES;
 use super::metrics::swept;
+use super::{Left, PAGES};
 use crate::domain::{OrderError, OrderStatus};
 use crate::orders::{OrderShardHandle, StateChange, queries};
 
@@ -16,30 +17,31 @@ const SHARE: usize = 4;
 
 /// Cancels what is due, the same way as a client would. What is not cancelled because too much is waiting already is left
 /// to the next pass.
-pub(super) async fn cancel_unpaid(orders: &OrderShardHandle) -> Result<(), sqlx::Error> {
+pub(super) async fn cancel_unpaid(orders: &OrderShardHandle) -> Result<Left, OrderError> {
     let limit = (orders.capacity() / SHARE).clamp(1, BATCH);
     for _ in 0..PAGES {
-        let due = queries::unpaid(&orders.shard().primary, limit).await?;
+        let due = queries::unpaid(&orders.shard().primary, limit).await.map_err(DatabaseError::from)?;
         if due.is_empty() {
-            break;
+            return Ok(Left::Nothing);
         }
         crash_point!("sweep::due");
         let cancel =
             |order| orders.change(StateChange { order, to: OrderStatus::Cancelled, traceparent: None });
         let answers = join_all(due.iter().map(|order| cancel(*order))).await;
         crash_point!("sweep::cancelled");
-        swept("payment", answers.iter().filter(|answer| answer.is_ok()).count());
+        // One that another instance cancelled is counted there.
+        swept("payment", answers.iter().filter(|answer| **answer == Ok(true)).count());
         let left: Vec<OrderError> = answers.into_iter().filter_map(Result::err).filter(is_left).collect();
         if let Some(error) = left.first() {
             let (shard, orders) = (orders.shard().index, left.len());
             tracing::warn!(%error, %shard, orders, "unpaid orders are not cancelled and settled yet");
-            break;
+            return Ok(Left::Nothing);
         }
         if due.len() < limit {
-            break;
+            return Ok(Left::Nothing);
         }
     }
-    Ok(())
+    Ok(Left::More)
 }
 
 /// Whether something is left to do after this refusal: an order that was paid in the very last moment is done with.

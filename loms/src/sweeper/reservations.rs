@@ -6,14 +6,16 @@ use std::time::Duration;
 use shared_actors::crash_point;
 use shared_actors::database::DatabaseError;
 
-use super::PAGES;
 use super::cursor::Cursor;
 use super::metrics::swept;
+use super::{Left, PAGES};
 use crate::domain::{NewOrder, OrderError, OrderId};
 use crate::orders::{InsertedRow, OrderShard, queries};
-use crate::stock::{Effect, EffectKind, OpenReservation, OpenSince, StockHandle};
+use crate::stock::{Effect, EffectKind, OpenSince, ReservationRequest, Settlement, StockHandle};
 
 const LIMIT: i64 = 1000;
+/// How many orders are written down as failed together: their events stand in one row of the outbox.
+const TOMBSTONES: usize = 100;
 
 /// Looks at the shard's open reservations that are older than `grace` and were not looked at since the cursor started: as
 /// many as one pass may, the next one goes on at the cursor.
@@ -22,7 +24,7 @@ pub(super) async fn give_back_orphans(
     stock: &StockHandle,
     grace: Duration,
     cursor: &mut Cursor,
-) -> Result<(), OrderError> {
+) -> Result<Left, OrderError> {
     for _ in 0..PAGES {
         let wanted = OpenSince {
             shard: i64::from(shard.index.get()),
@@ -31,60 +33,54 @@ pub(super) async fn give_back_orphans(
             limit: LIMIT,
         };
         let open = stock.open_since(&wanted).await.map_err(DatabaseError::from)?;
-        let Some(last) = open.last() else { break };
-        let (created_at, order) = (last.created_at, last.request.order.get());
+        let Some(last) = open.last() else { return Ok(Left::Nothing) };
 
-        let owned = owned(shard, &open).await?;
-        let orphans: Vec<OpenReservation> =
-            open.into_iter().filter(|reservation| !owned.contains(&reservation.request.order)).collect();
-        if !orphans.is_empty() {
+        let ids: Vec<i64> = open.iter().map(|reservation| reservation.order_id).collect();
+        let owned = owned(shard, &ids).await?;
+        let orphans: Vec<i64> = ids.into_iter().filter(|id| !owned.contains(id)).collect();
+        for orphans in orphans.chunks(TOMBSTONES) {
             crash_point!("sweep::orphans");
-            give_back(shard, stock, &orphans).await?;
+            give_back(shard, stock, orphans).await?;
         }
-        cursor.advance(created_at, order);
+        cursor.advance(last.created_at, last.order_id);
     }
-    Ok(())
+    Ok(Left::More)
 }
 
 /// The orders that are there and hold their reservation by right. A failed one holds none.
-async fn owned(shard: &OrderShard, open: &[OpenReservation]) -> Result<HashSet<OrderId>, OrderError> {
-    let ids: Vec<i64> = open.iter().map(|reservation| reservation.request.order.get()).collect();
-    let owned = queries::not_failed(&shard.primary, &ids).await.map_err(DatabaseError::from)?;
-    Ok(owned.into_iter().collect())
+async fn owned(shard: &OrderShard, ids: &[i64]) -> Result<HashSet<i64>, OrderError> {
+    let owned = queries::not_failed(&shard.primary, ids).await.map_err(DatabaseError::from)?;
+    Ok(owned.into_iter().map(OrderId::get).collect())
 }
 
 /// Writes each order down as failed first: whoever is still about to write it finds it taken. Only then does its
 /// reservation go; one whose order was written down after all stays.
-async fn give_back(
-    shard: &OrderShard,
-    stock: &StockHandle,
-    orphans: &[OpenReservation],
-) -> Result<(), OrderError> {
-    let failed: Vec<(OrderId, NewOrder)> = orphans.iter().map(as_order).collect();
+async fn give_back(shard: &OrderShard, stock: &StockHandle, orphans: &[i64]) -> Result<(), OrderError> {
+    let held = stock.held_by(orphans).await.map_err(DatabaseError::from)?;
+    let failed: Vec<(OrderId, NewOrder)> = held.into_iter().map(tombstone).collect();
     let rows: Vec<InsertedRow<'_>> =
         failed.iter().map(|(id, order)| InsertedRow { id: *id, order, failed: true }).collect();
     shard.insert(&rows).await?;
     crash_point!("sweep::tombstoned");
     let owned = owned(shard, orphans).await?;
-    let effects: Vec<Effect> = failed
-        .iter()
-        .filter(|(id, _)| !owned.contains(id))
-        .map(|(id, _)| Effect { order: *id, kind: EffectKind::Return })
-        .collect();
+    let fenced = failed.iter().map(|(id, _)| *id).filter(|id| !owned.contains(&id.get()));
+    let effects: Vec<Effect> = fenced.map(|order| Effect { order, kind: EffectKind::Return }).collect();
     if effects.is_empty() {
         return Ok(());
     }
     crash_point!("sweep::fenced");
-    let count = effects.len();
-    stock.settle(effects).await?;
+    let Settlement { ended, refused } = stock.settle(effects).await?;
     crash_point!("sweep::returned");
-    swept("reservation", count);
-    tracing::warn!(shard = %shard.index, count, "reservations without an order were given back");
+    let refused: Vec<Effect> =
+        refused.into_iter().map(|order| Effect { order, kind: EffectKind::Return }).collect();
+    shard.set_aside(&refused).await?;
+    swept("reservation", ended.len());
+    tracing::warn!(shard = %shard.index, count = ended.len(), "reservations without an order were given back");
     Ok(())
 }
 
-fn as_order(orphan: &OpenReservation) -> (OrderId, NewOrder) {
-    let request = &orphan.request;
-    let (key, lines) = (request.key.clone(), request.lines.clone());
-    (request.order, NewOrder { user: request.user, lines, key, traceparent: None })
+/// The order without its key: its client may come back, and then the key leads to an order that can still be made.
+fn tombstone(held: ReservationRequest) -> (OrderId, NewOrder) {
+    let ReservationRequest { order, user, lines, .. } = held;
+    (order, NewOrder { user, lines, key: None, traceparent: None })
 }

@@ -3,29 +3,31 @@
 use std::time::Duration;
 
 use shared_actors::crash_point;
+use shared_actors::database::DatabaseError;
 
-use super::PAGES;
 use super::metrics::swept;
+use super::{Left, PAGES};
+use crate::domain::OrderError;
 use crate::orders::{OrderShard, queries};
 
 /// The request that changed the order applies its effect itself within this time, or not at all.
 const GRACE: Duration = Duration::from_secs(3);
 const LIMIT: i64 = 500;
+/// An effect that the stock refused is tried again after this time: only somebody who mends the stock can change its mind.
+const REFUSED_REST: Duration = Duration::from_secs(10);
 
 /// Applies effects that are late, the oldest orders first.
-pub(super) async fn settle_late(shard: &OrderShard) -> Result<(), sqlx::Error> {
+pub(super) async fn settle_late(shard: &OrderShard) -> Result<Left, OrderError> {
     for _ in 0..PAGES {
-        let late = queries::late_effects(&shard.primary, GRACE, LIMIT).await?;
-        let count = late.len();
-        if count == 0 {
-            break;
+        let late = queries::late_effects(&shard.primary, GRACE, REFUSED_REST, LIMIT).await;
+        let late = late.map_err(DatabaseError::from)?;
+        if late.is_empty() {
+            return Ok(Left::Nothing);
         }
         crash_point!("sweep::late");
-        if !shard.settle(late).await {
-            break;
-        }
+        let Some(settled) = shard.settle(late).await else { return Ok(Left::Nothing) };
         crash_point!("sweep::settled");
-        swept("settlement", count);
+        swept("settlement", settled.forgotten);
     }
-    Ok(())
+    Ok(Left::More)
 }

@@ -3,6 +3,8 @@
 use shared_actors::shard::ShardIndex;
 use thiserror::Error;
 
+use crate::app::ShardError;
+
 /// Why nothing can be said about the invariants.
 #[derive(Debug, Error)]
 pub enum VerifyError {
@@ -26,14 +28,7 @@ pub enum VerifyError {
         /// The shard.
         shard: ShardIndex,
     },
-    /// It is another shard: every order in it would be called misplaced.
-    #[error(
-        "the database of shard {wanted} belongs to shard {found}: check the order of DATABASE_MASTER_HOST_PORT_k"
-    )]
-    WrongShard {
-        /// The number by which it is configured.
-        wanted: ShardIndex,
-        /// The number that it was first used by.
-        found: i32,
-    },
+    /// The settings do not name the shards as they are: what loms would not start with is not judged either.
+    #[error(transparent)]
+    Refused(#[from] ShardError),
 }

@@ -3,7 +3,9 @@
 //! The relay forgets what it published, so that an event which is not in the outbox counts as published. Only where an
 //! earlier one of the same order still waits is it known to be lost.
 
-use super::queries::{self, CHANGES, Check, DUPLICATE_EVENT_IDS, EFFECTS, EVENTS, MISPLACED_EFFECTS};
+use super::queries::{
+    self, CHANGES, Check, DUPLICATE_EVENT_IDS, EFFECTS, EVENTS, MISPLACED_EFFECTS, REFUSED_EFFECTS,
+};
 use super::report::Invariant;
 
 static IDS: Invariant = Invariant {
@@ -39,7 +41,14 @@ static COMPLETE: Invariant = Invariant {
 
 static FITTING: Invariant = Invariant {
     name: "effect-fits-order",
-    says: "an effect that the stock still has to see is TAKE of a PAYED order or RETURN of a CANCELLED one",
+    says: "an effect that the stock still has to see is TAKE of a PAYED order or RETURN of a CANCELLED or FAILED one",
+    checked: "effects",
+    ids: "orders",
+};
+
+static ADMITTED: Invariant = Invariant {
+    name: "effect-not-refused",
+    says: "the stock admits what orders do to it: no effect was set aside",
     checked: "effects",
     ids: "orders",
 };
@@ -52,6 +61,7 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new(&ONCE, EVENTS, queries::repeated_events()),
         Check::new(&ORDERED, EVENTS, queries::misordered_events()),
         Check::new(&COMPLETE, EVENTS, queries::lost_events()),
+        Check::new(&ADMITTED, EFFECTS, REFUSED_EFFECTS),
         // Whatever is still to be done is half way between two states.
         Check::new(&FITTING, EFFECTS, MISPLACED_EFFECTS).open(),
     ]

@@ -17,7 +17,7 @@ use futures::future::try_join_all;
 use shared_actors::shard::ShardRouter;
 
 use super::error::VerifyError;
-use super::queries::{self, OrderNow, Pieces, Reservation};
+use super::queries::{self, Content, OrderNow, Pieces, Reservation};
 use super::report::{Finding, Invariant};
 use super::snapshot::{Round, Snapshot};
 use super::standing::{OWNED, SETTLED, Standing, standing};
@@ -25,7 +25,7 @@ use crate::domain::OrderStatus;
 
 static FITTING: Invariant = Invariant {
     name: "reservation-fits-order",
-    says: "a reservation has the lines, the user and the key of its order",
+    says: "a reservation has the lines, the user and the key of its order; one that was given up has no key",
     checked: "reservations",
     ids: "orders",
 };
@@ -74,7 +74,9 @@ impl Compared {
         }
         let Some(order) = after else { return };
         self.fitting.checked += 1;
-        if order.content != reservation.content {
+        let failed = order.state == OrderStatus::Failed.as_str();
+        let key = if failed { order.content.key.clone() } else { reservation.content.key.clone() };
+        if order.content != (Content { key, ..reservation.content.clone() }) {
             self.fitting.violated_by(id);
         }
         if order.state == OrderStatus::Payed.as_str() {

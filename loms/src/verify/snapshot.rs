@@ -16,7 +16,8 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::time::timeout;
 
 use super::error::VerifyError;
-use super::queries;
+use super::queries::{self, Place};
+use crate::app::identity;
 use crate::settings::Settings;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -67,14 +68,9 @@ impl Snapshot {
         }
     }
 
-    /// Fixes what is seen: all that is committed now. Refuses a database that is not the shard it is taken for.
-    async fn fix(&mut self) -> Result<(), VerifyError> {
-        let shard = self.shard;
-        match self.read(queries::identity).await? {
-            Some(found) if found == i32::from(shard.get()) => Ok(()),
-            Some(found) => Err(VerifyError::WrongShard { wanted: shard, found }),
-            None => Err(VerifyError::Unprepared { shard }),
-        }
+    /// Fixes what is seen: all that is committed now. Answers what the database knows of its place.
+    async fn fix(&mut self) -> Result<Place, VerifyError> {
+        self.read(queries::place).await
     }
 
     /// Closes in good order, which ends the transaction; a connection that is dropped does so too.
@@ -100,7 +96,7 @@ impl Round {
         let stock = Snapshot::connect(stock_shard, &settings.shards[stock_shard.index()].primary);
         let (mut before, mut stock, mut after) = futures::try_join!(orders(), stock, orders())?;
 
-        try_join_all(before.iter_mut().map(Snapshot::fix)).await?;
+        are_the_shards(&try_join_all(before.iter_mut().map(Snapshot::fix)).await?)?;
         stock.fix().await?;
         try_join_all(after.iter_mut().map(Snapshot::fix)).await?;
         Ok(Self { router: settings.router, before, stock, after })
@@ -109,5 +105,16 @@ impl Round {
     pub async fn end(self) {
         let all = self.before.into_iter().chain([self.stock]).chain(self.after);
         futures::future::join_all(all.map(Snapshot::close)).await;
+    }
+}
+
+/// Refuses databases that are not all the shards, in their order, as a start does.
+fn are_the_shards(places: &[Place]) -> Result<(), VerifyError> {
+    let known = places.iter().map(|place| place.known_shards).max().unwrap_or_default();
+    let identities: Vec<Option<i32>> = places.iter().map(|place| place.shard).collect();
+    identity::check(known, &identities)?;
+    match (0..).map(ShardIndex::new).zip(&identities).find(|(_, identity)| identity.is_none()) {
+        Some((shard, _)) => Err(VerifyError::Unprepared { shard }),
+        None => Ok(()),
     }
 }

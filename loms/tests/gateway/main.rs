@@ -47,9 +47,17 @@ async fn a_cancelled_order_gives_its_items_back_and_cannot_be_paid() {
 #[actix_web::test]
 async fn an_order_that_the_stock_cannot_serve_is_refused_and_kept_as_failed() {
     let shop = Shop::open().await;
-    for items in [vec![(1005, 301)], vec![(1005, 1), (77, 1)]] {
+    let short = [
+        (vec![(1005, 301)], 1005, "sku 1005: 301 wanted, 300 left"),
+        (vec![(1005, 1), (77, 1)], 77, "sku 77 is unknown"),
+    ];
+    for (items, sku, why) in short {
         let refused = shop.post("/v1/orders", &order(3, &items)).await;
-        refused.is_error(400, Code::FailedPrecondition, "order");
+        let details = json!([{
+            "@type": "type.googleapis.com/google.rpc.PreconditionFailure",
+            "violations": [{"type": "STOCK", "subject": format!("sku/{sku}"), "description": why}],
+        }]);
+        refused.is_error_with(400, Code::FailedPrecondition, why, &details);
         let newest = shop.get("/v1/orders?pageSize=1").await.body["orders"][0].clone();
         assert_eq!(newest["status"], "FAILED");
         let id = newest["id"].as_str().unwrap();
@@ -168,7 +176,9 @@ async fn a_thousand_items_fit_and_a_larger_body_does_not() {
     let shop = Shop::open().await;
     let items = |count: u32| (0..count).map(|n| (u32::MAX - n, u32::MAX)).collect::<Vec<_>>();
     let thousand = shop.post("/v1/orders", &order(i64::MAX, &items(1000))).await;
-    thousand.is_error(400, Code::FailedPrecondition, "order");
+    let details = thousand.body["details"].clone();
+    assert_eq!(details[0]["violations"].as_array().unwrap().len(), 10, "not all of them are told");
+    thousand.is_error_with(400, Code::FailedPrecondition, "order", &details);
     let more = shop.post("/v1/orders", &order(1, &items(1001))).await;
     more.is_error(400, Code::InvalidArgument, "items");
     let large = " ".repeat(REQUEST_LIMIT_BYTES + 1);

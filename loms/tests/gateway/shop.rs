@@ -145,9 +145,14 @@ impl Answer {
     /// An error in the gateway's shape, whose message holds `part`.
     #[track_caller]
     pub fn is_error(&self, status: u16, code: Code, part: &str) {
+        self.is_error_with(status, code, part, &json!([]));
+    }
+
+    /// The same with details.
+    pub fn is_error_with(&self, status: u16, code: Code, part: &str, details: &Value) {
         let message = self.body["message"].as_str().unwrap_or_default();
         assert!(!message.is_empty() && message.contains(part), "{part:?} is not told: {self:?}");
-        self.is(status, &json!({"code": code as i32, "message": message, "details": []}));
+        self.is(status, &json!({"code": code as i32, "message": message, "details": details}));
     }
 }
 

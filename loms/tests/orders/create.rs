@@ -30,7 +30,14 @@ async fn an_order_that_cannot_be_served_reserves_nothing_and_is_kept_as_failed()
     let shop = backend.open(&[]).await;
     for items in [&[(1002, 1), (1003, 221)][..], &[(1002, 1), (9, 1)], &[(1002, u32::MAX)]] {
         let refused = shop.orders.create(order(1, items)).await;
-        let Err(OrderError::OutOfStock { order }) = refused else { panic!("{refused:?}") };
+        let Err(OrderError::OutOfStock { order, shortages }) = refused else { panic!("{refused:?}") };
+        let short = items.last().unwrap();
+        assert_eq!(shortages.len(), 1);
+        assert_eq!((shortages[0].sku.get(), shortages[0].wanted.get()), *short);
+        assert_eq!(
+            shortages[0].left,
+            [(1003, 220), (1002, 180)].iter().find(|(sku, _)| *sku == short.0).map(|(_, left)| *left)
+        );
         assert_eq!(shop.orders.info(order).await.unwrap().status, OrderStatus::Failed);
     }
     assert_eq!((shop.left(1002).await, shop.left(1003).await), (180, 220));
@@ -117,5 +124,26 @@ async fn reads_of_the_stock_take_no_room_from_orders() {
         assert!(served.is_ok(), "{served:?}");
     }
     drop(reads);
+    shop.close().await;
+}
+
+#[actix::test]
+async fn a_small_order_does_not_wait_for_the_large_ones_before_it() {
+    let backend = Backend::new().await;
+    let shop = backend.open(&[]).await;
+    let items: Vec<(u32, u32)> = (1..=1_000).map(|sku| (1_000_000 + sku, 1)).collect();
+    let large = order(1, &items);
+    let orders = shop.orders.clone();
+    let crowd = actix::spawn(async move { join_all((0..128).map(|_| orders.create(large.clone()))).await });
+    let begun = async || {
+        let large = "SELECT count(*) FROM orders WHERE cardinality(skus) = 1000";
+        sqlx::query_scalar::<_, i64>(large).fetch_one(&backend.pools[1]).await.unwrap() > 0
+    };
+    eventually(Duration::from_secs(20), "some large orders are done", begun).await;
+    shop.orders.create(order(1, &[(1002, 1)])).await.unwrap();
+    assert!(!crowd.is_finished(), "the small order came last");
+    for refused in crowd.await.unwrap() {
+        assert!(matches!(refused, Err(OrderError::OutOfStock { .. })), "{refused:?}");
+    }
     shop.close().await;
 }

@@ -63,9 +63,11 @@ async fn a_failed_order_stays_failed_under_its_key() {
     let backend = Backend::new().await;
     let shop = backend.open(&[]).await;
     let refused = shop.orders.create(keyed("k", 1, &[(7, 1)])).await;
-    assert!(matches!(refused, Err(OrderError::OutOfStock { .. })));
+    let Err(OrderError::OutOfStock { order: failed, .. }) = refused else { panic!("{refused:?}") };
     backend.add_stock(7, 10).await;
-    assert_eq!(shop.orders.create(keyed("k", 1, &[(7, 1)])).await, refused);
+    // What was short then is not remembered.
+    let again = OrderError::OutOfStock { order: failed, shortages: Vec::new() };
+    assert_eq!(shop.orders.create(keyed("k", 1, &[(7, 1)])).await, Err(again));
     assert!(shop.orders.create(order(1, &[(7, 1)])).await.is_ok());
     shop.close().await;
 }
@@ -133,5 +135,46 @@ async fn a_key_is_forgotten_when_it_is_old_and_its_order_is_done() {
     assert_ne!(shop.orders.create(keyed("paid", 1, &[(1002, 1)])).await, Ok(paid));
     invariants::hold(&backend).await;
     keep.close().await;
+    shop.close().await;
+}
+
+#[actix::test]
+async fn many_bodies_under_one_key_cost_as_much_as_one() {
+    let backend = Backend::new().await;
+    let shop = backend.open(&[]).await;
+    backend.leave_reservation(5_001, 1, Some("held"), 1002, 1).await;
+    let before = shop.orders.create(order(1, &[(1003, 1)])).await.unwrap();
+    let tries = (1..=60).map(|count| shop.orders.create(keyed("held", 1, &[(1002, count)])));
+    let mut answers = join_all(tries).await;
+    assert_eq!(answers.remove(0), Ok(id(5_001)));
+    let reused = Err(OrderError::KeyReused { order: id(5_001) });
+    assert!(answers.iter().all(|answer| *answer == reused), "{answers:?}");
+    // Each attempt takes a number.
+    let after = shop.orders.create(order(1, &[(1003, 1)])).await.unwrap();
+    let attempts = (after.get() - before.get()) / 1_000 - 1;
+    assert!(attempts <= 10, "{attempts} attempts");
+    invariants::hold(&backend).await;
+    shop.close().await;
+}
+
+#[actix::test]
+async fn a_retry_that_meets_the_reservation_of_an_attempt_that_was_given_up_makes_a_new_order() {
+    let backend = Backend::new().await;
+    let shop = backend.open(&[("SWEEP_INTERVAL", "1h")]).await;
+    backend.leave_reservation(5_001, 1, Some("k"), 1002, 30).await;
+    // The sweeper dies before it gives back what the order held.
+    let tombstone = "INSERT INTO orders (id, state, user_id, skus, counts, sequence)
+        VALUES (5001, 'FAILED', 1, '{1002}', '{30}', 2)";
+    sqlx::query(tombstone).execute(&backend.pools[1]).await.unwrap();
+    let history =
+        "INSERT INTO order_history (order_id, sequence, state) VALUES (5001, 1, 'NEW'), (5001, 2, 'FAILED')";
+    sqlx::query(history).execute(&backend.pools[1]).await.unwrap();
+    sqlx::query("SELECT setval('order_id_seq', 6001)").execute(&backend.pools[1]).await.unwrap();
+
+    let retry = shop.orders.create(keyed("k", 1, &[(1002, 30)])).await.unwrap();
+    assert_ne!(retry, id(5_001));
+    assert_eq!(shop.orders.create(keyed("k", 1, &[(1002, 30)])).await, Ok(retry));
+    assert_eq!(shop.left(1002).await, 150);
+    invariants::hold(&backend).await;
     shop.close().await;
 }

@@ -160,3 +160,56 @@ async fn what_is_due_is_told_by_the_clock_of_the_database() {
         shop.close().await;
     }
 }
+
+#[actix::test]
+async fn a_payment_that_comes_too_late_is_refused_even_if_no_sweeper_has_come_by() {
+    let backend = Backend::new().await;
+    let shop = backend.open(&NOT_SWEEPING).await;
+    let late = shop.orders.create(order(1, &[(1002, 5)])).await.unwrap();
+    let kept = shop.orders.create(order(1, &[(1002, 7)])).await.unwrap();
+    end_time(&backend, &[late]).await;
+    let refused = OrderError::Forbidden { order: late, from: OrderStatus::Cancelled, to: OrderStatus::Payed };
+    assert_eq!(shop.orders.pay(late).await, Err(refused.clone()));
+    assert_eq!(shop.orders.info(late).await.unwrap().status, OrderStatus::Cancelled);
+    assert_eq!(shop.left(1002).await, 173);
+    assert_eq!(shop.orders.pay(late).await, Err(refused));
+    shop.orders.pay(kept).await.unwrap();
+    invariants::hold(&backend).await;
+    shop.close().await;
+}
+
+/// More than one pass of a sweeper takes, and the next one comes an hour later.
+#[actix::test]
+async fn orders_that_are_due_are_cancelled_without_a_pause_until_none_is_left() {
+    const DUE: i64 = 6_000;
+    let backend = Backend::new().await;
+    backend.open(&NOT_SWEEPING).await.close().await;
+    backend.add_stock(1, DUE).await;
+    for (pool, statement) in [
+        (0, "UPDATE stock SET reserved_count = $1 WHERE sku = 1"),
+        (
+            0,
+            "INSERT INTO reservations (order_id, user_id, skus, counts)
+             SELECT nth * 1000 + 1, 1, '{1}', '{1}' FROM generate_series(1, $1) AS nth",
+        ),
+        (
+            1,
+            "INSERT INTO orders (id, state, user_id, skus, counts, sequence, pay_before)
+             SELECT nth * 1000 + 1, 'AWAITING_PAYMENT', 1, '{1}', '{1}', 2, now() FROM generate_series(1, $1) AS nth",
+        ),
+        (
+            1,
+            "INSERT INTO order_history (order_id, sequence, state)
+             SELECT nth * 1000 + 1, sequence, state FROM generate_series(1, $1) AS nth,
+                 LATERAL (VALUES (1, 'NEW'), (2, 'AWAITING_PAYMENT')) AS change (sequence, state)",
+        ),
+        (1, "SELECT setval('order_id_seq', $1 * 1000 + 1)"),
+    ] {
+        sqlx::query(statement).bind(DUE).execute(&backend.pools[pool]).await.unwrap();
+    }
+    let shop = backend.open(&NOT_SWEEPING).await;
+    all_are_done(&backend).await;
+    eventually(SOON, "all pieces are back", async || shop.left(1).await == DUE.unsigned_abs()).await;
+    invariants::hold(&backend).await;
+    shop.close().await;
+}

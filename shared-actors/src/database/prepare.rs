@@ -241,7 +241,7 @@ fn code_of(error: &sqlx::Error) -> Option<String> {
 pub(super) fn reason(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Io(error) => error.to_string(),
-        sqlx::Error::Database(denied) if is_denied(error) => {
+        sqlx::Error::Database(denied) if is_refused_login(error) => {
             format!("authentication failed: {}", denied.message())
         }
         sqlx::Error::Database(error) => error.message().to_owned(),

@@ -21,7 +21,7 @@ fn impatient() -> Env {
     vec![
         set("REQUEST_TIMEOUT", "5s"),
         set("SWEEP_INTERVAL", "100ms"),
-        set("RESERVATION_GRACE", "1s"),
+        set("RESERVATION_GRACE", "6s"),
         set("DATABASE_MAX_CONNECTIONS", 4),
     ]
 }

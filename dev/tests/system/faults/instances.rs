@@ -32,7 +32,11 @@ struct Instances {
 
 impl Instances {
     async fn start() -> Self {
-        let more: Env = vec![set("SWEEP_INTERVAL", "200ms"), set("RESERVATION_GRACE", "5s")];
+        let more: Env = vec![
+            set("SWEEP_INTERVAL", "200ms"),
+            set("RESERVATION_GRACE", "5s"),
+            set("REQUEST_TIMEOUT", "4s"),
+        ];
         let shop = Loms::start(&Servers::from_env(), more).await;
         let (second, third) = (shop.another().await, shop.another().await);
         let skus = [shop.stock(1_000_000).await, shop.stock(SCARCE).await];

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use dev::stack::postgres::connect;
 use dev::stack::process::Process;
+use dev::testing::{Fault, Signal};
 use sqlx::{Executor, PgConnection};
 use tokio::task::{JoinHandle, spawn};
 
@@ -68,8 +69,9 @@ impl Replicated {
 
     /// Waits until a new order of shard 0 is listed.
     async fn lists_a_new_order(&self) {
-        let (client, sku) = (self.loms.client(), self.loms.stock(1).await);
-        let order = client.create(new_user_on(0), &[(sku, 1)]).await.unwrap();
+        let (client, sku) = (self.loms.client(), self.loms.stock(100).await);
+        let make = async || client.create(new_user_on(0), &[(sku, 1)]).await;
+        let order = eventually(SOON, "an order is made", make).await;
         eventually(SOON, "the new order is listed", async || {
             client.all().await.unwrap().iter().any(|listed| listed.id == order)
         })
@@ -194,6 +196,49 @@ async fn lists_go_on_from_the_primary_while_the_replica_is_gone() {
 
     shop.replica = Some(shop.private.replica().await.unwrap());
     shop.served_by("replica").await;
+    shop.lists_a_new_order().await;
+    listing.end().await;
+}
+
+#[tokio::test]
+async fn lists_go_on_from_the_primary_when_the_replica_is_promoted() {
+    let shop = Replicated::start().await;
+    let listing = Listing::start(&shop.loms.client());
+    shop.served_by("replica").await;
+    let promoted = Fault::passed("a replica is promoted beside its primary");
+    shop.on_the_replica("select pg_promote()").await;
+    promoted
+        .normal_when("it is read no more", async || {
+            shop.loms.samples().await.sum("replica_usable", &[("shard", "0")]) == 0.0
+        })
+        .await;
+    shop.served_by("primary").await;
+    shop.lists_a_new_order().await;
+    assert!(shop.loms.process.log().contains("it was promoted"));
+    listing.end().await;
+}
+
+#[tokio::test]
+async fn lists_go_on_from_the_replica_while_the_primary_is_dead() {
+    let mut shop = Replicated::start().await;
+    let listing = Listing::start(&shop.loms.client());
+    shop.lists_a_new_order().await;
+    shop.served_by("replica").await;
+    shop.primary.signal(Signal::SIGQUIT).unwrap();
+    eventually(SOON, "the primary is gone", async || shop.primary.exit_status().unwrap()).await;
+    // Longer than a replica may lag while its primary lives.
+    let samples = async || shop.loms.samples().await;
+    eventually(SOON, "the replica lags", async || {
+        samples().await.sum("replica_lag_seconds", &[("shard", "0")]) > 3.0
+    })
+    .await;
+    shop.served_by("replica").await;
+    assert!(samples().await.sum("replica_usable", &[("shard", "0")]) > 0.0);
+
+    shop.primary = shop.private.postgres().await.unwrap();
+    let back = Fault::passed("a primary with a replica is killed and comes back");
+    let (client, sku) = (shop.loms.client(), shop.loms.stock(100).await);
+    back.normal_when("orders are made", async || client.create(new_user_on(0), &[(sku, 1)]).await).await;
     shop.lists_a_new_order().await;
     listing.end().await;
 }

@@ -46,6 +46,39 @@ async fn a_number_of_64_bits_survives() {
 }
 
 #[tokio::test]
+async fn a_number_is_taken_exactly_or_not_at_all() {
+    let shop = Shop::shared().await;
+    let (gateway, loms, sku) = (shop.loms.gateway(), shop.loms.client(), shop.loms.stock(100).await);
+    let body = |user: &str, count: &str| {
+        format!(r#"{{"order": {{"user": {user}, "items": [{{"sku": {sku}, "count": {count}}}]}}}}"#)
+    };
+    for (user, expected) in [
+        ("9007199254740993.0", 9_007_199_254_740_993),
+        ("9.007199254740993e15", 9_007_199_254_740_993),
+        ("\"9007199254740993e0\"", 9_007_199_254_740_993),
+        ("9223372036854775807.0", i64::MAX),
+    ] {
+        let order = loms.info(create(&gateway, &body(user, "1")).await).await.unwrap();
+        assert_eq!(order.user, expected, "{user}");
+    }
+    let twice = format!(r#"{{"order": {{"user": 1, "user": 1, "items": [{{"sku": {sku}, "count": 1}}]}}}}"#);
+    let wrong = [
+        body("9223372036854775808.0", "1"),
+        body("9223372036854775807.5", "1"),
+        body("\"+7\"", "1"),
+        body("\"007\"", "1"),
+        body("1", "1e-1"),
+        body("1", "4294967296.0"),
+        twice,
+        body("1", "1").replace(r#"{"order""#, r#"{"idempotencyKey": "a", "idempotency_key": "a", "order""#),
+    ];
+    for body in wrong {
+        let answer = gateway.post_text("/v1/orders", &body).await;
+        assert_eq!(answer.status, 400, "{body}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn members_that_hold_their_default_are_shown() {
     let shop = Shop::shared().await;
     let gateway = shop.loms.gateway();

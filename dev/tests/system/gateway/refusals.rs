@@ -49,7 +49,11 @@ async fn an_order_that_the_stock_does_not_cover_fails_its_precondition() {
     let (gateway, user) = (shop.loms.gateway(), new_user());
     let sku = shop.loms.stock(1).await;
     let order = json!({"order": {"user": user, "items": [{"sku": sku, "count": 2}]}});
-    gateway.post("/v1/orders", order).await.expect_gateway_error(400, FAILED_PRECONDITION);
+    let error = gateway.post("/v1/orders", order).await.expect(400).json();
+    assert_eq!(error["code"], FAILED_PRECONDITION);
+    let violation = &error["details"][0]["violations"][0];
+    assert_eq!(violation["subject"], format!("sku/{sku}"), "{error}");
+    assert_eq!(violation["description"], format!("sku {sku}: 2 wanted, 1 left"), "{error}");
     let (id, _) = shop.loms.orders_of(user).await[0];
     assert_eq!(
         gateway.get(&format!("/v1/orders/{id}")).await.expect(200).json()["order"]["status"],
@@ -61,7 +65,7 @@ async fn an_order_that_the_stock_does_not_cover_fails_its_precondition() {
 async fn ids_in_the_path_are_checked_and_looked_for() {
     let shop = Shop::shared().await;
     let gateway = shop.loms.gateway();
-    let not_an_id = ["0", "-1", "1.5", "abc", "9223372036854775808", "%20", "1e3"];
+    let not_an_id = ["0", "-1", "1.5", "abc", "9223372036854775808", "%20", "1e3", "+1002", "01002"];
     let no_order = ["1", "999", "1002", "9223372036854775807", "900000000001"];
     let rows = not_an_id.map(|id| (id, 400, INVALID)).into_iter();
     for (id, status, code) in rows.chain(no_order.map(|id| (id, 404, NOT_FOUND))) {
@@ -71,7 +75,7 @@ async fn ids_in_the_path_are_checked_and_looked_for() {
             gateway.post(&path, json!({})).await.expect_gateway_error(status, code);
         }
     }
-    for sku in ["0", "-1", "1.5", "abc", "4294967296", "9223372036854775808"] {
+    for sku in ["0", "-1", "1.5", "abc", "4294967296", "9223372036854775808", "+1002", "01002"] {
         gateway.get(&format!("/v1/stocks/{sku}")).await.expect_gateway_error(400, INVALID);
     }
     for sku in ["1", "4294967294"] {

@@ -1,6 +1,7 @@
 //! `OrderCreate`, when the request is in order.
 
 use tonic::Code;
+use tonic_types::StatusExt;
 
 use crate::support::proto::{Order, OrderCreateRequest};
 use crate::support::{Shop, items, new_user};
@@ -64,6 +65,13 @@ async fn an_order_that_the_stock_does_not_cover_is_kept_as_failed_and_reserves_n
         let user = new_user();
         let refusal = loms.create(user, &lines).await.unwrap_err();
         assert_eq!(refusal.code(), Code::FailedPrecondition, "{lines:?}: {refusal}");
+        let failure = refusal.get_details_precondition_failure().unwrap();
+        let (short, wanted) = lines.last().unwrap();
+        assert_eq!(failure.violations[0].subject, format!("sku/{short}"), "{lines:?}");
+        assert!(refusal.message().contains(&format!("sku {short}")), "{refusal}");
+        if *short == scarce {
+            assert!(refusal.message().contains(&format!("{wanted} wanted, 2 left")), "{refusal}");
+        }
         let orders = shop.loms.orders_of(user).await;
         let [(id, state)] = orders.as_slice() else { panic!("{lines:?} left {orders:?}") };
         assert_eq!(state, "FAILED", "{lines:?}");

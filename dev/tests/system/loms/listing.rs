@@ -1,5 +1,6 @@
 //! `OrdersAll`.
 
+use prost::Message;
 use tonic::Code;
 
 use crate::support::proto::OrderAllResponse;
@@ -74,4 +75,71 @@ async fn a_client_that_sends_an_empty_message_gets_the_first_page() {
     let answer =
         grpc.unary(tonic::Request::new(()), "/Loms/OrdersAll".parse().unwrap(), codec).await.unwrap();
     assert!(!answer.into_inner().orders.is_empty());
+}
+
+/// The most bytes of an answer.
+const LIMIT: usize = 3 << 20;
+
+/// Writes orders of a user of shard 1 as they stand after they failed, each with so many lines.
+async fn write_failed(shop: &Loms, orders: i64, lines: i64) {
+    let mut connection = shop.shards[1].connect().await;
+    let statement = "with ids as (select nextval('order_id_seq') as id from generate_series(1, $1)), written as (
+            insert into orders (id, state, user_id, skus, counts, sequence)
+            select id, 'FAILED', $3, array(select generate_series(4294960000 - $2, 4294959999)),
+                array_fill(4294967295, array[$2::int]), 2 from ids returning id
+        ) insert into order_history (order_id, sequence, state)
+        select id, sequence, state from written, (values (1, 'NEW'), (2, 'FAILED')) as change (sequence, state)";
+    sqlx::query(statement)
+        .bind(orders)
+        .bind(lines)
+        .bind(new_user_on(1))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_list_without_a_page_size_is_all_that_fits_and_leads_on_to_the_rest() {
+    let shop = Loms::start(&Servers::from_env(), Env::new()).await;
+    let loms = shop.client();
+    write_failed(&shop, 2_500, 1).await;
+    let all = loms.page(0, "").await.unwrap();
+    assert_eq!((all.orders.len(), all.next_page_token.as_str()), (2_500, ""));
+    assert_eq!(loms.page(2_000, "").await.unwrap().orders.len(), 1_000);
+
+    write_failed(&shop, 500, 1_000).await;
+    let (mut ids, mut token, mut answers) = (Vec::new(), String::new(), 0);
+    while answers == 0 || !token.is_empty() {
+        let page = loms.page(0, &token).await.unwrap();
+        assert!(page.encoded_len() <= LIMIT + 100, "{} bytes", page.encoded_len());
+        ids.extend(page.orders.iter().map(|order| order.id));
+        token = page.next_page_token;
+        answers += 1;
+    }
+    assert!((3..=4).contains(&answers), "{answers} answers");
+    assert!(ids.len() == 3_000 && ids.is_sorted_by(|newer, older| newer > older));
+
+    let (mut ids, mut token, mut answers) = (0, String::new(), 0);
+    while answers == 0 || !token.is_empty() {
+        let answer = shop.gateway().get(&format!("/v1/orders?pageToken={token}")).await.expect(200);
+        assert!(answer.body.len() <= LIMIT + 100, "{} bytes", answer.body.len());
+        let page = answer.json();
+        ids += page["orders"].as_array().unwrap().len();
+        page["nextPageToken"].as_str().unwrap().clone_into(&mut token);
+        answers += 1;
+    }
+    assert_eq!(ids, 3_000);
+}
+
+#[tokio::test]
+async fn items_can_be_queried_by_people() {
+    let shop = Shop::shared().await;
+    let (loms, user) = (shop.loms.client(), new_user_on(1));
+    let sku = shop.loms.stock(10).await;
+    let order = loms.create(user, &[(sku, 3)]).await.unwrap();
+    let query = "select order_id, sku, count from items where order_id = $1";
+    let mut connection = shop.loms.shards[1].connect().await;
+    let rows: Vec<(i64, i64, i64)> =
+        sqlx::query_as(query).bind(order).fetch_all(&mut connection).await.unwrap();
+    assert_eq!(rows, [(order, i64::from(sku), 3)]);
 }

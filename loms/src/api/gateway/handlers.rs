@@ -9,6 +9,7 @@ use prost::Name;
 use shared_actors::http::ApiError;
 
 use crate::api::calls::{Calls, IDEMPOTENCY_KEY};
+use crate::api::list::Encoded;
 use crate::api::proto;
 use crate::domain::OrderError;
 
@@ -37,7 +38,8 @@ pub async fn order_create(
 
 /// Lists the orders of all users
 ///
-/// Newest id first, page by page; may lag behind the latest changes.
+/// Newest id first, as many as are asked for and fit into 3 MiB; may lag behind the latest changes. `nextPageToken` is empty
+/// when there are no more; otherwise the same request with it as `pageToken` answers the next ones.
 #[utoipa::path(
     get, path = "/v1/orders", tag = "orders", operation_id = "OrdersAll",
     params(docs::PageParameters),
@@ -63,7 +65,11 @@ pub async fn orders_all(
     }
     let page_size = size.map_or(Ok(0), |size| number("page_size", &size))?;
     let request = proto::OrdersAllRequest { page_size, page_token: token.unwrap_or_default() };
-    answer(&calls.orders_all(request).await?)
+    let list = calls.orders_all(request, |order| {
+        let order = json::encode(&order)?;
+        Ok(Encoded { bytes: order.len() + 1, order })
+    });
+    Ok(written(json::encode_list(&list.await?)))
 }
 
 /// Reads one order
@@ -172,10 +178,16 @@ fn keys(request: &HttpRequest) -> impl Iterator<Item = &[u8]> {
 }
 
 fn answer(message: &impl Name) -> Result<HttpResponse, ApiError> {
-    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(json::encode(message)?))
+    Ok(written(json::encode(message)?))
 }
 
-fn number<T: FromStr>(field: &'static str, text: &str) -> Result<T, OrderError> {
+fn written(body: Vec<u8>) -> HttpResponse {
+    HttpResponse::Ok().content_type(ContentType::json()).body(body)
+}
+
+/// In plain digits, as it is written out.
+fn number<T: FromStr + ToString>(field: &'static str, text: &str) -> Result<T, OrderError> {
     let bits = 8 * size_of::<T>();
-    text.parse().map_err(|_| OrderError::invalid(field, format!("must be a whole number of {bits} bits")))
+    let number = text.parse().ok().filter(|number: &T| number.to_string() == text);
+    number.ok_or_else(|| OrderError::invalid(field, format!("must be a whole number of {bits} bits")))
 }

@@ -1,22 +1,30 @@
 //! Changing the state of orders.
 
+use std::collections::HashMap;
+
 use shared_actors::database::{Pool, observe};
+use sqlx::FromRow;
 
 use crate::domain::{OrderId, OrderStatus};
+use crate::items::{decoded, undecodable};
 use crate::stock::EffectKind;
 
-/// The row of the order is locked and found to await its payment: that is the decision, and it has one winner.
+/// The row of the order is locked and found to await its payment: that is the decision, and it has one winner. Whatever is
+/// wanted of an order whose time to be paid is over, it is cancelled.
 const CHANGE_STATES: &str = "
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[])
         AS input (id, state, kind, traceparent)
 ), payable AS MATERIALIZED (
-    SELECT id FROM orders WHERE id = ANY($1) AND orders.state = 'AWAITING_PAYMENT' ORDER BY id FOR UPDATE
+    SELECT id, pay_before < now() AS overdue FROM orders
+    WHERE id = ANY($1) AND orders.state = 'AWAITING_PAYMENT' ORDER BY id FOR UPDATE
 ), changed AS (
-    UPDATE orders SET state = input.state, sequence = orders.sequence + 1, updated_at = now()
+    UPDATE orders SET state = CASE WHEN overdue THEN 'CANCELLED' ELSE input.state END,
+        sequence = orders.sequence + 1, updated_at = now()
     FROM payable JOIN input USING (id)
     WHERE orders.id = payable.id
-    RETURNING orders.id, orders.state, orders.sequence, input.kind, input.traceparent
+    RETURNING orders.id, orders.state, orders.sequence,
+        CASE WHEN overdue THEN 'RETURN' ELSE input.kind END AS kind, input.traceparent
 ), history AS (
     INSERT INTO order_history (order_id, sequence, state, traceparent)
     SELECT id, sequence, state, traceparent FROM changed
@@ -26,9 +34,10 @@ WITH input AS MATERIALIZED (
 ), effects AS (
     INSERT INTO stock_effects (order_id, kind) SELECT id, kind FROM changed
 )
-SELECT id FROM changed";
+SELECT id, state FROM changed";
 
 /// One order that is to go to another state.
+#[derive(Clone, Copy)]
 pub(crate) struct Change<'a> {
     pub order: OrderId,
     pub to: OrderStatus,
@@ -36,13 +45,34 @@ pub(crate) struct Change<'a> {
     pub traceparent: Option<&'a str>,
 }
 
-/// Changes those orders that await their payment, with their history, events and effects; answers which. No order may
-/// come twice.
-pub(crate) async fn change_states(pool: &Pool, changes: &[Change<'_>]) -> Result<Vec<i64>, sqlx::Error> {
-    let query = sqlx::query_scalar(CHANGE_STATES)
+/// Changes those orders that await their payment, with their history, events and effects; answers what became of them. No
+/// order may come twice.
+pub(crate) async fn change_states(pool: &Pool, changes: &[Change<'_>]) -> Result<States, sqlx::Error> {
+    let query = sqlx::query_as(CHANGE_STATES)
         .bind(changes.iter().map(|change| change.order.get()).collect::<Vec<i64>>())
         .bind(changes.iter().map(|change| change.to.as_str()).collect::<Vec<_>>())
         .bind(changes.iter().map(|change| change.effect.as_str()).collect::<Vec<_>>())
         .bind(changes.iter().map(|change| change.traceparent).collect::<Vec<_>>());
-    observe("change_states", query.fetch_all(pool)).await
+    states(observe("change_states", query.fetch_all(pool)).await?)
+}
+
+/// Orders with their states.
+pub(crate) type States = HashMap<OrderId, OrderStatus>;
+
+#[derive(FromRow)]
+struct StateRow {
+    id: i64,
+    state: String,
+}
+
+const STATES_OF: &str = "SELECT id, state FROM orders WHERE id = ANY($1)";
+
+/// The states of those of the orders that are there.
+pub(crate) async fn states_of(pool: &Pool, orders: &[i64]) -> Result<States, sqlx::Error> {
+    states(observe("order_states", sqlx::query_as(STATES_OF).bind(orders).fetch_all(pool)).await?)
+}
+
+fn states(rows: Vec<StateRow>) -> Result<States, sqlx::Error> {
+    let state = |row: StateRow| Ok((decoded(row.id)?, row.state.parse().map_err(undecodable)?));
+    rows.into_iter().map(state).collect()
 }

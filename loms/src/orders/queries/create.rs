@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use shared_actors::database::{Pool, observe};
+use sqlx::FromRow;
 
-use super::read::{OrderRow, order};
-use crate::domain::{IdempotencyKey, NewOrder, Order, OrderId, UserId};
+use super::read::OrderRow;
+use crate::domain::{IdempotencyKey, NewOrder, Order, OrderError, OrderId, UserId};
 use crate::items::{ItemArrays, decoded};
 
 const NEXT_IDS: &str = "SELECT nextval('order_id_seq') FROM generate_series(1, $1)";
@@ -22,11 +23,15 @@ SELECT id, user_id, state, skus, counts, idempotency_key
 FROM unnest($1::bigint[], $2::text[]) AS wanted (user_id, idempotency_key)
 JOIN orders USING (user_id, idempotency_key)";
 
-/// An order's row with its key.
-type KeyedRow = (i64, i64, String, Vec<i64>, Vec<i64>, String);
+#[derive(FromRow)]
+struct KeyedRow {
+    #[sqlx(flatten)]
+    order: OrderRow,
+    idempotency_key: String,
+}
 
-/// Orders by the key that they were made under.
-pub(crate) type ByKey = HashMap<(UserId, IdempotencyKey), Order>;
+/// Orders by the key that they were made under, each as far as its row can be read.
+pub(crate) type ByKey = HashMap<(UserId, IdempotencyKey), Result<Order, OrderError>>;
 
 /// The orders made under these keys.
 pub(crate) async fn find_by_keys(
@@ -37,13 +42,11 @@ pub(crate) async fn find_by_keys(
         keys.iter().map(|(user, key)| (user.get(), key.as_str())).unzip();
     let query = sqlx::query_as(FIND_BY_KEYS).bind(users).bind(keys);
     let rows: Vec<KeyedRow> = observe("find_orders_by_keys", query.fetch_all(pool)).await?;
-    rows.into_iter()
-        .map(|(id, user, state, skus, counts, key)| {
-            let row: OrderRow = (id, user, state, skus, counts);
-            let order = order(&row)?;
-            Ok(((order.user, decoded(key.as_str())?), order))
-        })
-        .collect()
+    let keyed = |row: &KeyedRow| {
+        let key = (decoded(row.order.user_id)?, decoded(row.idempotency_key.as_str())?);
+        Ok((key, row.order.order()))
+    };
+    rows.iter().map(keyed).collect()
 }
 
 /// An order goes into the table as it came out: its history tells that it was new. What is there already, under the id

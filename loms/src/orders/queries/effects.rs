@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use shared_actors::database::{DatabaseError, Pool, observe};
+use sqlx::FromRow;
 
-use crate::items::decoded;
+use crate::items::{count, decoded};
 use crate::retry::after_conflict;
 use crate::stock::{Effect, EffectKind};
 
@@ -15,14 +16,35 @@ WITH locked AS MATERIALIZED (
 )
 DELETE FROM stock_effects USING locked WHERE stock_effects.order_id = locked.order_id";
 
-/// Forgets the effects of these orders: the stock has seen them.
-pub(crate) async fn delete_effects(pool: &Pool, orders: &[i64]) -> Result<(), DatabaseError> {
-    after_conflict(|| observe("delete_effects", sqlx::query(DELETE_EFFECTS).bind(orders).execute(pool)))
-        .await?;
+/// Forgets the effects of these orders: the stock has seen them. Answers how many were not forgotten before.
+pub(crate) async fn delete_effects(pool: &Pool, orders: &[i64]) -> Result<usize, DatabaseError> {
+    let delete = || observe("delete_effects", sqlx::query(DELETE_EFFECTS).bind(orders).execute(pool));
+    Ok(count(after_conflict(delete).await?.rows_affected()))
+}
+
+const SET_ASIDE: &str = "
+INSERT INTO stock_effects (order_id, kind, refused_at)
+SELECT order_id, kind, now() FROM unnest($1::bigint[], $2::text[]) AS refused (order_id, kind) ORDER BY order_id
+ON CONFLICT (order_id) DO UPDATE SET refused_at = now()";
+
+/// Writes down that the stock does not admit these effects, so that they block no later one.
+pub(crate) async fn set_aside(pool: &Pool, refused: &[Effect]) -> Result<(), DatabaseError> {
+    let orders: Vec<i64> = refused.iter().map(|effect| effect.order.get()).collect();
+    let kinds: Vec<&str> = refused.iter().map(|effect| effect.kind.as_str()).collect();
+    let write =
+        || observe("set_effects_aside", sqlx::query(SET_ASIDE).bind(&orders).bind(&kinds).execute(pool));
+    after_conflict(write).await?;
     Ok(())
 }
 
-const EFFECTS_OF: &str = "SELECT order_id, kind = 'TAKE' FROM stock_effects WHERE order_id = ANY($1)";
+#[derive(FromRow)]
+struct EffectRow {
+    order_id: i64,
+    takes: bool,
+}
+
+const EFFECTS_OF: &str =
+    "SELECT order_id, kind = 'TAKE' AS takes FROM stock_effects WHERE order_id = ANY($1)";
 
 /// What these orders still have to do to the stock.
 pub(crate) async fn effects_of(pool: &Pool, orders: &[i64]) -> Result<Vec<Effect>, sqlx::Error> {
@@ -30,16 +52,21 @@ pub(crate) async fn effects_of(pool: &Pool, orders: &[i64]) -> Result<Vec<Effect
 }
 
 const LATE_EFFECTS: &str = "
-SELECT order_id, kind = 'TAKE' FROM stock_effects WHERE created_at < now() - $1 ORDER BY order_id LIMIT $2";
+SELECT order_id, kind = 'TAKE' AS takes FROM stock_effects
+WHERE created_at < now() - $1 AND (refused_at IS NULL OR refused_at < now() - $2) ORDER BY order_id LIMIT $3";
 
-/// Effects that have waited for at least `age`.
-pub(crate) async fn late_effects(pool: &Pool, age: Duration, limit: i64) -> Result<Vec<Effect>, sqlx::Error> {
-    let query = sqlx::query_as(LATE_EFFECTS).bind(age).bind(limit);
+/// Effects that have waited for at least `age`, those that the stock refused for `rest` since then.
+pub(crate) async fn late_effects(
+    pool: &Pool,
+    age: Duration,
+    rest: Duration,
+    limit: i64,
+) -> Result<Vec<Effect>, sqlx::Error> {
+    let query = sqlx::query_as(LATE_EFFECTS).bind(age).bind(rest).bind(limit);
     effects(observe("late_effects", query.fetch_all(pool)).await?)
 }
 
-/// Order, and whether it takes what it holds.
-fn effects(rows: Vec<(i64, bool)>) -> Result<Vec<Effect>, sqlx::Error> {
+fn effects(rows: Vec<EffectRow>) -> Result<Vec<Effect>, sqlx::Error> {
     let kind = |takes| if takes { EffectKind::Take } else { EffectKind::Return };
-    rows.into_iter().map(|(order, takes)| Ok(Effect { order: decoded(order)?, kind: kind(takes) })).collect()
+    rows.into_iter().map(|row| Ok(Effect { order: decoded(row.order_id)?, kind: kind(row.takes) })).collect()
 }

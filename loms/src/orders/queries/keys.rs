@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use shared_actors::database::{Pool, observe};
 
+use crate::items::count;
+
 /// Orders that still hold stock, or are about to settle it, keep their key: their reservation bears it too. Instances that
 /// do the same at once share the work.
 const FORGET_KEYS: &str = "
@@ -20,5 +22,5 @@ UPDATE orders SET idempotency_key = NULL FROM old WHERE orders.id = old.id";
 pub(crate) async fn forget_keys(pool: &Pool, age: Duration, limit: i64) -> Result<usize, sqlx::Error> {
     let query = sqlx::query(FORGET_KEYS).bind(age).bind(limit);
     let forgotten = observe("forget_keys", query.execute(pool)).await?.rows_affected();
-    Ok(usize::try_from(forgotten).unwrap_or(usize::MAX))
+    Ok(count(forgotten))
 }

@@ -5,12 +5,14 @@ mod create;
 mod effects;
 mod keys;
 mod read;
+mod servers;
 
-pub(super) use changes::{Change, change_states};
+pub(super) use changes::{Change, States, change_states, states_of};
 pub(crate) use create::InsertedRow;
 pub(super) use create::{find_by_keys, insert, next_ids};
 pub(crate) use effects::late_effects;
-pub(super) use effects::{delete_effects, effects_of};
+pub(super) use effects::{delete_effects, effects_of, set_aside};
 pub(crate) use keys::forget_keys;
-pub(super) use read::{find, log_position, page, replica_lag};
+pub(super) use read::{ShardPage, find, page};
 pub(crate) use read::{not_failed, unpaid};
+pub(super) use servers::{Lineage, LogPosition, ReplicaState, answer, log_position, replica_state};

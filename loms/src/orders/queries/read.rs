@@ -1,31 +1,52 @@
 //! Reading orders.
 
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
 
 use shared_actors::database::{Pool, observe};
-use sqlx::PgConnection;
+use sqlx::FromRow;
 
-use crate::domain::{Order, OrderId, OrderStatus};
-use crate::items::{decoded, lines};
+use crate::domain::{Order, OrderError, OrderId};
+use crate::items::{decoded, lines, undecodable};
+use crate::orders::metrics;
 
-/// Id, user, state, SKUs, counts.
-pub(super) type OrderRow = (i64, i64, String, Vec<i64>, Vec<i64>);
-
-pub(super) fn order((id, user, state, skus, counts): &OrderRow) -> Result<Order, sqlx::Error> {
-    let status: OrderStatus = state.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-    Ok(Order { id: decoded(*id)?, user: decoded(*user)?, status, lines: lines(skus, counts)? })
+#[derive(FromRow)]
+pub(super) struct OrderRow {
+    pub id: i64,
+    pub user_id: i64,
+    pub state: String,
+    pub skus: Vec<i64>,
+    pub counts: Vec<i64>,
 }
 
-fn orders(rows: &[OrderRow]) -> Result<Vec<Order>, sqlx::Error> {
-    rows.iter().map(order).collect()
+impl OrderRow {
+    /// The order. A row that somebody wrote by hand and that holds none concerns nobody who asks for others.
+    pub fn order(&self) -> Result<Order, OrderError> {
+        self.decode().map_err(|error| {
+            metrics::unreadable();
+            tracing::error!(%error, order = self.id, "the row of an order does not hold one");
+            OrderError::internal(format!("order {}: {error}", self.id))
+        })
+    }
+
+    fn decode(&self) -> Result<Order, sqlx::Error> {
+        Ok(Order {
+            id: decoded(self.id)?,
+            user: decoded(self.user_id)?,
+            status: self.state.parse().map_err(undecodable)?,
+            lines: lines(&self.skus, &self.counts)?,
+        })
+    }
 }
 
 const FIND: &str = "SELECT id, user_id, state, skus, counts FROM orders WHERE id = ANY($1)";
 
-/// The orders with these ids, in any order; unknown ids are left out.
-pub(crate) async fn find(pool: &Pool, ids: &[i64]) -> Result<Vec<Order>, sqlx::Error> {
+/// Orders by id, each as far as its row can be read.
+pub(crate) type ById = HashMap<OrderId, Result<Order, OrderError>>;
+
+/// The orders with these ids; unknown ids are left out.
+pub(crate) async fn find(pool: &Pool, ids: &[i64]) -> Result<ById, sqlx::Error> {
     let rows: Vec<OrderRow> = observe("get_orders", sqlx::query_as(FIND).bind(ids).fetch_all(pool)).await?;
-    orders(&rows)
+    rows.iter().map(|row| Ok((decoded(row.id)?, row.order()))).collect()
 }
 
 const NOT_FAILED: &str = "SELECT id FROM orders WHERE id = ANY($1) AND state <> 'FAILED'";
@@ -37,14 +58,44 @@ pub(crate) async fn not_failed(pool: &Pool, ids: &[i64]) -> Result<Vec<OrderId>,
     ids.into_iter().map(decoded).collect()
 }
 
+/// The lines of an order are not read before it is known that they are wanted.
 const PAGE: &str = "
-SELECT id, user_id, state, skus, counts FROM orders WHERE id < $1 ORDER BY id DESC LIMIT $2";
+SELECT page.id, user_id, state, skus, counts, found FROM (
+    SELECT id, lines, count(*) OVER () AS found, sum(lines) OVER (ORDER BY id DESC) AS lines_so_far FROM (
+        SELECT id, cardinality(skus) AS lines FROM orders WHERE id < $1 ORDER BY id DESC LIMIT $2
+    ) AS newest
+) AS page JOIN orders ON orders.id = page.id
+WHERE lines_so_far - lines < $3
+ORDER BY page.id DESC";
 
-/// The newest orders that are older than `before`, newest first.
-pub(crate) async fn page(pool: &Pool, before: i64, limit: i64) -> Result<Vec<Order>, sqlx::Error> {
-    let query = sqlx::query_as(PAGE).bind(before).bind(limit);
-    let rows: Vec<OrderRow> = observe("list_orders", query.fetch_all(pool)).await?;
-    orders(&rows)
+/// How many lines one page of a shard may hold, the last order's perhaps beyond.
+const PAGE_LINES: i64 = 20_000;
+
+#[derive(FromRow)]
+struct PageRow {
+    #[sqlx(flatten)]
+    order: OrderRow,
+    found: i64,
+}
+
+/// The newest orders of a shard that are older than some other.
+#[derive(Debug, Default)]
+pub(crate) struct ShardPage {
+    /// The newest first. One whose row cannot be read is passed over.
+    pub orders: Vec<Order>,
+    /// The lowest id that was looked at, unless there is none below it.
+    pub rest_below: Option<i64>,
+}
+
+/// At most `limit` of the newest orders that are older than `before`; fewer where they have very many lines.
+pub(crate) async fn page(pool: &Pool, before: i64, limit: i64) -> Result<ShardPage, sqlx::Error> {
+    // One more than wanted tells whether there is another page.
+    let query = sqlx::query_as(PAGE).bind(before).bind(limit + 1).bind(PAGE_LINES);
+    let mut rows: Vec<PageRow> = observe("list_orders", query.fetch_all(pool)).await?;
+    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let is_all = rows.first().is_none_or(|row| row.found == i64::try_from(rows.len()).unwrap_or(i64::MAX));
+    let rest_below = if is_all { None } else { rows.last().map(|row| row.order.id) };
+    Ok(ShardPage { orders: rows.iter().filter_map(|row| row.order.order().ok()).collect(), rest_below })
 }
 
 const UNPAID: &str = "
@@ -56,47 +107,4 @@ pub(crate) async fn unpaid(pool: &Pool, limit: usize) -> Result<Vec<OrderId>, sq
     let ids: Vec<i64> =
         observe("unpaid_orders", sqlx::query_scalar(UNPAID).bind(limit).fetch_all(pool)).await?;
     ids.into_iter().map(decoded).collect()
-}
-
-/// How far the log of a primary had come, on its disk.
-pub(crate) struct LogPosition {
-    lsn: String,
-    asked: Instant,
-}
-
-pub(crate) async fn log_position(primary: &mut PgConnection) -> Result<LogPosition, sqlx::Error> {
-    let asked = Instant::now();
-    let position = sqlx::query_scalar("SELECT pg_current_wal_flush_lsn()::text");
-    let lsn = observe("log_position", position.fetch_one(primary)).await?;
-    Ok(LogPosition { lsn, asked })
-}
-
-/// A replica that has replayed as much as the primary has now, has no lag, however long ago the last transaction was; one that
-/// has replayed as much as there was earlier lags by that time at the most. Any other one knows nothing newer than the last
-/// transaction that it saw. While the primary does not tell, one that streams is trusted to have received everything.
-const LAG: &str = "
-SELECT CASE
-    WHEN NOT pg_is_in_recovery() THEN 0
-    WHEN replayed >= coalesce($1::text::pg_lsn, received) THEN 0
-    WHEN replayed >= $2::text::pg_lsn THEN least($3, behind)
-    ELSE behind
-END::float8
-FROM (SELECT
-    pg_last_wal_replay_lsn() AS replayed,
-    CASE WHEN EXISTS (SELECT FROM pg_stat_wal_receiver) THEN pg_last_wal_receive_lsn() END AS received,
-    extract(epoch FROM now() - pg_last_xact_replay_timestamp())::float8 AS behind
-) AS replica";
-
-/// How far the replica is behind its primary, given positions of the primary's log, now and earlier; `None` when it cannot tell.
-pub(crate) async fn replica_lag(
-    replica: &mut PgConnection,
-    now: Option<&LogPosition>,
-    earlier: Option<&LogPosition>,
-) -> Result<Option<Duration>, sqlx::Error> {
-    let query = sqlx::query_scalar(LAG)
-        .bind(now.map(|position| position.lsn.as_str()))
-        .bind(earlier.map(|position| position.lsn.as_str()))
-        .bind(earlier.map(|position| position.asked.elapsed().as_secs_f64()));
-    let lag: Option<f64> = observe("replica_lag", query.fetch_one(replica)).await?;
-    Ok(lag.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()))
 }

@@ -62,7 +62,7 @@ fn decide_in_batches(
         }
         for request in decision.granted.iter().map(|index| &batch[*index]) {
             if let Some(key) = &request.key {
-                by_key.insert((request.user, key.clone()), (request.order, request.lines.clone()));
+                by_key.insert((request.user, key.clone()), (request.order, Some(request.lines.clone())));
             }
         }
         answers.extend(decision.answers);
@@ -111,8 +111,12 @@ proptest! {
                 }
             }
             let short = |line: &Line| left.get(&line.sku).is_none_or(|left| *left < i64::from(line.count));
-            if decision.answers[index] == Reservation::Short {
-                prop_assert!(request.lines.iter().any(short));
+            if let Reservation::Short { shortages } = &decision.answers[index] {
+                prop_assert!(!shortages.is_empty());
+                for shortage in shortages {
+                    let line = request.lines.iter().find(|line| line.sku == shortage.sku);
+                    prop_assert!(line.is_some_and(short));
+                }
             }
         }
     }

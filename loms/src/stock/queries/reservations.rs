@@ -5,8 +5,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use shared_actors::database::{Pool, Transaction, observe};
 use shared_actors::shard::ORDER_ID_STEP;
+use sqlx::FromRow;
 
-use crate::domain::{IdempotencyKey, Sku, UserId};
+use crate::domain::{IdempotencyKey, Lines, OrderId, Sku, UserId};
 use crate::items::{ItemArrays, decoded, lines};
 use crate::stock::decide::{Available, ByKey, Decision, ReservationRequest};
 use crate::stock::settle::{Effect, EffectKind};
@@ -34,8 +35,24 @@ SELECT user_id, idempotency_key, order_id, skus, counts
 FROM unnest($1::bigint[], $2::text[]) AS wanted (user_id, idempotency_key)
 JOIN reservations USING (user_id, idempotency_key)";
 
-/// User, key, order, SKUs, counts.
-type KeyedRow = (i64, String, i64, Vec<i64>, Vec<i64>);
+#[derive(FromRow)]
+struct HeldRow {
+    user_id: i64,
+    idempotency_key: Option<String>,
+    order_id: i64,
+    skus: Vec<i64>,
+    counts: Vec<i64>,
+}
+
+impl HeldRow {
+    /// Lines that somebody wrote by hand and nobody can read concern this reservation alone.
+    fn lines(&self) -> Option<Lines> {
+        let lines = lines(&self.skus, &self.counts);
+        lines
+            .inspect_err(|error| tracing::error!(%error, order = self.order_id, "an unreadable reservation"))
+            .ok()
+    }
+}
 
 /// The open reservations made under these keys.
 pub(in crate::stock) async fn find_by_keys(
@@ -45,11 +62,11 @@ pub(in crate::stock) async fn find_by_keys(
     let (users, keys): (Vec<i64>, Vec<&str>) =
         keys.iter().map(|(user, key)| (user.get(), key.as_str())).unzip();
     let query = sqlx::query_as(FIND_BY_KEYS).bind(users).bind(keys);
-    let rows: Vec<KeyedRow> = observe("find_reservations", query.fetch_all(connection)).await?;
+    let rows: Vec<HeldRow> = observe("find_reservations", query.fetch_all(connection)).await?;
     rows.into_iter()
-        .map(|(user, key, order, skus, counts)| {
-            let key = (decoded(user)?, decoded(key.as_str())?);
-            Ok((key, (decoded(order)?, lines(&skus, &counts)?)))
+        .map(|row| {
+            let key = decoded(row.idempotency_key.as_deref().unwrap_or_default())?;
+            Ok(((decoded(row.user_id)?, key), (decoded(row.order_id)?, row.lines())))
         })
         .collect()
 }
@@ -100,7 +117,7 @@ WITH effects AS MATERIALIZED (
 ), settled AS (
     DELETE FROM reservations USING locked, effects
     WHERE reservations.order_id = locked.order_id AND effects.order_id = locked.order_id
-    RETURNING effects.takes, reservations.skus, reservations.counts
+    RETURNING reservations.order_id, effects.takes, reservations.skus, reservations.counts
 ), less AS MATERIALIZED (
     SELECT item.sku, sum(item.count)::bigint AS reserved,
         coalesce(sum(item.count) FILTER (WHERE settled.takes), 0)::bigint AS taken
@@ -108,17 +125,20 @@ WITH effects AS MATERIALIZED (
     GROUP BY item.sku
 ), ordered AS MATERIALIZED (
     SELECT stock.sku FROM stock WHERE stock.sku IN (SELECT less.sku FROM less) ORDER BY stock.sku FOR UPDATE
+), updated AS (
+    UPDATE stock SET reserved_count = reserved_count - less.reserved, total_count = total_count - less.taken
+    FROM less JOIN ordered USING (sku)
+    WHERE stock.sku = less.sku
 )
-UPDATE stock SET reserved_count = reserved_count - less.reserved, total_count = total_count - less.taken
-FROM less JOIN ordered USING (sku)
-WHERE stock.sku = less.sku";
+SELECT order_id FROM settled";
 
-/// Takes or gives back what the orders hold; those that hold nothing any more are passed over.
-pub(in crate::stock) async fn settle(pool: &Pool, effects: &[Effect]) -> Result<(), sqlx::Error> {
+/// Takes or gives back what the orders hold; those that hold nothing any more are passed over. Answers which held something.
+pub(in crate::stock) async fn settle(pool: &Pool, effects: &[Effect]) -> Result<Vec<OrderId>, sqlx::Error> {
     let (orders, takes): (Vec<i64>, Vec<bool>) =
         effects.iter().map(|effect| (effect.order.get(), effect.kind == EffectKind::Take)).unzip();
-    observe("settle", sqlx::query(SETTLE).bind(orders).bind(takes).execute(pool)).await?;
-    Ok(())
+    let query = sqlx::query_scalar(SETTLE).bind(orders).bind(takes);
+    let ended: Vec<i64> = observe("settle", query.fetch_all(pool)).await?;
+    ended.into_iter().map(decoded).collect()
 }
 
 const AVAILABLE: &str = "SELECT sku, total_count - reserved_count FROM stock WHERE sku = ANY($1)";
@@ -132,7 +152,7 @@ pub(in crate::stock) async fn available(pool: &Pool, skus: &[i64]) -> Result<Ava
 
 /// By the index `reservations_open`, which has the distance of order ids in its expression.
 const OPEN_SINCE: &str = "
-SELECT order_id, user_id, idempotency_key, skus, counts, created_at
+SELECT order_id, created_at
 FROM reservations
 WHERE order_id > 0 AND order_id % 1000 = $1 AND created_at < now() - $2 AND (created_at, order_id) > ($3, $4)
 ORDER BY created_at, order_id
@@ -140,8 +160,9 @@ LIMIT $5";
 const _: () = assert!(ORDER_ID_STEP == 1000);
 
 /// A reservation that has been open for a while.
+#[derive(FromRow)]
 pub(crate) struct OpenReservation {
-    pub request: ReservationRequest,
+    pub order_id: i64,
     pub created_at: DateTime<Utc>,
 }
 
@@ -156,9 +177,6 @@ pub(crate) struct OpenSince {
     pub limit: i64,
 }
 
-/// Order, user, key, SKUs, counts, time of the reservation.
-type OpenRow = (i64, i64, Option<String>, Vec<i64>, Vec<i64>, DateTime<Utc>);
-
 /// Open reservations by age, the oldest first.
 pub(crate) async fn open_since(pool: &Pool, wanted: &OpenSince) -> Result<Vec<OpenReservation>, sqlx::Error> {
     let query = sqlx::query_as(OPEN_SINCE)
@@ -167,16 +185,24 @@ pub(crate) async fn open_since(pool: &Pool, wanted: &OpenSince) -> Result<Vec<Op
         .bind(wanted.after.0)
         .bind(wanted.after.1)
         .bind(wanted.limit);
-    let rows: Vec<OpenRow> = observe("open_reservations", query.fetch_all(pool)).await?;
-    rows.into_iter()
-        .map(|(order, user, key, skus, counts, created_at)| {
-            let request = ReservationRequest {
-                order: decoded(order)?,
-                user: decoded(user)?,
-                key: key.as_deref().map(decoded).transpose()?,
-                lines: lines(&skus, &counts)?,
-            };
-            Ok(OpenReservation { request, created_at })
-        })
-        .collect()
+    observe("open_reservations", query.fetch_all(pool)).await
+}
+
+const HELD_BY: &str = "
+SELECT user_id, idempotency_key, order_id, skus, counts FROM reservations WHERE order_id = ANY($1) AND order_id > 0";
+
+/// What these orders hold, those whose lines cannot be read left out.
+pub(crate) async fn held_by(pool: &Pool, orders: &[i64]) -> Result<Vec<ReservationRequest>, sqlx::Error> {
+    let rows: Vec<HeldRow> = observe("held_by", sqlx::query_as(HELD_BY).bind(orders).fetch_all(pool)).await?;
+    let mut held = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(lines) = row.lines() else { continue };
+        held.push(ReservationRequest {
+            order: decoded(row.order_id)?,
+            user: decoded(row.user_id)?,
+            key: row.idempotency_key.as_deref().map(decoded).transpose()?,
+            lines,
+        });
+    }
+    Ok(held)
 }

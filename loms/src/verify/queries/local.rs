@@ -152,7 +152,10 @@ pub(in crate::verify) fn lost_events() -> String {
 
 pub(in crate::verify) const MISPLACED_EFFECTS: &str = "
 SELECT order_id AS id FROM stock_effects LEFT JOIN orders ON orders.id = order_id
-WHERE ((kind, state) IN (('TAKE', 'PAYED'), ('RETURN', 'CANCELLED'))) IS NOT TRUE";
+WHERE ((kind, state) IN (('TAKE', 'PAYED'), ('RETURN', 'CANCELLED'), ('RETURN', 'FAILED'))) IS NOT TRUE";
+
+pub(in crate::verify) const REFUSED_EFFECTS: &str =
+    "SELECT order_id AS id FROM stock_effects WHERE refused_at IS NOT NULL";
 
 const USERS: &str = "SELECT user_id, min(id) FROM orders WHERE id % $1 = $2 GROUP BY user_id";
 

@@ -4,20 +4,19 @@ mod crossings;
 mod local;
 
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::{AssertSqlSafe, Executor, FromRow};
 
 use super::report::{Finding, Invariant, TOLD_IDS};
 
-#[cfg(test)]
-pub(super) use crossings::Content;
 pub(super) use crossings::{
-    OrderNow, Pieces, Reservation, add, awaiting, held_by, orders, paid, paid_lately, reservations, stock,
+    Content, OrderNow, Pieces, Reservation, add, awaiting, held_by, orders, paid, paid_lately, reservations,
+    stock,
 };
 pub(super) use local::{
     CHANGES, DUPLICATE_EVENT_IDS, EFFECTS, EVENTS, GAPS, HELD, KEYED, LOST_CHANGES, MISPLACED_EFFECTS,
-    ORDERS, OTHER_SEQUENCES, OTHER_STATES, OUT_OF_BOUNDS, SECOND_KEYS, SKUS, UNSEEDED, WRONG_LINES,
-    foreign_ids, illegal_steps, lost_events, misordered_events, repeated_events, strange_events, ungiven_ids,
-    users,
+    ORDERS, OTHER_SEQUENCES, OTHER_STATES, OUT_OF_BOUNDS, REFUSED_EFFECTS, SECOND_KEYS, SKUS, UNSEEDED,
+    WRONG_LINES, foreign_ids, illegal_steps, lost_events, misordered_events, repeated_events, strange_events,
+    ungiven_ids, users,
 };
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -28,11 +27,21 @@ pub(super) async fn begin(connection: &mut PgConnection) -> Result<(), sqlx::Err
     Ok(())
 }
 
-const IDENTITY: &str = "SELECT shard FROM shard_identity";
+/// What a database knows of its place among the shards.
+#[derive(FromRow)]
+pub(super) struct Place {
+    /// Which shard it is; `None` when nobody has used it yet.
+    pub shard: Option<i32>,
+    /// On how many shards orders have been written, as far as it knows.
+    pub known_shards: i32,
+}
 
-/// Which shard the database is; `None` when nobody has used it yet.
-pub(super) async fn identity(connection: &mut PgConnection) -> Result<Option<i32>, sqlx::Error> {
-    sqlx::query_scalar(IDENTITY).fetch_optional(connection).await
+const PLACE: &str = "
+SELECT (SELECT shard FROM shard_identity) AS shard,
+    (SELECT coalesce(max(shards), 0) FROM shard_layouts) AS known_shards";
+
+pub(super) async fn place(connection: &mut PgConnection) -> Result<Place, sqlx::Error> {
+    sqlx::query_as(PLACE).fetch_one(connection).await
 }
 
 /// An invariant over the rows of one database.

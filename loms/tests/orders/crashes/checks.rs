@@ -76,7 +76,11 @@ async fn ask_again(caller: &Caller, ledger: &RefCell<Ledger>, deadline: Instant)
 
 /// What `loms verify` still finds wrong or half way when the time is over.
 async fn unrepaired(backend: &Backend, deadline: Instant) -> Vec<String> {
-    let settings = backend.settings(&[("SWEEP_INTERVAL", "100ms"), ("RESERVATION_GRACE", "1s")]);
+    let settings = backend.settings(&[
+        ("SWEEP_INTERVAL", "100ms"),
+        ("RESERVATION_GRACE", "3s"),
+        ("REQUEST_TIMEOUT", "2500ms"),
+    ]);
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -23,7 +23,8 @@ impl<'a> Crew<'a> {
         let payment_ttl = if operation == Operation::Timeout { "500ms" } else { "1h" };
         let settings = vec![
             ("SWEEP_INTERVAL", "100ms"),
-            ("RESERVATION_GRACE", "1s"),
+            ("RESERVATION_GRACE", "3s"),
+            ("REQUEST_TIMEOUT", "2500ms"),
             ("ORDER_PAYMENT_TTL", payment_ttl),
             ("RUST_LOG", "error"),
         ];

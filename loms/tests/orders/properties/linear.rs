@@ -11,7 +11,7 @@ use crate::shop::id;
 /// The id of the order that this answer tells of, where the model does not know it yet.
 pub fn new_order(answer: &Answer, model: &Model) -> Option<OrderId> {
     match answer {
-        Answer::Created(order) | Answer::Refused(OrderError::OutOfStock { order }) => {
+        Answer::Created(order) | Answer::Refused(OrderError::OutOfStock { order, .. }) => {
             (!model.orders.contains_key(order)).then_some(*order)
         }
         _ => None,

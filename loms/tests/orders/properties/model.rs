@@ -63,7 +63,7 @@ impl Model {
             let story = &self.orders[known];
             return match story.status() {
                 _ if story.order.lines != order.lines => Err(OrderError::KeyReused { order: *known }),
-                OrderStatus::Failed => Err(OrderError::OutOfStock { order: *known }),
+                OrderStatus::Failed => Err(out_of_stock(*known)),
                 _ => Ok(*known),
             };
         }
@@ -74,7 +74,7 @@ impl Model {
         assert_eq!(self.orders.insert(fresh, story), None, "an id names one order");
         self.keys.extend(key.map(|key| (key, fresh)));
         if !served {
-            return Err(OrderError::OutOfStock { order: fresh });
+            return Err(out_of_stock(fresh));
         }
         self.settle(fresh, |level, count| level.reserved += count);
         Ok(fresh)
@@ -102,4 +102,9 @@ impl Model {
             change(self.stock.get_mut(&line.sku).unwrap(), line.count.into());
         }
     }
+}
+
+/// A refusal without the SKUs that were short: a repeated one does not tell them.
+pub fn out_of_stock(order: OrderId) -> OrderError {
+    OrderError::OutOfStock { order, shortages: Vec::new() }
 }

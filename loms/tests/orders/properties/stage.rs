@@ -10,7 +10,7 @@ use futures::future::join_all;
 use loms::domain::{OrderError, OrderId, OrderStatus, Sku};
 
 use super::commands::{Answer, Command, Place};
-use super::model::{Level, Model};
+use super::model::{Level, Model, out_of_stock};
 use crate::invariants;
 use crate::shop::{Backend, Shop};
 
@@ -117,9 +117,11 @@ impl Stage {
 pub async fn send(shop: &Shop, command: Command) -> Answer {
     let done = |done: Result<(), OrderError>| done.map_or_else(Answer::Refused, |()| Answer::Done);
     match command {
-        Command::Create(order) => {
-            shop.orders.create(order).await.map_or_else(Answer::Refused, Answer::Created)
-        }
+        Command::Create(order) => match shop.orders.create(order).await {
+            Ok(order) => Answer::Created(order),
+            Err(OrderError::OutOfStock { order, .. }) => Answer::Refused(out_of_stock(order)),
+            Err(refused) => Answer::Refused(refused),
+        },
         Command::Pay(order) => done(shop.orders.pay(order).await),
         Command::Cancel(order) => {
             let cancelled = async || match shop.orders.cancel(order).await {

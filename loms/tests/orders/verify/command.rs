@@ -10,13 +10,12 @@ use super::{environment, quiet_shop};
 
 /// Runs `loms verify` to its end; answers its exit status and all that it wrote.
 fn run(databases: &[Database; 2]) -> (Option<i32>, String) {
+    run_with(environment(databases, &[("SWEEP_INTERVAL", "10ms")]))
+}
+
+fn run_with(environment: Vec<(String, String)>) -> (Option<i32>, String) {
     let binary = Servers::from_env().bin_dir.join("loms");
-    let ended = Command::new(binary)
-        .arg("verify")
-        .env_clear()
-        .envs(environment(databases, &[("SWEEP_INTERVAL", "10ms")]))
-        .output()
-        .unwrap();
+    let ended = Command::new(binary).arg("verify").env_clear().envs(environment).output().unwrap();
     let written = [ended.stdout, ended.stderr].concat();
     (ended.status.code(), String::from_utf8(written).unwrap())
 }
@@ -26,7 +25,7 @@ async fn the_command_exits_by_what_it_found() {
     let backend = quiet_shop().await;
     let (status, output) = run(&backend.databases);
     assert_eq!(status, Some(0), "{output}");
-    assert!(output.ends_with("all 24 invariants hold\n"), "{output}");
+    assert!(output.ends_with("all 25 invariants hold\n"), "{output}");
     assert!(output.contains("\nstock-within-bounds                       5 SKUs "), "{output}");
 
     let lost = corruptions().find(|wrong| wrong.what == "the reservation of an order is lost").unwrap();
@@ -35,7 +34,7 @@ async fn the_command_exits_by_what_it_found() {
     let told =
         "awaiting-order-holds-stock: an order that is AWAITING_PAYMENT has its reservation\n  orders 3001\n";
     assert!(output.contains(told), "{output}");
-    assert!(output.ends_with("1 of 24 invariants are violated\n"), "{output}");
+    assert!(output.ends_with("1 of 25 invariants are violated\n"), "{output}");
 }
 
 #[actix::test]
@@ -59,4 +58,27 @@ async fn databases_in_the_wrong_order_are_not_judged() {
     let (status, output) = run(&[second, first]);
     assert_eq!(status, Some(2), "{output}");
     assert!(output.contains("belongs to shard"), "{output}");
+}
+
+#[actix::test]
+async fn a_shop_that_is_named_in_part_is_not_judged() {
+    let [first, _second] = quiet_shop().await.databases;
+    let (status, output) = run_with(first.master_env(0));
+    assert_eq!(status, Some(2), "{output}");
+    assert!(output.contains("the orders stand on 2 shards and the settings name 1"), "{output}");
+    assert!(!output.contains("invariants hold"), "{output}");
+}
+
+#[actix::test]
+async fn a_wrong_password_is_told_as_such() {
+    let databases = quiet_shop().await.databases;
+    let mut environment = environment(&databases, &[]);
+    environment.push(("DATABASE_MASTER_PASSWORD_1".to_owned(), "wrong".to_owned()));
+    let (status, output) = run_with(environment);
+    assert_eq!(status, Some(2), "{output}");
+    assert!(
+        output.contains("shard 1 cannot be read: ") && output.contains("authentication failed"),
+        "{output}"
+    );
+    assert!(!output.contains("wrong"), "{output}");
 }

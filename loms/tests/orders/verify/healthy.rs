@@ -100,11 +100,13 @@ async fn buy(orders: Orders, next_user: Arc<AtomicI64>, stopping: Arc<AtomicBool
 #[actix::test]
 async fn a_reservation_that_a_sweeper_is_about_to_give_back_is_no_violation() {
     let backend = Backend::new().await;
-    let shop = backend.open(&[("SWEEP_INTERVAL", "200ms"), ("RESERVATION_GRACE", "1s")]).await;
+    let shop = backend
+        .open(&[("SWEEP_INTERVAL", "200ms"), ("RESERVATION_GRACE", "1s"), ("REQUEST_TIMEOUT", "500ms")])
+        .await;
     shop.orders.create(order(1, &[(1002, 1)])).await.unwrap();
     // The verification has less patience with reservations than the sweeper, and finds this one late.
     backend.leave_reservation(2001, 1, None, 1002, 3).await;
-    let extra = [("SWEEP_INTERVAL", "2s"), ("RESERVATION_GRACE", "1ms")];
+    let extra = [("SWEEP_INTERVAL", "2s"), ("RESERVATION_GRACE", "2ms"), ("REQUEST_TIMEOUT", "1ms")];
     tokio::time::sleep(Duration::from_millis(5)).await;
     let report = verify(&settings(&backend.databases, &extra)).await.unwrap();
     assert!(report.holds(), "{report}");

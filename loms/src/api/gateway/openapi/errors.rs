@@ -13,8 +13,9 @@ pub struct Error {
     /// What is wrong, for people; names the field at fault.
     #[schema(example = "there is no order 1000")]
     message: String,
-    /// Always empty.
-    #[schema(value_type = Vec<Object>, max_items = 0)]
+    /// `google.rpc.PreconditionFailure`, with the SKUs that are short, when a create was refused for want of stock; empty
+    /// otherwise.
+    #[schema(value_type = Vec<Object>, max_items = 1)]
     details: (),
 }
 
@@ -57,8 +58,14 @@ pub enum CreateErrors {
             ("a rule" = (value = json!({"code": 3, "message": "user: must be a positive number", "details": []}))),
             ("the stock" = (value = json!({
                 "code": 9,
-                "message": "order 1000 failed: a sku is unknown, or too few of it are in stock",
-                "details": [],
+                "message": "order 1000 failed: sku 1002: 5 wanted, 3 left; sku 7 is unknown",
+                "details": [{
+                    "@type": "type.googleapis.com/google.rpc.PreconditionFailure",
+                    "violations": [
+                        {"type": "STOCK", "subject": "sku/1002", "description": "sku 1002: 5 wanted, 3 left"},
+                        {"type": "STOCK", "subject": "sku/7", "description": "sku 7 is unknown"},
+                    ],
+                }],
             }))),
         )
     )]

@@ -28,8 +28,8 @@ pub struct IdempotencyHeader {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct PageParameters {
-    /// The most orders to answer. 0 or more than 1,000 means 1,000. A page may hold fewer although more follow. Also read
-    /// as `page_size`.
+    /// The most orders to answer; more than 1,000 means 1,000. 0 means as many as fit into 3 MiB, which no answer exceeds. A
+    /// page may hold fewer although more follow. Also read as `page_size`.
     #[param(required = false, minimum = 0, maximum = 4_294_967_295_u32, format = "uint32", example = 50)]
     page_size: u32,
     /// The `nextPageToken` of the page before. Also read as `page_token`.
@@ -91,7 +91,6 @@ pub struct OrderInfoResponse {
 #[schema(rename_all = "camelCase")]
 pub struct OrderAllResponse {
     /// Newest id first.
-    #[schema(max_items = 1000)]
     orders: Vec<Order>,
     /// Asks for the page after this one, as `pageToken`; empty on the last.
     #[schema(example = "1000")]

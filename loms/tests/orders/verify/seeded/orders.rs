@@ -143,6 +143,16 @@ pub const CORRUPTIONS: &[Corruption] = &[
         &[(1, "INSERT INTO stock_effects VALUES (3001, 'TAKE')")],
     ),
     wrong(
+        "an effect was set aside because the stock does not admit it",
+        "effect-not-refused",
+        &[3001],
+        &[
+            (1, "UPDATE orders SET state = 'PAYED', sequence = 3, updated_at = now() WHERE id = 3001"),
+            (1, "INSERT INTO order_history (order_id, sequence, state) VALUES (3001, 3, 'PAYED')"),
+            (1, "INSERT INTO stock_effects VALUES (3001, 'TAKE', now(), now())"),
+        ],
+    ),
+    wrong(
         "an effect would give back what was paid",
         "effect-fits-order",
         &[1001],

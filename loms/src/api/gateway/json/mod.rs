@@ -1,17 +1,18 @@
 //! JSON of messages by the published mapping of protocol buffers: lowerCamelCase out, both spellings in, 64-bit integers
 //! as strings out and either way in, defaults written, unknown members ignored.
 
+mod decode;
+mod integer;
+
 use std::sync::LazyLock;
 
 use prost::{Message, Name};
-use prost_reflect::{
-    DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions,
-};
-use serde_path_to_error::{Deserializer, Path, Segment, Track};
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
 use shared_actors::error::{ErrorCode, ServiceError};
 use thiserror::Error;
 
 use crate::api::FILE_DESCRIPTOR_SET;
+use crate::api::list::List;
 use crate::domain::OrderError;
 
 #[expect(clippy::expect_used, reason = "the build wrote the descriptors")]
@@ -30,17 +31,10 @@ pub enum MalformedJson {
 }
 
 impl MalformedJson {
-    fn new(path: &Path, error: serde_json::Error) -> Self {
-        if error.is_syntax() || error.is_eof() {
-            return Self::Syntax(error);
-        }
-        let text = error.to_string();
-        let reason = text.split(" at line ").next().unwrap_or_default().to_owned();
-        // Such as `order.items[0].count`; no member's name in it means the body as a whole.
-        if path.iter().any(|segment| matches!(segment, Segment::Map { .. })) {
-            return Self::Member { field: path.to_string(), reason };
-        }
-        Self::Body(reason)
+    /// `path` is such as `order.items[0].count`; when it is empty, the body as a whole is at fault.
+    fn member(path: String, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        if path.is_empty() { Self::Body(reason) } else { Self::Member { field: path, reason } }
     }
 }
 
@@ -66,13 +60,7 @@ pub fn decode<M: Message + Name + Default>(body: &[u8]) -> Result<M, MalformedJs
     if body.trim_ascii().is_empty() {
         return Ok(M::default());
     }
-    let mut json = serde_json::Deserializer::from_slice(body);
-    let mut track = Track::new();
-    let tracked = Deserializer::new(&mut json, &mut track);
-    let options = DeserializeOptions::new().deny_unknown_fields(false);
-    let message = DynamicMessage::deserialize_with_options(descriptor::<M>(), tracked, &options);
-    let message = message.map_err(|error| MalformedJson::new(&track.path(), error))?;
-    json.end().map_err(MalformedJson::Syntax)?;
+    let message = decode::message(descriptor::<M>(), body)?;
     message.transcode_to().map_err(|error| MalformedJson::Body(error.to_string()))
 }
 
@@ -85,6 +73,15 @@ pub fn encode<M: Message + Name>(message: &M) -> Result<Vec<u8>, OrderError> {
         dynamic.serialize_with_options(&mut body, &SerializeOptions::new().skip_default_fields(false));
     written.map_err(|error| OrderError::internal(error.to_string()))?;
     Ok(body.into_inner())
+}
+
+/// Writes an `OrderAllResponse` from orders that are written already: a long list is no message in memory.
+pub fn encode_list(list: &List<Vec<u8>>) -> Vec<u8> {
+    let mut body = br#"{"orders":["#.to_vec();
+    body.extend(list.orders.join(&b','));
+    // A token is a number, or empty.
+    body.extend(format!(r#"],"nextPageToken":"{}"}}"#, list.next_page_token).bytes());
+    body
 }
 
 #[expect(clippy::expect_used, reason = "messages and descriptors come from the same file")]
@@ -113,6 +110,11 @@ mod tests {
             ("-1", -1),
             ("\"1\"", 1),
             ("1.0", 1),
+            ("1e2", 100),
+            ("\"1e2\"", 100),
+            ("\"1.0\"", 1),
+            ("9007199254740993.0", 9_007_199_254_740_993),
+            ("9.223372036854775807e18", i64::MAX),
             ("null", 0),
             ("9223372036854775807", i64::MAX),
             ("\"9223372036854775807\"", i64::MAX),
@@ -124,6 +126,13 @@ mod tests {
         let wrong = [
             "9223372036854775808",
             "\"9223372036854775808\"",
+            "9223372036854775808.0",
+            "9.223372036854775808e18",
+            "\"+7\"",
+            "\"007\"",
+            "\" 7\"",
+            "\"7 8\"",
+            "\"null\"",
             "1e30",
             "1.5",
             "\"x\"",
@@ -160,6 +169,20 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_is_given_twice_is_refused_in_either_spelling() {
+        for body in [
+            r#"{"idempotencyKey":"k","idempotencyKey":"k"}"#,
+            r#"{"idempotencyKey":"k","idempotency_key":"l"}"#,
+            r#"{"idempotency_key":null,"idempotencyKey":"k"}"#,
+        ] {
+            assert!(create(body).unwrap_err().to_string().contains("more than once"), "{body}");
+        }
+        let twice = create(r#"{"order":{"items":[{"sku":1},{"sku":2,"sku":2}]}}"#).unwrap_err();
+        assert_eq!(twice.field(), Some("order.items[1].sku"));
+        assert!(create(r#"{"unknown":1,"unknown":2}"#).is_ok());
+    }
+
+    #[test]
     fn an_empty_body_sets_nothing_and_what_is_no_object_is_refused() {
         for body in ["", " \n", "{}", " {} \n"] {
             assert_eq!(create(body).unwrap(), proto::OrderCreateRequest::default(), "{body:?}");
@@ -182,6 +205,15 @@ mod tests {
             json(encode(&proto::OrderAllResponse::default()).unwrap()),
             r#"{"orders":[],"nextPageToken":""}"#
         );
+        for order_ids in [vec![], vec![7], vec![9, 8]] {
+            let orders: Vec<_> =
+                order_ids.into_iter().map(|id| proto::Order { id, ..Default::default() }).collect();
+            let next_page_token = orders.last().map(|order| order.id.to_string()).unwrap_or_default();
+            let written = orders.iter().map(|order| encode(order).unwrap()).collect();
+            let list = List { orders: written, next_page_token: next_page_token.clone() };
+            let message = proto::OrderAllResponse { orders, next_page_token };
+            assert_eq!(json(encode_list(&list)), json(encode(&message).unwrap()));
+        }
         assert_eq!(json(encode(&()).unwrap()), "{}");
         let items = vec![proto::Item { sku: 1002, count: 1 }];
         let order = proto::Order { status: "NEW".to_owned(), user: 1, items, id: 1000 };

@@ -1,0 +1,119 @@
+//! A list of orders, gathered page by page until the client has what it asked for or the answer is as large as it may be.
+
+use crate::domain::{MAX_PAGE_SIZE, Order, OrderError, OrderId, PageRequest};
+use crate::orders::Orders;
+
+use super::request::ListRequest;
+
+/// The most bytes of an answer, as it is encoded: common gRPC clients take none over 4 MiB.
+pub const LIST_LIMIT_BYTES: usize = 3 * 1024 * 1024;
+
+/// An order as a front-end writes it.
+pub struct Encoded<T> {
+    pub order: T,
+    /// How much of the answer it takes.
+    pub bytes: usize,
+}
+
+/// Orders as a front-end writes them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct List<T> {
+    /// Newest id first.
+    pub orders: Vec<T>,
+    /// Asks for the rest; empty when there is none.
+    pub next_page_token: String,
+}
+
+/// Gathers a list.
+pub async fn gather<T>(
+    orders: &Orders,
+    request: ListRequest,
+    encode: impl Fn(Order) -> Result<Encoded<T>, OrderError>,
+) -> Result<List<T>, OrderError> {
+    let _turn = orders.turn_to_list().await?;
+    let mut list = Gathering { wanted: request.size, last: request.before, bytes: 0, orders: Vec::new() };
+    loop {
+        let size = list.missing().unwrap_or(MAX_PAGE_SIZE).min(MAX_PAGE_SIZE);
+        let page = orders.list(PageRequest { size, before: list.last }).await?;
+        let is_full = !list.take(page.orders, &encode)?;
+        if is_full || list.missing() == Some(0) || page.next.is_none() {
+            let ended = !is_full && page.next.is_none();
+            let next = if ended { None } else { list.last };
+            let next_page_token = next.map(|id| id.to_string()).unwrap_or_default();
+            return Ok(List { orders: list.orders, next_page_token });
+        }
+        list.last = page.next;
+    }
+}
+
+struct Gathering<T> {
+    wanted: Option<u32>,
+    /// The last order that was looked at.
+    last: Option<OrderId>,
+    bytes: usize,
+    orders: Vec<T>,
+}
+
+impl<T> Gathering<T> {
+    /// How many orders are missing; `None` when as many are wanted as fit.
+    fn missing(&self) -> Option<u32> {
+        let gathered = u32::try_from(self.orders.len()).unwrap_or(u32::MAX);
+        self.wanted.map(|wanted| wanted.saturating_sub(gathered))
+    }
+
+    /// Takes orders for as long as they fit, one at least; answers whether all did.
+    fn take(
+        &mut self,
+        orders: Vec<Order>,
+        encode: impl Fn(Order) -> Result<Encoded<T>, OrderError>,
+    ) -> Result<bool, OrderError> {
+        for order in orders {
+            let id = order.id;
+            let Encoded { order, bytes } = encode(order)?;
+            if !self.orders.is_empty() && self.bytes + bytes > LIST_LIMIT_BYTES {
+                return Ok(false);
+            }
+            self.bytes += bytes;
+            self.orders.push(order);
+            self.last = Some(id);
+        }
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{OrderStatus, UserId};
+    use crate::items::lines;
+
+    fn order(id: i64) -> Order {
+        Order {
+            id: OrderId::try_from(id).unwrap(),
+            user: UserId::try_from(1).unwrap(),
+            status: OrderStatus::Failed,
+            lines: lines(&[1], &[1]).unwrap(),
+        }
+    }
+
+    fn empty(wanted: Option<u32>) -> Gathering<i64> {
+        Gathering { wanted, last: None, bytes: 0, orders: Vec::new() }
+    }
+
+    #[test]
+    fn orders_are_taken_until_the_answer_is_full_and_none_is_left_out() {
+        let third = |order: Order| Ok(Encoded { order: order.id.get(), bytes: LIST_LIMIT_BYTES / 3 });
+        let mut list = empty(None);
+        assert!(list.take(vec![order(9), order(8)], third).unwrap());
+        assert!(!list.take(vec![order(7), order(6), order(5)], third).unwrap());
+        assert_eq!((list.orders, list.last), (vec![9, 8, 7], OrderId::try_from(7).ok()));
+    }
+
+    #[test]
+    fn an_order_that_is_larger_than_an_answer_comes_alone() {
+        let huge = |order: Order| Ok(Encoded { order: order.id.get(), bytes: 2 * LIST_LIMIT_BYTES });
+        let mut list = empty(Some(5));
+        assert!(!list.take(vec![order(9), order(8)], huge).unwrap());
+        assert_eq!((list.orders.as_slice(), list.missing()), ([9].as_slice(), Some(4)));
+    }
+}

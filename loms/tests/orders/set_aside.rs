@@ -1,0 +1,119 @@
+//! One row that somebody changed by hand concerns nobody but those who ask for it.
+
+use std::time::Duration;
+
+use dev::testing::eventually;
+use futures::future::join_all;
+use loms::domain::{OrderError, PageRequest};
+use loms::verify::verify;
+
+use crate::invariants;
+use crate::shop::{Backend, Shop, id, order};
+
+const SOON: Duration = Duration::from_secs(40);
+const SWEEPING: [(&str, &str); 1] = [("SWEEP_INTERVAL", "50ms")];
+
+/// The orders whose effects the stock does not admit, as `loms verify` tells.
+async fn set_aside(backend: &Backend) -> Vec<i64> {
+    let report = verify(&backend.settings(&SWEEPING)).await.unwrap();
+    let told = report.findings.iter().find(|finding| finding.invariant.name == "effect-not-refused");
+    told.unwrap().ids.clone()
+}
+
+async fn reserve(backend: &Backend, sku: i64, reserved: i64) {
+    let statement = "UPDATE stock SET reserved_count = $2 WHERE sku = $1";
+    sqlx::query(statement).bind(sku).bind(reserved).execute(&backend.pools[0]).await.unwrap();
+}
+
+#[actix::test]
+async fn an_effect_that_the_stock_does_not_admit_holds_up_no_other_one_until_the_stock_is_mended() {
+    let backend = Backend::new().await;
+    let shop = backend.open(&SWEEPING).await;
+    let stuck = shop.orders.create(order(1, &[(1002, 25)])).await.unwrap();
+    let mut others = Vec::new();
+    for _ in 0..20 {
+        others.push(shop.orders.create(order(1, &[(1003, 1)])).await.unwrap());
+    }
+    reserve(&backend, 1002, 0).await;
+
+    let all = others[..10].iter().chain([&stuck]).chain(&others[10..]);
+    let mut cancelled = join_all(all.map(|order| shop.orders.cancel(*order))).await;
+    let refused = cancelled.remove(10);
+    assert!(matches!(refused, Err(OrderError::Unavailable { .. })), "{refused:?}");
+    assert!(cancelled.iter().all(Result::is_ok), "{cancelled:?}");
+    assert_eq!(shop.left(1003).await, 220);
+    assert_eq!(set_aside(&backend).await, [stuck.get()]);
+
+    // The sweeper gets past it, too.
+    let late = shop.orders.create(order(1, &[(1004, 1)])).await.unwrap();
+    leave_effect(&backend, late.get()).await;
+    eventually(SOON, "a later effect is settled", async || shop.left(1004).await == 260).await;
+    assert_eq!(set_aside(&backend).await, [stuck.get()]);
+
+    reserve(&backend, 1002, 45).await;
+    eventually(SOON, "the effect is taken up again", async || shop.left(1002).await == 180).await;
+    shop.orders.cancel(stuck).await.unwrap();
+    assert_eq!(set_aside(&backend).await, Vec::<i64>::new());
+    invariants::hold(&backend).await;
+    shop.close().await;
+}
+
+/// What an instance leaves behind that dies between a cancellation and its effect on the stock.
+async fn leave_effect(backend: &Backend, order: i64) {
+    let statement = "WITH changed AS (
+            UPDATE orders SET sequence = 3, state = 'CANCELLED' WHERE id = $1 RETURNING id
+        ), history AS (
+            INSERT INTO order_history (order_id, sequence, state) SELECT id, 3, 'CANCELLED' FROM changed
+        ) INSERT INTO stock_effects (order_id, kind, created_at)
+        SELECT id, 'RETURN', now() - interval '1 minute' FROM changed";
+    sqlx::query(statement).bind(order).execute(&backend.pools[1]).await.unwrap();
+}
+
+#[actix::test]
+async fn an_orphan_that_the_stock_does_not_admit_holds_up_no_other_one() {
+    let backend = Backend::new().await;
+    let settings = [SWEEPING[0], ("RESERVATION_GRACE", "300ms"), ("REQUEST_TIMEOUT", "200ms")];
+    let shop = backend.open(&settings).await;
+    backend.leave_reservation(700_001, 1, None, 1002, 25).await;
+    reserve(&backend, 1002, 0).await;
+    backend.leave_reservation(701_001, 1, None, 1003, 10).await;
+    eventually(SOON, "the later one is given back", async || shop.left(1003).await == 220).await;
+    eventually(SOON, "the other one is set aside", async || {
+        let ids = set_aside(&backend).await;
+        if ids == [700_001] { Ok(()) } else { Err(ids) }
+    })
+    .await;
+    reserve(&backend, 1002, 45).await;
+    eventually(SOON, "it is taken up again", async || shop.left(1002).await == 180).await;
+    invariants::hold(&backend).await;
+    shop.close().await;
+}
+
+async fn listed(shop: &Shop) -> Vec<i64> {
+    let page = shop.orders.list(PageRequest { size: 100, before: None }).await.unwrap();
+    page.orders.iter().map(|order| order.id.get()).collect()
+}
+
+#[actix::test]
+async fn an_order_whose_row_cannot_be_read_fails_its_own_read_and_no_other_one() {
+    let backend = Backend::new().await;
+    let shop = backend.open(&[("DATABASE_REPLICA_HOST_PORT_0", "")]).await;
+    let mut orders = Vec::new();
+    for _ in 0..10 {
+        orders.push(shop.orders.create(order(1, &[(1002, 1)])).await.unwrap());
+    }
+    let broken = orders.remove(4);
+    let statement = "UPDATE orders SET counts = '{0}' WHERE id = $1";
+    sqlx::query(statement).bind(broken.get()).execute(&backend.pools[1]).await.unwrap();
+
+    let read = join_all(orders.iter().chain([&broken]).map(|order| shop.orders.info(*order))).await;
+    assert!(matches!(read[9], Err(OrderError::Internal { .. })), "{:?}", read[9]);
+    assert!(read[..9].iter().all(Result::is_ok), "{read:?}");
+    let mut expected: Vec<i64> = orders.iter().map(|order| order.get()).collect();
+    expected.reverse();
+    assert_eq!(listed(&shop).await, expected);
+    shop.orders.pay(orders[0]).await.unwrap();
+    shop.orders.cancel(broken).await.unwrap();
+    assert_eq!(shop.orders.info(id(999_001)).await, Err(OrderError::OrderNotFound(id(999_001))));
+    shop.close().await;
+}
