@@ -2,10 +2,10 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::{Map, Value};
 use shared_actors::http::{ApiError, JsonBody};
 
 use super::body::{AddItemRequest, CartAnswer, CheckoutAnswer, CheckoutRequest, Done, IdempotencyHeader};
+use super::members::Members;
 use super::openapi::{AddErrors, CheckoutErrors, EveryCall, PostErrors, ShowErrors};
 use crate::carts::Carts;
 use crate::domain::{CartError, Quantity, Sku, UserId};
@@ -14,8 +14,7 @@ use crate::idempotency::IdempotencyKey;
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 type Answer = Result<HttpResponse, ApiError>;
-/// A body that is read member by member, so that an error names the member.
-type Body = JsonBody<Map<String, Value>>;
+type Body = JsonBody<Members>;
 
 /// Adds pieces of a product to what the cart already holds of it.
 #[utoipa::path(
@@ -38,7 +37,7 @@ pub async fn add_item(
     body: Body,
 ) -> Answer {
     let (user, sku) = (UserId::parse(&path.0)?, Sku::parse(&path.1)?);
-    let count = Quantity::from_json(body.0.get("count"))?;
+    let count = Quantity::from_json(body.0.whole_number("count")?)?;
     carts.add(user, sku, count, key(&request)?).await?;
     Ok(HttpResponse::Ok().json(Done {}))
 }
@@ -99,7 +98,7 @@ pub async fn show_cart(carts: Data<Carts>, path: Path<String>) -> Answer {
     )
 )]
 pub async fn checkout(carts: Data<Carts>, request: HttpRequest, body: Body) -> Answer {
-    let user = UserId::from_json(body.0.get("user"))?;
+    let user = UserId::from_json(body.0.whole_number("user")?)?;
     let order = carts.checkout(user, key(&request)?).await?;
     Ok(HttpResponse::Ok().json(CheckoutAnswer::from(order)))
 }

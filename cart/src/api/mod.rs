@@ -4,6 +4,7 @@
 mod body;
 mod errors;
 mod handlers;
+mod members;
 mod openapi;
 
 use actix_web::web::{self, Data, ServiceConfig};

@@ -2,8 +2,6 @@
 
 use std::num::NonZeroU16;
 
-use serde_json::Value;
-
 use super::CartError;
 
 /// 1 to 65,535 pieces.
@@ -16,12 +14,12 @@ impl Quantity {
         NonZeroU16::new(count).map(Self)
     }
 
-    /// Reads a whole number out of a JSON body, where the field is called `count`.
+    /// A whole number out of a JSON body, where the field is called `count`.
     ///
     /// # Errors
     /// `InvalidArgument` naming `count`.
-    pub fn from_json(value: Option<&Value>) -> Result<Self, CartError> {
-        let count = value.and_then(Value::as_u64).and_then(|count| u16::try_from(count).ok());
+    pub fn from_json(number: Option<i128>) -> Result<Self, CartError> {
+        let count = number.and_then(|count| u16::try_from(count).ok());
         count
             .and_then(Self::new)
             .ok_or_else(|| CartError::invalid("count", "must be a whole number from 1 to 65535"))
@@ -45,19 +43,14 @@ impl Quantity {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn a_count_in_json_is_a_whole_number_within_16_bits() {
-        assert_eq!(Quantity::from_json(Some(&json!(65_535))).unwrap().get(), u16::MAX);
-        for value in
-            [json!(0), json!(65_536), json!(-1), json!(1.5), json!(1.0), json!("1"), json!(null), json!([1])]
-        {
-            let error = Quantity::from_json(Some(&value)).unwrap_err();
-            assert!(matches!(error, CartError::InvalidArgument { field: "count", .. }), "{value}");
+        assert_eq!(Quantity::from_json(Some(65_535)).unwrap().get(), u16::MAX);
+        for number in [Some(0), Some(65_536), Some(-1), Some(i128::MAX), None] {
+            let error = Quantity::from_json(number).unwrap_err();
+            assert!(matches!(error, CartError::InvalidArgument { field: "count", .. }), "{number:?}");
         }
-        assert!(Quantity::from_json(None).is_err());
     }
 }

@@ -13,7 +13,7 @@ async fn every_rule_of_a_request_has_its_error() {
     let post =
         async |path: &str, body: &str| client.send(Method::POST, path, Some(body.to_owned()), None).await;
     for count in
-        ["0", "65536", "-1", "1.5", "1.0", "1e2", "\"1\"", "null", "true", "[1]", "99999999999999999999"]
+        ["0", "65536", "-1", "1.5", "5e-1", "1e400", "\"1\"", "null", "true", "[1]", "99999999999999999999"]
     {
         let reply = post("/user/1/cart/1003", &format!("{{\"count\": {count}}}")).await;
         assert_eq!((reply.status, reply.code()), (400, "INVALID_ARGUMENT"), "{count}");
@@ -40,7 +40,7 @@ async fn every_rule_of_a_request_has_its_error() {
         assert!(reply.body["message"].as_str().unwrap().contains("sku_id"), "{sku}: {reply:?}");
         assert_eq!(client.send(Method::DELETE, &format!("/user/1/cart/{sku}"), None, None).await.status, 400);
     }
-    for user in ["0", "-1", "9223372036854775808", "1.5", "\"1\"", "null"] {
+    for user in ["0", "-1", "9223372036854775808", "9223372036854775808.0", "1.5", "\"1\"", "null"] {
         let reply = post("/cart/checkout", &format!("{{\"user\": {user}}}")).await;
         assert_eq!(reply.status, 400, "{user}");
         assert!(reply.body["message"].as_str().unwrap().contains("user"), "{user}: {reply:?}");
@@ -48,6 +48,38 @@ async fn every_rule_of_a_request_has_its_error() {
     assert_eq!(post("/user/9223372036854775807/cart/1003", "{\"count\": 1}").await.status, 200);
     assert_eq!(client.show(i64::MAX).await.status, 200);
     assert_eq!(shop.count("select count(*) from carts").await, 1);
+    cart.stop().await;
+}
+
+#[actix_web::test]
+async fn bodies_are_read_as_the_original_reads_them_and_numbers_exactly() {
+    let shop = Shop::open().await;
+    let cart = shop.start().await;
+    let client = Client::of(&cart);
+    let post =
+        async |path: &str, body: &str| client.send(Method::POST, path, Some(body.to_owned()), None).await;
+    for body in [
+        "{\"Count\": 5}",
+        "{\"COUNT\": 5.0}",
+        "{\"count\": 5e0}",
+        "{\"coUnt\": 50e-1, \"note\": {\"count\": 1}}",
+    ] {
+        let reply = post("/user/9007199254740993/cart/1003", body).await;
+        assert_eq!(reply.status, 200, "{body}: {reply:?}");
+    }
+    assert_eq!(client.lines(9_007_199_254_740_993).await, [(1003, 20)]);
+    for (path, body, field) in [
+        ("/user/1/cart/1003", "{\"count\": 5, \"count\": 5}", "count"),
+        ("/user/1/cart/1003", "{\"count\": 5, \"Count\": 6}", "count"),
+        ("/cart/checkout", "{\"user\": 1, \"USER\": 2}", "user"),
+    ] {
+        let reply = post(path, body).await;
+        assert_eq!((reply.status, reply.code()), (400, "INVALID_ARGUMENT"), "{body}");
+        assert!(reply.body["message"].as_str().unwrap().contains(field), "{body}: {reply:?}");
+    }
+    let ordered = post("/cart/checkout", "{\"User\": 9007199254740993.0}").await;
+    assert_eq!(ordered.status, 200, "{ordered:?}");
+    assert_eq!(shop.loms.orders()[0].user, 9_007_199_254_740_993);
     cart.stop().await;
 }
 
