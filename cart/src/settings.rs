@@ -97,8 +97,9 @@ impl Settings {
 
 fn loms(reader: &mut Reader) -> LomsSettings {
     let base_url = reader.text("LOMS_BASE_URL", "http://localhost:50051");
-    if server_url(&base_url).is_none() {
-        reader.reject("LOMS_BASE_URL", "host:port or http://host:port");
+    if server_url(&base_url).is_none_or(|url| url.scheme() != "http") {
+        let expected = "host:port or http://host:port (TLS to loms is not supported)";
+        reject_url(reader, "LOMS_BASE_URL", &base_url, expected);
     }
     LomsSettings { base_url, timeout: reader.duration("LOMS_TIMEOUT", Duration::from_secs(3)) }
 }
@@ -107,9 +108,12 @@ fn products(reader: &mut Reader) -> ProductServiceSettings {
     let base = reader.text("PRODUCT_SERVICE_BASE_URL", PRODUCT_SERVICE);
     let path = reader.text("PRODUCT_SERVICE_PATH", "/get_product");
     let mut url = server_url(&base).unwrap_or_else(|| {
-        reader.reject("PRODUCT_SERVICE_BASE_URL", "http://host:port or https://host:port");
+        reject_url(reader, "PRODUCT_SERVICE_BASE_URL", &base, "http://host:port or https://host:port");
         Url::parse(PRODUCT_SERVICE).unwrap_or_else(|_| unreachable!("a constant that is a URL"))
     });
+    if path.contains(['?', '#']) {
+        reader.reject("PRODUCT_SERVICE_PATH", "a path, without ? and #");
+    }
     url.set_path(&format!("{}/{}", url.path().trim_end_matches('/'), path.trim_start_matches('/')));
     ProductServiceSettings {
         url,
@@ -134,6 +138,11 @@ fn redis(reader: &mut Reader) -> RedisSettings {
         ttl: reader.nanoseconds("REDIS_TTL_KEY", Duration::from_mins(5)),
         timeout: reader.duration("REDIS_TIMEOUT", Duration::from_millis(100)),
     }
+}
+
+/// Refuses a URL, and shows it only when no password can be in it.
+fn reject_url(reader: &mut Reader, name: &str, url: &str, expected: &str) {
+    if url.contains('@') { reader.reject_secretly(name, expected) } else { reader.reject(name, expected) }
 }
 
 /// A URL of a server, also without its scheme.
@@ -183,6 +192,7 @@ mod tests {
         let wrong = [
             ("LOMS_BASE_URL", "ftp://loms"),
             ("PRODUCT_SERVICE_BASE_URL", "http://"),
+            ("PRODUCT_SERVICE_PATH", "/get?x=1"),
             ("REDIS_ADDRESS", "redis:0"),
             ("REQUESTS_PER_SECOND", "0"),
             ("IDEMPOTENCY_TTL", "24"),
@@ -192,5 +202,20 @@ mod tests {
             assert!(error.problems.iter().any(|problem| problem.name == name), "{name}: {error}");
         }
         assert_eq!(error.problems.len(), wrong.len(), "{error}");
+    }
+
+    #[test]
+    fn loms_is_not_spoken_to_in_plain_text_where_tls_was_asked_for() {
+        let error = read(&[("LOMS_BASE_URL", "https://loms:50051")]).unwrap_err();
+        assert!(error.to_string().contains("TLS to loms is not supported"), "{error}");
+    }
+
+    #[test]
+    fn a_refused_url_does_not_show_its_password() {
+        for name in ["LOMS_BASE_URL", "PRODUCT_SERVICE_BASE_URL"] {
+            let error = read(&[(name, "ftp://user:secret@host")]).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
     }
 }

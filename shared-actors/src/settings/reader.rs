@@ -176,8 +176,8 @@ impl Reader {
     }
 
     /// As [`Self::reject`], without the value: it may be a secret.
-    pub(super) fn reject_secretly(&mut self, name: &str, expected: String) {
-        self.problems.push(Problem { name: name.to_owned(), value: None, expected });
+    pub fn reject_secretly(&mut self, name: &str, expected: impl Into<String>) {
+        self.problems.push(Problem { name: name.to_owned(), value: None, expected: expected.into() });
     }
 
     /// # Errors
