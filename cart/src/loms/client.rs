@@ -1,4 +1,4 @@
-//! The gRPC client of loms: one connection, opened when it is first used.
+//! The gRPC client of loms: one connection, which is watched and replaced when it falls silent.
 
 use std::time::Duration;
 
@@ -17,7 +17,9 @@ use super::wire::loms_client::LomsClient;
 use super::wire::{Item, Order, OrderCreateRequest, OrderInfoRequest, StocksInfoRequest};
 use crate::domain::{Cart, Line, OrderId, Sku, UserId};
 
-const PROBE_PERIOD: Duration = Duration::from_secs(2);
+/// A silent connection is noticed after these two, also when nobody else asks.
+const PROBE_PERIOD: Duration = Duration::from_secs(1);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The state of an order that nobody can pay any more, as loms spells it.
 const CANCELLED: &str = "CANCELLED";
 
@@ -33,17 +35,17 @@ pub struct LomsSettings {
 /// Asks loms. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Loms {
-    channel: Channel,
+    link: grpc::Link,
     timeout: Duration,
 }
 
 impl Loms {
-    /// A client that connects with its first call. To be called on a runtime.
+    /// A client that connects with its first call. To be called on the runtime on which the connection lives.
     ///
     /// # Errors
     /// The URL is none.
     pub fn new(settings: &LomsSettings) -> Result<Self, Error> {
-        Ok(Self { channel: grpc::channel(&settings.base_url)?, timeout: settings.timeout })
+        Ok(Self { link: grpc::Link::to(&settings.base_url)?, timeout: settings.timeout })
     }
 
     /// How many pieces of `sku` can be sold; none of a SKU that loms does not know.
@@ -51,10 +53,10 @@ impl Loms {
     /// # Errors
     /// `Overloaded`, `Unavailable`, `Unusable`, `DeadlineExceeded`, `Rejected`.
     pub async fn available(&self, sku: Sku) -> Result<u64, LomsError> {
-        let mut client = LomsClient::new(self.channel.clone());
         let request = StocksInfoRequest { sku: sku.get() };
-        let answer =
-            self.call("/Loms/StocksInfo", request, async |request| client.stocks_info(request).await);
+        let answer = self.call("/Loms/StocksInfo", request, async |channel, request| {
+            LomsClient::new(channel).stocks_info(request).await
+        });
         match answer.await {
             Ok(stock) => Ok(stock.count),
             Err(LomsError::NotFound) => Ok(0),
@@ -71,9 +73,9 @@ impl Loms {
         let item = |line: Line| Item { sku: line.sku.get(), count: line.count.get().into() };
         let order = Order { user: user.get(), items: lines.lines().map(item).collect(), ..Order::default() };
         let request = OrderCreateRequest { order: Some(order), idempotency_key: key.to_string() };
-        let mut client = LomsClient::new(self.channel.clone());
-        let answer =
-            self.call("/Loms/OrderCreate", request, async |request| client.order_create(request).await);
+        let answer = self.call("/Loms/OrderCreate", request, async |channel, request| {
+            LomsClient::new(channel).order_create(request).await
+        });
         Ok(OrderId::new(answer.await?.order_id))
     }
 
@@ -83,9 +85,10 @@ impl Loms {
     /// `Overloaded`, `Unavailable`, `DeadlineExceeded`; `Unusable` when loms does not tell of an order that it has
     /// created.
     pub async fn is_cancelled(&self, order: OrderId) -> Result<bool, LomsError> {
-        let mut client = LomsClient::new(self.channel.clone());
         let request = OrderInfoRequest { order_id: order.get() };
-        let answer = self.call("/Loms/OrderInfo", request, async |request| client.order_info(request).await);
+        let answer = self.call("/Loms/OrderInfo", request, async |channel, request| {
+            LomsClient::new(channel).order_info(request).await
+        });
         match answer.await {
             Ok(info) => Ok(info.order.ok_or(LomsError::Unusable)?.status == CANCELLED),
             Err(LomsError::NotFound | LomsError::FailedPrecondition | LomsError::Rejected(_)) => {
@@ -95,17 +98,17 @@ impl Loms {
         }
     }
 
-    /// Asks loms every two seconds whether it serves, and says so to `component`. Runs until it is dropped.
+    /// Asks loms every second whether it serves, and says so to `component`. Runs until it is dropped.
     pub async fn watch(&self, component: Component) {
         loop {
-            let mut client = HealthClient::new(self.channel.clone());
             let request = HealthCheckRequest { service: String::new() };
-            let within = deadline::within(self.timeout);
-            match tokio::time::timeout_at(within, client.check(request)).await {
-                Ok(Ok(answer)) if answer.get_ref().status() == ServingStatus::Serving => component.ready(),
-                Ok(Ok(_)) => component.waiting("not serving"),
-                Ok(Err(status)) => component.waiting(status.message()),
-                Err(_) => component.waiting("no answer"),
+            let check = self
+                .link
+                .send(request, async |channel, request| HealthClient::new(channel).check(request).await);
+            match deadline::scope(deadline::within(PROBE_TIMEOUT), check).await {
+                Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => component.ready(),
+                Ok(_) => component.waiting("not serving"),
+                Err(status) => component.waiting(status.message()),
             }
             sleep(PROBE_PERIOD).await;
         }
@@ -115,9 +118,10 @@ impl Loms {
         &self,
         method: &'static str,
         message: M,
-        send: impl AsyncFnOnce(Request<M>) -> Result<Response<T>, Status>,
+        send: impl AsyncFnOnce(Channel, Request<M>) -> Result<Response<T>, Status>,
     ) -> Result<T, LomsError> {
-        let answer = deadline::scope(deadline::within(self.timeout), grpc::call(method, message, send));
+        let answer =
+            deadline::scope(deadline::within(self.timeout), grpc::call(&self.link, method, message, send));
         answer.await.map_err(|status| {
             let error = LomsError::from(&status);
             if !matches!(error, LomsError::NotFound | LomsError::FailedPrecondition) {

@@ -1,5 +1,6 @@
 //! The product service over HTTP: its pace, its timeouts, its retries.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, Response, StatusCode, Url, redirect};
@@ -16,6 +17,9 @@ use crate::domain::{CartError, Part, Sku};
 const ENHANCE_YOUR_CALM: u16 = 420;
 /// How long a call may wait for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A connection without calls is asked whether it lives, and is closed after a while.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Where the product service is and how it wants to be asked.
@@ -37,13 +41,22 @@ pub struct ProductServiceSettings {
 
 /// Asks the product service.
 pub struct ProductClient {
-    client: Client,
+    connections: Mutex<Connections>,
     settings: ProductServiceSettings,
     /// The path alone, as the label of metrics.
     path: String,
     /// The whole URL without a name and a password, for traces.
     shown_url: String,
     pace: Pace,
+}
+
+/// The connections that are open. A call that gets no answer in time makes all of them suspect, as a firewall that forgot
+/// one forgot the others too: the next call opens another.
+struct Connections {
+    client: Client,
+    /// Raised with each client.
+    number: u64,
+    since: Instant,
 }
 
 #[derive(Serialize)]
@@ -68,18 +81,14 @@ impl ProductClient {
     pub fn new(settings: ProductServiceSettings) -> Result<Self, reqwest::Error> {
         // Another provider may stand already; either serves.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .connect_timeout(settings.timeout)
-            .timeout(settings.timeout)
-            .redirect(redirect::Policy::none())
-            .tcp_nodelay(true)
-            .build()?;
+        let connections =
+            Mutex::new(Connections { client: client(settings.timeout)?, number: 0, since: Instant::now() });
         let pace = Pace::new(settings.requests_per_second, PATIENCE);
         let mut shown_url = settings.url.clone();
         // Fails only for URLs that no HTTP client takes.
         let _ = shown_url.set_username("").and_then(|()| shown_url.set_password(None));
         let path = settings.url.path().to_owned();
-        Ok(Self { client, path, shown_url: shown_url.into(), pace, settings })
+        Ok(Self { connections, path, shown_url: shown_url.into(), pace, settings })
     }
 
     /// The product; `None` when the service does not know the SKU. Repeats what may pass, as long as there is time.
@@ -105,6 +114,25 @@ impl ProductClient {
         }
     }
 
+    fn connections(&self) -> (Client, u64) {
+        let connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        (connections.client.clone(), connections.number)
+    }
+
+    /// Leaves the connections of `number` to the calls that are under way.
+    fn reconnect(&self, number: u64) {
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        // A service that is slow for good gets new connections now and then only.
+        if connections.number == number && connections.since.elapsed() >= self.settings.timeout {
+            match client(self.settings.timeout) {
+                Ok(client) => {
+                    *connections = Connections { client, number: number + 1, since: Instant::now() }
+                }
+                Err(error) => warn!(%error, "the connections to the product service are kept"),
+            }
+        }
+    }
+
     async fn call(&self, sku: Sku) -> Result<Option<Product>, Failure> {
         let url = &self.settings.url;
         let span = detail_span!(
@@ -125,7 +153,8 @@ impl ProductClient {
     async fn ask(&self, sku: Sku) -> Result<Option<Product>, Failure> {
         let started = Instant::now();
         let question = GetProduct { token: self.settings.token.expose(), sku: sku.to_string() };
-        let mut request = self.client.post(self.settings.url.clone()).json(&question);
+        let (client, number) = self.connections();
+        let mut request = client.post(self.settings.url.clone()).json(&question);
         if let Some(left) = deadline::remaining() {
             request = request.timeout(left.min(self.settings.timeout));
         }
@@ -136,6 +165,9 @@ impl ProductClient {
             Ok(response) => (response.status().as_str().to_owned(), understand(response).await),
             Err(error) => {
                 let status = if error.is_timeout() { "timeout" } else { "transport" };
+                if error.is_timeout() {
+                    self.reconnect(number);
+                }
                 (status.to_owned(), Err(Failure::of_transport(&error)))
             }
         };
@@ -152,6 +184,18 @@ impl ProductClient {
         }
         product
     }
+}
+
+fn client(timeout: Duration) -> Result<Client, reqwest::Error> {
+    Client::builder()
+        .connect_timeout(timeout)
+        .timeout(timeout)
+        .redirect(redirect::Policy::none())
+        .tcp_nodelay(true)
+        .tcp_keepalive(KEEP_ALIVE)
+        .tcp_user_timeout(timeout)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .build()
 }
 
 async fn understand(response: Response) -> Result<Option<Product>, Failure> {

@@ -8,6 +8,7 @@ mod support;
 mod carts;
 mod checkout;
 mod crash;
+mod faults;
 mod idempotency;
 mod input;
 mod instances;

@@ -7,13 +7,15 @@ mod call;
 mod client;
 mod connections;
 mod ended;
+mod link;
 mod methods;
 mod refusals;
 mod server;
 mod settings;
 mod status;
 
-pub use client::{call, channel};
+pub use client::call;
+pub use link::Link;
 pub use server::{GrpcFrontEnd, GrpcService, serve};
 pub use settings::GrpcServerSettings;
 pub use status::{code_name, status};

@@ -2,12 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use shared_actors::grpc::{self, GrpcFrontEnd, GrpcServerSettings};
+use dev::testing::Proxy;
+use shared_actors::error::{ErrorCode, ServiceError};
+use shared_actors::grpc::{self, GrpcFrontEnd, GrpcServerSettings, Link};
 use shared_actors::health::Health;
 use shared_actors::{deadline, metrics};
 use tonic::client::Grpc as Client;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request};
 use tonic_health::ServingStatus;
 use tonic_health::pb::HealthCheckRequest;
@@ -23,7 +25,7 @@ async fn start(health: &Health) -> (GrpcFrontEnd, Channel) {
 
 async fn start_with(health: &Health, request_timeout: Duration) -> (GrpcFrontEnd, Channel) {
     let front = serve_probe(&GrpcServerSettings { request_timeout, ..grpc_settings() }, health).await;
-    let channel = grpc::channel(&front.address.to_string()).unwrap();
+    let channel = Endpoint::from_shared(format!("http://{}", front.address)).unwrap().connect_lazy();
     (front, channel)
 }
 
@@ -83,23 +85,80 @@ async fn the_deadline_of_a_client_is_answered_by_the_server_before_the_client_gi
 
 #[actix_rt::test]
 async fn a_client_carries_its_deadline_on_and_counts_the_call() {
-    let (front, channel) = start(&Health::new()).await;
+    let (front, _) = start(&Health::new()).await;
+    let link = Link::to(&front.address.to_string()).unwrap();
     let at = tokio::time::Instant::now() + Duration::from_millis(50);
-    let late = deadline::scope(at, async {
-        let mut client = Client::new(channel.clone());
-        client.ready().await.unwrap();
-        let path = PathAndQuery::from_static("/test.Probe/Echo");
-        let codec = ProstCodec::<String, String>::default();
-        let send = async |request: Request<String>| {
-            assert!(request.metadata().contains_key("grpc-timeout"));
-            client.unary(request, path, codec).await
-        };
-        grpc::call("/test.Probe/Echo", "hang".to_owned(), send).await.unwrap_err()
-    })
-    .await;
+    let send = async |channel: Channel, request: Request<String>| {
+        assert!(request.metadata().contains_key("grpc-timeout"));
+        unary(channel, request).await
+    };
+    let call = grpc::call(&link, "/test.Probe/Echo", "hang".to_owned(), send);
+    let late = deadline::scope(at, call).await.unwrap_err();
     assert_eq!(late.code(), Code::DeadlineExceeded);
     let counted = r#"external_requests_total{status="DEADLINE_EXCEEDED",url="/test.Probe/Echo"} 1"#;
     assert!(metrics::render().contains(counted));
+    front.stop().await;
+}
+
+async fn unary(channel: Channel, request: Request<String>) -> Result<Response<String>, Status> {
+    let mut client = Client::new(channel);
+    client.ready().await.map_err(|error| Status::from_error(error.into()))?;
+    let codec = ProstCodec::<String, String>::default();
+    client.unary(request, PathAndQuery::from_static("/test.Probe/Echo"), codec).await
+}
+
+#[actix_rt::test]
+async fn past_its_deadline_a_call_is_not_sent() {
+    let (front, _) = start(&Health::new()).await;
+    let link = Link::to(&front.address.to_string()).unwrap();
+    let mut sent = false;
+    let send = async |channel: Channel, request: Request<String>| {
+        sent = true;
+        unary(channel, request).await
+    };
+    let late = deadline::scope(tokio::time::Instant::now(), link.send("hello".to_owned(), send)).await;
+    assert_eq!(late.unwrap_err().code(), Code::DeadlineExceeded);
+    assert!(!sent);
+    front.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_connection_that_fell_silent_fails_one_call() {
+    let (front, _) = start(&Health::new()).await;
+    let proxy = Proxy::to(&front.address.to_string());
+    let link = Link::to(&proxy.address()).unwrap();
+    let say = async |seconds: u64| {
+        let at = tokio::time::Instant::now() + Duration::from_secs(seconds);
+        deadline::scope(at, link.send("hello".to_owned(), unary)).await
+    };
+    say(20).await.unwrap();
+    assert_eq!(proxy.accepted(), 1);
+    proxy.silence();
+    assert_eq!(say(1).await.unwrap_err().code(), Code::DeadlineExceeded);
+    say(20).await.unwrap();
+    assert_eq!(proxy.accepted(), 2, "the next call goes over a connection of its own");
+    front.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_connection_that_answers_others_is_kept() {
+    let (front, _) = start_with(&Health::new(), Duration::from_mins(1)).await;
+    let proxy = Proxy::to(&front.address.to_string());
+    let link = Link::to(&proxy.address()).unwrap();
+    let slow = deadline::scope(
+        tokio::time::Instant::now() + Duration::from_secs(1),
+        link.send("hang".to_owned(), unary),
+    );
+    let others = async {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+            link.send("hello".to_owned(), unary).await.unwrap();
+        }
+    };
+    let (slow, ()) = futures::join!(slow, others);
+    assert_eq!(slow.unwrap_err().code(), Code::DeadlineExceeded);
+    link.send("hello".to_owned(), unary).await.unwrap();
+    assert_eq!(proxy.accepted(), 1);
     front.stop().await;
 }
 

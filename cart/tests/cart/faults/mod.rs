@@ -1,0 +1,3 @@
+//! Faults that pass: what cart's users notice, and when everything works again.
+
+mod silence;
