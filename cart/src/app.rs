@@ -50,9 +50,9 @@ pub enum StartError {
     /// The client of the product service.
     #[error("the client of the product service: {0}")]
     Products(#[from] reqwest::Error),
-    /// The pool of Redis.
-    #[error("the pool of Redis: {0}")]
-    Redis(#[from] deadpool_redis::CreatePoolError),
+    /// The client of Redis.
+    #[error("the client of Redis: {0}")]
+    Redis(#[from] redis::RedisError),
     /// A database that cannot serve, in words for people.
     #[error("{0}")]
     Database(String),

@@ -1,19 +1,20 @@
 //! The cache that all instances share. Every failure of it is a miss.
 
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use deadpool_redis::redis::{self, AsyncCommands};
-use deadpool_redis::{
-    Config, ConnectionAddr, ConnectionInfo, CreatePoolError, Pool, PoolConfig, RedisConnectionInfo, Runtime,
-    Timeouts,
-};
 use prometheus::IntCounterVec;
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{
+    AsyncCommands, AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo,
+    RedisConnectionInfo, RedisError, RedisResult,
+};
 use shared_actors::health::Component;
 use shared_actors::settings::{HostPort, Secret};
 use shared_actors::{detail_span, metrics, telemetry};
-use tokio::time::{sleep, timeout};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{Instrument, field};
 
 use super::Product;
@@ -21,7 +22,11 @@ use crate::domain::Sku;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
 const PROBE_PERIOD: Duration = Duration::from_secs(1);
-const CONNECTIONS: usize = 8;
+/// How long sent data may stay without an acknowledgement before the connection counts as dead.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Replies that say that the connection leads to a server which cannot serve it, as after a failover. Every other
+/// error in a reply is about the one key or command.
+const OF_THE_CONNECTION: [&str; 5] = ["READONLY", "NOAUTH", "LOADING", "MASTERDOWN", "CLUSTERDOWN"];
 
 static FAILURES: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let help = "Failed requests to Redis; products are asked for elsewhere.";
@@ -43,42 +48,57 @@ pub struct RedisSettings {
     pub timeout: Duration,
 }
 
-/// Products in Redis. While Redis is down nobody but [`RedisCache::watch`] talks to it, so that it costs no request a
-/// timeout.
+/// Products in Redis, over one connection. While there is none nobody but [`RedisCache::watch`] talks to Redis, so that
+/// it costs no request a timeout.
 pub struct RedisCache {
-    pool: Pool,
+    client: Client,
     ttl: Duration,
     timeout: Duration,
-    up: AtomicBool,
+    line: Mutex<Line>,
+    /// The connection is gone or unfit.
+    trouble: Notify,
+    /// Whether a connection has been tried: until then, requests wait for it.
+    tried: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Line {
+    connection: Option<MultiplexedConnection>,
+    /// Raised with each connection.
+    number: u64,
+    /// It answers, and is to be replaced: nothing is written over it.
+    is_unfit: bool,
+}
+
+/// What a command that failed says of its connection.
+enum Failure {
+    /// It works: the reply is an error.
+    Reply(RedisError),
+    Broken(String),
 }
 
 impl RedisCache {
-    /// A pool that connects when it is first used.
+    /// A cache that [`RedisCache::watch`] connects.
     ///
     /// # Errors
     /// Settings that no server can have.
-    pub fn new(settings: &RedisSettings) -> Result<Self, CreatePoolError> {
+    pub fn new(settings: &RedisSettings) -> RedisResult<Self> {
         LazyLock::force(&FAILURES);
-        let password = settings.password.expose();
-        let connection = ConnectionInfo {
-            addr: ConnectionAddr::Tcp(settings.address.host.clone(), settings.address.port),
-            redis: RedisConnectionInfo {
-                db: settings.database,
-                password: (!password.is_empty()).then(|| password.to_owned()),
-                ..RedisConnectionInfo::default()
-            },
-        };
-        let mut config = Config::from_connection_info(connection);
-        config.pool = Some(PoolConfig {
-            timeouts: Timeouts {
-                wait: Some(settings.timeout),
-                create: Some(CONNECT_TIMEOUT),
-                recycle: Some(settings.timeout),
-            },
-            ..PoolConfig::new(CONNECTIONS)
-        });
-        let pool = config.create_pool(Some(Runtime::Tokio1))?;
-        Ok(Self { pool, ttl: settings.ttl, timeout: settings.timeout, up: AtomicBool::new(true) })
+        let mut access = RedisConnectionInfo::default().set_db(settings.database);
+        if !settings.password.expose().is_empty() {
+            access = access.set_password(settings.password.expose());
+        }
+        let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(TCP_USER_TIMEOUT);
+        let address = ConnectionAddr::Tcp(settings.address.host.clone(), settings.address.port);
+        let info = address.into_connection_info()?.set_redis_settings(access).set_tcp_settings(tcp);
+        Ok(Self {
+            client: Client::open(info)?,
+            ttl: settings.ttl,
+            timeout: settings.timeout,
+            line: Mutex::default(),
+            trouble: Notify::new(),
+            tried: watch::Sender::new(false),
+        })
     }
 
     /// How long a product is kept.
@@ -86,16 +106,22 @@ impl RedisCache {
         self.ttl
     }
 
-    /// The product, and how long it will be kept from now.
+    /// The product, and how long it will be kept from now. A value that is not ours is a miss: it is overwritten when
+    /// the product has been found elsewhere.
     pub async fn get(&self, sku: Sku) -> Option<(Product, Duration)> {
         let key = key(sku);
-        let answer: (Option<String>, i64) = self
-            .run("get", async |mut connection| {
-                redis::pipe().get(&key).pttl(&key).query_async(&mut connection).await
+        let (value, left_ms) = self
+            .run("get", true, async |mut connection| {
+                let (mut same, mut pttl) = (connection.clone(), redis::cmd("PTTL"));
+                pttl.arg(&key);
+                tokio::try_join!(
+                    connection.get::<_, Option<Vec<u8>>>(&key),
+                    pttl.query_async::<i64>(&mut same)
+                )
             })
             .await?;
-        let product = serde_json::from_str(&answer.0?).ok()?;
-        let left = u64::try_from(answer.1).ok().filter(|left_ms| *left_ms > 0)?;
+        let product = serde_json::from_slice(&value?).ok()?;
+        let left = u64::try_from(left_ms).ok().filter(|left_ms| *left_ms > 0)?;
         Some((product, Duration::from_millis(left).min(self.ttl)))
     }
 
@@ -104,39 +130,62 @@ impl RedisCache {
         let Ok(text) = serde_json::to_string(product) else { return };
         let ttl_ms = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX).max(1);
         let key = key(sku);
-        self.run("set", async |mut connection| connection.pset_ex::<_, _, ()>(&key, text, ttl_ms).await)
-            .await;
+        self.run("set", false, async |mut connection| {
+            connection.pset_ex::<_, _, ()>(&key, text, ttl_ms).await
+        })
+        .await;
     }
 
-    /// Asks Redis once a second whether it is there, and says so to `component`. Runs until it is dropped.
+    /// Connects, asks Redis once a second whether it is there, says so to `component`, and replaces a connection that
+    /// is gone or unfit. Runs until it is dropped.
     pub async fn watch(&self, component: Component) {
+        let mut calm_from = Instant::now();
         loop {
-            let answer = timeout(CONNECT_TIMEOUT + self.timeout, async {
-                let mut connection = self.pool.get().await.map_err(|error| error.to_string())?;
-                connection.ping::<()>().await.map_err(|error| error.to_string())
-            });
-            match answer.await.unwrap_or_else(|_| Err("no answer".to_owned())) {
-                Ok(()) => {
-                    self.up.store(true, Ordering::Relaxed);
-                    component.ready();
-                }
-                Err(reason) => {
-                    self.up.store(false, Ordering::Relaxed);
-                    component.waiting(reason);
+            match self.attend().await {
+                Ok(()) => component.ready(),
+                Err(reason) => component.waiting(reason),
+            }
+            self.tried.send_replace(true);
+            tokio::select! {
+                () = sleep(PROBE_PERIOD) => {}
+                () = self.trouble.notified() => {
+                    // The first trouble is seen to at once; a server that makes more gets its second of rest.
+                    sleep_until(calm_from).await;
+                    calm_from = Instant::now() + PROBE_PERIOD;
                 }
             }
-            sleep(PROBE_PERIOD).await;
         }
+    }
+
+    async fn attend(&self) -> Result<(), String> {
+        if let Some((mut connection, number)) = self.connection(false) {
+            match self.bounded(connection.ping::<()>()).await {
+                Ok(()) => return Ok(()),
+                Err(Failure::Reply(error)) => return Err(error.to_string()),
+                Err(Failure::Broken(_)) => self.lose(number),
+            }
+        }
+        // Waits are bounded here and in `bounded`.
+        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        let connection = self.client.get_multiplexed_async_connection_with_config(&config);
+        let connection = timeout(CONNECT_TIMEOUT, connection).await.map_err(|_| "no answer".to_owned())?;
+        let connection = connection.map_err(|error| error.to_string())?;
+        let mut line = self.line();
+        *line = Line { connection: Some(connection), number: line.number + 1, is_unfit: false };
+        Ok(())
     }
 
     async fn run<T>(
         &self,
         operation: &'static str,
-        work: impl AsyncFnOnce(deadpool_redis::Connection) -> redis::RedisResult<T>,
+        only_reads: bool,
+        work: impl AsyncFnOnce(MultiplexedConnection) -> RedisResult<T>,
     ) -> Option<T> {
-        if !self.up.load(Ordering::Relaxed) {
-            return None;
+        if !*self.tried.borrow() {
+            // Once in the life of the process.
+            let _ = timeout(CONNECT_TIMEOUT, self.tried.subscribe().wait_for(|tried| *tried)).await;
         }
+        let (connection, number) = self.connection(only_reads)?;
         let span = detail_span!(
             "redis",
             otel.name = operation,
@@ -146,21 +195,64 @@ impl RedisCache {
             db.system.name = "redis",
             db.operation.name = operation,
         );
-        let answer = timeout(self.timeout, async {
-            let connection = self.pool.get().await.map_err(|error| error.to_string())?;
-            work(connection).await.map_err(|error| error.to_string())
-        })
-        .instrument(span.clone());
-        match answer.await.unwrap_or_else(|_| Err("no answer".to_owned())) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                telemetry::failed(&span, "unavailable");
-                self.up.store(false, Ordering::Relaxed);
-                FAILURES.with_label_values(&[operation]).inc();
+        let failure = match self.bounded(work(connection)).instrument(span.clone()).await {
+            Ok(value) => return Some(value),
+            Err(failure) => failure,
+        };
+        telemetry::failed(&span, "unavailable");
+        FAILURES.with_label_values(&[operation]).inc();
+        match failure {
+            Failure::Reply(error) => {
+                tracing::warn!(operation, %error, "Redis refused a command");
+                if error.code().is_some_and(|code| OF_THE_CONNECTION.contains(&code)) {
+                    self.replace(number);
+                }
+            }
+            Failure::Broken(error) => {
                 tracing::warn!(operation, error, "Redis failed, going on without it");
-                None
+                self.lose(number);
             }
         }
+        None
+    }
+
+    async fn bounded<T>(&self, work: impl Future<Output = RedisResult<T>>) -> Result<T, Failure> {
+        match timeout(self.timeout, work).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) if matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => {
+                Err(Failure::Reply(error))
+            }
+            Ok(Err(error)) => Err(Failure::Broken(error.to_string())),
+            Err(_) => Err(Failure::Broken("no answer".to_owned())),
+        }
+    }
+
+    /// The connection and its number, if there is one that is fit for what is wanted.
+    fn connection(&self, only_reads: bool) -> Option<(MultiplexedConnection, u64)> {
+        let line = self.line();
+        let connection = line.connection.clone().filter(|_| only_reads || !line.is_unfit)?;
+        Some((connection, line.number))
+    }
+
+    /// Leaves the connection out from now on.
+    fn lose(&self, number: u64) {
+        let mut line = self.line();
+        if line.number == number && line.connection.take().is_some() {
+            self.trouble.notify_one();
+        }
+    }
+
+    /// Reads over the connection until there is another one.
+    fn replace(&self, number: u64) {
+        let mut line = self.line();
+        if line.number == number && !line.is_unfit {
+            line.is_unfit = true;
+            self.trouble.notify_one();
+        }
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

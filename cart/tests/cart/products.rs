@@ -31,20 +31,16 @@ async fn what_one_instance_asked_the_next_finds_in_redis() {
     // A database of Redis that no other test uses.
     shop.set("REDIS_DB_INDEX", "7").set("REDIS_TIMEOUT", "5s");
     let mut connection = redis(&shop, 7).await;
-    deadpool_redis::redis::cmd("FLUSHDB").exec_async(&mut connection).await.unwrap();
+    redis::cmd("FLUSHDB").exec_async(&mut connection).await.unwrap();
     let cart = shop.start().await;
     assert_eq!(Client::of(&cart).add(1, 1003, 1).await.status, 200);
     dev::testing::eventually(crate::support::SOON, "the product is in Redis", async || {
-        let keys: i64 = deadpool_redis::redis::cmd("DBSIZE").query_async(&mut connection).await.unwrap();
+        let keys: i64 = redis::cmd("DBSIZE").query_async(&mut connection).await.unwrap();
         keys == 1
     })
     .await;
     cart.stop().await;
-    let ttl_ms: i64 = deadpool_redis::redis::cmd("PTTL")
-        .arg("cart:product:1003")
-        .query_async(&mut connection)
-        .await
-        .unwrap();
+    let ttl_ms: i64 = redis::cmd("PTTL").arg("cart:product:1003").query_async(&mut connection).await.unwrap();
     assert!((240_000..=300_000).contains(&ttl_ms), "{ttl_ms}");
     let cart = shop.start().await;
     assert_eq!(Client::of(&cart).add(1, 1003, 1).await.status, 200);
@@ -138,9 +134,9 @@ async fn without_loms_reads_work_and_adds_say_unavailable() {
     cart.stop().await;
 }
 
-async fn redis(shop: &Shop, database: u8) -> deadpool_redis::redis::aio::MultiplexedConnection {
+async fn redis(shop: &Shop, database: u8) -> redis::aio::MultiplexedConnection {
     let url = format!("redis://{}/{database}", shop.servers.redis);
-    let client = deadpool_redis::redis::Client::open(url).unwrap();
+    let client = redis::Client::open(url).unwrap();
     client.get_multiplexed_async_connection().await.unwrap()
 }
 
