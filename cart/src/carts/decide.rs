@@ -76,9 +76,9 @@ pub fn begin(
     match (&current.stored.intent, asker) {
         (Some(open), _) if pursued(open.id) => Ok((None, Begun::Intent(open.clone()))),
         (Some(open), _) if open.may_be_asked_by(asker) => {
-            let (asked, rest) = open.asked_again();
-            change.intent = IntentChange::Update { intent: asked.clone(), rest: Some(rest) };
-            Ok((Some(change), Begun::Intent(asked)))
+            let (intent, rest) = open.asked_again();
+            change.intent = IntentChange::Update { intent: intent.clone(), rest: Some(rest) };
+            Ok((Some(change), Begun::Intent(intent)))
         }
         (Some(_), Asker::User) => Err(CartError::BadGateway(Part::Loms)),
         (None, Asker::User) if !current.stored.cart.is_empty() => {
@@ -276,11 +276,11 @@ mod tests {
         for asker in [Asker::User, Asker::Sweeper] {
             let current = row(&[(1, 2)], Some(intent.clone()));
             let (change, begun) = begin(&current, None, asker, |_| false).unwrap();
-            let asked = Intent { attempts: 1, is_due: false, ..intent.clone() };
-            assert_eq!(begun, Begun::Intent(asked.clone()));
+            let once_more = Intent { attempts: 1, is_due: false, ..intent.clone() };
+            assert_eq!(begun, Begun::Intent(once_more.clone()));
             let claimed = change.unwrap().intent;
             assert!(
-                matches!(&claimed, IntentChange::Update { intent, rest: Some(_) } if *intent == asked),
+                matches!(&claimed, IntentChange::Update { intent, rest: Some(_) } if *intent == once_more),
                 "{claimed:?}"
             );
         }

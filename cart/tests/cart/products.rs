@@ -103,7 +103,9 @@ async fn no_second_sees_more_calls_than_allowed_retries_included() {
     without_redis(&mut shop);
     shop.set("RETRY_DELAY_MS", "1").set("MAX_RETRIES", "20");
     shop.products.controls().fail_next(15, 500);
-    (2_000_000..2_000_020).for_each(|sku| shop.loms.stock(sku, 1));
+    for sku in 2_000_000..2_000_020 {
+        shop.loms.stock(sku, 1);
+    }
     let cart = shop.start().await;
     let client = Client::of(&cart);
     let started = Instant::now();

@@ -194,7 +194,9 @@ async fn every_piece_is_in_the_cart_or_in_one_order_or_removed() {
                 }
                 5 => {
                     assert_eq!(client.clear(user).await.status, 204);
-                    SKUS.into_iter().for_each(|sku| pieces.remove(sku.into()));
+                    for sku in SKUS {
+                        pieces.remove(sku.into());
+                    }
                 }
                 _ => match open.take() {
                     None if pieces.lines().is_empty() => {}

@@ -54,7 +54,9 @@ impl OwnRedis {
 async fn shop_with(redis: &str) -> Shop {
     let mut shop = Shop::open().await;
     shop.set("REDIS_ADDRESS", redis).set("REDIS_TIMEOUT", "2s").set("REQUESTS_PER_SECOND", "1000");
-    OTHERS.for_each(|sku| shop.loms.stock(sku, 1_000));
+    for sku in OTHERS {
+        shop.loms.stock(sku, 1_000);
+    }
     shop
 }
 

@@ -34,7 +34,7 @@ pub struct Reply {
 #[derive(Clone, Debug)]
 pub struct Client {
     pub base_url: String,
-    client: reqwest::Client,
+    http: reqwest::Client,
     /// What it says in `Grpc-Timeout`.
     patience: Option<&'static str>,
 }
@@ -113,7 +113,7 @@ impl Client {
     }
 
     pub fn at(base_url: String) -> Self {
-        Self { base_url, client: http_client(), patience: None }
+        Self { base_url, http: http_client(), patience: None }
     }
 
     /// This client, which gives up after `patience`, such as `250m`.
@@ -186,7 +186,7 @@ impl Client {
         body: Option<String>,
         key: Option<&str>,
     ) -> Result<Reply, reqwest::Error> {
-        let mut request = self.client.request(method, format!("{}{path}", self.base_url));
+        let mut request = self.http.request(method, format!("{}{path}", self.base_url));
         if let Some(body) = body {
             request = request.body(body);
         }
