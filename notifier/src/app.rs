@@ -20,7 +20,8 @@ use tracing::info;
 
 use crate::api;
 use crate::notifications::{
-    Channel, DeadLetters, InboxSweeper, LogChannel, NotificationHandle, NotificationMetrics, NotificationSink,
+    Channel, DeadLetterPublisher, DeadLetters, InboxSweeper, LogChannel, NotificationHandle,
+    NotificationMetrics, NotificationSink,
 };
 use crate::settings::Settings;
 
@@ -84,9 +85,9 @@ impl Application {
             HttpService { health: health.clone(), openapi: api::document(), errors: api::error_body };
         let http = http::serve(&http, service, |_| ())?;
         let arbiters = Arbiters::new(0).watched(settings.actor_thread_timeout);
-        // A channel that refuses an event is tried again within the transaction, which idles meanwhile.
+        // The channel sends within the transaction, which idles meanwhile: a few seconds, and no statement is longer.
         let limits = PoolSettings {
-            transaction_idle_timeout: Duration::from_secs(30),
+            transaction_idle_timeout: Duration::from_secs(10),
             ..PoolSettings::new("notifier").with_max_connections(settings.max_connections)
         };
         let pool = Pool::new(&settings.database, &limits);
@@ -100,12 +101,14 @@ impl Application {
         );
         let options = ProducerOptions::new(&settings.kafka.brokers, "notifier-dead-letters")
             .retry_max(settings.kafka.retry_max)
+            // What is not taken by then waits in the database.
+            .delivery_timeout(Duration::from_secs(5))
             .topic(settings.dead_letter_topic());
         let dead_letters = ProducerHandle::start(options, arbiters.pick(0));
         let topic = Topic::new(&settings.kafka.brokers, settings.dead_letter_topic());
         let sink = NotificationSink {
             notifications: notifications.clone(),
-            dead_letters: DeadLetters::new(topic, dead_letters.clone()),
+            dead_letters: DeadLetters::new(topic, dead_letters.clone(), pool.clone()),
             group: settings.group.clone(),
             metrics,
             event_max_bytes: settings.event_max_bytes,
@@ -160,6 +163,7 @@ impl Application {
         let outcome = match prepared {
             Some(Ok(())) => {
                 let (consumer, sweeper) = (self.consume(), self.sweep());
+                let publisher = self.publish_dead_letters();
                 let watch = database::watch(
                     self.settings.database.clone(),
                     self.database.clone(),
@@ -169,8 +173,9 @@ impl Application {
                     () = watch => {}
                     () = &mut stopped => {}
                 }
-                // Nobody asks it anything: this ends it at once.
+                // Nobody asks them anything: this ends them at once.
                 sweeper.drain().await;
+                publisher.drain().await;
                 self.stop(Some(consumer)).await;
                 Ok(())
             }
@@ -202,6 +207,13 @@ impl Application {
         let (pool, ttl) = (self.pool.clone(), self.settings.inbox_ttl);
         Handle::supervise(ActorOptions::new("inbox_sweeper"), self.arbiters.pick(0), move |_| {
             InboxSweeper::new(pool.clone(), ttl)
+        })
+    }
+
+    fn publish_dead_letters(&self) -> Handle<DeadLetterPublisher> {
+        let letters = self.sink.dead_letters.clone();
+        Handle::supervise(ActorOptions::new("dead_letter_publisher"), self.arbiters.pick(0), move |_| {
+            DeadLetterPublisher::new(letters.clone())
         })
     }
 

@@ -22,7 +22,7 @@ pub use eventually::{Condition, eventually};
 pub use fault::Fault;
 pub use proxy::Proxy;
 pub use service::ServiceProcess;
-pub use topic::{Topic, unique_topic};
+pub use topic::{Topic, limit_records, unique_topic};
 
 pub use crate::http::client as http_client;
 pub use crate::product_stand_in::{Call, Controls, ProductStandIn};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 
 use super::{clean_up, eventually};
 use crate::stack::kafka::{admin_client, create_topic};
@@ -22,6 +22,19 @@ pub async fn unique_topic(host_port: &str, partitions: i32) -> Topic {
     let admin = admin_client(host_port).expect("a Kafka client");
     create_topic(&admin, &name, partitions).await.expect("a topic can be created");
     Topic { host_port: host_port.to_owned(), name }
+}
+
+/// Lets a topic take records of at most so many bytes; makes it, with one partition, unless it is there.
+pub async fn limit_records(host_port: &str, name: &str, max_bytes: usize) {
+    let admin = admin_client(host_port).expect("a Kafka client");
+    create_topic(&admin, name, 1).await.expect("a topic can be created");
+    let (limit, options) = (max_bytes.to_string(), AdminOptions::new());
+    let setting = AlterConfig::new(ResourceSpecifier::Topic(name)).set("max.message.bytes", &limit);
+    eventually(Duration::from_secs(20), "the topic has a limit", async || {
+        let outcomes = admin.alter_configs([&setting], &options).await.expect("the broker answers");
+        outcomes.into_iter().all(|outcome| outcome.is_ok())
+    })
+    .await;
 }
 
 impl Topic {

@@ -13,9 +13,9 @@ use super::{Item, OrderEvent, OrderState};
 /// Why a record holds no event. Trying again does not help.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Poison {
-    /// There is no value.
-    #[error("the record has no value")]
-    Empty,
+    /// A later version of the event, which may mean something else.
+    #[error("the type {0:?} is none that is known here")]
+    UnknownType(String),
     /// The value is longer than what is read.
     #[error("the value has {bytes} bytes, at most {limit} are read")]
     TooLarge {
@@ -48,12 +48,15 @@ struct Wire {
 }
 
 impl OrderEvent {
-    /// Reads the event from a record's value of at most `limit` bytes.
+    /// Reads the event from a record's value of at most `limit` bytes. `ce_type` is the header of that name; records of
+    /// others than loms may have none.
     ///
     /// # Errors
     /// Why the record is none.
-    pub fn parse(value: Option<&[u8]>, limit: usize) -> Result<Self, Poison> {
-        let value = value.ok_or(Poison::Empty)?;
+    pub fn parse(ce_type: Option<&str>, value: &[u8], limit: usize) -> Result<Self, Poison> {
+        if let Some(unknown) = ce_type.filter(|ce_type| !ce_type.ends_with(".v1")) {
+            return Err(Poison::UnknownType(unknown.to_owned()));
+        }
         if value.len() > limit {
             return Err(Poison::TooLarge { bytes: value.len(), limit });
         }
@@ -116,7 +119,7 @@ mod tests {
     }
 
     fn parse(value: &Value) -> Result<OrderEvent, Poison> {
-        OrderEvent::parse(Some(value.to_string().as_bytes()), 1024)
+        OrderEvent::parse(Some("loms.order.new.v1"), value.to_string().as_bytes(), 1024)
     }
 
     #[test]
@@ -164,15 +167,20 @@ mod tests {
     fn what_is_no_object_or_too_large_is_poison() {
         for value in ["", "null", "[]", "{", "order 7", "\u{0}"] {
             assert!(
-                matches!(OrderEvent::parse(Some(value.as_bytes()), 1024), Err(Poison::NotJson(_))),
+                matches!(OrderEvent::parse(None, value.as_bytes(), 1024), Err(Poison::NotJson(_))),
                 "{value}"
             );
         }
-        assert_eq!(OrderEvent::parse(None, 1024), Err(Poison::Empty));
-        let large = OrderEvent::parse(Some(&[b' '; 1025]), 1024);
+        let large = OrderEvent::parse(None, &[b' '; 1025], 1024);
         assert_eq!(large, Err(Poison::TooLarge { bytes: 1025, limit: 1024 }));
         let deep = "[".repeat(100_000);
-        assert!(matches!(OrderEvent::parse(Some(deep.as_bytes()), 1 << 20), Err(Poison::NotJson(_))));
+        assert!(matches!(OrderEvent::parse(None, deep.as_bytes(), 1 << 20), Err(Poison::NotJson(_))));
+    }
+
+    #[test]
+    fn a_later_version_is_not_taken_for_this_one() {
+        let unknown = OrderEvent::parse(Some("loms.order.new.v2"), valid().to_string().as_bytes(), 1024);
+        assert_eq!(unknown, Err(Poison::UnknownType("loms.order.new.v2".to_owned())));
     }
 
     #[test]

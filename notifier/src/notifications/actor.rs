@@ -7,15 +7,19 @@ use std::time::Duration;
 use actix::{Actor, ArbiterHandle, Context, Handler};
 use shared_actors::actor::{ActorOptions, AskError, Command, Envelope, Handle};
 use thiserror::Error;
+use tokio::sync::Mutex;
 
 use super::channel::Channel;
-use super::effect::{self, Incoming, Outcome};
+use super::effect::{self, Handled, Incoming, Next};
 
 /// Send what has not been sent of these, in order.
-struct Notify(Vec<Incoming>);
+struct Notify {
+    batch: Arc<[Incoming]>,
+    from: Next,
+}
 
 impl Command for Notify {
-    type Output = Vec<Outcome>;
+    type Output = Handled;
     type Error = NotifyError;
     const NAME: &'static str = "notify";
 }
@@ -41,6 +45,8 @@ struct NotificationActor {
     pool: Pool,
     channel: Arc<dyn Channel>,
     max_retries: u32,
+    /// Held by the batch under way: one that is delivered again must not run beside its first run.
+    turn: Arc<Mutex<()>>,
 }
 
 impl Actor for NotificationActor {
@@ -52,7 +58,11 @@ impl Handler<Envelope<Notify>> for NotificationActor {
 
     fn handle(&mut self, envelope: Envelope<Notify>, _: &mut Context<Self>) {
         let (pool, channel, max_retries) = (self.pool.clone(), Arc::clone(&self.channel), self.max_retries);
-        envelope.run(move |Notify(batch)| effect::notify(pool, channel, max_retries, batch));
+        let turn = Arc::clone(&self.turn);
+        envelope.run(move |Notify { batch, from }| async move {
+            let _turn = turn.lock().await;
+            effect::notify(&pool, &*channel, max_retries, &batch, from).await
+        });
     }
 }
 
@@ -68,16 +78,14 @@ impl NotificationHandle {
             pool: pool.clone(),
             channel: Arc::clone(&channel),
             max_retries,
+            turn: Arc::default(),
         }))
     }
 
-    /// Sends what has not been sent, in order, and answers for the first events of the batch, at least one. The answer
-    /// comes after the commit.
-    pub(super) async fn notify(&self, batch: Vec<Incoming>) -> Result<Vec<Outcome>, NotifyError> {
-        if batch.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.0.ask(Notify(batch)).await
+    /// Sends what has not been sent of the batch, in order, beginning at `from`, and says where to go on; which it does
+    /// after a few seconds even if more is left. The answer comes after the commit.
+    pub(super) async fn notify(&self, batch: Arc<[Incoming]>, from: Next) -> Result<Handled, NotifyError> {
+        self.0.ask(Notify { batch, from }).await
     }
 
     /// Takes nothing more, and returns when all that was taken is answered.

@@ -41,7 +41,8 @@ pub enum ChannelError {
 /// A way to reach people.
 ///
 /// `send` comes before the commit of the inbox: a crash in between sends a notification twice, and never loses one. A
-/// channel that can recognise a repetition should do so by the event's id.
+/// channel that can recognise a repetition should do so by the event's id. One that takes longer than 5 s counts as
+/// unavailable, and is asked again.
 pub trait Channel: Send + Sync + 'static {
     /// The value of the label `channel` in metrics and in the table of notifications.
     fn name(&self) -> &'static str;

@@ -10,7 +10,7 @@ use shared_actors::metrics;
 const DELAY_BUCKETS_SECONDS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0];
 
 static NOTIFICATIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let help = "Events by what became of them: sent, duplicate, dead_letter.";
+    let help = "Records by what became of them: sent, duplicate, dead_letter, tombstone.";
     metrics::counters("notifications_total", help, &["channel", "outcome"])
 });
 static DELAY: LazyLock<HistogramVec> = LazyLock::new(|| {
@@ -24,6 +24,7 @@ pub struct NotificationMetrics {
     sent: IntCounter,
     duplicate: IntCounter,
     dead_letter: IntCounter,
+    tombstone: IntCounter,
     delay: Histogram,
 }
 
@@ -35,6 +36,7 @@ impl NotificationMetrics {
             sent: outcome("sent"),
             duplicate: outcome("duplicate"),
             dead_letter: outcome("dead_letter"),
+            tombstone: outcome("tombstone"),
             delay: DELAY.with_label_values(&[channel]),
         }
     }
@@ -48,6 +50,10 @@ impl NotificationMetrics {
 
     pub(super) fn duplicate(&self) {
         self.duplicate.inc();
+    }
+
+    pub(super) fn tombstone(&self) {
+        self.tombstone.inc();
     }
 
     pub(super) fn dead_letters(&self, count: usize) {

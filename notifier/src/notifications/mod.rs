@@ -4,7 +4,7 @@
 
 mod actor;
 mod channel;
-mod dead_letter;
+mod dead_letters;
 mod effect;
 mod metrics;
 mod queries;
@@ -13,7 +13,7 @@ mod sweeper;
 
 pub use actor::NotificationHandle;
 pub use channel::{Channel, ChannelError, LogChannel, Notification};
-pub use dead_letter::DeadLetters;
+pub use dead_letters::{DeadLetterPublisher, DeadLetters};
 pub use metrics::NotificationMetrics;
 pub use sink::NotificationSink;
 pub use sweeper::InboxSweeper;

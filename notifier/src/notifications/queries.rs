@@ -8,14 +8,15 @@ use shared_actors::database::{Pool, Transaction};
 use uuid::Uuid;
 
 use super::channel::Notification;
+use super::effect::Incoming;
 
 /// Enters the events that were not there; answers which ones these are. An event that another transaction is entering
 /// at the same time waits for the end of that one.
 pub(super) async fn receive(
     connection: &mut Transaction,
-    notifications: &[Notification],
+    batch: &[Incoming],
 ) -> Result<HashSet<Uuid>, sqlx::Error> {
-    let events = || notifications.iter().map(|notification| &notification.event);
+    let events = || batch.iter().map(|incoming| &incoming.notification.event);
     let event_ids: Vec<Uuid> = events().map(|event| event.event_id).collect();
     let order_ids: Vec<i64> = events().map(|event| event.order_id).collect();
     let sequences: Vec<i32> = events().map(|event| event.sequence.get().cast_signed()).collect();

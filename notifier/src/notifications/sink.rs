@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use futures::future::LocalBoxFuture;
+use futures::join;
 use shared_actors::kafka::{ReceivedRecord, RecordSink, SinkError, trace};
 use shared_actors::telemetry::{self, TraceContext};
 use tracing::{Instrument, Span};
 
 use super::actor::NotificationHandle;
-use super::dead_letter::DeadLetters;
-use super::effect::{Incoming, Outcome};
+use super::dead_letters::{DeadLetter, DeadLetters};
+use super::effect::{Incoming, Next, Outcome};
 use super::metrics::NotificationMetrics;
 use crate::events::OrderEvent;
 
@@ -37,41 +38,61 @@ impl RecordSink for NotificationSink {
 
 impl NotificationSink {
     async fn handle(&self, batch: &[ReceivedRecord]) -> Result<(), SinkError> {
-        let mut dead = Vec::new();
+        let mut poison = Vec::new();
         let mut records = Vec::with_capacity(batch.len());
         let mut events = Vec::with_capacity(batch.len());
         for record in batch {
-            match OrderEvent::parse(record.payload.as_deref(), self.event_max_bytes) {
+            // Deletes a key from a compacted topic, and says nothing of an order.
+            let Some(payload) = record.payload.as_deref() else {
+                self.metrics.tombstone();
+                continue;
+            };
+            match OrderEvent::parse(record.headers.text("ce_type"), payload, self.event_max_bytes) {
                 Ok(event) => {
                     let span = trace::processing(record, &self.group);
                     records.push(record);
                     events.push(Incoming { notification: event.into(), span });
                 }
-                Err(poison) => dead.push((record, poison.to_string())),
+                Err(reason) => poison.push(DeadLetter::new(record, reason.to_string())),
             }
         }
+        // Poison waits for no channel and no inbox, and they do not wait for its topic.
+        let (poison, events) = join!(self.bury(poison), self.notify(&records, events, batch));
+        poison.and(events)?;
+        self.dead_letters.batch_is_done();
+        Ok(())
+    }
+
+    async fn notify(
+        &self,
+        records: &[&ReceivedRecord],
+        events: Vec<Incoming>,
+        batch: &[ReceivedRecord],
+    ) -> Result<(), SinkError> {
         let delivering = delivering(&events, batch);
-        let mut done = 0;
-        while done < events.len() {
-            let outcomes = self
-                .notifications
-                .notify(events[done..].to_vec())
-                .instrument(delivering.clone())
-                .await
-                .map_err(|error| unavailable(&error))?;
-            for outcome in outcomes {
+        let events: Arc<[Incoming]> = events.into();
+        let mut refused = Vec::new();
+        let mut next = Next::default();
+        while next.index < events.len() {
+            let from = next.index;
+            let notified = self.notifications.notify(Arc::clone(&events), next);
+            let handled =
+                notified.instrument(delivering.clone()).await.map_err(|error| unavailable(&error))?;
+            for (index, outcome) in (from..).zip(handled.outcomes) {
                 match outcome {
-                    Outcome::Sent => self.metrics.sent(events[done].notification.event.occurred_at),
+                    Outcome::Sent => self.metrics.sent(events[index].notification.event.occurred_at),
                     Outcome::Duplicate => self.metrics.duplicate(),
-                    Outcome::Refused { reason } => dead.push((records[done], reason)),
+                    Outcome::Refused { reason } => refused.push(DeadLetter::new(records[index], reason)),
                 }
-                done += 1;
             }
+            next = handled.next;
         }
-        if !dead.is_empty() {
-            self.dead_letters.write(&dead).await.map_err(|error| unavailable(&error))?;
-            self.metrics.dead_letters(dead.len());
-        }
+        self.bury(refused).await
+    }
+
+    async fn bury(&self, letters: Vec<DeadLetter>) -> Result<(), SinkError> {
+        let written = self.dead_letters.write(letters).await.map_err(|error| unavailable(&error))?;
+        self.metrics.dead_letters(written);
         Ok(())
     }
 }

@@ -17,22 +17,29 @@ async fn poison_becomes_a_dead_letter_with_its_reason_and_blocks_nobody() {
     let not_json = Record::new(topic, "key", "no json")
         .with_headers(Headers::new().with("ce_id", "7").with("raw", [0xff]));
     let too_large = Record::new(topic, "key", vec![b' '; 300_000]);
-    let no_value = Record { payload: None, ..Record::new(topic, "key", "") };
+    let mut unknown_state = event(1000, 1, "NEW");
+    unknown_state["state"] = "x".repeat(10_000).into();
+    let later_version = world.record(&event(1000, 1, "NEW"));
+    let later_version = Record {
+        headers: later_version.headers.clone().with("ce_type", "loms.order.new.v2"),
+        ..later_version
+    };
     let good = event(2000, 1, "NEW");
     let records = vec![
         not_json,
         world.record(&no_event_id),
         too_large,
         world.record(&wrong_type),
-        no_value,
+        world.record(&unknown_state),
+        later_version,
         world.record(&good),
     ];
     world.producer.publish(records).await.unwrap();
     let notifier = world.start("one", &channel);
     assert_eq!(channel.holds(1).await, [(2000, 1)]);
 
-    let letters = world.dead_letters(5).await;
-    assert_eq!(letters.len(), 5);
+    let letters = world.dead_letters(6).await;
+    assert_eq!(letters.len(), 6);
     let find = |reason: &str| {
         let says = |letter: &&shared_actors::kafka::ReceivedRecord| {
             letter.headers.text("x-error-reason").is_some_and(|text| text.contains(reason))
@@ -50,7 +57,9 @@ async fn poison_becomes_a_dead_letter_with_its_reason_and_blocks_nobody() {
     assert!(letter.headers.text("x-original-offset").is_some_and(|text| text.parse::<u64>().is_ok()));
     find("missing field `eventid`");
     find("invalid type: string");
-    find("no value");
+    find("loms.order.new.v2");
+    let reason = find("unknown variant").headers.text("x-error-reason").map(str::len);
+    assert!(reason.is_some_and(|bytes| bytes <= 1024), "{reason:?}");
     assert_eq!(find("300000 bytes").payload.as_ref().map(Vec::len), Some(300_000));
 
     world.publish(&[event(2000, 2, "FAILED")]).await;
@@ -100,5 +109,70 @@ async fn the_dead_letter_topic_is_made_before_the_first_dead_letter() {
         eventually(SOON, "the topic is there", async || world.partitions(&world.topic.dead_letters())).await;
     assert_eq!(partitions, 1, "a topic that the broker made by itself would have two");
     assert_eq!(world.dead_letters(1).await.len(), 1);
+    notifier.stop().await;
+}
+
+#[actix::test]
+async fn a_tombstone_is_skipped() {
+    let world = World::new().await;
+    let channel = MemoryChannel::default();
+    let tombstone = Record { payload: None, ..Record::new(&world.topic.name, "1000", "") };
+    world.producer.publish(vec![tombstone, world.record(&event(1000, 1, "NEW"))]).await.unwrap();
+    world.producer.publish(vec![Record::new(&world.topic.name, "1000", "no json")]).await.unwrap();
+    let notifier = world.start("one", &channel);
+    channel.holds(1).await;
+    let letters = world.dead_letters(1).await;
+    assert_eq!(letters[0].payload.as_deref(), Some(&b"no json"[..]), "the tombstone is no dead letter");
+    notifier.stop().await;
+}
+
+#[actix::test]
+async fn an_oversized_letter_does_not_double_its_neighbours() {
+    let world = World::new().await;
+    world.limit_dead_letters(2_000).await;
+    let poison = |text: &str| Record::new(&world.topic.name, "1000", text);
+    let large = "x".repeat(10_000);
+    let records = vec![poison("first"), poison("second"), poison(&large), poison("third"), poison("fourth")];
+    world.producer.publish(records).await.unwrap();
+    let channel = MemoryChannel::default();
+    let notifier = world.start("one", &channel);
+    world.publish(&[event(2000, 1, "NEW")]).await;
+    channel.holds(1).await;
+    let letters = world.dead_letters(5).await;
+    let mut found: Vec<Option<&str>> = letters
+        .iter()
+        .map(|letter| letter.payload.as_deref().map(|text| str::from_utf8(text).unwrap()))
+        .collect();
+    found.sort_unstable();
+    assert_eq!(found, [None, Some("first"), Some("fourth"), Some("second"), Some("third")]);
+    notifier.stop().await;
+}
+
+#[actix::test]
+async fn dead_letters_do_not_wait_for_the_inbox_and_come_once() {
+    let world = World::new().await;
+    let channel = MemoryChannel::default();
+    let notifier = world.start("one", &channel);
+    world.publish(&[event(1000, 1, "NEW")]).await;
+    channel.holds(1).await;
+
+    let mut blocker = world.database.connect().await;
+    sqlx::query("begin").execute(&mut blocker).await.unwrap();
+    sqlx::query("lock table inbox").execute(&mut blocker).await.unwrap();
+    let poison = Record::new(&world.topic.name, "2000", "no json");
+    world.producer.publish(vec![poison, world.record(&event(2000, 1, "NEW"))]).await.unwrap();
+    assert_eq!(world.dead_letters(1).await.len(), 1);
+    // The statement that waits for the lock times out, and the batch is delivered once more.
+    let retried =
+        format!("kafka_consumer_records_total{{outcome=\"retried\",topic=\"{}\"}} 0", world.topic.name);
+    eventually(SOON, "the batch is tried again", async || {
+        !shared_actors::metrics::render().contains(&retried)
+    })
+    .await;
+    sqlx::query("rollback").execute(&mut blocker).await.unwrap();
+    channel.holds(2).await;
+    world.publish(&[event(3000, 1, "NEW")]).await;
+    channel.holds(3).await;
+    assert_eq!(world.end_of(&world.topic.dead_letters()), 1, "one letter");
     notifier.stop().await;
 }

@@ -1,6 +1,7 @@
 //! Each event is notified once, in the order of its order's events, whoever reads it and however often.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use dev::testing::eventually;
 use serde_json::Value;
@@ -64,6 +65,30 @@ async fn notifiers_share_the_work_and_one_that_leaves_loses_and_repeats_nothing(
             assert!(last.insert(order, sequence).is_none_or(|before| before < sequence), "order {order}");
         }
     }
+}
+
+#[actix::test]
+async fn a_slow_channel_keeps_what_it_has_sent_while_it_goes_on() {
+    let world = World::new().await;
+    let channel = MemoryChannel::slow(Duration::from_millis(150));
+    let events: Vec<Value> = (1..=60).map(|order| event(order * 1000, 1, "NEW")).collect();
+    world.publish(&events).await;
+    let notifier = world.start("one", &channel);
+    channel.holds(1).await;
+    let kept = async || world.count("inbox").await;
+    let before_the_end = eventually(SOON, "some are kept", async || {
+        let kept = kept().await;
+        (kept > 0).then(|| channel.sent().len())
+    })
+    .await;
+    assert!(before_the_end < 60, "one transaction would keep all at the end");
+    channel.holds(60).await;
+    eventually(SOON, "all are kept", async || kept().await == 60).await;
+    notifier.stop().await;
+    let mut sent = channel.sent();
+    sent.sort_unstable();
+    let expected: Vec<(i64, u32)> = (1..=60).map(|order| (order * 1000, 1)).collect();
+    assert_eq!(sent, expected, "each once");
 }
 
 #[actix::test]

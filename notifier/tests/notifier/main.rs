@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod delivery;
+mod faults;
 mod process;
 mod support;
 mod threads;

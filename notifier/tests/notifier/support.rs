@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dev::testing::{Database, Servers, Topic, create_database, eventually, unique_topic};
+use dev::testing::{Database, Servers, Topic, create_database, eventually, limit_records, unique_topic};
 use futures::future::{LocalBoxFuture, ready};
 use notifier::{Application, Channel, ChannelError, Notification, Settings};
 use rdkafka::ClientConfig;
@@ -17,7 +17,7 @@ use shared_actors::kafka::{
 };
 use shared_actors::settings::Reader;
 use sqlx::PgConnection;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -101,6 +101,18 @@ impl World {
         found.map(|found| found.partitions().len()).ok_or("no such topic")
     }
 
+    /// How many records the first partition of a topic has.
+    pub fn end_of(&self, topic: &str) -> i64 {
+        let client: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", &self.topic.host_port).create().unwrap();
+        client.fetch_watermarks(topic, 0, SOON).unwrap().1
+    }
+
+    /// Makes a dead-letter topic that takes records of at most so many bytes.
+    pub async fn limit_dead_letters(&self, max_bytes: usize) {
+        limit_records(&self.topic.host_port, &self.topic.dead_letters(), max_bytes).await;
+    }
+
     /// The first `count` dead letters, in the order of their reading.
     pub async fn dead_letters(&self, count: usize) -> Vec<ReceivedRecord> {
         let sink = MemorySink::default();
@@ -137,11 +149,23 @@ pub struct MemoryChannel {
     sent: Arc<Mutex<Vec<Notification>>>,
     refused_order: Option<i64>,
     pub refusals: Arc<Mutex<usize>>,
+    /// How long it takes for each notification.
+    duration: Duration,
+    stuck: watch::Sender<bool>,
 }
 
 impl MemoryChannel {
     pub fn refusing(order: i64) -> Self {
         Self { refused_order: Some(order), ..Self::default() }
+    }
+
+    pub fn slow(duration: Duration) -> Self {
+        Self { duration, ..Self::default() }
+    }
+
+    /// From now on it answers nothing, or answers again.
+    pub fn stick(&self, stuck: bool) {
+        self.stuck.send_replace(stuck);
     }
 
     pub fn sent(&self) -> Vec<(i64, u32)> {
@@ -168,8 +192,12 @@ impl Channel for MemoryChannel {
             *self.refusals.lock().unwrap() += 1;
             return Box::pin(ready(Err(ChannelError::Refused { reason: "no such address".to_owned() })));
         }
-        self.sent.lock().unwrap().push(notification.clone());
-        Box::pin(ready(Ok(())))
+        Box::pin(async {
+            self.stuck.subscribe().wait_for(|stuck| !*stuck).await.unwrap();
+            tokio::time::sleep(self.duration).await;
+            self.sent.lock().unwrap().push(notification.clone());
+            Ok(())
+        })
     }
 }
 

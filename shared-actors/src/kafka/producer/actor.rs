@@ -23,6 +23,17 @@ impl Command for Publish {
     const NAME: &'static str = "publish";
 }
 
+/// Publish these records, each for itself.
+pub(super) struct PublishEach {
+    pub records: Vec<Record>,
+}
+
+impl Command for PublishEach {
+    type Output = Vec<Result<(), ProducerError>>;
+    type Error = ProducerError;
+    const NAME: &'static str = "publish_each";
+}
+
 /// Become the only holder of the transactional id.
 pub(super) struct Fence;
 
@@ -47,9 +58,9 @@ impl ProducerActor {
         &self,
         envelope: Envelope<C>,
         ctx: &mut Context<Self>,
-        work: impl FnOnce(&Session, C) -> Result<(), ProducerError> + Send + 'static,
+        work: impl FnOnce(&Session, C) -> Result<C::Output, ProducerError> + Send + 'static,
     ) where
-        C: Command<Output = (), Error = ProducerError>,
+        C: Command<Error = ProducerError>,
     {
         let Some((command, responder)) = envelope.begin() else { return };
         let session = Arc::clone(&self.session);
@@ -85,6 +96,14 @@ impl Handler<Envelope<Publish>> for ProducerActor {
 
     fn handle(&mut self, envelope: Envelope<Publish>, ctx: &mut Context<Self>) {
         self.serve(envelope, ctx, |session, Publish { records }| session.publish(&records));
+    }
+}
+
+impl Handler<Envelope<PublishEach>> for ProducerActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<PublishEach>, ctx: &mut Context<Self>) {
+        self.serve(envelope, ctx, |session, PublishEach { records }| session.publish_each(&records));
     }
 }
 

@@ -28,10 +28,10 @@ impl FailedRecord {
                 RDKafkaErrorCode::MessageSizeTooLarge
                 | RDKafkaErrorCode::InvalidMessage
                 | RDKafkaErrorCode::InvalidMessageSize
-                | RDKafkaErrorCode::InvalidRecord
-                | RDKafkaErrorCode::InvalidTopic
-                | RDKafkaErrorCode::TopicAuthorizationFailed,
+                | RDKafkaErrorCode::InvalidRecord,
             ) => ProducerError::Rejected { index: self.index, reason },
+            Some(RDKafkaErrorCode::QueueFull) => ProducerError::TooMuch { reason },
+            // That the topic may not be written, say, is no fault of the record.
             _ => ProducerError::Unavailable { reason },
         }
     }

@@ -13,7 +13,7 @@ use super::metrics::FAMILIES;
 use super::record::Record;
 use crate::actor::{ActorOptions, AskError, Handle};
 use crate::health::Component;
-use actor::{Fence, ProducerActor, Publish};
+use actor::{Fence, ProducerActor, Publish, PublishEach};
 
 /// Publishes records. Cheap to clone; survives the actor's restarts.
 ///
@@ -129,7 +129,15 @@ pub enum ProducerError {
     /// [`ProducerHandle::fence`].
     #[error("the transactional id is not held")]
     NotFenced,
-    /// The broker will never take a record like this one. Of a transaction nothing was published.
+    /// The publication does not fit into the producer's queue: publish it in parts. Of a transaction nothing was
+    /// published.
+    #[error("too much for one publication: {reason}")]
+    TooMuch {
+        /// Which limit it exceeds.
+        reason: String,
+    },
+    /// The broker will never take a record like this one, or one that shares its batch. Of a transaction nothing was
+    /// published.
     #[error("kafka refuses the record {index}: {reason}")]
     Rejected {
         /// The record's index in the publication.
@@ -172,6 +180,21 @@ impl ProducerHandle {
             return Ok(());
         }
         self.0.ask(Publish { records }).await
+    }
+
+    /// Publishes each record for itself, and says of each whether the brokers have acknowledged it. For a producer
+    /// without a transactional id.
+    ///
+    /// # Errors
+    /// See [`ProducerError`]; nothing was sent. Without an error there is an outcome per record.
+    pub async fn publish_each(
+        &self,
+        records: Vec<Record>,
+    ) -> Result<Vec<Result<(), ProducerError>>, ProducerError> {
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.0.ask(PublishEach { records }).await
     }
 
     /// Makes this producer the only holder of its transactional id: what an earlier one has under way is aborted, and

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::producer::future_producer::DeliveryFuture;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use tokio::runtime::Handle;
@@ -79,44 +79,61 @@ impl Session {
     }
 
     pub fn publish(&self, records: &[Record]) -> Result<(), ProducerError> {
-        let result = self.try_publish(records);
-        let outcome = if result.is_ok() { "ok" } else { "error" };
-        for records in records.chunk_by(|a, b| a.topic == b.topic) {
-            let counter = FAMILIES.producer_records.with_label_values(&[&records[0].topic, outcome]);
-            counter.inc_by(records.len() as u64);
+        if !self.transactional {
+            return self.publish_each(records)?.into_iter().collect();
+        }
+        let result = self.publish_all(records);
+        for record in records {
+            count(record, result.is_ok());
         }
         result
     }
 
-    fn try_publish(&self, records: &[Record]) -> Result<(), ProducerError> {
-        if records.len() > self.max_records {
-            let reason = format!("a publication holds at most {} records", self.max_records);
-            return Err(ProducerError::Rejected { index: self.max_records, reason });
-        }
+    fn publish_all(&self, records: &[Record]) -> Result<(), ProducerError> {
+        self.check_number(records)?;
         let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
         if link.fenced {
             return Err(ProducerError::Fenced);
         }
         // Taking the id is for `fence` alone: here it could take it back from a holder that came later.
-        if self.transactional && !link.initialised {
+        if !link.initialised {
             return Err(ProducerError::NotFenced);
         }
         let client = link.client(self)?;
-        panic_point!("producer::publishing");
-        let outcome = if self.transactional {
-            self.in_transaction(&client, records)
-        } else {
-            self.deliver(&client, records)
-        };
-        match outcome {
-            Ok(()) => Ok(()),
-            Err(Failure::Passing(error)) => Err(error),
-            Err(Failure::Final(error)) => {
-                warn!(%error, "the producer is of no more use and is dropped");
-                *link = Link { fenced: error == ProducerError::Fenced, ..Link::default() };
-                Err(error)
+        self.in_transaction(&client, records).map_err(|failure| match failure {
+            Failure::Passing(error) => error,
+            Failure::Final(error) => {
+                link.drop_client(&error);
+                error
             }
+        })
+    }
+
+    /// Publishes each record for itself; without an error there is an outcome per record.
+    pub fn publish_each(&self, records: &[Record]) -> Result<Vec<Result<(), ProducerError>>, ProducerError> {
+        assert!(!self.transactional, "a transaction publishes all or nothing");
+        self.check_number(records)?;
+        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = link.client(self)?;
+        panic_point!("producer::publishing");
+        let outcomes = self.send_each(&client, records);
+        let unreported = |failed: &FailedRecord| failed.error == KafkaError::Canceled;
+        let failures = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+        if client.client().fatal_error().is_some() || failures.clone().any(unreported) {
+            link.drop_client(&ProducerError::Unavailable { reason: "the client does not work".to_owned() });
         }
+        for (record, outcome) in records.iter().zip(&outcomes) {
+            count(record, outcome.is_ok());
+        }
+        Ok(outcomes.into_iter().map(|outcome| outcome.map_err(FailedRecord::meaning)).collect())
+    }
+
+    fn check_number(&self, records: &[Record]) -> Result<(), ProducerError> {
+        if records.len() <= self.max_records {
+            return Ok(());
+        }
+        let reason = format!("a publication holds at most {} records", self.max_records);
+        Err(ProducerError::TooMuch { reason })
     }
 
     pub fn fence(&self) -> Result<(), ProducerError> {
@@ -134,7 +151,7 @@ impl Session {
         let started = Instant::now();
         client.begin_transaction().map_err(|error| final_failure(client, &error))?;
         crash_point!("producer::begun");
-        if let Err(failed) = send(client, records).and_then(|sent| self.acknowledged(sent)) {
+        if let Err(failed) = self.send_all(client, records) {
             return Err(self.abort(client, failed.meaning()));
         }
         let deadline = Instant::now() + self.timeout;
@@ -157,31 +174,32 @@ impl Session {
         }
     }
 
-    /// Without a transaction: each record for itself.
-    fn deliver(&self, client: &Client, records: &[Record]) -> Result<(), Failure> {
-        let outcome = send(client, records).and_then(|sent| self.acknowledged(sent));
-        outcome.map_err(|failed| {
-            let of_no_use = client.client().fatal_error().is_some() || failed.error == KafkaError::Canceled;
-            let error = failed.meaning();
-            if of_no_use { Failure::Final(error) } else { Failure::Passing(error) }
-        })
+    /// Sends the records up to the first that cannot be sent, and waits for all acknowledgements.
+    fn send_all(&self, client: &Client, records: &[Record]) -> Result<(), FailedRecord> {
+        let failed = |index| move |error| FailedRecord { index, error };
+        let sent: Vec<DeliveryFuture> = (0..)
+            .zip(records)
+            .map(|(index, record)| send(client, record).map_err(failed(index)))
+            .collect::<Result<_, _>>()?;
+        let deadline = self.report_deadline();
+        // Also after a failure: whatever was sent is settled when this returns.
+        let outcomes: Vec<_> = sent.into_iter().map(|delivery| reported(delivery, deadline)).collect();
+        (0..).zip(outcomes).try_for_each(|(index, outcome)| outcome.map_err(failed(index)))
     }
 
-    /// Waits for each acknowledgement, also after a failure: whatever was sent is settled when this returns. A client
-    /// that reports none in time has lost the thread that does so.
-    fn acknowledged(&self, deliveries: Vec<DeliveryFuture>) -> Result<(), FailedRecord> {
-        let runtime = Handle::current();
-        let deadline = tokio::time::Instant::now() + self.timeout + REPORT_GRACE;
-        let mut result = Ok(());
-        for (index, delivery) in deliveries.into_iter().enumerate() {
-            let error = match runtime.block_on(async { timeout_at(deadline, delivery).await }) {
-                Ok(Ok(Ok(_))) => continue,
-                Ok(Ok(Err((error, _)))) => error,
-                Ok(Err(_)) | Err(_) => KafkaError::Canceled,
-            };
-            result = result.and(Err(FailedRecord { index, error }));
-        }
-        result
+    /// Sends the records, each for itself, and waits for all acknowledgements.
+    fn send_each(&self, client: &Client, records: &[Record]) -> Vec<Result<(), FailedRecord>> {
+        let sent: Vec<_> = records.iter().map(|record| send(client, record)).collect();
+        let deadline = self.report_deadline();
+        let settle = |(index, sent): (usize, KafkaResult<DeliveryFuture>)| {
+            sent.and_then(|delivery| reported(delivery, deadline))
+                .map_err(|error| FailedRecord { index, error })
+        };
+        sent.into_iter().enumerate().map(settle).collect()
+    }
+
+    fn report_deadline(&self) -> tokio::time::Instant {
+        tokio::time::Instant::now() + self.timeout + REPORT_GRACE
     }
 
     /// Gives the transaction up for `cause`. A client that cannot even do that is of no more use.
@@ -208,6 +226,11 @@ impl Link {
             .map_err(|error| ProducerError::Unavailable { reason: error.to_string() })?;
         *self = Self { client: Some(client.clone()), ..Self::default() };
         Ok(client)
+    }
+
+    fn drop_client(&mut self, error: &ProducerError) {
+        warn!(%error, "the producer is of no more use and is dropped");
+        *self = Self { fenced: *error == ProducerError::Fenced, ..Self::default() };
     }
 
     /// Takes the transactional id.
@@ -253,19 +276,30 @@ fn config(options: &ProducerOptions) -> ClientConfig {
     config
 }
 
-fn send(client: &Client, records: &[Record]) -> Result<Vec<DeliveryFuture>, FailedRecord> {
-    let send_one = |(index, record): (usize, &Record)| {
-        let native = FutureRecord {
-            topic: &record.topic,
-            partition: None,
-            payload: record.payload.as_deref(),
-            key: record.key.as_deref(),
-            timestamp: None,
-            headers: Some(record.headers.to_native()),
-        };
-        client.send_result::<[u8], [u8]>(native).map_err(|(error, _)| FailedRecord { index, error })
+fn send(client: &Client, record: &Record) -> KafkaResult<DeliveryFuture> {
+    let native = FutureRecord {
+        topic: &record.topic,
+        partition: None,
+        payload: record.payload.as_deref(),
+        key: record.key.as_deref(),
+        timestamp: None,
+        headers: Some(record.headers.to_native()),
     };
-    records.iter().enumerate().map(send_one).collect()
+    client.send_result::<[u8], [u8]>(native).map_err(|(error, _)| error)
+}
+
+/// What became of a record. A client that does not report it in time has lost the thread that does so.
+fn reported(delivery: DeliveryFuture, deadline: tokio::time::Instant) -> KafkaResult<()> {
+    match Handle::current().block_on(async { timeout_at(deadline, delivery).await }) {
+        Ok(Ok(Ok(_))) => Ok(()),
+        Ok(Ok(Err((error, _)))) => Err(error),
+        Ok(Err(_)) | Err(_) => Err(KafkaError::Canceled),
+    }
+}
+
+fn count(record: &Record, ok: bool) {
+    let outcome = if ok { "ok" } else { "error" };
+    FAMILIES.producer_records.with_label_values(&[record.topic.as_str(), outcome]).inc();
 }
 
 /// Waits until librdkafka has let go of every acknowledged record, some microseconds after it told of the

@@ -1,0 +1,45 @@
+//! One dead letter: a record that cannot be handled, and why.
+
+use shared_actors::kafka::{Headers, ReceivedRecord, Record};
+use tracing::warn;
+
+/// A reason is cut to this: it is for people, and a record has a limit.
+const REASON_BYTES: usize = 1024;
+
+/// A record that cannot be handled, and why.
+#[derive(Clone, Debug)]
+pub(in crate::notifications) struct DeadLetter {
+    pub record: ReceivedRecord,
+    pub reason: String,
+}
+
+impl DeadLetter {
+    /// Says so in the log, too.
+    pub fn new(record: &ReceivedRecord, mut reason: String) -> Self {
+        reason.truncate(reason.floor_char_boundary(REASON_BYTES));
+        let ReceivedRecord { topic, partition, offset, .. } = record;
+        warn!(topic, partition, offset, reason, "the record becomes a dead letter");
+        Self { record: record.clone(), reason }
+    }
+
+    /// The record to be published to `topic`.
+    pub fn whole(&self, topic: &str) -> Record {
+        let ReceivedRecord { key, payload, headers, .. } = self.record.clone();
+        Record { topic: topic.to_owned(), key, payload, headers: self.described(headers) }
+    }
+
+    /// The same without what made it too large: where the record came from, and why it is here.
+    pub fn whereabouts(&self, topic: &str) -> Record {
+        let bytes = self.record.payload.as_ref().map_or(0, Vec::len);
+        let headers = self.described(Headers::new()).with("x-original-bytes", bytes.to_string());
+        Record { topic: topic.to_owned(), key: None, payload: None, headers }
+    }
+
+    fn described(&self, headers: Headers) -> Headers {
+        headers
+            .with("x-error-reason", self.reason.as_str())
+            .with("x-original-topic", self.record.topic.as_str())
+            .with("x-original-partition", self.record.partition.to_string())
+            .with("x-original-offset", self.record.offset.to_string())
+    }
+}

@@ -1,0 +1,88 @@
+//! Dead letters that wait in the database for their topic.
+
+use std::time::Duration;
+
+use shared_actors::database::{Pool, observe};
+use shared_actors::kafka::{Headers, ReceivedRecord};
+
+use super::letter::DeadLetter;
+
+/// Keeps letters; one that is kept already stays as it is.
+pub(super) async fn keep(pool: &Pool, letters: &[DeadLetter]) -> Result<(), sqlx::Error> {
+    let statement = "insert into dead_letters \
+         (topic, partition, record_offset, key, payload, header_names, header_values, reason) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing";
+    for DeadLetter { record, reason } in letters {
+        let (names, values): (Vec<&str>, Vec<&[u8]>) = record.headers.iter().unzip();
+        let query = sqlx::query(statement)
+            .bind(&record.topic)
+            .bind(record.partition)
+            .bind(record.offset)
+            .bind(&record.key)
+            .bind(&record.payload)
+            .bind(names)
+            .bind(values)
+            .bind(reason);
+        observe("keep_dead_letter", query.execute(pool)).await?;
+    }
+    Ok(())
+}
+
+#[derive(sqlx::FromRow)]
+struct Kept {
+    topic: String,
+    partition: i32,
+    record_offset: i64,
+    key: Option<Vec<u8>>,
+    payload: Option<Vec<u8>>,
+    header_names: Vec<String>,
+    header_values: Vec<Vec<u8>>,
+    reason: String,
+}
+
+impl From<Kept> for DeadLetter {
+    fn from(kept: Kept) -> Self {
+        let Kept { topic, partition, record_offset: offset, key, payload, reason, .. } = kept;
+        let headers: Headers = kept.header_names.into_iter().zip(kept.header_values).collect();
+        Self { record: ReceivedRecord { topic, partition, offset, key, payload, headers }, reason }
+    }
+}
+
+/// Takes up to `limit` of the letters that wait longest; no other notifier takes them before `claim` is over.
+pub(super) async fn claim(pool: &Pool, limit: u32, claim: Duration) -> Result<Vec<DeadLetter>, sqlx::Error> {
+    let statement = "update dead_letters set claimed_until = now() + make_interval(secs => $2) \
+         where (topic, partition, record_offset) in ( \
+             select topic, partition, record_offset from dead_letters \
+             where claimed_until is null or claimed_until < now() \
+             order by kept_at, topic, partition, record_offset limit $1 for update skip locked) \
+         returning topic, partition, record_offset, key, payload, header_names, header_values, reason";
+    let query = sqlx::query_as(statement).bind(i64::from(limit)).bind(claim.as_secs_f64());
+    let mut kept: Vec<Kept> = observe("claim_dead_letters", query.fetch_all(pool)).await?;
+    kept.sort_by(|a, b| {
+        (&a.topic, a.partition, a.record_offset).cmp(&(&b.topic, b.partition, b.record_offset))
+    });
+    Ok(kept.into_iter().map(DeadLetter::from).collect())
+}
+
+/// Forgets a letter that is published.
+pub(super) async fn forget(pool: &Pool, letter: &DeadLetter) -> Result<(), sqlx::Error> {
+    let ReceivedRecord { topic, partition, offset, .. } = &letter.record;
+    let statement = "delete from dead_letters where topic = $1 and partition = $2 and record_offset = $3";
+    let query = sqlx::query(statement).bind(topic).bind(partition).bind(offset);
+    observe("forget_dead_letter", query.execute(pool)).await.map(drop)
+}
+
+/// Lets a letter be claimed again that could not be published.
+pub(super) async fn release(pool: &Pool, letter: &DeadLetter) -> Result<(), sqlx::Error> {
+    let ReceivedRecord { topic, partition, offset, .. } = &letter.record;
+    let statement = "update dead_letters set claimed_until = null \
+         where topic = $1 and partition = $2 and record_offset = $3";
+    let query = sqlx::query(statement).bind(topic).bind(partition).bind(offset);
+    observe("release_dead_letter", query.execute(pool)).await.map(drop)
+}
+
+/// How many letters wait.
+pub(super) async fn count(pool: &Pool) -> Result<i64, sqlx::Error> {
+    let query = sqlx::query_scalar("select count(*) from dead_letters");
+    observe("count_dead_letters", query.fetch_one(pool)).await
+}
