@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn the_defaults_fit_the_local_stack() {
         let settings = read(&[]).unwrap();
-        assert_eq!(settings.http.address.to_string(), "0.0.0.0:8082");
+        assert_eq!(settings.http.address.to_string(), ":8082");
         assert_eq!(settings.shards.len(), 2);
         assert_eq!(settings.products.url.as_str(), "http://localhost:8090/get_product");
         assert_eq!(settings.redis.ttl, Duration::from_mins(5));

@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn the_defaults_fit_the_local_stack() {
         let settings = Settings::read(Reader::from_pairs([("", "")])).unwrap();
-        assert_eq!(settings.http.address.to_string(), "0.0.0.0:8083");
+        assert_eq!(settings.http.address.to_string(), ":8083");
         assert_eq!(
             (settings.kafka.brokers.as_str(), settings.group.as_str()),
             ("localhost:9092", "loms-notifier")

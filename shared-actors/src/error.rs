@@ -35,6 +35,10 @@ pub enum ErrorCode {
     Conflict,
     /// The body or message is larger than the limit.
     PayloadTooLarge,
+    /// The body comes in an encoding that is not read.
+    UnsupportedMediaType,
+    /// The client did not send its whole body in time.
+    RequestTimeout,
     /// The route exists, the method does not.
     MethodNotAllowed,
     /// The service has more work than it admits; nothing was done.
@@ -60,6 +64,8 @@ impl ErrorCode {
             Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
             Self::Conflict => "CONFLICT",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
+            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::RequestTimeout => "REQUEST_TIMEOUT",
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
             Self::Overloaded => "OVERLOADED",
             Self::Unavailable => "UNAVAILABLE",
@@ -78,6 +84,8 @@ impl ErrorCode {
             Self::FailedPrecondition => StatusCode::PRECONDITION_FAILED,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Overloaded => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -99,7 +107,7 @@ impl ErrorCode {
     /// The gRPC code of the same outcome.
     pub const fn grpc_code(self) -> Code {
         match self {
-            Self::InvalidArgument => Code::InvalidArgument,
+            Self::InvalidArgument | Self::UnsupportedMediaType => Code::InvalidArgument,
             Self::NotFound => Code::NotFound,
             Self::AlreadyExists | Self::IdempotencyKeyReused => Code::AlreadyExists,
             Self::FailedPrecondition => Code::FailedPrecondition,
@@ -107,7 +115,7 @@ impl ErrorCode {
             Self::PayloadTooLarge | Self::Overloaded => Code::ResourceExhausted,
             Self::MethodNotAllowed => Code::Unimplemented,
             Self::Unavailable | Self::BadGateway => Code::Unavailable,
-            Self::DeadlineExceeded => Code::DeadlineExceeded,
+            Self::DeadlineExceeded | Self::RequestTimeout => Code::DeadlineExceeded,
             Self::Internal => Code::Internal,
         }
     }
@@ -140,11 +148,13 @@ impl ErrorCode {
             405 => Self::MethodNotAllowed,
             409 => Self::Conflict,
             412 => Self::FailedPrecondition,
+            408 => Self::RequestTimeout,
             413 => Self::PayloadTooLarge,
+            415 => Self::UnsupportedMediaType,
             429 => Self::Overloaded,
             502 => Self::BadGateway,
             503 => Self::Unavailable,
-            408 | 504 => Self::DeadlineExceeded,
+            504 => Self::DeadlineExceeded,
             400..=499 => Self::InvalidArgument,
             _ => Self::Internal,
         }
@@ -217,7 +227,7 @@ fn with_causes(error: &(impl ServiceError + ?Sized)) -> String {
 mod tests {
     use super::*;
 
-    const ALL: [ErrorCode; 13] = [
+    const ALL: [ErrorCode; 15] = [
         ErrorCode::InvalidArgument,
         ErrorCode::NotFound,
         ErrorCode::AlreadyExists,
@@ -225,6 +235,8 @@ mod tests {
         ErrorCode::IdempotencyKeyReused,
         ErrorCode::Conflict,
         ErrorCode::PayloadTooLarge,
+        ErrorCode::UnsupportedMediaType,
+        ErrorCode::RequestTimeout,
         ErrorCode::MethodNotAllowed,
         ErrorCode::Overloaded,
         ErrorCode::Unavailable,
@@ -256,7 +268,7 @@ mod tests {
     fn a_status_chosen_elsewhere_is_answered_with_a_class_that_fits() {
         for status in (400..600).filter_map(|status| StatusCode::from_u16(status).ok()) {
             let ours = ErrorCode::from_http(status).http_status();
-            assert_eq!(ours.is_client_error(), status.is_client_error() && status != 408, "{status}");
+            assert_eq!(ours.is_client_error(), status.is_client_error(), "{status}");
         }
     }
 

@@ -93,7 +93,7 @@ pub struct ItemAnswer {
 #[schema(example = json!({"code": "INVALID_ARGUMENT", "message": "count must be a whole number from 1 to 65535"}))]
 pub struct ErrorAnswer {
     /// A stable name of the outcome: `INVALID_ARGUMENT`, `NOT_FOUND`, `FAILED_PRECONDITION`, `CONFLICT`,
-    /// `IDEMPOTENCY_KEY_REUSED`, `PAYLOAD_TOO_LARGE`, `METHOD_NOT_ALLOWED`, `OVERLOADED`, `UNAVAILABLE`,
+    /// `IDEMPOTENCY_KEY_REUSED`, `PAYLOAD_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `REQUEST_TIMEOUT`, `METHOD_NOT_ALLOWED`, `OVERLOADED`, `UNAVAILABLE`,
     /// `DEADLINE_EXCEEDED`, `BAD_GATEWAY`, `INTERNAL`.
     pub code: String,
     /// For people.

@@ -4,6 +4,7 @@ use prost::Message;
 use prost::encoding::key_len;
 use prost::length_delimiter_len;
 use shared_actors::grpc::status;
+use tonic::codec::CompressionEncoding;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, async_trait};
@@ -23,7 +24,9 @@ const ORDERS_FIELD: u32 = 1;
 /// The service as a gRPC server mounts it.
 pub fn routes(orders: Orders, stocks: Stocks) -> Routes {
     let service = LomsServer::new(LomsService(Calls::new(orders, stocks)));
-    Routes::new(service.max_decoding_message_size(REQUEST_LIMIT_BYTES))
+    let service = service.max_decoding_message_size(REQUEST_LIMIT_BYTES);
+    // The limit holds for what is unpacked.
+    Routes::new(service.accept_compressed(CompressionEncoding::Gzip))
 }
 
 struct LomsService(Calls);

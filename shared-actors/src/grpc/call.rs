@@ -103,7 +103,7 @@ where
                     Err(_) => Ok(Status::deadline_exceeded("the call took too long").into_http()),
                 };
                 if let Ok(answer) = &mut answer {
-                    name_excess(answer.headers_mut());
+                    blame(answer.headers_mut());
                 }
                 let code = answer.as_ref().map_or(Code::Unknown, |answer| code_of(answer.headers()));
                 // What a refusal is held back for is nobody's latency.
@@ -201,11 +201,18 @@ fn code_of(headers: &HeaderMap) -> Code {
     headers.get(Status::GRPC_STATUS).map_or(Code::Ok, |value| Code::from_bytes(value.as_bytes()))
 }
 
-/// A message that is too large is `OUT_OF_RANGE` to tonic, and `RESOURCE_EXHAUSTED` to all others and to their clients.
-fn name_excess(headers: &mut HeaderMap) {
-    if code_of(headers) == Code::OutOfRange {
-        headers.insert(Status::GRPC_STATUS, HeaderValue::from(Code::ResourceExhausted as u16));
-    }
+/// What tonic says of messages and others do not: one that is too large is `OUT_OF_RANGE`, and one that cannot be unpacked is
+/// an internal error, although it is its sender's.
+fn blame(headers: &mut HeaderMap) {
+    let cannot_unpack = |message: &HeaderValue| message.as_bytes().starts_with(b"Error%20decompressing");
+    let code = match code_of(headers) {
+        Code::OutOfRange => Code::ResourceExhausted,
+        Code::Internal if headers.get(Status::GRPC_MESSAGE).is_some_and(cannot_unpack) => {
+            Code::InvalidArgument
+        }
+        _ => return,
+    };
+    headers.insert(Status::GRPC_STATUS, HeaderValue::from(code as u16));
 }
 
 #[derive(Clone, Copy)]
@@ -233,6 +240,23 @@ fn deadline_of(headers: &HeaderMap, started: Instant, limit: Duration) -> Deadli
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_client_sends_wrongly_is_no_fault_of_ours() {
+        for (said, meant) in [
+            (
+                Status::internal("Error decompressing: corrupt gzip stream, while sending request"),
+                Code::InvalidArgument,
+            ),
+            (Status::out_of_range("message length too large"), Code::ResourceExhausted),
+            (Status::internal("internal error"), Code::Internal),
+        ] {
+            let mut headers = HeaderMap::new();
+            said.add_header(&mut headers).unwrap();
+            blame(&mut headers);
+            assert_eq!(code_of(&headers), meant, "{said}");
+        }
+    }
 
     #[test]
     fn a_deadline_ends_before_the_one_of_the_client_and_never_after_ours() {

@@ -16,14 +16,14 @@ use crate::net::Busy;
 pub(super) struct Ended {
     body: Body,
     ending: Pin<Box<WaitForCancellationFutureOwned>>,
-    has_ended: bool,
+    is_over: bool,
     _busy: Option<Busy>,
 }
 
 impl Ended {
     pub(super) fn when(ending: CancellationToken, busy: Option<Busy>, body: Body) -> Body {
         let ending = Box::pin(ending.cancelled_owned());
-        Body::new(Self { body, ending, has_ended: false, _busy: busy })
+        Body::new(Self { body, ending, is_over: false, _busy: busy })
     }
 }
 
@@ -35,7 +35,7 @@ impl http_body::Body for Ended {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if self.has_ended {
+        if self.is_over {
             return Poll::Ready(None);
         }
         // What there is to say is said first: that the service does not serve any more.
@@ -43,14 +43,14 @@ impl http_body::Body for Ended {
             return Poll::Ready(frame);
         }
         ready!(self.ending.as_mut().poll(cx));
-        self.has_ended = true;
+        self.is_over = true;
         let mut trailers = HeaderMap::new();
         let ended = Status::unavailable("the server is stopping").add_header(&mut trailers);
         Poll::Ready(Some(ended.map(|()| Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.has_ended || self.body.is_end_stream()
+        self.is_over || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

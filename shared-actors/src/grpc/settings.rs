@@ -41,7 +41,7 @@ impl GrpcServerSettings {
             max_connections: 4096,
             head_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_mins(5),
-            answer_timeout: Duration::from_secs(60),
+            answer_timeout: Duration::from_mins(1),
             max_connection_age: Duration::from_mins(30),
             message_limit_bytes: 1024 * 1024,
             keep_alive: Duration::from_secs(30),

@@ -13,18 +13,18 @@ use super::span::RequestSpan;
 use super::{ApiError, HttpServerSettings, HttpService, operations};
 use crate::error::ErrorCode;
 
-pub(super) fn app(
-    settings: HttpServerSettings,
+pub(super) fn app<C: FnOnce(&mut ServiceConfig)>(
+    settings: &HttpServerSettings,
     service: HttpService,
-    configure: impl FnOnce(&mut ServiceConfig),
+    configure: C,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
         Config = (),
-        Response = ServiceResponse<impl MessageBody>,
+        Response = ServiceResponse<impl MessageBody + use<C>>,
         Error = Error,
         InitError = (),
-    >,
+    > + use<C>,
 > {
     let limit = settings.body_limit_bytes;
     let front = FrontEnd {
@@ -32,6 +32,7 @@ pub(super) fn app(
         errors: service.errors,
         body_limit_bytes: limit,
         request_timeout: settings.request_timeout,
+        origins: settings.allowed_origins.clone(),
     };
     App::new()
         .app_data(BodyLimit(limit))

@@ -1,11 +1,15 @@
 //! JSON bodies.
 
+use std::cell::Cell;
 use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 
-use actix_web::dev::Payload;
-use actix_web::http::header::CONTENT_LENGTH;
-use actix_web::{FromRequest, HttpRequest, web};
-use futures::StreamExt;
+use actix_web::dev::{Payload, ServiceRequest};
+use actix_web::error::PayloadError;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use futures::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
 
 use super::ApiError;
@@ -62,8 +66,52 @@ impl<T: DeserializeOwned> FromRequest for JsonBody<T> {
     }
 }
 
-pub(super) fn announced_length(headers: &actix_web::http::header::HeaderMap) -> Option<usize> {
+pub(super) fn announced_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Whether a request says that a body comes.
+pub(super) fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING) || announced_length(headers).is_some_and(|length| length > 0)
+}
+
+/// The encoding of a body that would have to be unpacked.
+pub(super) fn packed(headers: &HeaderMap) -> Option<ApiError> {
+    let encoding = headers.get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity")?;
+    let encoding = encoding.to_str().unwrap_or("something unknown");
+    let message =
+        format!("the body is encoded by {encoding}; it must come as it is, without Content-Encoding");
+    Some(ApiError::new(ErrorCode::UnsupportedMediaType, message))
+}
+
+/// A body on its way, which tells when it has come.
+pub(super) struct Arriving {
+    body: Payload,
+    has_come: Rc<Cell<bool>>,
+}
+
+impl Arriving {
+    /// Puts itself in the place of the request's body. What is returned becomes true when all of it has come.
+    pub(super) fn watch(request: &mut ServiceRequest) -> Rc<Cell<bool>> {
+        let has_come = Rc::new(Cell::new(!has_body(request.headers())));
+        if !has_come.get() {
+            let body = Self { body: request.take_payload(), has_come: Rc::clone(&has_come) };
+            request.set_payload(Payload::Stream { payload: Box::pin(body) });
+        }
+        has_come
+    }
+}
+
+impl Stream for Arriving {
+    type Item = Result<web::Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let chunk = ready!(Pin::new(&mut self.body).poll_next(cx));
+        if chunk.is_none() {
+            self.has_come.set(true);
+        }
+        Poll::Ready(chunk)
+    }
 }
 
 pub(super) fn too_large(limit: usize) -> ApiError {

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use actix_cors::Cors;
-use actix_web::http::{Method, Uri, header};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::{Method, Uri};
 use thiserror::Error;
 
 use crate::deadline;
@@ -22,6 +23,12 @@ pub struct AllowedOrigins(Vec<String>);
 pub struct AllowedOriginsError;
 
 impl AllowedOrigins {
+    /// The page that a request comes from, when it may read the answer.
+    pub(super) fn page(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        let origin = headers.get(header::ORIGIN)?;
+        self.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()).then(|| origin.clone())
+    }
+
     /// One origin after the other, as browsers spell them.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
@@ -38,10 +45,28 @@ pub(super) fn cors(origins: &AllowedOrigins) -> Cors {
             "idempotency-key",
             deadline::TIMEOUT_HEADER,
             "traceparent",
+            "tracestate",
+            "baggage",
+            header::AUTHORIZATION.as_str(),
         ])
         .expose_headers([header::RETRY_AFTER])
         .max_age(MAX_AGE_SECONDS);
     origins.iter().fold(cors, Cors::allowed_origin)
+}
+
+/// Lets `page` read an answer that the layer above has not come to see.
+pub(super) fn allow(headers: &mut HeaderMap, page: &HeaderValue) {
+    if !headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, page.clone());
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        let exposed = HeaderValue::from_static("Retry-After");
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    }
+}
+
+/// Whether a browser asks on behalf of a page whether it may call.
+pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// The Swagger UI of the local stack.

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::error::PathError;
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
+use super::cors::allow;
 use crate::error::{ErrorCode, PreconditionViolation, ServiceError, log_fault};
 
 /// What an error answer says.
@@ -147,6 +149,8 @@ impl ResponseError for ApiError {
 pub(super) struct Shaped {
     pub(super) error: ApiError,
     pub(super) body: ErrorBody,
+    /// The page that asked, when it may read the answer.
+    pub(super) page: Option<HeaderValue>,
 }
 
 impl fmt::Display for Shaped {
@@ -161,7 +165,19 @@ impl ResponseError for Shaped {
     }
 
     fn error_response(&self) -> HttpResponse<BoxBody> {
-        self.error.render(self.body).map_into_boxed_body()
+        let mut response = self.error.render(self.body).map_into_boxed_body();
+        finish(response.headers_mut(), self.page.as_ref());
+        response
+    }
+}
+
+/// What every answer of the API says to browsers and caches.
+pub(super) fn finish(headers: &mut HeaderMap, page: Option<&HeaderValue>) {
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if let Some(page) = page {
+        allow(headers, page);
     }
 }
 
@@ -182,10 +198,13 @@ pub(super) fn shape(response: HttpResponse, body: ErrorBody) -> HttpResponse {
         None => return response,
     };
     let mut shaped = error.render(body).map_into_boxed_body();
-    for (name, value) in response.headers() {
-        if !matches!(*name, header::CONTENT_TYPE | header::CONTENT_LENGTH) {
-            shaped.headers_mut().insert(name.clone(), value.clone());
-        }
+    // Those of the handler hold, all of a name.
+    let kept = |name: &HeaderName| !matches!(*name, header::CONTENT_TYPE | header::CONTENT_LENGTH);
+    for name in response.headers().keys().filter(|name| kept(name)) {
+        shaped.headers_mut().remove(name);
+    }
+    for (name, value) in response.headers().iter().filter(|(name, _)| kept(name)) {
+        shaped.headers_mut().append(name.clone(), value.clone());
     }
     shaped
 }

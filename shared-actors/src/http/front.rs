@@ -1,5 +1,6 @@
 //! The middleware around every request of the API: gate, limit, deadline, panics, error shape, metrics.
 
+use std::cell::Cell;
 use std::future::{Ready, ready};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -10,15 +11,17 @@ use std::time::{Duration, Instant};
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::http::ConnectionType;
+use actix_web::http::header::HeaderValue;
 use actix_web::{Error, HttpMessage};
 use futures::FutureExt;
 use tracing::Span;
 
-use super::body::{announced_length, too_large};
+use super::body::{Arriving, announced_length, has_body, packed, too_large};
+use super::cors::is_preflight;
 use super::counted::{Counted, OpenRequest};
-use super::error::{Shaped, shape};
+use super::error::{Shaped, finish, shape};
 use super::span::Route;
-use super::{ApiError, ErrorBody, operations};
+use super::{AllowedOrigins, ApiError, ErrorBody, operations};
 use crate::deadline::{self, Allowance};
 use crate::error::ErrorCode;
 use crate::failures;
@@ -35,11 +38,20 @@ pub(super) struct FrontEnd {
     pub(super) errors: ErrorBody,
     pub(super) body_limit_bytes: usize,
     pub(super) request_timeout: Duration,
+    pub(super) origins: AllowedOrigins,
+}
+
+/// What bounds the answer to one request.
+struct Bounds {
+    allowance: Allowance,
+    /// Whether all of the body has come.
+    has_come: Rc<Cell<bool>>,
+    page: Option<HeaderValue>,
 }
 
 pub(super) struct FrontEndService<S> {
     next: S,
-    front: FrontEnd,
+    front: Rc<FrontEnd>,
     counted: Rc<Counted>,
 }
 
@@ -55,7 +67,7 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, next: S) -> Self::Future {
-        ready(Ok(FrontEndService { next, front: self.clone(), counted: Rc::default() }))
+        ready(Ok(FrontEndService { next, front: Rc::new(self.clone()), counted: Rc::default() }))
     }
 }
 
@@ -70,7 +82,7 @@ where
 
     forward_ready!(next);
 
-    fn call(&self, request: ServiceRequest) -> Self::Future {
+    fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let busy = request.conn_data::<Arc<Activity>>().map(Activity::begin);
         if operations::is_operation(request.path()) {
             let answer = self.next.call(request);
@@ -82,7 +94,8 @@ where
         let route =
             request.extensions_mut().remove::<Route>().map_or_else(|| metrics::UNMATCHED.to_owned(), |r| r.0);
         let method = request.method().clone();
-        let front = self.front.clone();
+        let front = Rc::clone(&self.front);
+        let page = front.origins.page(request.headers());
         let counted = Rc::clone(&self.counted);
         let mut open = OpenRequest {
             counted,
@@ -94,7 +107,10 @@ where
         };
         let answer = match front.time_for(&request) {
             Err(refusal) => Err((request, refusal)),
-            Ok(time) => Ok((self.next.call(request), time)),
+            Ok(allowance) => {
+                let has_come = Arriving::watch(&mut request);
+                Ok((self.next.call(request), Bounds { allowance, has_come, page: page.clone() }))
+            }
         };
         Box::pin(async move {
             let _busy = busy;
@@ -102,8 +118,9 @@ where
                 Err((request, refusal)) => {
                     (Ok(request.into_response(refusal.render(front.errors)).map_into_boxed_body()), false)
                 }
-                Ok((answer, allowance)) => {
-                    (front.bounded(answer, allowance, &open).await, allowance.is_too_short)
+                Ok((answer, bounds)) => {
+                    let is_too_short = bounds.allowance.is_too_short;
+                    (front.bounded(answer, bounds, &open).await, is_too_short)
                 }
             };
             let status = match &result {
@@ -111,7 +128,10 @@ where
                 Err(error) => error.as_response_error().status_code(),
             };
             open.answered(status, is_too_short);
-            result
+            result.map(|mut response| {
+                finish(response.headers_mut(), page.as_ref());
+                response
+            })
         })
     }
 }
@@ -119,12 +139,19 @@ where
 impl FrontEnd {
     /// How much time the request has; or why it is answered before any handler sees it.
     fn time_for(&self, request: &ServiceRequest) -> Result<Allowance, ApiError> {
+        // Browsers do not ask whether they may call; they ask whether their page may.
+        if is_preflight(request.method(), request.headers()) {
+            return Ok(Allowance::new(None, self.request_timeout));
+        }
         if !self.health.has_been_ready() {
             return Err(ApiError::new(ErrorCode::Unavailable, "the service is starting"));
         }
         let limit = self.body_limit_bytes;
         if announced_length(request.headers()).is_some_and(|length| length > limit) {
             return Err(too_large(limit));
+        }
+        if let Some(refusal) = packed(request.headers()).filter(|_| has_body(request.headers())) {
+            return Err(refusal);
         }
         let Some(wanted) = request.headers().get(deadline::TIMEOUT_HEADER) else {
             return Ok(Allowance::new(None, self.request_timeout));
@@ -139,23 +166,33 @@ impl FrontEnd {
     async fn bounded<B: MessageBody + 'static>(
         &self,
         answer: impl Future<Output = Result<ServiceResponse<B>, Error>>,
-        allowance: Allowance,
+        Bounds { allowance, has_come, page }: Bounds,
         open: &OpenRequest,
     ) -> Result<ServiceResponse<BoxBody>, Error> {
+        // Without a request there is no answer to it, but an error that knows its shape.
+        let shaped = |error| Error::from(Shaped { error, body: self.errors, page });
         let deadline = deadline::within(allowance.time);
         let guarded = AssertUnwindSafe(allowance.scope(deadline, answer)).catch_unwind();
         let outcome = match tokio::time::timeout_at(deadline + GRACE, guarded).await {
-            Ok(Ok(outcome)) => outcome?,
-            // Without a request there is no answer to it, but an error that knows its shape.
+            Ok(Ok(Ok(outcome))) => outcome,
+            Ok(Ok(Err(error))) => {
+                let status = error.as_response_error().status_code();
+                return Err(shaped(ApiError::of_framework(&error, status)));
+            }
             Ok(Err(_panic)) => {
                 failures::log(ErrorCode::Internal, || format!("the handler of {open} panicked"));
-                return Err(self.shaped(ErrorCode::Internal, "internal error"));
+                return Err(shaped(ApiError::new(ErrorCode::Internal, "internal error")));
+            }
+            Err(_) if !has_come.get() => {
+                let message = "the body did not come in time";
+                return Err(shaped(ApiError::new(ErrorCode::RequestTimeout, message)));
             }
             Err(_) => {
                 if !allowance.is_too_short {
                     failures::log(ErrorCode::DeadlineExceeded, || format!("{open} took too long"));
                 }
-                return Err(self.shaped(ErrorCode::DeadlineExceeded, "the request took too long"));
+                let message = "the request took too long";
+                return Err(shaped(ApiError::new(ErrorCode::DeadlineExceeded, message)));
             }
         };
         let mut response = outcome.map_into_boxed_body();
@@ -168,9 +205,5 @@ impl FrontEnd {
             response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
         }
         Ok(response)
-    }
-
-    fn shaped(&self, code: ErrorCode, message: &str) -> Error {
-        Shaped { error: ApiError::new(code, message), body: self.errors }.into()
     }
 }

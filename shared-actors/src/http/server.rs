@@ -88,7 +88,7 @@ where
             .on_connect_ext(|connection: &Connection, data| {
                 data.insert(Arc::clone(connection.activity()));
             })
-            .h1(map_config(app(settings, service, configure), |()| AppConfig::default()));
+            .h1(map_config(app(&settings, service, configure), |()| AppConfig::default()));
         let places = Places::new(connections_each);
         fn_service(move |stream: TcpStream| {
             let places = places.clone();

@@ -46,7 +46,7 @@ impl HttpServerSettings {
             allowed_origins: AllowedOrigins::default(),
             keep_alive: Duration::from_secs(75),
             head_timeout: Duration::from_secs(5),
-            answer_timeout: Duration::from_secs(60),
+            answer_timeout: Duration::from_mins(1),
             stop_timeout: Duration::from_secs(10),
         }
     }

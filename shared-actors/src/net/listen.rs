@@ -11,7 +11,7 @@ use crate::settings::ListenAddress;
 /// Connections that wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 /// A peer that says nothing for so long is asked whether it is there, so often, and so many times.
-const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(60);
+const KEEP_ALIVE_AFTER: Duration = Duration::from_mins(1);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_PROBES: u32 = 3;
 /// What was sent and is not acknowledged for so long ends the connection, and so does a peer that takes nothing.

@@ -27,12 +27,11 @@ impl Places {
 
     /// Waits for a place, and closes a silent connection when there is none. `None` when the server has ended.
     pub(super) async fn take(&self) -> Option<Place> {
-        let counted = match Arc::clone(&self.free).try_acquire_owned() {
-            Ok(counted) => counted,
-            Err(_) => {
-                self.evict();
-                Arc::clone(&self.free).acquire_owned().await.ok()?
-            }
+        let counted = if let Ok(counted) = Arc::clone(&self.free).try_acquire_owned() {
+            counted
+        } else {
+            self.evict();
+            Arc::clone(&self.free).acquire_owned().await.ok()?
         };
         let (keep, evicted) = oneshot::channel();
         let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);

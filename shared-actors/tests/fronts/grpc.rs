@@ -195,6 +195,36 @@ async fn health_follows_readiness_and_calls_wait_for_it() {
 }
 
 #[actix_rt::test]
+async fn streams_that_nobody_ends_are_told_and_ended_when_the_server_stops() {
+    use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+
+    let health = Health::new();
+    health.component("postgres shard 0").ready();
+    let (front, channel) = start(&health).await;
+    let request = HealthCheckRequest { service: String::new() };
+    let mut watched = HealthClient::new(channel.clone()).watch(request).await.unwrap().into_inner();
+    let serving = ServingStatus::Serving as i32;
+    while watched.message().await.unwrap().unwrap().status != serving {}
+    let mut reflected = ServerReflectionClient::new(channel)
+        .server_reflection_info(tokio_stream::pending())
+        .await
+        .unwrap()
+        .into_inner();
+    health.stopping();
+    let stopping = tokio::spawn(front.stop());
+    let mut last = serving;
+    let ended = loop {
+        match watched.message().await {
+            Ok(told) => last = told.unwrap().status,
+            Err(ended) => break ended,
+        }
+    };
+    assert_eq!((last, ended.code()), (ServingStatus::NotServing as i32, Code::Unavailable));
+    assert_eq!(reflected.message().await.unwrap_err().code(), Code::Unavailable);
+    stopping.await.unwrap();
+}
+
+#[actix_rt::test]
 async fn reflection_tells_the_services() {
     use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
     use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, ServiceConfig};
+use dev::testing::eventually;
 use serde_json::{Value, json};
 use shared_actors::error::{ErrorCode, ServiceError};
 use shared_actors::health::Health;
@@ -54,9 +55,16 @@ fn routes(config: &mut ServiceConfig) {
             web::resource("/away")
                 .route(web::get().to(|| async { Err::<HttpResponse, _>(ApiError::from(Away)) })),
         )
+        .service(web::resource("/cookies").route(web::get().to(cookies)))
         .service(web::resource("/slow").route(web::get().to(slow)))
+        .service(web::resource("/abandoned").route(web::get().to(abandoned)))
         .service(web::resource("/arriving").route(web::get().to(arriving)))
         .service(web::resource("/patient").route(web::get().to(patient)));
+}
+
+async fn cookies() -> HttpResponse {
+    let mut refusal = HttpResponse::Forbidden();
+    refusal.append_header(("Set-Cookie", "a=1")).append_header(("Set-Cookie", "b=2")).finish()
 }
 
 async fn panicking() -> HttpResponse {
@@ -258,6 +266,96 @@ async fn metrics_name_the_route_and_never_the_path() {
     }
     assert_eq!(metrics::CONTENT_TYPE, "text/plain; version=0.0.4");
     front.stop().await;
+}
+
+const PAGE: &str = "http://localhost:8089";
+
+#[actix_rt::test]
+async fn a_page_may_read_every_answer_and_no_cache_keeps_one() {
+    let starting = Health::new();
+    let database = starting.component("postgres shard 0");
+    let front = start(&starting);
+    let at = front.address;
+    let large = " ".repeat(20_000);
+    let read = async |header: &str, method: &str, path: &str, body: &str, status: u16| {
+        let answer = ask_with(at, &format!("Origin: {PAGE}\r\n{header}"), method, path, body).await;
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.body);
+        let allowed = answer.header("Access-Control-Allow-Origin");
+        assert_eq!(allowed, Some(PAGE), "{method} {path}: {}", answer.head);
+        answer
+    };
+    read("", "GET", "/user/1/cart", "", 503).await;
+    let wanted = "authorization,baggage,content-type,grpc-timeout,idempotency-key,traceparent,tracestate";
+    let preflight =
+        format!("Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: {wanted}\r\n");
+    read(&preflight, "OPTIONS", "/add", "", 200).await;
+    database.ready();
+    for (header, method, path, body, status) in [
+        ("", "GET", "/user/1/cart", "", 200),
+        ("", "GET", "/nowhere", "", 404),
+        ("Grpc-Timeout: soon\r\n", "GET", "/user/1/cart", "", 400),
+        ("", "POST", "/add", large.as_str(), 413),
+        ("Content-Encoding: gzip\r\n", "POST", "/add", "{}", 415),
+        ("", "GET", "/panic", "", 500),
+        ("", "GET", "/away", "", 503),
+        ("", "GET", "/slow", "", 504),
+    ] {
+        let answer = read(header, method, path, body, status).await;
+        assert_eq!(answer.header("Cache-Control"), Some("no-store"), "{method} {path}: {}", answer.head);
+    }
+    let foreign = ask_with(at, "Origin: http://evil.example\r\n", "GET", "/slow", "").await;
+    assert_eq!(foreign.header("Access-Control-Allow-Origin"), None);
+    front.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_body_that_is_packed_or_does_not_come_is_refused_as_that() {
+    let front = start(&Health::new());
+    let packed =
+        ask_with(front.address, "Content-Encoding: gzip\r\n", "POST", "/add", "{\"count\": 7}").await;
+    assert_eq!((packed.status, packed.json()["code"].as_str()), (415, Some("UNSUPPORTED_MEDIA_TYPE")));
+    let plain =
+        ask_with(front.address, "Content-Encoding: identity\r\n", "POST", "/add", "{\"count\": 7}").await;
+    assert_eq!(plain.status, 200);
+    let head = "POST /add HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+    for slow in ["Content-Length: 100\r\n\r\n{\"count\"", "Transfer-Encoding: chunked\r\n\r\n8\r\n{\"count"] {
+        let late = send(front.address, format!("{head}{slow}")).await;
+        assert_eq!((late.status, late.json()["code"].as_str()), (408, Some("REQUEST_TIMEOUT")), "{slow}");
+    }
+    front.stop().await;
+}
+
+#[actix_rt::test]
+async fn an_error_keeps_every_header_of_its_handler() {
+    let front = start(&Health::new());
+    let refused = ask(front.address, "GET", "/cookies", "").await;
+    let cookies: Vec<&str> = refused
+        .head
+        .lines()
+        .filter_map(|line| line.to_lowercase().starts_with("set-cookie").then_some(line))
+        .collect();
+    assert_eq!((refused.status, cookies.len()), (400, 2), "{}", refused.head);
+    front.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_client_that_breaks_its_connection_is_counted_once() {
+    let front = start_with(&Health::new(), Duration::from_mins(1));
+    let mut stream = TcpStream::connect(front.address).unwrap();
+    stream.write_all(b"GET /abandoned HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    ABANDONED.notified().await;
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+    let counted = r#"api_requests_total{method="GET",status="499",url="/abandoned"} 1"#;
+    eventually(Duration::from_secs(20), "it is counted", async || metrics::render().contains(counted)).await;
+    front.stop().await;
+}
+
+static ABANDONED: tokio::sync::Notify = tokio::sync::Notify::const_new();
+
+async fn abandoned() -> HttpResponse {
+    ABANDONED.notify_one();
+    std::future::pending().await
 }
 
 #[actix_rt::test]

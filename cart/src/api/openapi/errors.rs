@@ -51,6 +51,21 @@ pub enum PostErrors {
         example = json!({"code": "CONFLICT", "message": "a request with this Idempotency-Key is under way"})
     )]
     Conflict(ErrorAnswer),
+    /// The body did not come in time.
+    #[response(
+        status = 408,
+        example = json!({"code": "REQUEST_TIMEOUT", "message": "the body did not come in time"})
+    )]
+    RequestTimeout(ErrorAnswer),
+    /// A body with a Content-Encoding.
+    #[response(
+        status = 415,
+        example = json!({
+            "code": "UNSUPPORTED_MEDIA_TYPE",
+            "message": "the body is encoded by gzip; it must come as it is, without Content-Encoding",
+        })
+    )]
+    UnsupportedMediaType(ErrorAnswer),
     /// A body over 16 KiB.
     #[response(
         status = 413,

@@ -2,6 +2,7 @@
 
 use prost::Message;
 use prost_types::FileDescriptorProto;
+use tonic::codec::CompressionEncoding;
 use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -10,6 +11,8 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
+use crate::support::proto::loms_client::LomsClient as LomsStub;
+use crate::support::proto::{OrderCreateRequest, StocksInfoRequest};
 use crate::support::{LomsClient, Shop};
 
 #[tokio::test]
@@ -76,6 +79,17 @@ async fn bytes_that_are_no_message_are_refused_and_harm_nobody() {
     let refusal = grpc.unary(nonsense, "/Loms/OrderCreate".parse().unwrap(), codec).await.unwrap_err();
     assert_eq!(refusal.code(), Code::InvalidArgument, "{refusal}");
     assert!(loms.available(1002).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_compressed_message_is_read_and_bounded_by_what_it_unpacks_to() {
+    let shop = Shop::shared().await;
+    let loms = LomsStub::new(shop.loms.client().channel()).send_compressed(CompressionEncoding::Gzip);
+    let stock = loms.clone().stocks_info(StocksInfoRequest { sku: 1002 }).await.unwrap();
+    assert!(stock.into_inner().count > 0);
+    let bomb = OrderCreateRequest { order: None, idempotency_key: "0".repeat(16 * 1024 * 1024) };
+    let refusal = loms.clone().order_create(bomb).await.unwrap_err();
+    assert_eq!(refusal.code(), Code::ResourceExhausted, "{refusal}");
 }
 
 async fn reflect(loms: &LomsClient, asked: MessageRequest) -> MessageResponse {

@@ -80,6 +80,22 @@ pub enum CreateErrors {
         })
     )]
     KeyReused(Error),
+    /// The body did not come in time.
+    #[response(
+        status = 408,
+        example = json!({"code": 4, "message": "the body did not come in time", "details": []})
+    )]
+    RequestTimeout(Error),
+    /// The body has a Content-Encoding.
+    #[response(
+        status = 415,
+        example = json!({
+            "code": 3,
+            "message": "the body is encoded by gzip; it must come as it is, without Content-Encoding",
+            "details": [],
+        })
+    )]
+    UnsupportedMediaType(Error),
     /// The body is larger than 64 KiB.
     #[response(
         status = 413,
@@ -132,6 +148,22 @@ pub enum TransitionErrors {
     /// There is no such order.
     #[response(status = 404, example = json!({"code": 5, "message": "there is no order 1000", "details": []}))]
     NotFound(Error),
+    /// The body did not come in time.
+    #[response(
+        status = 408,
+        example = json!({"code": 4, "message": "the body did not come in time", "details": []})
+    )]
+    RequestTimeout(Error),
+    /// The body has a Content-Encoding.
+    #[response(
+        status = 415,
+        example = json!({
+            "code": 3,
+            "message": "the body is encoded by gzip; it must come as it is, without Content-Encoding",
+            "details": [],
+        })
+    )]
+    UnsupportedMediaType(Error),
     /// The body is larger than 64 KiB.
     #[response(
         status = 413,
@@ -183,6 +215,22 @@ pub enum RestockErrors {
         })
     )]
     KeyReused(Error),
+    /// The body did not come in time.
+    #[response(
+        status = 408,
+        example = json!({"code": 4, "message": "the body did not come in time", "details": []})
+    )]
+    RequestTimeout(Error),
+    /// The body has a Content-Encoding.
+    #[response(
+        status = 415,
+        example = json!({
+            "code": 3,
+            "message": "the body is encoded by gzip; it must come as it is, without Content-Encoding",
+            "details": [],
+        })
+    )]
+    UnsupportedMediaType(Error),
     /// The body is larger than 64 KiB.
     #[response(
         status = 413,
