@@ -2,10 +2,12 @@
 //!
 //! What a service reads is its own matter; here live the reader and the kinds of values that several share.
 
+mod env_file;
 mod listen;
 mod reader;
 mod secret;
 mod shards;
+pub(crate) mod spelling;
 mod value;
 
 pub use listen::{HostPort, ListenAddress};

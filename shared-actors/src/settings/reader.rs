@@ -1,14 +1,19 @@
 //! The reader: one look-up a setting, problems collected until [`Reader::finish`].
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::value;
 use super::{Secret, SettingsError as Error};
+use super::{env_file, spelling, value};
 use crate::telemetry;
+
+/// Read when `ENV_PATH` names no other file.
+const DEFAULT_FILE: &str = "./.env";
 
 /// Reads settings by name. A setting that is empty counts as not set. A trailing `### comment` is
 /// ignored, numbers may carry underscores.
@@ -24,6 +29,10 @@ use crate::telemetry;
 /// ```
 pub struct Reader {
     values: BTreeMap<String, String>,
+    /// Variables whose value is not UTF-8.
+    unreadable: BTreeSet<String>,
+    /// Names that were asked for.
+    asked: RefCell<BTreeSet<String>>,
     problems: Vec<Problem>,
 }
 
@@ -62,14 +71,21 @@ impl fmt::Display for SettingsError {
 }
 
 impl Reader {
-    /// The process environment over the file that `ENV_PATH` names, when it names one. What logging reads from the
-    /// environment is checked along with it.
+    /// The process environment over the file that `ENV_PATH` names, or else over `./.env` when there is one. What logging
+    /// reads from the environment is checked along with it.
     pub fn from_env() -> Self {
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let mut reader = Self::from_pairs(environment);
-        if let Some(path) = reader.values.get("ENV_PATH").filter(|path| !path.is_empty()).cloned() {
-            reader.read_file(&path);
+        let mut reader = Self::from_pairs(Vec::<(String, String)>::new());
+        for (name, value) in std::env::vars_os() {
+            let Ok(name) = name.into_string() else { continue };
+            match value.into_string() {
+                Ok(value) => drop(reader.values.insert(name, value)),
+                Err(_) => drop(reader.unreadable.insert(name)),
+            }
+        }
+        match reader.lookup("ENV_PATH") {
+            Some(path) => reader.read_file("ENV_PATH", &path),
+            None if Path::new(DEFAULT_FILE).exists() => reader.read_file(DEFAULT_FILE, DEFAULT_FILE),
+            None => {}
         }
         telemetry::check(&mut reader);
         reader
@@ -78,18 +94,21 @@ impl Reader {
     /// Settings from elsewhere than the environment, mostly for tests.
     pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let values = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Self { values, problems: Vec::new() }
+        Self { values, unreadable: BTreeSet::new(), asked: RefCell::default(), problems: Vec::new() }
     }
 
-    fn read_file(&mut self, path: &str) {
-        let file: Result<Vec<_>, _> = dotenvy::from_path_iter(path).and_then(Iterator::collect);
-        match file {
+    fn read_file(&mut self, name: &str, path: &str) {
+        let file = std::fs::read_to_string(path).map_err(|error| error.to_string());
+        match file.and_then(|text| env_file::parse(&text).map_err(|error| error.to_string())) {
             Ok(pairs) => {
-                for (name, value) in pairs {
-                    self.values.entry(name).or_insert(value);
+                // The last one of a name wins, and the environment over all.
+                for (name, value) in pairs.into_iter().rev() {
+                    if !self.unreadable.contains(&name) {
+                        self.values.entry(name).or_insert(value);
+                    }
                 }
             }
-            Err(error) => self.reject("ENV_PATH", format!("a readable file of settings ({error})")),
+            Err(error) => self.reject(name, format!("a readable file of settings ({error})")),
         }
     }
 
@@ -154,7 +173,7 @@ impl Reader {
 
     /// A text that is never shown, or `default`.
     pub fn secret(&mut self, name: &str, default: &str) -> Secret {
-        let value = self.values.get(name).map(String::as_str).filter(|value| !value.is_empty());
+        let value = self.value(name).filter(|value| !value.is_empty());
         Secret::new(value.unwrap_or(default))
     }
 
@@ -165,13 +184,15 @@ impl Reader {
 
     /// The names that start with `prefix` and have a value.
     pub fn names(&self, prefix: &str) -> Vec<String> {
-        let candidates = self.values.keys().filter(|name| name.starts_with(prefix));
+        let known = self.values.keys().chain(&self.unreadable);
+        let candidates = known.filter(|name| name.starts_with(prefix));
         candidates.filter(|name| self.is_set(name)).cloned().collect()
     }
 
     /// Notes that a setting is wrong for a reason that only its reader knows.
     pub fn reject(&mut self, name: &str, expected: impl Into<String>) {
-        let problem = Problem { name: name.to_owned(), value: self.lookup(name), expected: expected.into() };
+        let value = self.lookup(name).map(|text| value::without_credentials(&text));
+        let problem = Problem { name: name.to_owned(), value, expected: expected.into() };
         self.problems.push(problem);
     }
 
@@ -182,7 +203,13 @@ impl Reader {
 
     /// # Errors
     /// Every wrong setting that was read.
-    pub fn finish(self) -> Result<(), Error> {
+    pub fn finish(mut self) -> Result<(), Error> {
+        let asked = self.asked.take();
+        for name in self.unreadable.intersection(&asked) {
+            let expected = "a text in UTF-8".to_owned();
+            self.problems.push(Problem { name: name.clone(), value: None, expected });
+        }
+        spelling::remember(self.values.keys(), &asked);
         if self.problems.is_empty() { Ok(()) } else { Err(Error { problems: self.problems }) }
     }
 
@@ -194,13 +221,19 @@ impl Reader {
     ) -> T {
         let Some(text) = self.lookup(name) else { return default };
         parse(&text).unwrap_or_else(|expected| {
-            self.problems.push(Problem { name: name.to_owned(), value: Some(text), expected });
+            let value = Some(value::without_credentials(&text));
+            self.problems.push(Problem { name: name.to_owned(), value, expected });
             default
         })
     }
 
+    fn value(&self, name: &str) -> Option<&str> {
+        self.asked.borrow_mut().insert(name.to_owned());
+        self.values.get(name).map(String::as_str)
+    }
+
     fn lookup(&self, name: &str) -> Option<String> {
-        let value = value::without_comment(self.values.get(name)?);
+        let value = value::without_comment(self.value(name)?);
         (!value.is_empty()).then(|| value.to_owned())
     }
 }

@@ -10,6 +10,14 @@ pub(super) fn without_comment(text: &str) -> &str {
     text.split("###").next().unwrap_or_default().trim()
 }
 
+/// The text as a log may show it: without what stands before an `@`, which may be a password.
+pub(super) fn without_credentials(text: &str) -> String {
+    let Some((credentials, address)) = text.rsplit_once('@') else { return text.to_owned() };
+    let scheme = credentials.split_once("://").map_or("", |(scheme, _)| scheme);
+    let separator = if scheme.is_empty() { "" } else { "://" };
+    format!("{scheme}{separator}***@{address}")
+}
+
 pub(super) fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
     let plain: String = if is_grouped_number(text) { text.replace('_', "") } else { text.to_owned() };
     plain.parse().map_err(|error| expectation::<T>().unwrap_or_else(|| format!("another value ({error})")))
@@ -95,6 +103,8 @@ mod tests {
             ("LAG", "1500ns"),
             ("ADDRESS", "nowhere:x"),
             ("FLAG", "maybe"),
+            ("HOST", "https://me:hidden@shop:80"),
+            ("PEER", "me:hid/d@en@shop"),
         ]);
         assert_eq!(reader.get("PORT", 1_u16), 1);
         assert_eq!(reader.get_in("RETRIES", 3, 0..=20), 3);
@@ -104,14 +114,20 @@ mod tests {
         reader.duration("LAG", Duration::ZERO);
         reader.get("ADDRESS", ListenAddress::EveryInterface(0));
         reader.flag("FLAG", true);
+        reader.get("HOST", ListenAddress::EveryInterface(0));
+        reader.reject("PEER", "host:port");
         let error = reader.finish().unwrap_err();
         let text = error.to_string();
-        assert_eq!(error.problems.len(), 8, "{text}");
-        assert!(text.starts_with("8 wrong settings:"), "{text}");
+        assert_eq!(error.problems.len(), 10, "{text}");
+        assert!(text.starts_with("10 wrong settings:"), "{text}");
         assert!(text.contains("PORT=\"65536\": expected a whole number from 0 to 65535"), "{text}");
         assert!(text.contains("RETRIES=\"21\": expected a number from 0 to 20"), "{text}");
         assert!(text.contains("GRACE=\"101y\": expected a duration of at most 36500 days"), "{text}");
         assert!(text.contains("LAG=\"1500ns\": expected a duration of whole microseconds"), "{text}");
+        assert!(
+            text.contains("HOST=\"https://***@shop:80\"") && text.contains("PEER=\"***@shop\""),
+            "{text}"
+        );
         assert!(text.contains("ADDRESS=\"nowhere:x\": expected"), "{text}");
     }
 }

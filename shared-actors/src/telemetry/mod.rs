@@ -35,6 +35,7 @@ pub use past::PastSpan;
 pub use tracing::{Span, debug_span};
 
 use crate::settings::Reader;
+use crate::settings::spelling::{self, Slip};
 
 /// The target of the spans of requests. They exist whatever `RUST_LOG` says, because they carry the trace.
 pub const REQUEST: &str = "request";
@@ -164,6 +165,9 @@ pub fn init(service_name: &'static str) -> Result<Telemetry, TelemetryError> {
         let _ = TRACER.set(tracer);
     }
     lines::count(dropped);
+    for Slip { variable, setting } in spelling::take() {
+        tracing::warn!(variable, setting, "nothing reads this variable; is it meant to be this setting?");
+    }
     Ok(Telemetry { export, lines: guard })
 }
 

@@ -4,7 +4,9 @@ use std::fmt::Write;
 
 use dev::testing::{ServiceProcess, create_database, unique_topic};
 
-use crate::support::{Env, Loms, Servers, free_port, new_user, run_to_end, run_with_files, set};
+use crate::support::{
+    Env, Loms, SOON, Servers, eventually, free_port, new_user, run_in_folder, run_in_shell, run_to_end, set,
+};
 
 #[tokio::test]
 async fn a_start_with_wrong_settings_names_them_all_and_fails() {
@@ -75,6 +77,54 @@ async fn settings_may_come_from_a_file_with_underscores_and_comments() {
 }
 
 #[tokio::test]
+async fn a_file_in_the_working_directory_is_read_and_its_secrets_are_never_shown() {
+    for binary in ["cart", "loms", "notifier"] {
+        let file = "DATABASE_MASTER_PASSWORD_0=hid$den\nDATABASE_MAX_CONNECTIONS=redis://me:hid$den@shop\n";
+        let ended = run_in_folder(binary, &[(".env", file)], &Env::new()).await;
+        assert_eq!(ended.code, Some(1), "{binary}: {ended:?}");
+        assert!(ended.output.contains("DATABASE_MAX_CONNECTIONS=\"redis://***@shop\""), "{}", ended.output);
+        assert!(!ended.output.contains("hid"), "{binary}: {}", ended.output);
+
+        let ended = run_in_folder(binary, &[(".env", "B=1\nhid$den\n")], &Env::new()).await;
+        assert_eq!(ended.code, Some(1), "{binary}: {ended:?}");
+        assert!(ended.output.contains("./.env") && ended.output.contains("line 2"), "{}", ended.output);
+        assert!(!ended.output.contains("hid"), "{binary}: {}", ended.output);
+
+        // ENV_PATH comes before it.
+        let files =
+            [(".env", "MIGRATE_ON_START=perhaps\n"), ("other.env", "DATABASE_MAX_CONNECTIONS=many\n")];
+        let ended = run_in_folder(binary, &files, &vec![set("ENV_PATH", "other.env")]).await;
+        assert_eq!(ended.code, Some(1), "{binary}: {ended:?}");
+        assert!(ended.output.contains("DATABASE_MAX_CONNECTIONS=\"many\""), "{}", ended.output);
+        assert!(!ended.output.contains("MIGRATE_ON_START"), "{}", ended.output);
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_is_not_utf_8_is_named() {
+    for binary in ["cart", "loms", "notifier"] {
+        let script = format!("export DATABASE_MASTER_PASSWORD_0=$(printf 'hid\\377'); exec {binary}");
+        let ended = run_in_shell(binary, &script).await;
+        assert_eq!(ended.code, Some(1), "{binary}: {ended:?}");
+        let expected = "DATABASE_MASTER_PASSWORD_0: expected a text in UTF-8";
+        assert!(ended.output.contains(expected) && !ended.output.contains("hid"), "{}", ended.output);
+    }
+}
+
+#[tokio::test]
+async fn a_variable_that_is_nearly_a_setting_is_named_in_a_warning() {
+    let env = [("DATABASE_MAX_CONNECTION", "3")].map(|(name, value)| set(name, value));
+    let mut env: Env = env.into();
+    env.push(set("HTTP_PORT", free_port()));
+    let notifier = ServiceProcess::launch("notifier", &env);
+    let slip = ["variable=DATABASE_MAX_CONNECTION", "setting=DATABASE_MAX_CONNECTIONS"];
+    eventually(SOON, "the log names it", async || {
+        notifier.log().lines().any(|line| slip.iter().all(|part| line.contains(part)))
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_file_of_settings_that_is_not_there_is_a_wrong_setting() {
     for binary in ["cart", "loms", "notifier"] {
         let ended = run_to_end(binary, &[], &vec![set("ENV_PATH", "/nowhere/at/all.env")]).await;
@@ -120,8 +170,8 @@ async fn variables_of_the_tools_of_postgresql_change_nothing() {
 #[tokio::test]
 async fn too_few_files_end_the_start_with_a_message() {
     for (binary, port) in [("cart", "HOST_PORT"), ("loms", "HTTP_PORT"), ("notifier", "HTTP_PORT")] {
-        let env = vec![set(port, free_port()), set("GRPC_HOST_PORT", free_port())];
-        let ended = run_with_files(binary, 100, &env).await;
+        let ports = format!("export {port}={} GRPC_HOST_PORT={}", free_port(), free_port());
+        let ended = run_in_shell(binary, &format!("{ports}; ulimit -n 100 && exec {binary}")).await;
         assert_eq!(ended.code, Some(1), "{binary}: {ended:?}");
         assert!(ended.output.contains("this process may open 100 files"), "{binary}: {}", ended.output);
     }

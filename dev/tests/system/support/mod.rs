@@ -31,7 +31,7 @@ pub use loms::{Loms, SEEDS, new_sku};
 pub use notifier::Notifier;
 pub use private::{Kind, OwnCache, PrivateServers};
 pub use prometheus::{Prometheus, promtool};
-pub use run::{run_to_end, run_with_files};
+pub use run::{run_in_folder, run_in_shell, run_to_end};
 pub use samples::{Family, Samples, families};
 pub use shop::{Settings, Shop};
 pub use trace::Trace;

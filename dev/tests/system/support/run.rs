@@ -21,11 +21,22 @@ pub async fn run_to_end(binary: &str, args: &[&str], env: &Env) -> Ended {
     end_of(binary, |log| Program::new(binary, path, log).args(args), env).await
 }
 
-/// The same for a process that may open so many files.
-pub async fn run_with_files(binary: &str, files: u32, env: &Env) -> Ended {
+/// The same in a folder of its own that holds `files`.
+pub async fn run_in_folder(binary: &str, files: &[(&str, &str)], env: &Env) -> Ended {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
     let path = Servers::from_env().bin_dir.join(binary);
-    let limited = format!("ulimit -n {files} && exec {}", path.display());
-    end_of(binary, |log| Program::new(binary, "/bin/sh", log).args(&["-c", &limited]), env).await
+    let script = format!("cd {} && exec {}", folder.path().display(), path.display());
+    end_of(binary, |log| Program::new(binary, "/bin/sh", log).args(["-c", &script]), env).await
+}
+
+/// The same by a script of the shell, which finds the binaries by their names.
+pub async fn run_in_shell(binary: &str, script: &str) -> Ended {
+    let folder = Servers::from_env().bin_dir;
+    let script = format!("PATH={}:$PATH; {script}", folder.display());
+    end_of(binary, |log| Program::new(binary, "/bin/sh", log).args(["-c", &script]), &Env::new()).await
 }
 
 async fn end_of(binary: &str, program: impl FnOnce(&Path) -> Program, env: &Env) -> Ended {
