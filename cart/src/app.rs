@@ -35,7 +35,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(15);
 /// Why the service cannot start, or had to end.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A port is taken, or signals cannot be listened to.
+    /// A port is taken or lost, or signals cannot be listened to.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// There is no room for clients.
@@ -166,10 +166,13 @@ impl Application {
         let problem = tokio::select! {
             _ = terminate.recv() => None,
             _ = interrupt.recv() => None,
-            reason = unusable.wait_for(Option::is_some) => reason.ok().and_then(|reason| reason.clone()),
+            ended = self.front_end.ended() => Some(StartError::Io(ended)),
+            reason = unusable.wait_for(Option::is_some) => {
+                reason.ok().and_then(|reason| reason.clone()).map(StartError::Database)
+            }
         };
         self.stop().await;
-        problem.map_or(Ok(()), |reason| Err(StartError::Database(reason)))
+        problem.map_or(Ok(()), Err)
     }
 
     /// Stops taking work, finishes what was taken, and closes everything, in this order.

@@ -18,7 +18,7 @@ fn main() {
     let system = actix::System::new();
     let outcome = system.block_on(run(command.as_deref()));
     if let Err(error) = &outcome {
-        eprintln!("Error: {error:?}");
+        eprintln!("cart: {error:#}");
     }
     // Dropping the system would wait for threads that a name server keeps waiting.
     exit(i32::from(outcome.is_err()))

@@ -38,7 +38,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(15);
 /// Why loms cannot run.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// A port cannot be listened on, or signals cannot be received.
+    /// A port cannot be listened on, or not any more, or signals cannot be received.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// There is no room for clients.
@@ -144,6 +144,8 @@ impl Application {
     pub async fn run_until(self, stopped: impl Future<Output = ()>) -> Result<(), StartError> {
         let outcome = tokio::select! {
             failure = self.work() => Err(failure.into()),
+            ended = self.http.ended() => Err(ended.into()),
+            ended = self.grpc.ended() => Err(ended.into()),
             () = stopped => Ok(()),
         };
         self.stop().await;

@@ -33,7 +33,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(15);
 /// Why the notifier cannot run.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// The port cannot be listened on, or signals cannot be received.
+    /// The port cannot be listened on, or not any more, or signals cannot be received.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// There is no room for clients.
@@ -155,10 +155,21 @@ impl Application {
     /// # Errors
     /// The database cannot be made ready.
     pub async fn run_until(self, stopped: impl Future<Output = ()>) -> Result<(), StartError> {
+        let ended = self.http.ended();
+        let stopped = async {
+            tokio::select! {
+                () = stopped => Ok(()),
+                ended = ended => Err(StartError::Io(ended)),
+            }
+        };
         tokio::pin!(stopped);
+        let mut ending = Ok(());
         let prepared = tokio::select! {
             prepared = self.prepare() => Some(prepared),
-            () = &mut stopped => None,
+            stopped = &mut stopped => {
+                ending = stopped;
+                None
+            }
         };
         let outcome = match prepared {
             Some(Ok(())) => {
@@ -171,13 +182,13 @@ impl Application {
                 );
                 tokio::select! {
                     () = watch => {}
-                    () = &mut stopped => {}
+                    stopped = &mut stopped => ending = stopped,
                 }
                 // Nobody asks them anything: this ends them at once.
                 sweeper.drain().await;
                 publisher.drain().await;
                 self.stop(Some(consumer)).await;
-                Ok(())
+                ending
             }
             Some(Err(error)) => {
                 self.stop(None).await;
@@ -185,7 +196,7 @@ impl Application {
             }
             None => {
                 self.stop(None).await;
-                Ok(())
+                ending
             }
         };
         info!("notifier stopped");

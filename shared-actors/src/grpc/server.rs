@@ -21,7 +21,7 @@ use super::connections::accept;
 use super::methods::Methods;
 use super::refusals::Refusals;
 use crate::health::Health;
-use crate::net::{Patience, Places, listen};
+use crate::net::{End, Patience, Places, end_of, listen};
 
 /// What a service gives its gRPC front-end.
 pub struct GrpcService {
@@ -40,9 +40,15 @@ pub struct GrpcFrontEnd {
     stopping: CancellationToken,
     server: JoinHandle<()>,
     stop_timeout: Duration,
+    end: End,
 }
 
 impl GrpcFrontEnd {
+    /// Answers when the server has ended without having been stopped, with the reason: the process has no port any more.
+    pub fn ended(&self) -> impl Future<Output = io::Error> + use<> {
+        self.end.clone().wait()
+    }
+
     /// Stops accepting and finishes the calls that are being answered, within the stop timeout.
     pub async fn stop(self) {
         self.stopping.cancel();
@@ -108,13 +114,12 @@ pub async fn serve(settings: &GrpcServerSettings, service: GrpcService) -> io::R
         }
         ending.cancel();
     });
+    let (teller, end) = end_of(format!("the gRPC server at {address}"));
     let server = tokio::spawn(async move {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the gRPC server failed");
-        }
+        teller.tell(server.await);
         following.abort();
     });
-    Ok(GrpcFrontEnd { address, stopping, server, stop_timeout: settings.stop_timeout })
+    Ok(GrpcFrontEnd { address, stopping, server, stop_timeout: settings.stop_timeout, end })
 }
 
 /// Tells the health service what holds, for the server as a whole and for each of its services, until health is gone.

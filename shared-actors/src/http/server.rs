@@ -17,7 +17,7 @@ use utoipa::openapi::OpenApi;
 use super::app::app;
 use super::{ErrorBody, HttpServerSettings};
 use crate::health::Health;
-use crate::net::{Connection, Patience, Places, Protocol, listen};
+use crate::net::{Connection, End, Patience, Places, Protocol, end_of, listen};
 
 /// How long a client that was refused before its body was read is given to take the refusal.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -39,9 +39,15 @@ pub struct HttpFrontEnd {
     /// Where it listens.
     pub address: SocketAddr,
     handle: ServerHandle,
+    end: End,
 }
 
 impl HttpFrontEnd {
+    /// Answers when the server has ended without having been stopped, with the reason: the process has no port any more.
+    pub fn ended(&self) -> impl Future<Output = io::Error> + use<> {
+        self.end.clone().wait()
+    }
+
     /// Stops accepting, finishes what is being answered within the stop timeout, and closes.
     pub async fn stop(self) {
         self.handle.stop(true).await;
@@ -102,10 +108,7 @@ where
     })?;
     let server = server.run();
     let handle = server.handle();
-    actix_rt::spawn(async move {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the HTTP server failed");
-        }
-    });
-    Ok(HttpFrontEnd { address, handle })
+    let (teller, end) = end_of(format!("the HTTP server at {address}"));
+    actix_rt::spawn(async move { teller.tell(server.await) });
+    Ok(HttpFrontEnd { address, handle, end })
 }

@@ -3,11 +3,13 @@
 mod activity;
 mod connection;
 mod descriptors;
+mod end;
 mod listen;
 mod places;
 
 pub(crate) use activity::{Activity, Busy};
 pub(crate) use connection::{Connection, Patience, Protocol};
 pub use descriptors::{TooFewDescriptors, provide_descriptors};
+pub(crate) use end::{End, end_of};
 pub(crate) use listen::listen;
 pub(crate) use places::Places;

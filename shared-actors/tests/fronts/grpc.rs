@@ -250,3 +250,11 @@ async fn reflection_tells_the_services() {
     drop(answers);
     front.stop().await;
 }
+
+#[actix_rt::test]
+async fn a_server_that_ends_is_told_of() {
+    let (front, _) = start(&Health::new()).await;
+    let (address, ended) = (front.address, front.ended());
+    front.stop().await;
+    assert_eq!(ended.await.to_string(), format!("the gRPC server at {address} ended"));
+}

@@ -388,3 +388,11 @@ async fn arriving() -> Result<HttpResponse, ApiError> {
     ARRIVED.notify_one();
     patient().await
 }
+
+#[actix_rt::test]
+async fn a_server_that_ends_is_told_of() {
+    let front = start(&Health::new());
+    let (address, ended) = (front.address, front.ended());
+    front.stop().await;
+    assert_eq!(ended.await.to_string(), format!("the HTTP server at {address} ended"));
+}
