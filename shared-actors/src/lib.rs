@@ -17,6 +17,7 @@ pub mod kafka;
 pub mod metrics;
 pub mod net;
 pub mod process;
+mod refusals;
 pub mod settings;
 pub mod shard;
 pub mod shutdown;

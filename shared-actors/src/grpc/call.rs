@@ -19,11 +19,11 @@ use tracing::{Instrument, Span, field};
 use super::code_name;
 use super::ended::Ended;
 use super::methods::{Method, Methods};
-use super::refusals::Refusals;
 use crate::deadline::{self, Allowance};
 use crate::error::ErrorCode;
 use crate::health::Health;
 use crate::net::Activity;
+use crate::refusals::{Refusals, spread};
 use crate::{failures, telemetry};
 
 /// The transport answers CANCELLED at the client's own deadline, and a client stops listening then: the part of
@@ -109,11 +109,7 @@ where
                 // What a refusal is held back for is nobody's latency.
                 let elapsed = started.elapsed();
                 if code == Code::ResourceExhausted {
-                    let now = Instant::now();
-                    let due = calls.refusals.due(now).min(deadline.last);
-                    if due > now {
-                        tokio::time::sleep_until(due).await;
-                    }
+                    calls.refusals.hold(deadline.last).await;
                 }
                 open.answered(code, elapsed);
                 answer
@@ -124,7 +120,7 @@ where
 }
 
 fn starting() -> Status {
-    let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(1)));
+    let details = ErrorDetails::with_retry_info(Some(spread(Duration::from_secs(1))));
     Status::with_error_details(Code::Unavailable, "the service is starting", details)
 }
 

@@ -9,7 +9,6 @@ mod connections;
 mod ended;
 mod link;
 mod methods;
-mod refusals;
 mod server;
 mod settings;
 mod status;

@@ -19,9 +19,9 @@ use super::GrpcServerSettings;
 use super::call::{CallLayer, Calls};
 use super::connections::accept;
 use super::methods::Methods;
-use super::refusals::Refusals;
 use crate::health::Health;
 use crate::net::{End, Patience, Places, end_of, listen};
+use crate::refusals::Refusals;
 
 /// What a service gives its gRPC front-end.
 pub struct GrpcService {

@@ -4,6 +4,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::error::{ServiceError, log_fault};
+use crate::refusals::spread;
 
 /// The status of an error, with `google.rpc.BadRequest` for a field at fault, `google.rpc.PreconditionFailure` for what has to
 /// change first, and `google.rpc.RetryInfo` where asking again makes sense. Logs an error that the service is at fault for.
@@ -40,7 +41,7 @@ pub fn status(error: &(impl ServiceError + ?Sized)) -> Status {
         details.add_precondition_failure_violation(violation.kind, violation.subject, violation.description);
     }
     if let Some(delay) = error.retry_after() {
-        details.set_retry_info(Some(delay));
+        details.set_retry_info(Some(spread(delay)));
     }
     if failed || details.has_bad_request_violations() || details.retry_info().is_some() {
         Status::with_error_details(code, message, details)

@@ -1,5 +1,7 @@
 //! The application that each worker serves: the service's routes and what surrounds them.
 
+use std::sync::Arc;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::web::{self, PathConfig, PayloadConfig, QueryConfig, ServiceConfig};
@@ -12,10 +14,12 @@ use super::front::FrontEnd;
 use super::span::RequestSpan;
 use super::{ApiError, HttpServerSettings, HttpService, operations};
 use crate::error::ErrorCode;
+use crate::refusals::Refusals;
 
 pub(super) fn app<C: FnOnce(&mut ServiceConfig)>(
     settings: &HttpServerSettings,
     service: HttpService,
+    refusals: Arc<Refusals>,
     configure: C,
 ) -> App<
     impl ServiceFactory<
@@ -33,6 +37,7 @@ pub(super) fn app<C: FnOnce(&mut ServiceConfig)>(
         body_limit_bytes: limit,
         request_timeout: settings.request_timeout,
         origins: settings.allowed_origins.clone(),
+        refusals,
     };
     App::new()
         .app_data(BodyLimit(limit))

@@ -11,6 +11,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
 use super::cors::allow;
 use crate::error::{ErrorCode, PreconditionViolation, ServiceError, log_fault};
+use crate::refusals::spread;
 
 /// What an error answer says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +114,7 @@ impl ApiError {
     fn retry_seconds(&self) -> Option<u64> {
         let busy = matches!(self.parts.code, ErrorCode::Overloaded | ErrorCode::Unavailable);
         let delay = self.retry_after.or(busy.then_some(Duration::from_secs(1)))?;
+        let delay = spread(delay);
         Some(delay.as_secs() + u64::from(delay.subsec_nanos() > 0))
     }
 }

@@ -6,14 +6,15 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
-use actix_web::http::ConnectionType;
 use actix_web::http::header::HeaderValue;
+use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{Error, HttpMessage};
 use futures::FutureExt;
+use tokio::time::Instant;
 use tracing::Span;
 
 use super::body::{Arriving, announced_length, has_body, packed, too_large};
@@ -28,6 +29,7 @@ use crate::failures;
 use crate::health::Health;
 use crate::metrics;
 use crate::net::Activity;
+use crate::refusals::Refusals;
 
 /// What is asked to answer by the deadline gets this much longer to say so in its own words.
 const GRACE: Duration = Duration::from_millis(100);
@@ -39,6 +41,7 @@ pub(super) struct FrontEnd {
     pub(super) body_limit_bytes: usize,
     pub(super) request_timeout: Duration,
     pub(super) origins: AllowedOrigins,
+    pub(super) refusals: Arc<Refusals>,
 }
 
 /// What bounds the answer to one request.
@@ -128,6 +131,9 @@ where
                 Err(error) => error.as_response_error().status_code(),
             };
             open.answered(status, is_too_short);
+            if status == StatusCode::TOO_MANY_REQUESTS {
+                front.refusals.hold(Instant::now() + front.request_timeout).await;
+            }
             result.map(|mut response| {
                 finish(response.headers_mut(), page.as_ref());
                 response

@@ -12,12 +12,14 @@ use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::web::ServiceConfig;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use utoipa::openapi::OpenApi;
 
 use super::app::app;
 use super::{ErrorBody, HttpServerSettings};
 use crate::health::Health;
 use crate::net::{Connection, End, Patience, Places, Protocol, end_of, listen};
+use crate::refusals::Refusals;
 
 /// How long a client that was refused before its body was read is given to take the refusal.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -72,10 +74,12 @@ where
         .shutdown_timeout(settings.stop_timeout.as_secs().max(1))
         .disable_signals();
     let stopping = builder.graceful_shutdown_signal();
+    // One for all workers.
+    let refusals = Arc::new(Refusals::new(Instant::now()));
     let settings = settings.clone();
     let server = builder.listen("http", listener, move || {
         let (settings, service, configure) = (settings.clone(), service.clone(), configure.clone());
-        let stopping = stopping.clone();
+        let (stopping, refusals) = (stopping.clone(), Arc::clone(&refusals));
         let patience = Patience {
             head: settings.head_timeout,
             // actix ends an idle connection in order; this is for one that idles in the midst of a head.
@@ -94,7 +98,7 @@ where
             .on_connect_ext(|connection: &Connection, data| {
                 data.insert(Arc::clone(connection.activity()));
             })
-            .h1(map_config(app(&settings, service, configure), |()| AppConfig::default()));
+            .h1(map_config(app(&settings, service, refusals.clone(), configure), |()| AppConfig::default()));
         let places = Places::new(connections_each);
         fn_service(move |stream: TcpStream| {
             let places = places.clone();

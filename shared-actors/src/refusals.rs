@@ -19,8 +19,13 @@ const TOGETHER: Duration = Duration::from_millis(50);
 /// A part of a second without a rest.
 const TOGETHER_NANOS: u64 = TOGETHER.subsec_nanos() as u64;
 
+/// When to come again, from half of `delay` to one and a half: clients that were refused together come back apart.
+pub(crate) fn spread(delay: Duration) -> Duration {
+    delay.mul_f64(0.5 + fastrand::f64())
+}
+
 /// Counts the refusals of a server.
-pub(super) struct Refusals {
+pub(crate) struct Refusals {
     start: Instant,
     window: Mutex<Window>,
 }
@@ -35,8 +40,17 @@ impl Refusals {
         Self { start: now, window: Mutex::new(Window { since: now, refused: 0 }) }
     }
 
+    /// Holds a refusal back until it is due, or until `latest`.
+    pub async fn hold(&self, latest: Instant) {
+        let now = Instant::now();
+        let due = self.due(now).min(latest);
+        if due > now {
+            tokio::time::sleep_until(due).await;
+        }
+    }
+
     /// When a refusal of `now` goes out.
-    pub fn due(&self, now: Instant) -> Instant {
+    fn due(&self, now: Instant) -> Instant {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         if now.duration_since(window.since) >= WINDOW {
             *window = Window { since: now, refused: 0 };
@@ -54,6 +68,14 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clients_that_were_refused_together_come_back_apart() {
+        let second = Duration::from_secs(1);
+        let delays: Vec<Duration> = (0..100).map(|_| spread(second)).collect();
+        assert!(delays.iter().all(|delay| (second / 2..second * 3 / 2).contains(delay)), "{delays:?}");
+        assert!(delays.iter().max() > delays.iter().min(), "{delays:?}");
+    }
 
     #[test]
     fn few_refusals_go_out_at_once_and_many_are_held_back_to_go_out_together() {
