@@ -10,6 +10,9 @@ use uuid::Uuid;
 
 use super::{Item, OrderEvent, OrderState};
 
+/// The end of `ce_type` of each event that is known here.
+const VERSION: &str = ".v1";
+
 /// Why a record holds no event. Trying again does not help.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Poison {
@@ -54,7 +57,7 @@ impl OrderEvent {
     /// # Errors
     /// Why the record is none.
     pub fn parse(ce_type: Option<&str>, value: &[u8], limit: usize) -> Result<Self, Poison> {
-        if let Some(unknown) = ce_type.filter(|ce_type| !ce_type.ends_with(".v1")) {
+        if let Some(unknown) = ce_type.filter(|ce_type| !ce_type.ends_with(VERSION)) {
             return Err(Poison::UnknownType(unknown.to_owned()));
         }
         if value.len() > limit {
