@@ -1,4 +1,4 @@
-//! The actor that keeps a shard's relay going: wakes it, and ends it between two publications.
+//! The actor that keeps a shard's relay going: wakes it, and ends it when nothing waits.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ impl Command for Wake {
     const NAME: &'static str = "wake";
 }
 
-/// End the relay when nothing is being published; answered when it has ended.
+/// End the relay when nothing waits any more, soon in any case; answered when it has ended.
 struct Finish;
 
 impl Command for Finish {
@@ -96,7 +96,7 @@ impl RelayHandle {
         let _ = self.0.tell(Wake);
     }
 
-    /// Ends the relay between two publications, and gives its lease back.
+    /// Ends the relay when nothing waits any more, soon in any case, and gives its lease back.
     pub async fn stop(&self) {
         if let Err(error) = self.0.ask(Finish).await {
             tracing::warn!(%error, "the relay did not end by itself");

@@ -36,6 +36,11 @@ impl Lease {
             ("statement_timeout", &STATEMENT_TIMEOUT.as_millis().to_string()),
             // All that it writes are deletions: one that a crash of the server undoes publishes some events again.
             ("synchronous_commit", "off"),
+            // It only ever looks up a few rows by index. A plan that was made while the tables were empty, with scans of
+            // whole tables, would be kept while they grow.
+            ("enable_seqscan", "off"),
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
         ]);
         let connected = timeout(CONNECT_TIMEOUT, options.connect()).await;
         let connection = connected.map_err(|_| sqlx::Error::Io(ErrorKind::TimedOut.into()))??;

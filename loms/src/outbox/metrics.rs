@@ -30,6 +30,35 @@ static PUBLISHED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     metrics::counters("events_published_total", "Events that Kafka acknowledged.", &["shard", "state"])
 });
 
+static SET_ASIDE: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help =
+        "Events that are not published: unknown to any order, refused by Kafka, held behind a refused one.";
+    metrics::counters("events_set_aside_total", help, &["shard", "reason"])
+});
+
+/// Why an event is set aside.
+#[derive(Clone, Copy)]
+pub(super) enum SetAside {
+    /// No order knows it.
+    Unknown,
+    /// Kafka refuses it.
+    Refused,
+    /// An earlier event of its order was refused.
+    Held,
+}
+
+impl SetAside {
+    const ALL: [Self; 3] = [Self::Unknown, Self::Refused, Self::Held];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Refused => "refused",
+            Self::Held => "held",
+        }
+    }
+}
+
 /// The metrics of one shard's relay.
 pub(super) struct RelayMetrics {
     shard: String,
@@ -44,6 +73,9 @@ impl RelayMetrics {
         let labels = [shard.as_str()];
         for state in OrderStatus::ALL {
             PUBLISHED.with_label_values(&[shard.as_str(), state.as_str()]);
+        }
+        for reason in SetAside::ALL {
+            SET_ASIDE.with_label_values(&[shard.as_str(), reason.as_str()]);
         }
         Self {
             holder: HOLDER.with_label_values(&labels),
@@ -64,7 +96,11 @@ impl RelayMetrics {
         self.oldest_age.set(oldest_age_seconds);
     }
 
-    pub fn published(&self, events: &[OrderEvent]) {
+    pub fn set_aside(&self, reason: SetAside, events: usize) {
+        SET_ASIDE.with_label_values(&[self.shard.as_str(), reason.as_str()]).inc_by(events as u64);
+    }
+
+    pub fn published<'a>(&self, events: impl Iterator<Item = &'a OrderEvent>) {
         for event in events {
             PUBLISHED.with_label_values(&[self.shard.as_str(), event.state.as_str()]).inc();
         }

@@ -5,10 +5,13 @@
 
 mod actor;
 mod event;
+mod finish;
 mod lease;
 mod metrics;
+mod publication;
 mod queries;
 mod relay;
+mod trace;
 
 pub use actor::RelayHandle;
 pub use relay::RelayParts;

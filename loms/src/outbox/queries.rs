@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::event::OrderEvent;
+use super::publication::Refused;
 
 /// Locks are a database's own, and a shard is a database: one key serves all shards.
 const TAKE_LEASE: &str = "SELECT pg_try_advisory_lock(x'6c6f6d73'::bigint)";
@@ -31,7 +32,8 @@ WITH oldest AS (
     WHERE oldest.events_before < 500
 )
 SELECT waiting.id, waiting.order_id, waiting.sequence, history.state, history.event_id, history.occurred_at,
-    history.traceparent, orders.user_id, orders.skus, orders.counts
+    history.traceparent, orders.user_id, orders.skus, orders.counts,
+    EXISTS (SELECT FROM refused_events AS refused WHERE refused.order_id = waiting.order_id) AS held
 FROM waiting
 LEFT JOIN order_history AS history USING (order_id, sequence)
 LEFT JOIN orders ON orders.id = waiting.order_id
@@ -50,6 +52,7 @@ struct EventRow {
     user_id: Option<i64>,
     skus: Option<Vec<i64>>,
     counts: Option<Vec<i64>>,
+    held: bool,
 }
 
 impl EventRow {
@@ -69,24 +72,30 @@ impl EventRow {
 }
 
 /// Events that wait.
+#[derive(Default)]
 pub(super) struct Waiting {
     /// The rows of the outbox that they come from.
     pub rows: Vec<i64>,
     pub events: Vec<OrderEvent>,
     /// Order and sequence of those of which neither order nor history know anything: nobody can tell of them.
     pub unknown: Vec<(i64, i32)>,
+    /// Those of orders with an event that Kafka has refused.
+    pub held: Vec<(i64, i32)>,
 }
 
 /// The events that wait longest, in the order in which they were written.
 pub(super) async fn read(connection: &mut PgConnection) -> Result<Waiting, sqlx::Error> {
     let found: Vec<EventRow> = observe("read_outbox", sqlx::query_as(READ).fetch_all(connection)).await?;
-    let mut waiting =
-        Waiting { rows: Vec::new(), events: Vec::with_capacity(found.len()), unknown: Vec::new() };
+    let mut waiting = Waiting { events: Vec::with_capacity(found.len()), ..Waiting::default() };
     for row in found {
         if waiting.rows.last() != Some(&row.id) {
             waiting.rows.push(row.id);
         }
         let change = (row.order_id, row.sequence);
+        if row.held {
+            waiting.held.push(change);
+            continue;
+        }
         match row.event() {
             Some(event) => waiting.events.push(event),
             None => waiting.unknown.push(change),
@@ -106,6 +115,19 @@ pub(super) async fn set_aside(
     let (orders, sequences): (Vec<i64>, Vec<i32>) = events.iter().copied().unzip();
     let query = sqlx::query(SET_ASIDE).bind(orders).bind(sequences);
     observe("set_aside_events", query.execute(connection)).await?;
+    Ok(())
+}
+
+const REFUSE: &str = "
+INSERT INTO refused_events (order_id, sequence, reason)
+SELECT * FROM unnest($1::bigint[], $2::int[], $3::text[]) ON CONFLICT DO NOTHING";
+
+/// Writes down events that Kafka refuses; their rows may go then.
+pub(super) async fn refuse(connection: &mut PgConnection, refused: &Refused) -> Result<(), sqlx::Error> {
+    let (orders, sequences): (Vec<i64>, Vec<i32>) = refused.keys().copied().unzip();
+    let reasons: Vec<&str> = refused.values().map(String::as_str).collect();
+    let query = sqlx::query(REFUSE).bind(orders).bind(sequences).bind(reasons);
+    observe("refuse_events", query.execute(connection)).await?;
     Ok(())
 }
 

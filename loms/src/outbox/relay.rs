@@ -4,24 +4,33 @@ use std::time::Duration;
 
 use shared_actors::actor::Backoff;
 use shared_actors::crash_point;
-use shared_actors::kafka::{self, ProducerError, ProducerHandle, Record};
+use shared_actors::kafka::{ProducerError, ProducerHandle};
 use shared_actors::settings::DatabaseSettings;
 use shared_actors::shard::ShardIndex;
-use shared_actors::telemetry::{self, TraceContext};
+use shared_actors::telemetry;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use super::event::OrderEvent;
+use super::finish::Finish;
 use super::lease::{HEARTBEAT, Lease};
-use super::metrics::RelayMetrics;
+use super::metrics::{RelayMetrics, SetAside};
+use super::publication::{self, Destination, HELD, Refused};
 use super::queries::{self, Waiting};
+use super::trace;
 
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(5) };
 
 /// How often a transaction of Kafka's is begun at the most while there is less to publish than one of them takes. It
 /// costs as much for one event as for hundreds: an idle relay publishes at once, a busy one lets events gather.
 const GATHERING: Duration = Duration::from_millis(40);
+
+/// How often an idle relay looks into the outbox: nobody tells it of what other instances write.
+const IDLE_POLL: Duration = Duration::from_millis(50);
+
+/// How long a relay that is ended goes on publishing what waits: no other instance may be there to do it soon.
+const LAST_EVENTS: Duration = Duration::from_secs(3);
 
 /// How long a relay that is ended waits for what it is publishing. What is acknowledged later will be published twice.
 const LAST_PUBLICATION: Duration = Duration::from_secs(5);
@@ -36,7 +45,7 @@ pub struct RelayParts {
     pub topic: String,
     /// Who publishes; transactional under an id of this shard, so that an earlier holder of the lease cannot.
     pub producer: ProducerHandle,
-    /// How often to look into the outbox when nobody says that there is something.
+    /// How often to look into the outbox when nobody says that there is something; 50 ms if it is longer.
     pub interval: Duration,
     /// Turns true when the databases of all shards are ready to be used.
     pub prepared: watch::Receiver<bool>,
@@ -46,7 +55,7 @@ pub(super) struct Relay {
     parts: RelayParts,
     metrics: RelayMetrics,
     wake: Notify,
-    finish: watch::Sender<bool>,
+    finish: Finish,
 }
 
 /// Why a relay that held the lease does so no more.
@@ -59,26 +68,26 @@ enum Ended {
 impl Relay {
     pub fn new(parts: RelayParts) -> Self {
         let metrics = RelayMetrics::new(parts.shard);
-        Self { parts, metrics, wake: Notify::new(), finish: watch::Sender::new(false) }
+        Self { parts, metrics, wake: Notify::new(), finish: Finish::new() }
     }
 
     pub fn wake(&self) {
         self.wake.notify_one();
     }
 
-    /// Lets [`Self::run`] return as soon as nothing is being published.
+    /// Lets [`Self::run`] return as soon as nothing waits any more, soon in any case.
     pub fn finish(&self) {
-        self.finish.send_replace(true);
+        self.finish.ask();
     }
 
     pub async fn run(&self) {
         let mut prepared = self.parts.prepared.clone();
         tokio::select! {
             ready = prepared.wait_for(|ready| *ready) => if ready.is_err() { return },
-            () = self.finished() => return,
+            () = self.finish.asked() => return,
         }
         let mut failures = 0;
-        while !self.is_finished() {
+        while !self.finish.is_asked() {
             let started = Instant::now();
             let served = self.serve_once().await;
             self.metrics.lost();
@@ -90,7 +99,7 @@ impl Relay {
                 }
             }
             failures = if started.elapsed() > BACKOFF.max { 1 } else { failures + 1 };
-            self.rest(BACKOFF.wait(failures)).await;
+            self.finish.rest(BACKOFF.wait(failures)).await;
         }
     }
 
@@ -98,8 +107,8 @@ impl Relay {
     async fn serve_once(&self) -> Result<Ended, sqlx::Error> {
         let mut lease = Lease::connect(&self.parts.database).await?;
         while !lease.take().await? {
-            self.rest(HEARTBEAT).await;
-            if self.is_finished() {
+            self.finish.rest(HEARTBEAT).await;
+            if self.finish.is_asked() {
                 lease.close().await;
                 return Ok(Ended::Finished);
             }
@@ -115,11 +124,16 @@ impl Relay {
         let mut failures = 0;
         let mut alone = false;
         let mut measured = Instant::now();
-        while !self.is_finished() {
+        let RelayParts { producer, topic, shard, .. } = &self.parts;
+        let to = Destination { producer, topic, shard: *shard };
+        while !self.finish.is_overdue(LAST_EVENTS) {
             if !alone {
+                if self.finish.is_asked() {
+                    break;
+                }
                 // Who has lost the lease meanwhile must not take the transactional id from its new holder.
                 lease.measure(&self.metrics).await?;
-                let fence = self.until_finished(Duration::ZERO, self.parts.producer.fence());
+                let fence = self.finish.or(Duration::ZERO, self.parts.producer.fence());
                 match lease.hold_while(&self.metrics, fence).await? {
                     Some(Ok(())) => {
                         crash_point!("relay::fenced");
@@ -131,37 +145,42 @@ impl Relay {
                 continue;
             }
             let begun = Instant::now();
-            let Waiting { rows, mut events, unknown } = queries::read(lease.connection()).await?;
+            let Waiting { rows, mut events, unknown, held } = queries::read(lease.connection()).await?;
             self.metrics.holder.set(1);
-            if !unknown.is_empty() {
-                let (shard, count) = (self.parts.shard, unknown.len());
-                tracing::error!(%shard, count, first = ?unknown[0], "events of which no order knows are set aside");
-                queries::set_aside(lease.connection(), &unknown).await?;
-            }
+            self.set_aside_unknown(lease, &unknown).await?;
             if rows.is_empty() {
                 self.metrics.waiting(0, 0.0);
-                lease.hold_while(&self.metrics, self.pause(self.parts.interval)).await?;
+                if self.finish.is_asked() {
+                    break;
+                }
+                let pause = self.pause(self.parts.interval.min(IDLE_POLL));
+                lease.hold_while(&self.metrics, pause).await?;
                 continue;
             }
             crash_point!("relay::read");
+            let held = held.into_iter().map(|event| (event, HELD.to_owned())).collect();
+            self.set_aside_refused(lease, &held).await?;
             if events.is_empty() {
                 queries::delete(lease.connection(), &rows).await?;
                 continue;
             }
             // What was not published at once has been created already.
-            let span = if failures == 0 { trace(&self.parts.topic, &mut events) } else { Span::none() };
-            let publish = self.parts.producer.publish(self.records(&events)).instrument(span.clone());
-            let publish = self.until_finished(LAST_PUBLICATION, publish);
+            let span =
+                if failures == 0 { trace::sending(&self.parts.topic, &mut events) } else { Span::none() };
+            let publish = publication::publish(&to, &events).instrument(span.clone());
+            let publish = self.finish.or(LAST_PUBLICATION, publish);
             match lease.hold_while(&self.metrics, publish).await? {
-                Some(Ok(())) => {
+                Some(Ok(refused)) => {
                     crash_point!("relay::published");
+                    self.set_aside_refused(lease, &refused).await?;
                     queries::delete(lease.connection(), &rows).instrument(span).await?;
                     crash_point!("relay::deleted");
-                    self.metrics.published(&events);
+                    let told = |event: &&OrderEvent| !refused.contains_key(&(event.order, event.sequence));
+                    self.metrics.published(events.iter().filter(told));
                     failures = 0;
                     if events.len() < queries::BATCH_EVENTS {
                         let gathering = GATHERING.saturating_sub(begun.elapsed());
-                        lease.hold_while(&self.metrics, self.rest(gathering)).await?;
+                        lease.hold_while(&self.metrics, self.finish.rest(gathering)).await?;
                     }
                 }
                 Some(Err(error)) => {
@@ -183,10 +202,24 @@ impl Relay {
         Ok(Ended::Finished)
     }
 
-    fn records(&self, events: &[OrderEvent]) -> Vec<Record> {
-        let record = |event: &OrderEvent| event.to_record(&self.parts.topic, self.parts.shard);
-        // Numbers and strings always have a JSON form.
-        events.iter().filter_map(|event| record(event).ok()).collect()
+    async fn set_aside_unknown(&self, lease: &mut Lease, unknown: &[(i64, i32)]) -> Result<(), sqlx::Error> {
+        let Some(first) = unknown.first() else { return Ok(()) };
+        let (shard, count) = (self.parts.shard, unknown.len());
+        tracing::error!(%shard, count, ?first, "events of which no order knows are set aside");
+        queries::set_aside(lease.connection(), unknown).await?;
+        self.metrics.set_aside(SetAside::Unknown, count);
+        Ok(())
+    }
+
+    async fn set_aside_refused(&self, lease: &mut Lease, refused: &Refused) -> Result<(), sqlx::Error> {
+        let Some((first, reason)) = refused.first_key_value() else { return Ok(()) };
+        let (shard, count) = (self.parts.shard, refused.len());
+        tracing::error!(%shard, count, ?first, reason, "events that Kafka refuses are set aside");
+        queries::refuse(lease.connection(), refused).await?;
+        let held = refused.values().filter(|reason| *reason == HELD).count();
+        self.metrics.set_aside(SetAside::Held, held);
+        self.metrics.set_aside(SetAside::Refused, count - held);
+        Ok(())
     }
 
     async fn back_off(
@@ -198,53 +231,14 @@ impl Relay {
         *failures += 1;
         let wait = BACKOFF.wait(*failures);
         tracing::warn!(%error, shard = %self.parts.shard, ?wait, "events are not published, once more");
-        lease.hold_while(&self.metrics, self.rest(wait)).await
+        lease.hold_while(&self.metrics, self.finish.rest(wait)).await
     }
 
     /// Returns when woken or ended, after `limit` at the latest.
     async fn pause(&self, limit: Duration) {
         tokio::select! {
             () = self.wake.notified() => {}
-            () = self.rest(limit) => {}
+            () = self.finish.rest(limit) => {}
         }
     }
-
-    /// Returns when ended, after `limit` at the latest.
-    async fn rest(&self, limit: Duration) {
-        let _ = timeout(limit, self.finished()).await;
-    }
-
-    /// The result of `work`; `None` when the relay was ended and `work` was not done `grace` later.
-    async fn until_finished<T>(&self, grace: Duration, work: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            done = work => Some(done),
-            () = async { self.finished().await; sleep(grace).await } => None,
-        }
-    }
-
-    fn is_finished(&self) -> bool {
-        *self.finish.borrow()
-    }
-
-    async fn finished(&self) {
-        // The sender is our own: waiting cannot fail.
-        let _ = self.finish.subscribe().wait_for(|finish| *finish).await;
-    }
-}
-
-/// Gives each event the context of its creation, which lasted until now, and opens the span in which all are sent.
-fn trace(topic: &str, events: &mut [OrderEvent]) -> Span {
-    if !telemetry::is_exporting() {
-        return Span::none();
-    }
-    let mut created = Vec::new();
-    for event in events {
-        let cause = event.traceparent.as_deref().and_then(TraceContext::parse);
-        let (key, id) = (event.order.to_string(), event.event_id.to_string());
-        if let Some(context) = kafka::trace::created(topic, &key, &id, event.occurred_at.into(), cause) {
-            event.traceparent = Some(context.to_string());
-            created.push(context);
-        }
-    }
-    kafka::trace::sending(topic, &created)
 }

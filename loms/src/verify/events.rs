@@ -17,7 +17,7 @@ static IDS: Invariant = Invariant {
 
 static KNOWN: Invariant = Invariant {
     name: "outbox-has-history",
-    says: "an event that waits is of a change in the history",
+    says: "an event that waits is of a change in the history, and none was set aside",
     checked: "events",
     ids: "orders",
 };

@@ -15,6 +15,7 @@ mod orphans;
 mod payment;
 mod plans;
 mod properties;
+mod relay;
 mod restock;
 mod set_aside;
 mod shop;

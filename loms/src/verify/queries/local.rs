@@ -112,7 +112,8 @@ pub(in crate::verify) fn strange_events() -> String {
         "SELECT coalesce(pending.order_id, 0) AS id FROM ({PENDING}) AS pending
         LEFT JOIN order_history AS history USING (order_id, sequence) LEFT JOIN orders ON orders.id = pending.order_id
         WHERE history.order_id IS NULL OR orders.id IS NULL
-        UNION ALL SELECT order_id FROM unknown_events"
+        UNION ALL SELECT order_id FROM unknown_events
+        UNION ALL SELECT order_id FROM refused_events"
     )
 }
 

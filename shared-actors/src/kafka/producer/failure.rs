@@ -21,6 +21,12 @@ pub(super) enum Failure {
 }
 
 impl FailedRecord {
+    /// Whether it was not sent because another record of its transaction failed.
+    pub fn is_purged(&self) -> bool {
+        let code = self.error.rdkafka_error_code();
+        matches!(code, Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight))
+    }
+
     pub fn meaning(self) -> ProducerError {
         let reason = self.error.to_string();
         match self.error.rdkafka_error_code() {

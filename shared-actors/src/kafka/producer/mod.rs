@@ -1,6 +1,7 @@
 //! Publishing: the handle, its options and its errors. How a transaction runs is `session`'s matter.
 
 mod actor;
+mod delivery;
 mod failure;
 mod session;
 

@@ -2,17 +2,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::producer::future_producer::DeliveryFuture;
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
-use tokio::runtime::Handle;
-use tokio::time::timeout_at;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{FutureProducer, Producer};
 use tracing::{error, info, warn};
 
+use super::delivery::{send_all, send_each, until_settled};
 use super::failure::{FailedRecord, Failure, final_failure};
 use super::{ProducerError, ProducerOptions};
 use crate::kafka::client::{self, ClientReport};
@@ -116,7 +113,7 @@ impl Session {
         let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
         let client = link.client(self)?;
         panic_point!("producer::publishing");
-        let outcomes = self.send_each(&client, records);
+        let outcomes = send_each(&client, records, self.report_deadline());
         let unreported = |failed: &FailedRecord| failed.error == KafkaError::Canceled;
         let failures = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
         if client.client().fatal_error().is_some() || failures.clone().any(unreported) {
@@ -151,7 +148,7 @@ impl Session {
         let started = Instant::now();
         client.begin_transaction().map_err(|error| final_failure(client, &error))?;
         crash_point!("producer::begun");
-        if let Err(failed) = self.send_all(client, records) {
+        if let Err(failed) = send_all(client, records, self.report_deadline()) {
             return Err(self.abort(client, failed.meaning()));
         }
         let deadline = Instant::now() + self.timeout;
@@ -174,30 +171,6 @@ impl Session {
         }
     }
 
-    /// Sends the records up to the first that cannot be sent, and waits for all acknowledgements.
-    fn send_all(&self, client: &Client, records: &[Record]) -> Result<(), FailedRecord> {
-        let failed = |index| move |error| FailedRecord { index, error };
-        let sent: Vec<DeliveryFuture> = (0..)
-            .zip(records)
-            .map(|(index, record)| send(client, record).map_err(failed(index)))
-            .collect::<Result<_, _>>()?;
-        let deadline = self.report_deadline();
-        // Also after a failure: whatever was sent is settled when this returns.
-        let outcomes: Vec<_> = sent.into_iter().map(|delivery| reported(delivery, deadline)).collect();
-        (0..).zip(outcomes).try_for_each(|(index, outcome)| outcome.map_err(failed(index)))
-    }
-
-    /// Sends the records, each for itself, and waits for all acknowledgements.
-    fn send_each(&self, client: &Client, records: &[Record]) -> Vec<Result<(), FailedRecord>> {
-        let sent: Vec<_> = records.iter().map(|record| send(client, record)).collect();
-        let deadline = self.report_deadline();
-        let settle = |(index, sent): (usize, KafkaResult<DeliveryFuture>)| {
-            sent.and_then(|delivery| reported(delivery, deadline))
-                .map_err(|error| FailedRecord { index, error })
-        };
-        sent.into_iter().enumerate().map(settle).collect()
-    }
-
     fn report_deadline(&self) -> tokio::time::Instant {
         tokio::time::Instant::now() + self.timeout + REPORT_GRACE
     }
@@ -207,9 +180,13 @@ impl Session {
         if client.client().fatal_error().is_some() {
             return final_failure(client, &KafkaError::Canceled);
         }
-        match client.abort_transaction(self.timeout) {
-            Ok(()) => Failure::Passing(cause),
-            Err(error) => final_failure(client, &error),
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            match client.abort_transaction(self.timeout) {
+                Ok(()) => return Failure::Passing(cause),
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {}
+                Err(error) => return final_failure(client, &error),
+            }
         }
     }
 }
@@ -276,37 +253,7 @@ fn config(options: &ProducerOptions) -> ClientConfig {
     config
 }
 
-fn send(client: &Client, record: &Record) -> KafkaResult<DeliveryFuture> {
-    let native = FutureRecord {
-        topic: &record.topic,
-        partition: None,
-        payload: record.payload.as_deref(),
-        key: record.key.as_deref(),
-        timestamp: None,
-        headers: Some(record.headers.to_native()),
-    };
-    client.send_result::<[u8], [u8]>(native).map_err(|(error, _)| error)
-}
-
-/// What became of a record. A client that does not report it in time has lost the thread that does so.
-fn reported(delivery: DeliveryFuture, deadline: tokio::time::Instant) -> KafkaResult<()> {
-    match Handle::current().block_on(async { timeout_at(deadline, delivery).await }) {
-        Ok(Ok(Ok(_))) => Ok(()),
-        Ok(Ok(Err((error, _)))) => Err(error),
-        Ok(Err(_)) | Err(_) => Err(KafkaError::Canceled),
-    }
-}
-
 fn count(record: &Record, ok: bool) {
     let outcome = if ok { "ok" } else { "error" };
     FAMILIES.producer_records.with_label_values(&[record.topic.as_str(), outcome]).inc();
-}
-
-/// Waits until librdkafka has let go of every acknowledged record, some microseconds after it told of the
-/// acknowledgement. A commit that finds one left sleeps for 100 ms.
-fn until_settled(client: &Client) {
-    let deadline = Instant::now() + Duration::from_millis(50);
-    while client.in_flight_count() > 0 && Instant::now() < deadline {
-        thread::sleep(Duration::from_micros(100));
-    }
 }

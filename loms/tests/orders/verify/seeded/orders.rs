@@ -119,6 +119,12 @@ pub const CORRUPTIONS: &[Corruption] = &[
         &[(1, "INSERT INTO unknown_events (order_id, sequence) VALUES (1001, 4)")],
     ),
     wrong(
+        "an event was set aside because Kafka refused it",
+        "outbox-has-history",
+        &[1001],
+        &[(1, "INSERT INTO refused_events (order_id, sequence, reason) VALUES (1001, 2, 'too large')")],
+    ),
+    wrong(
         "an event waits twice",
         "outbox-once",
         &[3001],

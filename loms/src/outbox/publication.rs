@@ -1,0 +1,64 @@
+//! The publication of a batch of events: what Kafka refuses for good is found, and the rest is published in order.
+
+use std::collections::BTreeMap;
+
+use shared_actors::kafka::{ProducerError, ProducerHandle};
+use shared_actors::shard::ShardIndex;
+
+use super::event::OrderEvent;
+
+/// Why an event waits for one that was refused.
+pub(super) const HELD: &str = "an earlier event of the order was refused";
+
+/// Events that are not published, with the reasons, by order and sequence.
+pub(super) type Refused = BTreeMap<(i64, i32), String>;
+
+/// Where events go.
+pub(super) struct Destination<'a> {
+    pub producer: &'a ProducerHandle,
+    pub topic: &'a str,
+    pub shard: ShardIndex,
+}
+
+/// Publishes the events, in one transaction unless Kafka refuses that, and says which of them it refuses for good. Later
+/// events of the same orders are held back, so that each order is told in its order.
+///
+/// Kafka refuses a batch as a whole, and may name the wrong record: halves are tried until what it refuses is alone.
+pub(super) async fn publish(to: &Destination<'_>, events: &[OrderEvent]) -> Result<Refused, ProducerError> {
+    let mut refused = Refused::new();
+    // The last part is the next one.
+    let mut parts = vec![events];
+    while let Some(part) = parts.pop() {
+        let mut records = Vec::with_capacity(part.len());
+        let mut told = Vec::with_capacity(part.len());
+        for event in part {
+            let key = (event.order, event.sequence);
+            if refused.range((event.order, 0)..=(event.order, i32::MAX)).next().is_some() {
+                refused.entry(key).or_insert_with(|| HELD.to_owned());
+                continue;
+            }
+            match event.to_record(to.topic, to.shard) {
+                Ok(record) => {
+                    records.push(record);
+                    told.push(key);
+                }
+                Err(error) => {
+                    refused.insert(key, error.to_string());
+                }
+            }
+        }
+        match to.producer.publish(records).await {
+            Ok(()) => {}
+            Err(ProducerError::Rejected { reason, .. } | ProducerError::TooMuch { reason }) => {
+                if let [alone] = told[..] {
+                    refused.insert(alone, reason);
+                } else {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(refused)
+}
