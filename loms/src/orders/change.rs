@@ -43,19 +43,19 @@ impl OrderShard {
         let firsts: Vec<&StateChange> = batch.iter().filter(|change| seen.insert(change.order)).collect();
         let changes: Vec<Change<'_>> = firsts.iter().filter_map(|change| as_change(change)).collect();
         crash_point!("change::begun");
-        let mut changed = self.decide(&changes).await?;
-        let mut others = self.others(&firsts, &changed).await?;
+        let mut made = self.decide(&changes).await?;
+        let mut others = self.others(&firsts, &made).await?;
         // Such an order was being written down when the change came, and is there now.
         let awaiting = |change: &Change<'_>| others.get(&change.order) == Some(&OrderStatus::AwaitingPayment);
         let again: Vec<Change<'_>> = changes.iter().filter(|change| awaiting(change)).copied().collect();
         if !again.is_empty() {
-            changed.extend(self.decide(&again).await?);
-            others = self.others(&firsts, &changed).await?;
+            made.extend(self.decide(&again).await?);
+            others = self.others(&firsts, &made).await?;
         }
         let effect = |(order, state): (&OrderId, &OrderStatus)| {
             Some(Effect { order: *order, kind: EffectKind::of(*state)? })
         };
-        let mut effects: Vec<Effect> = changed.iter().filter_map(effect).collect();
+        let mut effects: Vec<Effect> = made.iter().filter_map(effect).collect();
         effects.extend(self.unsettled(&others).await?);
 
         let returned = effects.iter().filter(|effect| effect.kind == EffectKind::Return);
@@ -66,7 +66,7 @@ impl OrderShard {
             held.retain(|order| settled.refused.contains(order));
         }
         let answer_to = |change: &StateChange| {
-            let made = changed.get(&change.order).copied();
+            let made = made.get(&change.order).copied();
             answer(change, made.or_else(|| others.get(&change.order).copied()))?;
             if held.contains(&change.order) { Err(not_settled(change.order)) } else { Ok(made.is_some()) }
         };
@@ -75,21 +75,21 @@ impl OrderShard {
 
     /// Changes those orders that await their payment, and tells what became of them.
     async fn decide(&self, changes: &[Change<'_>]) -> Result<States, DatabaseError> {
-        let changed = after_conflict(|| queries::change_states(&self.primary, changes)).await?;
+        let made = after_conflict(|| queries::change_states(&self.primary, changes)).await?;
         crash_point!("change::decided");
-        for state in changed.values() {
+        for state in made.values() {
             self.metrics.entered(*state);
         }
-        if !changed.is_empty() {
+        if !made.is_empty() {
             self.relay.wake();
             crash_point!("change::told");
         }
-        Ok(changed)
+        Ok(made)
     }
 
     /// The states of the orders that were not changed.
-    async fn others(&self, wanted: &[&StateChange], changed: &States) -> Result<States, DatabaseError> {
-        let others = wanted.iter().map(|change| change.order).filter(|order| !changed.contains_key(order));
+    async fn others(&self, wanted: &[&StateChange], made: &States) -> Result<States, DatabaseError> {
+        let others = wanted.iter().map(|change| change.order).filter(|order| !made.contains_key(order));
         let others: Vec<i64> = others.map(OrderId::get).collect();
         if others.is_empty() {
             return Ok(States::new());

@@ -4,6 +4,7 @@
 //! [`read`]) batch by batch.
 
 mod actor;
+mod answers;
 mod change;
 mod create;
 mod handle;
@@ -70,7 +71,7 @@ impl Orders {
         let home = self.router.shard_of_user(order.user.get());
         for shard in self.former_homes(&order, home) {
             if let Some(earlier) = self.shards[shard.index()].made_for(&order).await? {
-                return create::answer_with(&earlier, &order);
+                return answers::answer_with(&earlier, &order);
             }
         }
         self.shards[home.index()].create(order).await

@@ -116,9 +116,10 @@ impl Replica {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if *told != unfit {
             *told = unfit;
-            match unfit {
-                Some(why) => tracing::error!(shard = %self.shard, %why, "the replica is not read"),
-                None => tracing::info!(shard = %self.shard, "the replica repeats the primary"),
+            if let Some(why) = unfit {
+                tracing::error!(shard = %self.shard, %why, "the replica is not read");
+            } else {
+                tracing::info!(shard = %self.shard, "the replica repeats the primary");
             }
         }
     }

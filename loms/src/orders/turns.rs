@@ -42,13 +42,10 @@ impl ListTurns {
         let full = |_| OrderError::Overloaded { retry_after: RETRY_AFTER };
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(full)?;
         let turn = timeout_at(deadline::within(PATIENCE), Arc::clone(&self.turns).acquire_owned()).await;
-        let turn = turn.map_err(|_| OrderError::DeadlineExceeded)?.map_err(closed)?;
+        let turn = turn.map_err(|_| OrderError::DeadlineExceeded)?;
+        let turn = turn.map_err(|closed| OrderError::internal(closed.to_string()))?;
         Ok(ListTurn { _place: place, _turn: turn })
     }
-}
-
-fn closed(error: tokio::sync::AcquireError) -> OrderError {
-    OrderError::internal(error.to_string())
 }
 
 #[cfg(test)]

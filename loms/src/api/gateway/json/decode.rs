@@ -12,14 +12,14 @@ use super::MalformedJson;
 use super::integer::plain_digits;
 
 /// The message that a body holds.
-pub(super) fn message(descriptor: MessageDescriptor, body: &[u8]) -> Result<DynamicMessage, MalformedJson> {
+pub(super) fn message(descriptor: &MessageDescriptor, body: &[u8]) -> Result<DynamicMessage, MalformedJson> {
     let value: &RawValue = serde_json::from_slice(body).map_err(MalformedJson::Syntax)?;
     read_message(descriptor, value, "")
 }
 
 /// `path` leads to `value`, such as `order.items[0]`; it is empty for the body.
 fn read_message(
-    descriptor: MessageDescriptor,
+    descriptor: &MessageDescriptor,
     value: &RawValue,
     path: &str,
 ) -> Result<DynamicMessage, MalformedJson> {
@@ -54,7 +54,7 @@ fn read_field(field: &FieldDescriptor, value: &RawValue, path: &str) -> Result<V
 
 fn read_value(kind: &Kind, value: &RawValue, path: &str) -> Result<Value, MalformedJson> {
     match kind {
-        Kind::Message(descriptor) => read_message(descriptor.clone(), value, path).map(Value::Message),
+        Kind::Message(descriptor) => read_message(descriptor, value, path).map(Value::Message),
         Kind::String => parsed(value, path, "must be a string").map(Value::String),
         Kind::Int64 => whole(value, path).map(Value::I64),
         Kind::Uint64 => whole(value, path).map(Value::U64),

@@ -60,7 +60,7 @@ pub fn decode<M: Message + Name + Default>(body: &[u8]) -> Result<M, MalformedJs
     if body.trim_ascii().is_empty() {
         return Ok(M::default());
     }
-    let message = decode::message(descriptor::<M>(), body)?;
+    let message = decode::message(&descriptor::<M>(), body)?;
     message.transcode_to().map_err(|error| MalformedJson::Body(error.to_string()))
 }
 
