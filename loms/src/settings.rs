@@ -100,7 +100,7 @@ fn router(reader: &mut Reader, shards: usize) -> ShardRouter {
     })
 }
 
-/// Whoever is still about to write an order down has been told by then that its time is over.
+/// A create that is still about to write its order by then has long been answered that its deadline passed.
 fn reservation_grace(reader: &mut Reader, request_timeout: Duration) -> Duration {
     let grace = reader.duration("RESERVATION_GRACE", Duration::from_mins(1));
     if grace <= request_timeout {

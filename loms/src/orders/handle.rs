@@ -52,7 +52,7 @@ impl OrderShardHandle {
         &self.shard
     }
 
-    /// How many commands of a kind the shard holds at the most.
+    /// The most commands of one kind that the shard holds.
     pub(crate) fn capacity(&self) -> usize {
         self.capacity
     }

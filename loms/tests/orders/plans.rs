@@ -22,7 +22,7 @@ async fn scans(backend: &Backend, table: &str) -> (i64, i64) {
 async fn no_statement_about_orders_reads_the_whole_stock_however_small_it_was_when_it_was_planned() {
     let backend = Backend::new().await;
     let shop = backend.open(&[("SWEEP_INTERVAL", "50ms")]).await;
-    // Whoever looks at the tables at the start has done so.
+    // What reads the tables at the start has done so.
     let before = (scans(&backend, "stock").await.0, scans(&backend, "reservations").await.0);
     let statement = "WITH skus AS (
             INSERT INTO stock (sku, total_count, reserved_count) SELECT sku, 1000, 0 FROM generate_series(1, $1) AS sku

@@ -11,7 +11,7 @@ use crate::support::{
     Env, Frozen, Kind, Loms, LomsClient, PrivateServers, SOON, eventually, new_user_on, set,
 };
 
-/// Shorter than any statement waits for a connection: whoever answers within it did not wait for one.
+/// Shorter than any statement waits for a connection: an answer within it did not wait for one.
 const AT_ONCE: (&str, &str) = ("grpc-timeout", "1S");
 
 /// All pieces of a SKU, and more orders of one piece than that.
@@ -106,7 +106,7 @@ async fn orders_for_a_frozen_shard_take_no_stock_and_reads_of_it_are_refused_at_
     refused_at_once(&shop, order, sku).await;
 
     drop(frozen);
-    let back = Fault::passed("a shard's database stands still and goes on");
+    let back = Fault::passed("a shard's database hangs for a while");
     back.normal_when("orders of the shard are made", async || buys(&loms, 1, sku).await).await;
     eventually(SOON, "its orders are paid", async || loms.pay(order).await).await;
     shop.is_sound().await;
@@ -158,7 +158,7 @@ async fn while_creates_wait_for_a_frozen_stock_payments_and_reads_are_served() {
     let (overloaded, ()) = tokio::join!(creates, others);
     assert!(overloaded.iter().sum::<u32>() > 0);
     drop(frozen);
-    let back = Fault::passed("the database of the stock stands still under creates and goes on");
+    let back = Fault::passed("the stock's database hangs for a while under creates");
     back.normal_when("orders are made", async || buys(&loms, 1, sku).await).await;
     shop.is_sound().await;
 }
