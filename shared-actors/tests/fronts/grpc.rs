@@ -3,21 +3,20 @@
 use std::time::{Duration, Instant};
 
 use dev::testing::Proxy;
-use shared_actors::error::{ErrorCode, ServiceError};
 use shared_actors::grpc::{self, GrpcFrontEnd, GrpcServerSettings, Link};
 use shared_actors::health::Health;
 use shared_actors::{deadline, metrics};
 use tonic::client::Grpc as Client;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request};
+use tonic::transport::Channel;
+use tonic::{Code, Request, Response, Status};
 use tonic_health::ServingStatus;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_prost::ProstCodec;
 use tonic_types::StatusExt;
 
-use crate::grpc_probe::{echo, grpc_settings, say, serve_probe};
+use crate::grpc_probe::{channel_to, echo, grpc_settings, say, serve_probe};
 
 async fn start(health: &Health) -> (GrpcFrontEnd, Channel) {
     start_with(health, Duration::from_millis(300)).await
@@ -25,7 +24,7 @@ async fn start(health: &Health) -> (GrpcFrontEnd, Channel) {
 
 async fn start_with(health: &Health, request_timeout: Duration) -> (GrpcFrontEnd, Channel) {
     let front = serve_probe(&GrpcServerSettings { request_timeout, ..grpc_settings() }, health).await;
-    let channel = Endpoint::from_shared(format!("http://{}", front.address)).unwrap().connect_lazy();
+    let channel = channel_to(&front);
     (front, channel)
 }
 

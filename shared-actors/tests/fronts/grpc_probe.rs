@@ -18,7 +18,7 @@ use tonic::client::Grpc as Client;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::service::Routes;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
@@ -116,6 +116,11 @@ pub async fn serve_probe(settings: &GrpcServerSettings, health: &Health) -> Grpc
     let service =
         GrpcService { routes: Routes::new(Probe), health: health.clone(), descriptors: descriptors() };
     serve(settings, service).await.unwrap()
+}
+
+/// A channel that connects when it is first used.
+pub fn channel_to(front: &GrpcFrontEnd) -> Channel {
+    Endpoint::from_shared(format!("http://{}", front.address)).unwrap().connect_lazy()
 }
 
 pub async fn echo(channel: &Channel, path: &'static str, request: Request<String>) -> Result<String, Status> {

@@ -7,15 +7,15 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::web::{self, ServiceConfig};
 use shared_actors::health::Health;
+use shared_actors::http;
 use shared_actors::http::{HttpFrontEnd, HttpServerSettings, HttpService};
 use shared_actors::settings::ListenAddress;
-use shared_actors::{grpc, http};
 use tokio::task::spawn_blocking;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use utoipa::openapi::OpenApiBuilder;
 
-use crate::grpc_probe::{grpc_settings, say, serve_probe};
+use crate::grpc_probe::{channel_to, grpc_settings, say, serve_probe};
 
 /// Far less than the tests wait for, and enough for an honest client on a busy machine.
 const SHORT: Duration = Duration::from_millis(500);
@@ -152,7 +152,7 @@ async fn grpc_closes_a_client_that_makes_no_call_and_none_that_waits_for_an_answ
     let health = Health::new();
     let database = health.component("postgres shard 0");
     let front = serve_probe(&settings, &health).await;
-    let channel = grpc::channel(&front.address.to_string()).unwrap();
+    let channel = channel_to(&front);
     let request = HealthCheckRequest { service: String::new() };
     let mut watched = HealthClient::new(channel).watch(request).await.unwrap().into_inner();
     let first = watched.message().await.unwrap().unwrap();
@@ -170,7 +170,7 @@ async fn silent_clients_of_grpc_keep_nobody_out() {
     (settings.head_timeout, settings.max_connections) = (LONG, 4);
     let front = serve_probe(&settings, &Health::new()).await;
     let silent: Vec<_> = (0..100).map(|_| TcpStream::connect(front.address).unwrap()).collect();
-    let channel = grpc::channel(&front.address.to_string()).unwrap();
+    let channel = channel_to(&front);
     assert_eq!(say(&channel, "hello").await.unwrap(), "hello");
     drop(silent);
     front.stop().await;
@@ -184,7 +184,7 @@ async fn an_old_connection_of_grpc_is_asked_to_end_and_its_calls_are_finished() 
     // A client that does not answer the farewell is closed all the same.
     settings.idle_timeout = 4 * SHORT;
     let front = serve_probe(&settings, &Health::new()).await;
-    let channel = grpc::channel(&front.address.to_string()).unwrap();
+    let channel = channel_to(&front);
     // It ends at its own deadline, when the connection is too old already.
     let (late, received) = tokio::join!(
         say(&channel, "patient"),
