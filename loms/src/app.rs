@@ -157,7 +157,10 @@ impl Application {
     async fn work(&self) -> ShardError {
         let at_work = self.shards.all.iter().map(async |shard| {
             let former = prepare::prepare(shard, &self.places, self.migrations).await?;
-            self.orders.moved_from(former);
+            if shard.index == STOCK_SHARD {
+                // It is part of every layout, and nobody can order before it has begun.
+                self.orders.moved_from(former);
+            }
             self.shards.begin(shard);
             self.shards.watch(shard).await;
             Ok::<(), ShardError>(())

@@ -1,18 +1,20 @@
 //! The process itself: the environment that it starts with, and its end when something cannot be mended within it.
 
+use std::env;
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::{env, io};
+use std::time::Duration;
 
-/// Starts this program again, in this very process, without the variables of PostgreSQL's own tools (`PGOPTIONS`,
+/// Starts this program again, in this very process, without the variables of `PostgreSQL`'s own tools (`PGOPTIONS`,
 /// `PGSSLMODE` and the like), which would change how we connect. Does nothing where there are none. To be called before
 /// anything else.
 ///
 /// # Errors
 /// The program cannot be started again.
 pub fn drop_postgres_variables() -> io::Result<()> {
-    let names: Vec<OsString> = env::vars_os().map(|(name, _)| name).filter(|name| is_foreign(name)).collect();
+    let names: Vec<OsString> = env::vars_os().map(|(name, _)| name).filter(is_foreign).collect();
     if names.is_empty() {
         return Ok(());
     }
@@ -33,10 +35,20 @@ fn is_foreign(name: &OsString) -> bool {
     name.as_encoded_bytes().starts_with(b"PG")
 }
 
-/// Ends the process because of something that it cannot mend by itself. Whoever supervises it starts it again.
+/// How long the last words of a process may take.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// Ends the process because of something that it cannot repair itself. Its supervisor starts it again.
 pub fn end(reason: &str) -> ! {
-    tracing::error!(reason, "the process ends: it cannot mend this by itself");
-    // The line above may still be on its way to a log that nobody writes any more.
-    eprintln!("ends: {reason}");
+    let text = reason.to_owned();
+    // On a thread of its own: a log or a standard error that nobody reads must not keep the process alive.
+    let spoken = std::thread::Builder::new().spawn(move || {
+        tracing::error!(reason = text, "the process ends: it cannot repair this itself");
+        // The line above may still be on its way to a log that nobody writes any more.
+        let _ = writeln!(io::stderr(), "ends: {text}");
+    });
+    if spoken.is_ok() {
+        std::thread::sleep(LAST_WORDS);
+    }
     std::process::exit(1)
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use shared_actors::database::{DatabaseError, Pool, PoolSettings};
+use shared_actors::database::{DatabaseError, Pool, PoolSettings, observe};
 use shared_actors::health::Component;
 use shared_actors::settings::DatabaseSettings;
 use shared_actors::shard::ShardIndex;
@@ -27,7 +27,7 @@ pub async fn claim(
     let pool = Pool::new(database, &PoolSettings::new("cart start").with_max_connections(1));
     let (address, name) = (&database.address, &database.name);
     let found = loop {
-        match exchange(&pool, shard, shards).await.map_err(DatabaseError::from) {
+        match observe("shard_identity", exchange(&pool, shard, shards)).await.map_err(DatabaseError::from) {
             Ok(found) => break found,
             Err(error) if error.is_transient() => component.waiting(error.to_string()),
             Err(error) => return Err(format!("the database {address}/{name} cannot be used: {error}")),

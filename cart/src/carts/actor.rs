@@ -49,7 +49,7 @@ struct Pursuit {
     /// Where the answer is to be stored, also for those who wait no longer.
     keys: BTreeSet<IdempotencyKey>,
     waiting: Vec<oneshot::Sender<Result<OrderId, CartError>>>,
-    _activity: Activity,
+    activity: Activity,
 }
 
 impl CartActor {
@@ -95,7 +95,7 @@ impl CartActor {
                 actor.settle(id, outcome, span, ctx);
             }));
             let keys = intent.key.iter().cloned().collect();
-            Pursuit { intent, keys, waiting: Vec::new(), _activity: responder.activity() }
+            Pursuit { intent, keys, waiting: Vec::new(), activity: responder.activity() }
         });
         if let Some(keyed) = &keyed {
             if pursuit.keys.len() >= MAX_KEYS {
@@ -116,14 +116,17 @@ impl CartActor {
     }
 
     fn settle(&mut self, id: Uuid, outcome: Outcome, span: Span, ctx: &mut Context<Self>) {
-        let Some(Pursuit { intent, keys, waiting, _activity }) = self.pursuits.remove(&id) else { return };
+        let Some(Pursuit { intent, keys, waiting, activity }) = self.pursuits.remove(&id) else { return };
         let order = match outcome {
             Outcome::Created(order) => Ok(order),
             Outcome::Refused(error) => Err(error),
             Outcome::Unknown(error @ CartError::BadGateway(_)) => {
                 // Nobody may ask again on account of this answer before the rest is written.
                 let decide = move |current: &_| decide::rest(current, intent.id);
-                return self.write(decide, span, ctx, move |_, _| answer_all(waiting, &Err(error)));
+                return self.write(decide, span, ctx, move |_, _| {
+                    answer_all(waiting, &Err(error));
+                    drop(activity);
+                });
             }
             Outcome::Unknown(error) => return answer_all(waiting, &Err(error)),
         };
@@ -136,6 +139,8 @@ impl CartActor {
                 warn!(%user, intent = %id, %error, "a checkout stays open for now");
             }
             answer_all(waiting, &order);
+            // Until here no second actor of the user may come to life.
+            drop(activity);
         });
     }
 

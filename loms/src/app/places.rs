@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
-use shared_actors::database::{DatabaseError, Pool, PoolSettings};
+use shared_actors::database::{DatabaseError, Pool, PoolSettings, observe};
 use shared_actors::health::Component;
 use shared_actors::shard::{ShardIndex, ShardRouter};
 use tokio::sync::{Mutex, watch};
+use tokio::time::timeout;
 
 use super::identity::{self, Seen};
 use super::prepare::ShardError;
 use crate::settings::Settings;
 
 const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// How long all databases together have to become the shards they are numbered as.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What is known of the databases of all shards.
 pub(super) struct Places {
@@ -86,7 +90,12 @@ impl Places {
         if self.seen.borrow().iter().flatten().any(|seen| is_complete(seen.known, self.pools.len())) {
             return Ok(());
         }
-        match identity::join(&self.pools).await {
+        let joined = timeout(JOIN_TIMEOUT, identity::join(&self.pools)).await;
+        let Ok(joined) = joined else {
+            component.waiting("a database stopped answering while the shards were joined");
+            return Ok(());
+        };
+        match joined {
             Ok(()) => {
                 let known = i32::try_from(self.pools.len()).unwrap_or(i32::MAX);
                 self.seen.send_modify(|all| {
@@ -132,7 +141,7 @@ async fn until_answered<T>(
     ask: impl AsyncFn() -> Result<T, sqlx::Error>,
 ) -> Result<T, ShardError> {
     loop {
-        match ask().await.map_err(DatabaseError::from) {
+        match observe("shard_place", ask()).await.map_err(DatabaseError::from) {
             Ok(answer) => return Ok(answer),
             Err(source) if source.is_transient() => component.waiting(source.to_string()),
             Err(source) => return Err(ShardError::Unusable { shard, source }),
@@ -145,12 +154,12 @@ async fn until_answered<T>(
 mod tests {
     use super::*;
 
-    fn seen(known: i32, identity: Option<i32>) -> Option<Seen> {
-        Some(Seen { known, identity })
+    fn seen(known: i32, identity: Option<i32>) -> Seen {
+        Seen { known, identity }
     }
 
-    fn place_of_1(of_0: Option<Seen>, of_1: Option<Seen>) -> Result<Place, String> {
-        place(ShardIndex::new(1), &[of_0, of_1]).map_err(|error| error.to_string())
+    fn place_of_1(of_0: impl Into<Option<Seen>>, of_1: Seen) -> Result<Place, String> {
+        place(ShardIndex::new(1), &[of_0.into(), Some(of_1)]).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -120,7 +120,6 @@ impl Shards {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the one place where everything meets")]
 fn start_shard(
     index: ShardIndex,
     shard: &ShardSettings,

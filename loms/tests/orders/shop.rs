@@ -99,11 +99,23 @@ impl Backend {
 
     /// Waits until no event and no effect is under way.
     pub async fn at_rest(&self) {
+        self.at_rest_on(&self.pools).await;
+    }
+
+    /// The same for some of the databases.
+    pub async fn at_rest_on(&self, pools: &[PgPool]) {
         let left = async |pool: &PgPool| -> i64 {
             let query = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM stock_effects)";
             sqlx::query_scalar(query).fetch_one(pool).await.unwrap()
         };
-        let all_done = async || left(&self.pools[0]).await + left(&self.pools[1]).await == 0;
+        let all_done = async || {
+            for pool in pools {
+                if left(pool).await > 0 {
+                    return false;
+                }
+            }
+            true
+        };
         eventually(Duration::from_secs(20), "nothing is under way", all_done).await;
     }
 

@@ -145,3 +145,24 @@ async fn a_key_is_found_where_its_user_belonged_before_a_shard_was_added() {
         shop.close().await;
     }
 }
+
+#[actix::test]
+async fn a_key_is_found_when_the_second_shard_is_added_to_the_first() {
+    let backend = Backend::new().await;
+    let settings = ["HOST_PORT", "USER", "PASSWORD", "NAME"].map(|what| format!("DATABASE_MASTER_{what}_1"));
+    let first_alone: Vec<(&str, &str)> = settings.iter().map(|name| (name.as_str(), "")).collect();
+    let shop = backend.open(&first_alone).await;
+    let mut old = Vec::new();
+    for user in 1..=12 {
+        let id = shop.orders.create(keyed("k", user, &[(1002, 1)])).await.unwrap();
+        shop.orders.pay(id).await.unwrap();
+        old.push(id);
+    }
+    backend.at_rest_on(&backend.pools[..1]).await;
+    shop.close().await;
+    let shop = backend.open(&[]).await;
+    for (user, id) in (1..).zip(&old) {
+        assert_eq!(shop.orders.create(keyed("k", user, &[(1002, 1)])).await, Ok(*id));
+    }
+    shop.close().await;
+}

@@ -84,9 +84,9 @@ impl Lease {
 /// Waits until nobody need wait any longer for a statement that begins now.
 async fn given_up(trust: &Trust) {
     let begun = Instant::now();
-    trust.until_condemned(begun).await;
+    trust.until_given_up(begun).await;
     tokio::time::sleep(GIVE_UP_AFTER.saturating_sub(begun.elapsed())).await;
-    // One that was condemned for no reason answers meanwhile.
+    // One that lives after all answers meanwhile.
     tokio::time::sleep(RELEASE_TIMEOUT).await;
 }
 

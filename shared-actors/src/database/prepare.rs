@@ -1,5 +1,6 @@
 //! The start of a database: wait for the server, create the database, migrate; or wait until somebody did.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -22,6 +23,9 @@ const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// How long a migration waits for a lock: the lock that lets one process at a time migrate, or a table that somebody
 /// reads. Whoever comes after it for the same table waits as long, so it gives up and tries again.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A migration that takes longer is reported.
+const SLOW: Duration = Duration::from_secs(5);
 
 /// How long [`migrate_now`] tries again while something is in its way.
 const MIGRATE_WITHIN: Duration = Duration::from_mins(1);
@@ -76,9 +80,18 @@ pub async fn prepare(
     let mut wait = FIRST_WAIT;
     let mut last_reason = String::new();
     loop {
-        let attempt = match migrations {
-            Migrations::Apply => apply(settings, migrators).await,
-            Migrations::Await => check(settings, migrators).await,
+        let mut attempt = pin!(async {
+            match migrations {
+                Migrations::Apply => apply(settings, migrators).await,
+                Migrations::Await => check(settings, migrators).await,
+            }
+        });
+        let attempt = if let Ok(attempt) = tokio::time::timeout(SLOW, &mut attempt).await {
+            attempt
+        } else {
+            // Other shards must not wait for this one.
+            component.waiting("a migration takes long, or the server stopped answering during it");
+            attempt.await
         };
         let (reason, is_refusal) = match attempt {
             Ok(()) => {

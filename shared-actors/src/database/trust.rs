@@ -16,7 +16,10 @@ const CONDEMN_INTERVAL: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct Trust {
     /// Connections opened before this moment are closed instead of used.
-    condemned: watch::Sender<Option<Instant>>,
+    condemned: Mutex<Option<Instant>>,
+    /// Statements that were under way at this moment are given up: a new session was seen to work where an old one did
+    /// not answer.
+    given_up: watch::Sender<Option<Instant>>,
     /// Connections last used before this moment are asked whether they live before they are used again.
     suspected: Mutex<Option<Instant>>,
     /// Why the server cannot be reached, as long as that is known.
@@ -34,7 +37,8 @@ pub(super) enum Verdict {
 impl Trust {
     pub fn new() -> Self {
         Self {
-            condemned: watch::Sender::new(None),
+            condemned: Mutex::default(),
+            given_up: watch::Sender::new(None),
             suspected: Mutex::default(),
             unreachable: Mutex::default(),
         }
@@ -43,13 +47,17 @@ impl Trust {
     /// A connection turned out to be dead, or of no use: so are all that were opened before now.
     pub fn condemn(&self) {
         let now = Instant::now();
-        self.condemned.send_if_modified(|condemned| {
-            let due = condemned.is_none_or(|last| now.duration_since(last) >= CONDEMN_INTERVAL);
-            if due {
-                *condemned = Some(now);
-            }
-            due
-        });
+        let mut condemned = self.condemned.lock().unwrap_or_else(PoisonError::into_inner);
+        if condemned.is_none_or(|last| now.duration_since(last) >= CONDEMN_INTERVAL) {
+            *condemned = Some(now);
+        }
+    }
+
+    /// All connections that were opened before now are dead, and nothing will come over them any more.
+    pub fn give_up(&self) {
+        let now = Instant::now();
+        *self.condemned.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        self.given_up.send_replace(Some(now));
     }
 
     /// A connection was lost: the others may be, too.
@@ -59,17 +67,18 @@ impl Trust {
 
     /// What to do with a connection that was opened at `opened` and answered for the last time at `answered`.
     pub fn verdict(&self, opened: Instant, answered: Instant) -> Verdict {
-        if self.condemned.borrow().is_some_and(|condemned| opened < condemned) {
+        let condemned = *self.condemned.lock().unwrap_or_else(PoisonError::into_inner);
+        if condemned.is_some_and(|condemned| opened < condemned) {
             return Verdict::Close;
         }
         let suspected = *self.suspected.lock().unwrap_or_else(PoisonError::into_inner);
         if suspected.is_some_and(|suspected| answered < suspected) { Verdict::Ask } else { Verdict::Use }
     }
 
-    /// Waits until connections that were in use at `used` are condemned.
-    pub async fn until_condemned(&self, used: Instant) {
-        let mut condemned = self.condemned.subscribe();
-        let later = condemned.wait_for(|condemned| condemned.is_some_and(|condemned| used < condemned));
+    /// Waits until connections that were in use at `used` are given up.
+    pub async fn until_given_up(&self, used: Instant) {
+        let mut given_up = self.given_up.subscribe();
+        let later = given_up.wait_for(|given_up| given_up.is_some_and(|given_up| used < given_up));
         // The sender lives as long as this.
         let _ = later.await;
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
 
+use super::error::is_lost;
 use super::{Pool, connect_options, prepare::reason};
 use crate::health::Component;
 use crate::settings::DatabaseSettings;
@@ -34,20 +35,33 @@ pub async fn watch(settings: DatabaseSettings, component: Component, pools: Vec<
             Ok((open, is_same)) => {
                 // The sessions of the pools are as old as the one that did not answer, or older than the server's return.
                 if !was_usable || (held && !is_same) {
-                    pools.iter().for_each(|pool| pool.trust().condemn());
+                    for pool in &pools {
+                        pool.trust().give_up();
+                    }
                 }
                 session = Some(open);
-                pools.iter().for_each(|pool| pool.trust().reachable());
+                for pool in &pools {
+                    pool.trust().reachable();
+                }
                 component.ready();
                 true
             }
             Err(Unusable::ReadOnly) => {
-                pools.iter().for_each(|pool| pool.trust().reachable());
+                for pool in &pools {
+                    pool.trust().reachable();
+                }
                 component.waiting("the server is read-only");
                 false
             }
+            // The sessions of the pools may still work: they find out for themselves.
+            Err(Unusable::Refused(reason)) => {
+                component.waiting(reason);
+                false
+            }
             Err(Unusable::Unreachable(reason)) => {
-                pools.iter().for_each(|pool| pool.trust().unreachable(&reason));
+                for pool in &pools {
+                    pool.trust().unreachable(&reason);
+                }
                 component.waiting(reason);
                 false
             }
@@ -59,6 +73,8 @@ pub async fn watch(settings: DatabaseSettings, component: Component, pools: Vec<
 
 enum Unusable {
     ReadOnly,
+    /// The server answers, and lets no new session in.
+    Refused(String),
     Unreachable(String),
 }
 
@@ -84,9 +100,16 @@ async fn look(
             let _ = tokio::time::timeout(ANSWER_TIMEOUT, new.close()).await;
             Err(Unusable::ReadOnly)
         }
+        Ok(Err(error)) if is_refused(&error) => Err(Unusable::Refused(reason(&error))),
         Ok(Err(error)) => Err(Unusable::Unreachable(reason(&error))),
         Err(_) => Err(Unusable::Unreachable("no answer".to_owned())),
     }
+}
+
+/// Whether the server itself says no: too many sessions, or a login that it does not accept. One that is shutting down or
+/// starting serves nobody.
+fn is_refused(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some() && !is_lost(error)
 }
 
 async fn is_writable(session: &mut PgConnection) -> Result<bool, sqlx::Error> {
