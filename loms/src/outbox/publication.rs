@@ -1,14 +1,22 @@
 //! The publication of a batch of events: what Kafka refuses for good is found, and the rest is published in order.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use shared_actors::actor::Backoff;
 use shared_actors::kafka::{ProducerError, ProducerHandle};
 use shared_actors::shard::ShardIndex;
+use tokio::time::sleep;
 
 use super::event::OrderEvent;
 
 /// Why an event waits for one that was refused.
 pub(super) const HELD: &str = "an earlier event of the order was refused";
+
+/// A part of a batch that was refused is tried again so often: the producer may need a new epoch after the refusal, and to
+/// begin with the whole batch again would meet the same refusal.
+const RETRIES: u32 = 4;
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_millis(500) };
 
 /// Events that are not published, with the reasons, by order and sequence.
 pub(super) type Refused = BTreeMap<(i64, i32), String>;
@@ -21,13 +29,14 @@ pub(super) struct Destination<'a> {
 }
 
 /// Publishes the events, in one transaction unless Kafka refuses that, and says which of them it refuses for good. Later
-/// events of the same orders are held back, so that each order is told in its order.
+/// events of the same orders are held back, so that the events of each order keep their sequence.
 ///
 /// Kafka refuses a batch as a whole, and may name the wrong record: halves are tried until what it refuses is alone.
 pub(super) async fn publish(to: &Destination<'_>, events: &[OrderEvent]) -> Result<Refused, ProducerError> {
     let mut refused = Refused::new();
     // The last part is the next one.
     let mut parts = vec![events];
+    let mut failures = 0;
     while let Some(part) = parts.pop() {
         let mut records = Vec::with_capacity(part.len());
         let mut told = Vec::with_capacity(part.len());
@@ -48,7 +57,7 @@ pub(super) async fn publish(to: &Destination<'_>, events: &[OrderEvent]) -> Resu
             }
         }
         match to.producer.publish(records).await {
-            Ok(()) => {}
+            Ok(()) => failures = 0,
             Err(ProducerError::Rejected { reason, .. } | ProducerError::TooMuch { reason }) => {
                 if let [alone] = told[..] {
                     refused.insert(alone, reason);
@@ -56,6 +65,11 @@ pub(super) async fn publish(to: &Destination<'_>, events: &[OrderEvent]) -> Resu
                     let (first, second) = part.split_at(part.len() / 2);
                     parts.extend([second, first]);
                 }
+            }
+            Err(ProducerError::Unavailable { .. }) if part.len() < events.len() && failures < RETRIES => {
+                failures += 1;
+                sleep(BACKOFF.wait(failures)).await;
+                parts.push(part);
             }
             Err(error) => return Err(error),
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use dev::testing::{eventually, limit_records};
 use futures::future::join_all;
+use loms::domain::OrderError;
 use shared_actors::kafka::ReceivedRecord;
 use sqlx::PgPool;
 
@@ -35,10 +36,10 @@ async fn an_event_that_kafka_refuses_holds_up_only_its_order_and_can_be_taken_up
     let many: Vec<(u32, u32)> = (1..=200).map(|sku| (3_000_000 + sku, 1)).collect();
     let small = order(USER, &[(1002, 1)]);
     let first = shop.orders.create(small.clone()).await.unwrap();
-    shop.orders.create(order(USER, &many)).await.unwrap_err();
+    let refused = shop.orders.create(order(USER, &many)).await.unwrap_err();
+    let OrderError::OutOfStock { order: large, .. } = refused else { panic!("{refused}") };
     let second = shop.orders.create(small).await.unwrap();
     shop.orders.pay(second).await.unwrap();
-    let large = first.get() + 1000;
 
     events.when(5).await;
     let outbox_is_empty = async || count(&backend.pools[1], "outbox").await == 0;
@@ -52,7 +53,7 @@ async fn an_event_that_kafka_refuses_holds_up_only_its_order_and_can_be_taken_up
     assert_eq!(count(&backend.pools[1], refused).await, 2);
 
     limit_records(&backend.topic.host_port, &backend.topic.name, 1_000_000).await;
-    expected.insert(large, story(&["NEW", "FAILED"]));
+    expected.insert(large.get(), story(&["NEW", "FAILED"]));
     eventually(SOON, "the refused events are published", async || {
         sqlx::query("SELECT take_up_events()").execute(&backend.pools[1]).await.unwrap();
         if told(&events) == expected { Ok(()) } else { Err(told(&events)) }
