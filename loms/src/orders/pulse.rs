@@ -114,7 +114,7 @@ impl OrderShard {
     }
 }
 
-fn away() -> OrderError {
+pub(super) fn away() -> OrderError {
     OrderError::Unavailable { reason: "the primary of the shard does not answer".to_owned() }
 }
 

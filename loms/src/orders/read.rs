@@ -3,6 +3,7 @@
 use shared_actors::database::DatabaseError;
 
 use super::metrics;
+use super::pulse::away;
 use super::queries::{self, ShardPage};
 use super::shard::OrderShard;
 use crate::domain::{IdempotencyKey, Order, OrderError, OrderId, UserId};
@@ -43,14 +44,29 @@ impl OrderShard {
     pub(super) async fn page(&self, before: Option<OrderId>, limit: u32) -> Result<ShardPage, OrderError> {
         let before = before.map_or(i64::MAX, OrderId::get);
         let limit = i64::from(limit);
-        if let Some(replica) = &self.replica
+        let is_away = self.pulse.is_away();
+        if !is_away
+            && let Some(replica) = &self.replica
             && let Some(page) = replica.page(before, limit).await
         {
             metrics::list_served("replica");
             return Ok(page);
         }
-        self.pulse.check()?;
-        metrics::list_served("primary");
-        Ok(queries::page(&self.primary, before, limit).await.map_err(DatabaseError::from)?)
+        let failure = if is_away {
+            away()
+        } else {
+            match queries::page(&self.primary, before, limit).await.map_err(DatabaseError::from) {
+                Ok(page) => {
+                    metrics::list_served("primary");
+                    return Ok(page);
+                }
+                Err(error) => error.into(),
+            }
+        };
+        // An old list is better than none.
+        let Some(replica) = &self.replica else { return Err(failure) };
+        let page = replica.page_however_old(before, limit).await.ok_or(failure)?;
+        metrics::list_served("replica");
+        Ok(page)
     }
 }

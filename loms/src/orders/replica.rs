@@ -39,6 +39,8 @@ pub struct ReplicaParts {
 pub(super) struct Replica {
     shard: ShardIndex,
     parts: ReplicaParts,
+    /// Whether it repeats the primary, as it was when both were last asked.
+    fit: AtomicBool,
     usable: AtomicBool,
     /// Why it was not usable when that was last told.
     told: Mutex<Option<Unfit>>,
@@ -77,8 +79,8 @@ impl Replica {
         let lag_seconds = LAG.with_label_values(&[&label]);
         lag_seconds.set(f64::NAN);
         let shown_usable = USABLE.with_label_values(&[&label]);
-        let (usable, told) = (AtomicBool::new(false), Mutex::new(None));
-        Self { shard, parts, usable, told, lag_seconds, shown_usable }
+        let (fit, usable, told) = (AtomicBool::new(false), AtomicBool::new(false), Mutex::new(None));
+        Self { shard, parts, fit, usable, told, lag_seconds, shown_usable }
     }
 
     pub fn database(&self) -> &DatabaseSettings {
@@ -101,12 +103,27 @@ impl Replica {
         None
     }
 
+    /// The same, however far the replica is behind and however long it takes: for when the primary cannot be asked.
+    pub async fn page_however_old(&self, before: i64, limit: i64) -> Option<ShardPage> {
+        if !self.fit.load(Ordering::Relaxed) {
+            return None;
+        }
+        match queries::page(&self.parts.pool, before, limit).await {
+            Ok(page) => Some(page),
+            Err(error) => {
+                tracing::warn!(%error, shard = %self.shard, "neither the primary nor the replica answers a list");
+                None
+            }
+        }
+    }
+
     /// Takes in what the replica said of itself, if it answered, given the `primary` as it was when it last did. While the
     /// primary is away, a list that lags by more than the bound is better than none.
     pub fn judge(&self, state: Option<&ReplicaState>, primary: Option<Lineage>, primary_is_away: bool) {
         let (Some(state), Some(primary)) = (state, primary) else { return self.show(None, false) };
         let unfit = Unfit::why(state, primary);
         self.tell(unfit);
+        self.fit.store(unfit.is_none(), Ordering::Relaxed);
         let lag = state.lag.filter(|_| unfit.is_none());
         let recent = lag.is_some_and(|lag| lag < self.parts.max_lag);
         self.show(lag, unfit.is_none() && (recent || primary_is_away));
