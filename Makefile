@@ -55,7 +55,7 @@ lint: ## Checks formatting, and lets no warning pass.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	@# What a release build sees of the crates that have more in a debug build.
-	cargo clippy --workspace --bins --locked $(foreach crate,shared-actors loms,\
+	cargo clippy --workspace --bins --locked $(foreach crate,shared-actors loms notifier,\
 		--config profile.dev.package.$(crate).debug-assertions=false) -- -D warnings
 
 bench: ## Measures orders and carts beside what the database alone can do, and orders under overload.

@@ -131,7 +131,9 @@ async fn without_loms_reads_work_and_adds_say_unavailable() {
     let client = Client::of(&cart);
     assert_eq!(client.lines(1).await, [(1003, 1)]);
     let reply = client.add(1, 1003, 1).await;
-    assert_eq!((reply.status, reply.code(), reply.retry_after), (503, "UNAVAILABLE", Some(1)));
+    assert_eq!((reply.status, reply.code()), (503, "UNAVAILABLE"));
+    // A second, spread by a half.
+    assert!(matches!(reply.retry_after, Some(1 | 2)), "{:?}", reply.retry_after);
     assert_eq!(client.remove(1, 1003).await.status, 204);
     cart.stop().await;
 }

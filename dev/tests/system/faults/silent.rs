@@ -6,7 +6,7 @@ use futures::future::join_all;
 use crate::support::{Env, LomsClient, Settings, Shop, new_user_on, set};
 
 /// As many calls at once as open all connections of a pool, and some more.
-const CROWD: usize = 24;
+const CROWD: u32 = 24;
 
 async fn buy(loms: &LomsClient, sku: u32) -> Result<(), tonic::Status> {
     let buy = async |shard| {
@@ -31,17 +31,16 @@ async fn connections_to_databases_that_are_cut_silently_are_all_replaced_at_once
     let (cart, loms) = (shop.cart.client(), shop.loms.client());
     let sku = shop.loms.stock_product(1000).await;
     let adds = async || {
-        let add =
-            (0..CROWD).map(async |index| cart.add(new_user_on((index % 2) as u32), sku, 1).await.status);
+        let add = (0..CROWD).map(async |index| cart.add(new_user_on(index % 2), sku, 1).await.status);
         join_all(add).await
     };
     let buys = async || join_all((0..CROWD).map(|_| buy(&loms, sku))).await;
     let (bought, added) = tokio::join!(buys(), adds());
     bought.into_iter().collect::<Result<Vec<_>, _>>().unwrap();
-    assert_eq!(added, [200; CROWD]);
+    assert!(added.iter().all(|status| *status == 200), "{added:?}");
 
     proxies.iter().for_each(Proxy::silence);
-    Fault::passed("connections to databases are cut silently")
+    Fault::passed("silent connections to the databases")
         .normal_when("a purchase and an add", async || {
             let (bought, added) = tokio::join!(buy(&loms, sku), cart.add(new_user_on(0), sku, 1));
             bought.is_ok() && added.status == 200
@@ -49,6 +48,6 @@ async fn connections_to_databases_that_are_cut_silently_are_all_replaced_at_once
         .await;
     let (bought, added) = tokio::join!(buys(), adds());
     bought.into_iter().collect::<Result<Vec<_>, _>>().unwrap();
-    assert_eq!(added, [200; CROWD], "no dead connection is left");
+    assert!(added.iter().all(|status| *status == 200), "no dead connection is left: {added:?}");
     shop.loms.is_sound().await;
 }
