@@ -25,7 +25,7 @@ struct Failures {
 enum Turn {
     /// It has a line of its own.
     Shown,
-    /// It is the first that has none: somebody has to tell of it and of those that follow.
+    /// It is the first without one: its caller has to report it and those that follow.
     FirstCounted,
     Counted,
 }

@@ -1,4 +1,4 @@
-//! What the requests of one batch are told: those of one key together, each by what the key has led to.
+//! The answers to the requests of one batch. Requests with one key are answered together, by what the key has led to.
 
 use std::collections::HashMap;
 

@@ -15,11 +15,11 @@ static LISTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
 });
 
 static EFFECTS_REFUSED: LazyLock<IntCounter> = LazyLock::new(|| {
-    let help = "Effects of orders that the stock did not admit, each time they were tried.";
+    let help = "Effects of orders that the stock refused, counted at each attempt.";
     metrics::counter("stock_effects_refused_total", help)
 });
 static UNREADABLE: LazyLock<IntCounter> = LazyLock::new(|| {
-    let help = "Rows of orders that were read and do not hold an order.";
+    let help = "Rows of orders that were read and could not be decoded.";
     metrics::counter("orders_unreadable_total", help)
 });
 

@@ -26,7 +26,7 @@ const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), max: Durat
 /// costs as much for one event as for hundreds: an idle relay publishes at once, a busy one lets events gather.
 const GATHERING: Duration = Duration::from_millis(40);
 
-/// How often an idle relay looks into the outbox: nobody tells it of what other instances write.
+/// How often an idle relay looks into the outbox: it is not notified of what other instances write.
 const IDLE_POLL: Duration = Duration::from_millis(50);
 
 /// How long a relay that is ended goes on publishing what waits: no other instance may be there to do it soon.

@@ -29,7 +29,7 @@ async fn a_dead_letter_topic_that_cannot_be_written_stops_nobody() {
     channel.holds(2).await;
 
     world.limit_dead_letters(1_000_000).await;
-    Fault::passed("A dead-letter topic that cannot be written")
+    Fault::passed("a dead-letter topic that cannot be written")
         .normal_when("the letters are published", async || waiting(0).await)
         .await;
     let letters = world.dead_letters(3).await;
@@ -58,7 +58,7 @@ async fn a_channel_that_answers_nothing_for_a_while_sends_each_event_once() {
     })
     .await;
     channel.stick(false);
-    Fault::passed("A channel that answers nothing")
+    Fault::passed("a channel that does not answer")
         .normal_when("the events are notified", async || channel.sent().len() == 2)
         .await;
     assert_eq!(channel.sent(), [(1000, 1), (1000, 2)]);

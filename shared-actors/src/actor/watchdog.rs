@@ -16,7 +16,7 @@ const BEAT: Duration = Duration::from_secs(1);
 static THREADS: Mutex<Vec<Thread>> = Mutex::new(Vec::new());
 
 static LAG: LazyLock<Gauge> = LazyLock::new(|| {
-    let help = "For how long the busiest thread of actors has not turned to anything else.";
+    let help = "How long ago the busiest thread of actors was last in its event loop.";
     let lag: GaugeVec = metrics::float_gauges("actor_thread_lag_seconds", help, &[]);
     lag.with_label_values::<&str>(&[])
 });

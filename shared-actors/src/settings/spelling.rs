@@ -1,4 +1,4 @@
-//! Names that are nearly those of settings: most likely a slip, which would otherwise leave a default in force in silence.
+//! Names that nearly match a setting: most likely typos, which would otherwise silently leave the default in force.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};

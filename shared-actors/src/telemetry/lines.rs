@@ -1,4 +1,4 @@
-//! Log lines are written by a thread of their own: a reader of our output that stands still must not stop the service.
+//! A separate thread writes the log lines: a blocked reader of our output must not stop the service.
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;

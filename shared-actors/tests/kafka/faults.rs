@@ -31,7 +31,7 @@ async fn a_partition_that_was_taken_away_from_a_blocked_consumer_is_read_when_it
     second.drain().await;
 
     publisher.publish(records(&topic.name, "last ", 20)).await.unwrap();
-    Fault::passed("A blocked notifier whose partitions are moved")
+    Fault::passed("a blocked notifier whose partitions are reassigned")
         .normal_when("both partitions are read", async || {
             let last = left.values().iter().filter(|value| value.starts_with("last")).count();
             if last == 20 { Ok(()) } else { Err(last) }
@@ -64,7 +64,7 @@ async fn a_consumer_that_loses_its_group_while_it_is_blocked_reads_on() {
     memory.hold(1).await;
     server.signal(Signal::SIGCONT).unwrap();
 
-    let fault = Fault::passed("Kafka and the notifier's database frozen together");
+    let fault = Fault::passed("a simultaneous freeze of Kafka and the notifier's database");
     let publish = async || publisher.publish(records(&topic.name, "last ", 20)).await;
     eventually(SOON, "Kafka takes records", publish).await;
     fault

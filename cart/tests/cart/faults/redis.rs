@@ -125,7 +125,7 @@ async fn a_redis_that_became_a_replica_is_read_until_the_new_primary_is_found() 
     client.fill(1, &[(1003, 1)]).await;
     assert_eq!(shop.products.calls(), calls + 1, "what cannot be written can be read");
     primary.send_replace(new.address.clone());
-    let fault = Fault::passed("failover of Redis");
+    let fault = Fault::passed("a failover of Redis");
     let mut skus = OTHERS;
     fault
         .normal_when("the new primary is written", async || {
@@ -171,7 +171,7 @@ async fn a_silent_connection_to_redis_is_replaced() {
     let client = Client::of(&cart);
     client.fill(1, &[(1003, 1)]).await;
     proxy.silence();
-    let fault = Fault::passed("connection from cart to Redis silent");
+    let fault = Fault::passed("a silent connection from cart to Redis");
     let mut skus = OTHERS;
     fault
         .normal_when("Redis is written", async || {

@@ -16,7 +16,7 @@ async fn a_silent_connection_to_loms_is_replaced() {
     let client = Client::of(&cart);
     client.fill(1, &[(1003, 1)]).await;
     proxy.silence();
-    let fault = Fault::passed("connection from cart to loms silent");
+    let fault = Fault::passed("a silent connection from cart to loms");
     let mut failed = 0;
     fault
         .normal_when("a product is added", async || {
@@ -45,7 +45,7 @@ async fn silent_connections_to_the_product_service_are_replaced() {
     futures::future::join_all(skus.map(|sku| client.add(1, sku, 1))).await;
     eventually(SOON, "there are several connections", async || proxy.accepted() > 1).await;
     proxy.silence();
-    let fault = Fault::passed("connections from cart to the product service silent");
+    let fault = Fault::passed("silent connections from cart to the product service");
     fault
         .normal_when("a product is added", async || {
             let reply = client.add(1, 1005, 1).await;

@@ -63,7 +63,7 @@ async fn calls_are_refused_as_unavailable_until_the_database_is_back() {
     cart.remove(new_user_on(1), sku).await.expect(204);
 
     let _postgres = private.postgres().await.unwrap();
-    let fault = Fault::passed("the primary of a shard is away");
+    let fault = Fault::passed("a shard's primary that is down");
     fault.normal_when("the cart is back", async || cart.show(user).await.status == 200).await;
     eventually(SOON, "the order is back", async || loms.info(order).await.is_ok()).await;
     let lines = cart.lines(user).await;

@@ -87,7 +87,7 @@ async fn orders_for_a_dead_shard_take_no_stock_and_reads_of_it_are_refused_at_on
     refused_at_once(&shop, order, sku).await;
 
     let _postgres = private.postgres_of_shard_1().await.unwrap();
-    let back = Fault::passed("a shard's database is killed and comes back");
+    let back = Fault::passed("a shard's database that is killed and comes back");
     back.normal_when("orders of the shard are made", async || buys(&loms, 1, sku).await).await;
     eventually(SOON, "its orders are paid", async || loms.pay(order).await).await;
     shop.is_sound().await;
@@ -106,7 +106,7 @@ async fn orders_for_a_frozen_shard_take_no_stock_and_reads_of_it_are_refused_at_
     refused_at_once(&shop, order, sku).await;
 
     drop(frozen);
-    let back = Fault::passed("a shard's database hangs for a while");
+    let back = Fault::passed("a shard's database that hangs for a while");
     back.normal_when("orders of the shard are made", async || buys(&loms, 1, sku).await).await;
     eventually(SOON, "its orders are paid", async || loms.pay(order).await).await;
     shop.is_sound().await;
@@ -158,7 +158,7 @@ async fn while_creates_wait_for_a_frozen_stock_payments_and_reads_are_served() {
     let (overloaded, ()) = tokio::join!(creates, others);
     assert!(overloaded.iter().sum::<u32>() > 0);
     drop(frozen);
-    let back = Fault::passed("the stock's database hangs for a while under creates");
+    let back = Fault::passed("a stock database that hangs during creates");
     back.normal_when("orders are made", async || buys(&loms, 1, sku).await).await;
     shop.is_sound().await;
 }

@@ -25,7 +25,7 @@ async fn a_loms_whose_actors_hang_ends_and_works_again_once_it_is_started_again(
     let log = shop.process.log();
     assert!(log.contains("a thread of actors has hung"), "{log}");
     shop.process.restart().await;
-    Fault::passed("a thread of actors hangs")
+    Fault::passed("a thread of actors that hangs")
         .normal_when("orders are created", async || order().await.is_ok())
         .await;
 }

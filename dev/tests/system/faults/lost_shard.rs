@@ -37,7 +37,7 @@ async fn instances_that_start_while_a_shard_is_away_serve_the_others_and_take_it
     }
 
     let _postgres = private.postgres_of_shard_1().await.unwrap();
-    Fault::passed("instances start while a shard is away")
+    Fault::passed("instances that start while a shard is down")
         .normal_when("the shard is served", async || {
             loms.info(order).await.is_ok() && cart.show(lost).await.status == 200
         })

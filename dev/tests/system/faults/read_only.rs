@@ -67,7 +67,7 @@ async fn orders_and_carts_work_again_soon_after_their_databases_can_be_written()
         make_writable(database).await;
     }
     let services = [&shop.loms.process, &shop.cart.process].map(|service| Rest::new(service.base_url()));
-    Fault::passed("a database that is read-only for a while")
+    Fault::passed("a database that is temporarily read-only")
         .normal_when("orders and carts are written", async || {
             for service in &services {
                 if reason(service, "postgres shard 1").await.is_some() {

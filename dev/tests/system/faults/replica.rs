@@ -205,7 +205,7 @@ async fn lists_go_on_from_the_primary_when_the_replica_is_promoted() {
     let shop = Replicated::start().await;
     let listing = Listing::start(&shop.loms.client());
     shop.served_by("replica").await;
-    let promoted = Fault::passed("a replica is promoted beside its primary");
+    let promoted = Fault::passed("a replica that is promoted while its primary runs");
     shop.on_the_replica("select pg_promote()").await;
     promoted
         .normal_when("it is read no more", async || {
@@ -236,7 +236,7 @@ async fn lists_go_on_from_the_replica_while_the_primary_is_dead() {
     assert!(samples().await.sum("replica_usable", &[("shard", "0")]) > 0.0);
 
     shop.primary = shop.private.postgres().await.unwrap();
-    let back = Fault::passed("a primary with a replica is killed and comes back");
+    let back = Fault::passed("a replicated primary that is killed and comes back");
     let (client, sku) = (shop.loms.client(), shop.loms.stock(100).await);
     back.normal_when("orders are made", async || client.create(new_user_on(0), &[(sku, 1)]).await).await;
     shop.lists_a_new_order().await;

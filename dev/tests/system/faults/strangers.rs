@@ -27,7 +27,7 @@ async fn silent_connections_keep_nobody_out() {
     let grpc = open(&shop.grpc_port.to_string()).await;
     let base_url = shop.process.base_url();
     let http = open(base_url.rsplit(':').next().unwrap()).await;
-    let fault = Fault::passed("4,500 connections to each port that say nothing");
+    let fault = Fault::passed("4,500 silent connections to each port");
     fault
         .normal_when("new clients are served", async || {
             Rest::new(base_url.clone()).get(&format!("/v1/stocks/{sku}")).await.expect(200);

@@ -1,4 +1,4 @@
-//! A log whose reader stands still.
+//! A log whose reader is blocked.
 
 use dev::stack::program::Program;
 use dev::testing::Servers;

@@ -77,7 +77,7 @@ struct ReplicaRow {
 
 /// What a server says that is taken for a replica.
 pub(crate) struct ReplicaState {
-    /// Whether it repeats a primary; one that was promoted does so no more.
+    /// Whether it replicates a primary; a promoted server no longer does.
     pub in_recovery: bool,
     pub lineage: Lineage,
     /// How far it is behind its primary; `None` when it cannot tell.

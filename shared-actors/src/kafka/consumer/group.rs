@@ -124,7 +124,7 @@ impl Group {
     }
 
     /// Nothing is in hand. What lies behind the last record and is none, such as the end of a transaction, is done, too:
-    /// otherwise the group would seem to be behind for ever.
+    /// otherwise the group would seem to lag forever.
     pub fn caught_up(&self, consumer: &BaseConsumer<Self>) {
         let Ok(positions) = consumer.position() else { return };
         let mut state = self.state();

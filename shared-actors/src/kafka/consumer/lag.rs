@@ -1,5 +1,5 @@
-//! How far a consumer is behind, measured against the ends that the brokers name: what the consumer has fetched says
-//! nothing while it does not fetch.
+//! The lag of a consumer, measured against the end offsets that the brokers report: a consumer that does not fetch
+//! cannot know its own lag.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl Group {
         }
     }
 
-    /// A partition that is not held is shown by whoever holds it.
+    /// A partition that is not held here is shown by its holder.
     pub(super) fn forget(&self, partitions: Vec<i32>) {
         let mut state = self.state();
         for partition in &partitions {
@@ -86,7 +86,7 @@ fn committed(consumer: &BaseConsumer<Group>, topic: &str, partition: i32) -> Kaf
     })
 }
 
-/// Who has done nothing, or more than there is because the topic was made again, begins at the beginning.
+/// A group that has done nothing, or more than there is because the topic was re-created, starts at the beginning.
 fn between(begin: i64, end: i64, next: Option<i64>) -> Measured {
     let next = next.filter(|next| (begin..=end).contains(next)).unwrap_or(begin);
     Measured { next, lag: end - next }

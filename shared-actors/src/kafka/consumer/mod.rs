@@ -106,7 +106,7 @@ impl ConsumerHandle {
     }
 
     /// Takes no further batch, gives the one under way 3 s to end, commits it and leaves the group. A batch that takes
-    /// longer, or waits for its next try, is given up and comes again to whoever reads the partition next.
+    /// longer, or waits for its next try, is given up and comes again to the next reader of the partition.
     pub async fn drain(&self) {
         if let Err(error) = self.0.ask(StopConsuming).await {
             warn!(%error, "the consumer did not stop cleanly");

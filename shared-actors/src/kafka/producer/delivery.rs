@@ -16,8 +16,8 @@ use super::failure::FailedRecord;
 use super::session::Client;
 use crate::kafka::record::Record;
 
-/// Sends the records, and waits for all acknowledgements or the first failure. What is left of a transaction with a
-/// failure is not sent any more, and would be waited for in vain.
+/// Sends the records, and waits for all acknowledgements or the first failure. After a failure the
+/// rest of the transaction is never sent, so there is nothing to wait for.
 pub(super) fn send_all(client: &Client, records: &[Record], deadline: Instant) -> Result<(), FailedRecord> {
     let failed = |index| move |error| FailedRecord { index, error };
     let mut deliveries = FuturesUnordered::new();
