@@ -52,7 +52,7 @@ pub enum StartError {
     Products(#[from] reqwest::Error),
     /// The client of Redis.
     #[error("the client of Redis: {0}")]
-    Redis(#[from] redis::RedisError),
+    Redis(#[from] deadpool_redis::redis::RedisError),
     /// A database that cannot serve, in words for people.
     #[error("{0}")]
     Database(String),

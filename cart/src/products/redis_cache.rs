@@ -3,13 +3,14 @@
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use prometheus::IntCounterVec;
-use redis::aio::MultiplexedConnection;
-use redis::io::tcp::TcpSettings;
-use redis::{
-    AsyncCommands, AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo,
+use deadpool_redis::redis::aio::MultiplexedConnection;
+use deadpool_redis::redis::io::tcp::TcpSettings;
+use deadpool_redis::redis::{
+    self, AsyncCommands, AsyncConnectionConfig, ConnectionAddr, ErrorKind, IntoConnectionInfo,
     RedisConnectionInfo, RedisError, RedisResult,
 };
+use deadpool_redis::{Connection, Manager, Pool};
+use prometheus::IntCounterVec;
 use shared_actors::health::Component;
 use shared_actors::settings::{HostPort, Secret};
 use shared_actors::{detail_span, metrics, telemetry};
@@ -51,7 +52,7 @@ pub struct RedisSettings {
 /// Products in Redis, over one connection. While there is none nobody but [`RedisCache::watch`] talks to Redis, so that
 /// it costs no request a timeout.
 pub struct RedisCache {
-    client: Client,
+    pool: Pool,
     ttl: Duration,
     timeout: Duration,
     line: Mutex<Line>,
@@ -91,8 +92,15 @@ impl RedisCache {
         let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(TCP_USER_TIMEOUT);
         let address = ConnectionAddr::Tcp(settings.address.host.clone(), settings.address.port);
         let info = address.into_connection_info()?.set_redis_settings(access).set_tcp_settings(tcp);
+        // Waits are bounded in `attend` and `bounded`.
+        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        let manager = Manager::new_with_config(info, config)?;
+        let pool = Pool::builder(manager).max_size(1).build();
+        let unusable = |error: deadpool_redis::BuildError| {
+            (ErrorKind::InvalidClientConfig, "the pool", error.to_string())
+        };
         Ok(Self {
-            client: Client::open(info)?,
+            pool: pool.map_err(unusable)?,
             ttl: settings.ttl,
             timeout: settings.timeout,
             line: Mutex::default(),
@@ -165,11 +173,10 @@ impl RedisCache {
                 Err(Failure::Broken(_)) => self.lose(number),
             }
         }
-        // Waits are bounded here and in `bounded`.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-        let connection = self.client.get_multiplexed_async_connection_with_config(&config);
-        let connection = timeout(CONNECT_TIMEOUT, connection).await.map_err(|_| "no answer".to_owned())?;
-        let connection = connection.map_err(|error| error.to_string())?;
+        // All requests share one connection, so it does not go back to the pool, which would ask it at each request.
+        let connection = timeout(CONNECT_TIMEOUT, self.pool.get()).await;
+        let connection = connection.map_err(|_| "no answer".to_owned())?;
+        let connection = Connection::take(connection.map_err(|error| error.to_string())?);
         let mut line = self.line();
         *line = Line { connection: Some(connection), number: line.number + 1, is_unfit: false };
         Ok(())

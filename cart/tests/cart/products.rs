@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use deadpool_redis::redis;
 use dev::testing::free_port;
 use futures::future::join_all;
 

@@ -3,10 +3,10 @@
 
 use std::ops::RangeInclusive;
 
+use deadpool_redis::redis::{self, aio::MultiplexedConnection};
 use dev::stack::folders::Folders;
 use dev::stack::process::Process;
 use dev::testing::{Fault, Proxy, free_port};
-use redis::aio::MultiplexedConnection;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
