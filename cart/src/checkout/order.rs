@@ -46,8 +46,10 @@ async fn ask(loms: Loms, user: UserId, intent: Intent) -> Outcome {
             Ok(outcome) => return outcome,
             Err(error) => error,
         };
-        match error {
-            LomsError::FailedPrecondition => return Outcome::Refused(CartError::OrderRefused),
+        match &error {
+            LomsError::FailedPrecondition { short } => {
+                return Outcome::Refused(CartError::OrderRefused { short: short.clone() });
+            }
             LomsError::Rejected(reason) => {
                 error!(%user, intent = %intent.id, reason, "the order service rejects an order");
                 return Outcome::Refused(CartError::BadGateway(Part::Loms));

@@ -73,7 +73,7 @@ async fn settle(carts: &CartActors, user: UserId) -> bool {
     match carts.ask(&user, Checkout::open_one()).await {
         Ok(order) => info!(%user, %order, "an open checkout was settled"),
         // It was settled or is being settled by another instance, or there is no order to be had.
-        Err(CartError::EmptyCart | CartError::OrderRefused | CartError::OrderCancelled) => {}
+        Err(CartError::EmptyCart | CartError::OrderRefused { .. } | CartError::OrderCancelled) => {}
         Err(error) => {
             warn!(%user, %error, "a checkout stays open");
             return !matches!(

@@ -61,8 +61,11 @@ pub enum CartError {
         available: u64,
     },
     /// loms refused the order for want of stock.
-    #[error("the stock does not suffice for this order")]
-    OrderRefused,
+    #[error("the stock does not suffice for this order{}{}", if short.is_empty() { "" } else { ": " }, short.join("; "))]
+    OrderRefused {
+        /// What is short, as far as loms says.
+        short: Vec<String>,
+    },
     /// The order was cancelled, most likely for want of payment, before anybody could be told of it.
     #[error("the order of this checkout was cancelled before it could be answered; the cart is as it was")]
     OrderCancelled,
@@ -120,9 +123,10 @@ impl ServiceError for CartError {
         match self {
             Self::InvalidArgument { .. } => ErrorCode::InvalidArgument,
             Self::EmptyCart => ErrorCode::NotFound,
-            Self::UnknownSku(_) | Self::OutOfStock { .. } | Self::OrderRefused | Self::OrderCancelled => {
-                ErrorCode::FailedPrecondition
-            }
+            Self::UnknownSku(_)
+            | Self::OutOfStock { .. }
+            | Self::OrderRefused { .. }
+            | Self::OrderCancelled => ErrorCode::FailedPrecondition,
             Self::KeyReused => ErrorCode::IdempotencyKeyReused,
             Self::KeyInFlight => ErrorCode::Conflict,
             Self::Overloaded => ErrorCode::Overloaded,

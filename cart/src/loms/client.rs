@@ -91,7 +91,7 @@ impl Loms {
         });
         match answer.await {
             Ok(info) => Ok(info.order.ok_or(LomsError::Unusable)?.status == CANCELLED),
-            Err(LomsError::NotFound | LomsError::FailedPrecondition | LomsError::Rejected(_)) => {
+            Err(LomsError::NotFound | LomsError::FailedPrecondition { .. } | LomsError::Rejected(_)) => {
                 Err(LomsError::Unusable)
             }
             Err(error) => Err(error),
@@ -124,7 +124,7 @@ impl Loms {
             deadline::scope(deadline::within(self.timeout), grpc::call(&self.link, method, message, send));
         answer.await.map_err(|status| {
             let error = LomsError::from(&status);
-            if !matches!(error, LomsError::NotFound | LomsError::FailedPrecondition) {
+            if !matches!(error, LomsError::NotFound | LomsError::FailedPrecondition { .. }) {
                 let code = grpc::code_name(status.code());
                 tracing::debug!(method, code, message = status.message(), "loms did not do it");
             }

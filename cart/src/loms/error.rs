@@ -4,18 +4,25 @@ use std::error::Error;
 
 use shared_actors::error::ErrorCode;
 use tonic::Status;
+use tonic_types::StatusExt;
 
 use crate::domain::{CartError, Part};
 
+/// How many SKUs that are short are named to a client at most.
+const MAX_SHORTAGES: usize = 20;
+
 /// Why loms did not do what it was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LomsError {
     /// There is no such SKU.
     #[error("not found")]
     NotFound,
     /// The stock does not suffice.
     #[error("not enough stock")]
-    FailedPrecondition,
+    FailedPrecondition {
+        /// What is short, in words for people, as far as loms says.
+        short: Vec<String>,
+    },
     /// The request itself is refused; asking again changes nothing.
     #[error("rejected: {0}")]
     Rejected(&'static str),
@@ -38,7 +45,7 @@ impl From<&Status> for LomsError {
     fn from(status: &Status) -> Self {
         match ErrorCode::from_grpc(status.code()) {
             Some(ErrorCode::NotFound) => Self::NotFound,
-            Some(ErrorCode::FailedPrecondition) => Self::FailedPrecondition,
+            Some(ErrorCode::FailedPrecondition) => Self::FailedPrecondition { short: shortages(status) },
             Some(ErrorCode::InvalidArgument) => Self::Rejected("invalid argument"),
             Some(ErrorCode::AlreadyExists) => Self::Rejected("the intent's key belongs to another order"),
             Some(ErrorCode::Overloaded) => Self::Overloaded,
@@ -51,13 +58,19 @@ impl From<&Status> for LomsError {
     }
 }
 
+fn shortages(status: &Status) -> Vec<String> {
+    let failure = status.get_details_precondition_failure();
+    let violations = failure.into_iter().flat_map(|failure| failure.violations);
+    violations.take(MAX_SHORTAGES).map(|violation| violation.description).collect()
+}
+
 impl From<LomsError> for CartError {
     fn from(error: LomsError) -> Self {
         match error {
             LomsError::Overloaded | LomsError::Unavailable => Self::Unavailable(Part::Loms),
             LomsError::DeadlineExceeded => Self::DeadlineExceeded(Part::Loms),
             LomsError::NotFound
-            | LomsError::FailedPrecondition
+            | LomsError::FailedPrecondition { .. }
             | LomsError::Rejected(_)
             | LomsError::Unusable => Self::BadGateway(Part::Loms),
         }

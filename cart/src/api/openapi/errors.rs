@@ -129,7 +129,7 @@ pub enum CheckoutErrors {
     /// Not enough stock; the cart is as it was.
     #[response(
         status = 412,
-        example = json!({"code": "FAILED_PRECONDITION", "message": "the stock does not suffice for this order"})
+        example = json!({"code": "FAILED_PRECONDITION", "message": "the stock does not suffice for this order: sku 1002: 5 wanted, 3 left"})
     )]
     OutOfStock(ErrorAnswer),
     /// The order service gave an unusable answer.

@@ -45,7 +45,9 @@ async fn a_checkout_that_the_stock_no_longer_covers_leaves_the_cart_as_it_is() {
     cart.add(user, plenty, 1).await.expect(200);
     let other_order = loms.create(new_user(), &[(scarce, 1)]).await.unwrap();
 
-    cart.checkout(user).await.expect_cart_error(412, "FAILED_PRECONDITION");
+    let refused = cart.checkout(user).await;
+    assert!(refused.body.contains(&format!("sku {scarce}: 5 wanted, 4 left")), "{refused:?}");
+    refused.expect_cart_error(412, "FAILED_PRECONDITION");
     assert_eq!(cart.lines(user).await, [(u64::from(scarce), 5), (u64::from(plenty), 1)]);
     assert_eq!(shop.loms.stock_row(plenty).await, (5, 0));
     assert!(shop.loms.orders_of(user).await.iter().all(|(_, state)| state == "FAILED"));
