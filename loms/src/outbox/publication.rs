@@ -13,8 +13,8 @@ use super::event::OrderEvent;
 /// Why an event waits for one that was refused.
 pub(super) const HELD: &str = "an earlier event of the order was refused";
 
-/// A part of a batch that was refused is tried again so often: the producer may need a new epoch after the refusal, and to
-/// begin with the whole batch again would meet the same refusal.
+/// How often a part of a refused batch is retried. After a refusal the producer may need a new epoch, and starting over
+/// with the whole batch would meet the same refusal.
 const RETRIES: u32 = 4;
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_millis(500) };
 

@@ -20,8 +20,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const INVALID_CATALOG_NAME: &str = "3D000";
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
-/// How long a migration waits for a lock: the lock that lets one process at a time migrate, or a table that somebody
-/// reads. Whoever comes after it for the same table waits as long, so it gives up and tries again.
+/// How long a migration waits for a lock: the lock that lets one process at a time migrate, or a table that is in use.
+/// Later statements on the same table queue behind it, so it gives up soon and tries again.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A migration that takes longer is reported.
