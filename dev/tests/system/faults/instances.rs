@@ -10,8 +10,7 @@ use tokio::task::spawn;
 use tonic::Code;
 
 use crate::support::{
-    Buyers, Env, EventReader, Loms, LomsClient, Purchase, Rest, SOON, Samples, Servers, eventually, new_user,
-    set,
+    Buyers, Env, EventReader, Loms, LomsClient, Rest, SOON, Samples, Servers, eventually, new_user, set,
 };
 
 /// By when another instance relays in place of one that does so no more; a busy machine may be given some more.
@@ -86,9 +85,12 @@ impl Instances {
         eventually(within, &what, async || published().await > before).await;
     }
 
-    /// Fails unless what was bought agrees with the stock, the tables and the events.
-    async fn end_well(&self, purchases: &[Purchase]) {
+    /// Lets the buyers take the last piece of what is scarce; fails unless what they bought agrees with the stock, the
+    /// tables and the events.
+    async fn end_well(&self, buyers: Buyers) {
         let [plenty, scarce] = self.skus;
+        self.shop.stock_becomes(scarce, (0, 0)).await;
+        let purchases = buyers.end().await;
         let sold =
             |sku| purchases.iter().filter(|bought| bought.sku == sku && bought.state == "PAYED").count();
         assert_eq!(i64::try_from(sold(scarce)).unwrap(), SCARCE, "as many as there were");
@@ -156,8 +158,7 @@ async fn an_instance_that_is_killed_under_load_loses_its_relays_to_the_others() 
     instances.publishes(SOON, last, "0").await;
     takeovers.push(killed.elapsed());
     assert!(takeovers.iter().min() < Some(&TAKEOVER), "{takeovers:?}");
-    let purchases = buyers.end().await;
-    instances.end_well(&purchases).await;
+    instances.end_well(buyers).await;
 }
 
 #[tokio::test]
@@ -185,8 +186,7 @@ async fn an_instance_that_freezes_while_it_publishes_is_replaced_and_publishes_n
         assert_ne!(next, holder, "who thaws has lost the relay");
     }
     assert!(takeovers.iter().min() < Some(&TAKEOVER), "{takeovers:?}");
-    let purchases = buyers.end().await;
-    instances.end_well(&purchases).await;
+    instances.end_well(buyers).await;
 }
 
 #[tokio::test]

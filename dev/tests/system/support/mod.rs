@@ -21,7 +21,7 @@ mod users;
 
 pub use answer::{Answer, Rest};
 pub use browser::{Browser, keep_picture};
-pub use buyers::{Buyers, Purchase};
+pub use buyers::Buyers;
 pub use cart::Cart;
 pub use clients::{LomsClient, field_at_fault, items};
 pub use collector::{Collector, Span};
