@@ -48,15 +48,7 @@ impl Link {
     /// # Errors
     /// The URL is none.
     pub fn to(base_url: &str) -> Result<Self, Error> {
-        let url = if base_url.contains("://") { base_url.to_owned() } else { format!("http://{base_url}") };
-        let endpoint = Endpoint::from_shared(url)?
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .tcp_keepalive(Some(KEEP_ALIVE))
-            .tcp_keepalive_interval(Some(KEEP_ALIVE_TIMEOUT))
-            .tcp_keepalive_retries(Some(2))
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
+        let endpoint = endpoint(base_url)?;
         let line = Line { channel: endpoint.connect_lazy(), number: 0, heard: Instant::now() };
         Ok(Self { endpoint, runtime: Handle::current(), line: Arc::new(Mutex::new(line)) })
     }
@@ -124,6 +116,19 @@ impl Link {
     fn line(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A server to connect to, with or without the scheme in its URL. Connections notice by themselves when the server is gone.
+pub(crate) fn endpoint(base_url: &str) -> Result<Endpoint, Error> {
+    let url = if base_url.contains("://") { base_url.to_owned() } else { format!("http://{base_url}") };
+    Ok(Endpoint::from_shared(url)?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .tcp_keepalive(Some(KEEP_ALIVE))
+        .tcp_keepalive_interval(Some(KEEP_ALIVE_TIMEOUT))
+        .tcp_keepalive_retries(Some(2))
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT))
 }
 
 /// The transport has a timer of its own on the moment of the deadline, and calls it a cancellation.

@@ -15,6 +15,7 @@ mod status;
 
 pub use client::call;
 pub use link::Link;
+pub(crate) use link::endpoint;
 pub use server::{GrpcFrontEnd, GrpcService, serve};
 pub use settings::GrpcServerSettings;
 pub use status::{code_name, status};

@@ -1,19 +1,25 @@
 //! Where traces go: OTLP, set by the standard `OTEL_*` variables; nowhere unless they name an endpoint.
 
 use std::env;
+use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::runtime::Runtime;
+use tonic::transport::{self, Channel};
 
 use super::TelemetryError;
 use super::exporter::ObservedExporter;
+use crate::grpc;
 use crate::settings::Reader;
 
 /// The largest batch is an outbox read at once: each of its events may come from a trace of its own.
 const MAX_LINKS: u32 = 512;
+
+/// How long an export may take unless `OTEL_EXPORTER_OTLP_TIMEOUT` says otherwise.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
 const SAMPLERS: [&str; 6] = [
@@ -75,12 +81,11 @@ pub(super) fn check(reader: &mut Reader) {
 }
 
 fn protocol() -> Option<String> {
-    variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL").or_else(|| variable("OTEL_EXPORTER_OTLP_PROTOCOL"))
+    of_traces("PROTOCOL")
 }
 
 fn is_wanted() -> bool {
-    let endpoint = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
-    endpoint.iter().any(|name| variable(name).is_some())
+    of_traces("ENDPOINT").is_some()
         && variable("OTEL_SDK_DISABLED").is_none_or(|value| !value.eq_ignore_ascii_case("true"))
         && variable("OTEL_TRACES_EXPORTER").is_none_or(|value| value != "none")
 }
@@ -89,12 +94,28 @@ fn exporter(runtime: &Runtime) -> Result<SpanExporter, TelemetryError> {
     let built: Result<SpanExporter, ExporterBuildError> = match protocol().as_deref() {
         Some("grpc") => {
             let _guard = runtime.enter();
-            SpanExporter::builder().with_tonic().build()
+            let channel = channel().map_err(TelemetryError::Endpoint)?;
+            SpanExporter::builder().with_tonic().with_channel(channel).build()
         }
+        // A request that gets no answer takes its connection with it.
         None | Some("http/protobuf") => SpanExporter::builder().with_http().build(),
         Some(other) => return Err(TelemetryError::Protocol(other.to_owned())),
     };
     Ok(built?)
+}
+
+/// The connection of the gRPC exporter. The exporter's own would stay with a receiver that fell silent.
+fn channel() -> Result<Channel, transport::Error> {
+    let url = of_traces("ENDPOINT").unwrap_or_default();
+    let timeout = of_traces("TIMEOUT").and_then(|millis| millis.parse().ok());
+    let timeout = timeout.map_or(EXPORT_TIMEOUT, Duration::from_millis);
+    Ok(grpc::endpoint(&url)?.keep_alive_while_idle(true).timeout(timeout).connect_lazy())
+}
+
+/// A variable of OTLP: the one of traces comes before the one of all signals.
+fn of_traces(name: &str) -> Option<String> {
+    variable(&format!("OTEL_EXPORTER_OTLP_TRACES_{name}"))
+        .or_else(|| variable(&format!("OTEL_EXPORTER_OTLP_{name}")))
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -12,6 +12,7 @@ mod logins;
 mod lost_shard;
 mod overload;
 mod read_only;
+mod receiver;
 mod redis;
 mod replica;
 mod restarts;

@@ -78,10 +78,20 @@ impl Collector {
         collector
     }
 
+    /// Where it receives, as `host:port`.
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
     /// The settings by which a service exports its traces here, soon after they happened.
     pub fn settings(&self) -> Env {
+        self.settings_by(&self.address())
+    }
+
+    /// The same, by way of what listens at `address`.
+    pub fn settings_by(&self, address: &str) -> Env {
         vec![
-            set("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", self.address)),
+            set("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}")),
             set("OTEL_EXPORTER_OTLP_PROTOCOL", self.protocol),
             set("OTEL_BSP_SCHEDULE_DELAY", "100"),
         ]
