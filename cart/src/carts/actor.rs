@@ -99,7 +99,8 @@ impl CartActor {
         });
         if let Some(keyed) = &keyed {
             if pursuit.keys.len() >= MAX_KEYS {
-                return responder.answer(Err(CartError::Overloaded));
+                // An order may be under way: an overload error would say that nothing was done.
+                return responder.answer(Err(CartError::Unavailable(Part::Carts)));
             }
             pursuit.keys.insert(keyed.request.key.clone());
         }
