@@ -1,4 +1,5 @@
-//! Keeps one actor alive: notices its end, waits, rebuilds it and publishes its new address.
+//! Keeps one actor alive: notices its end, waits, rebuilds it and publishes its new address. Ends the process when that
+//! does not help.
 
 use std::sync::{Arc, PoisonError, Weak};
 
@@ -9,6 +10,10 @@ use tokio::time::{Instant, sleep};
 use tracing::error;
 
 use super::handle::Shared;
+use crate::process;
+
+/// An actor that fails this often in a row cannot be repaired within the process.
+const MAX_FAILURES: u32 = 20;
 
 /// What the supervisor holds of a living actor.
 struct Life {
@@ -54,7 +59,7 @@ where
     A: Actor<Context = Context<A>>,
     F: Fn(&mut Context<A>) -> A + Send + Sync + 'static,
 {
-    let mut failures = 0;
+    let mut failures: u32 = 0;
     loop {
         let _ = (&mut life.ended).await;
         drop(life.stop);
@@ -64,6 +69,9 @@ where
             return;
         };
         failures = if life.born.elapsed() > backoff.max { 1 } else { failures + 1 };
+        if failures >= MAX_FAILURES {
+            process::end(&format!("the actor {name} failed {failures} times in a row"));
+        }
         let wait = backoff.wait(failures);
         error!(actor = name, failures, ?wait, "the actor panicked and will be rebuilt");
         sleep(wait).await;

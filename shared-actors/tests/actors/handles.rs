@@ -1,13 +1,15 @@
 //! Bounds and supervision: a full handle refuses, a panic fails its callers alone.
 
+use std::env;
+use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::join_all;
-use shared_actors::actor::{ActorOptions, Arbiters, AskError};
+use shared_actors::actor::{ActorOptions, Arbiters, AskError, Handle};
 use tokio::time::{sleep, timeout};
 
-use crate::support::{Work, Worker, eventually, metric, quick_restarts, worker};
+use crate::support::{Work, Worker, WorkerActor, eventually, metric, quick_restarts, worker};
 
 #[actix::test]
 async fn a_full_handle_answers_overloaded_at_once_and_never_queues_more() {
@@ -81,4 +83,25 @@ async fn commands_queued_behind_a_panic_are_answered_unavailable_and_do_not_hang
         let expected = if number < 25 { Ok(number) } else { Err(AskError::Unavailable) };
         assert_eq!(answer, expected, "command {number}");
     }
+}
+
+/// Set in the process that is to end.
+const DOOMED: &str = "TEST_DOOMED_ACTOR";
+
+/// Starts itself again in a process of its own, where the actor lives.
+#[actix::test]
+async fn an_actor_that_can_never_be_built_ends_the_process_and_is_named() {
+    if env::var_os(DOOMED).is_some() {
+        let arbiters = Arbiters::new(1);
+        let build = |_: &mut actix::Context<WorkerActor>| -> WorkerActor { panic!("it cannot be built") };
+        let _handle = Handle::supervise(quick_restarts("doomed"), arbiters.pick(0), build);
+        sleep(Duration::from_secs(30)).await;
+        return;
+    }
+    let name = "handles::an_actor_that_can_never_be_built_ends_the_process_and_is_named";
+    let mut process = Command::new(env::current_exe().unwrap());
+    let ended = process.args(["--exact", name]).env(DOOMED, "1").output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("ends: the actor doomed failed 20 times in a row"), "{said}");
 }
