@@ -3,7 +3,7 @@
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 COMPOSE := docker compose --file docker/compose.yaml
-# What `build_info` says of what is run, not of what is tested: a test need not be built anew for each commit.
+# What `build_info` says of what is run, not of what is tested: tests need no rebuild for each commit.
 run demo build run-full-infra run-all: export GIT_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
 # What `make test` runs: narrow it with, say, TESTS="-p loms orders".
@@ -86,7 +86,7 @@ logs: ## Follows the logs of the containers.
 docker-check: ## Checks the compose stack: files, images, and each binary in its image.
 	@dev/docker-check/docker-check.sh
 
-pictures: ## Takes the pictures of README.md anew: two minutes of load, then the browser.
+pictures: ## Retakes the pictures of README.md: two minutes of load, then the browser.
 	@dev/scripts/setup.sh test
 	@cargo test --workspace --no-run
 	@PICTURES=$(CURDIR)/docs/images PICTURE_AFTER=150 $(DEBUG)/stack test -- \
