@@ -8,7 +8,7 @@ use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::runtime::Runtime;
-use tonic::transport::{self, Channel};
+use tonic::transport::Endpoint;
 
 use super::TelemetryError;
 use super::exporter::ObservedExporter;
@@ -75,13 +75,9 @@ pub(super) fn check(reader: &mut Reader) {
     if ratio.as_deref().map_or(by_ratio, |ratio| !is_ratio(ratio)) {
         reader.reject("OTEL_TRACES_SAMPLER_ARG", "a number from 0 to 1");
     }
-    if protocol().is_some_and(|protocol| !PROTOCOLS.contains(&protocol.as_str())) {
+    if of_traces("PROTOCOL").is_some_and(|protocol| !PROTOCOLS.contains(&protocol.as_str())) {
         reader.reject("OTEL_EXPORTER_OTLP_PROTOCOL", format!("one of {}", PROTOCOLS.join(", ")));
     }
-}
-
-fn protocol() -> Option<String> {
-    of_traces("PROTOCOL")
 }
 
 fn is_wanted() -> bool {
@@ -91,11 +87,11 @@ fn is_wanted() -> bool {
 }
 
 fn exporter(runtime: &Runtime) -> Result<SpanExporter, TelemetryError> {
-    let built: Result<SpanExporter, ExporterBuildError> = match protocol().as_deref() {
+    let built: Result<SpanExporter, ExporterBuildError> = match of_traces("PROTOCOL").as_deref() {
         Some("grpc") => {
             let _guard = runtime.enter();
-            let channel = channel().map_err(TelemetryError::Endpoint)?;
-            SpanExporter::builder().with_tonic().with_channel(channel).build()
+            let endpoint = endpoint(&of_traces("ENDPOINT").unwrap_or_default())?;
+            SpanExporter::builder().with_tonic().with_channel(endpoint.connect_lazy()).build()
         }
         // A request that gets no answer takes its connection with it.
         None | Some("http/protobuf") => SpanExporter::builder().with_http().build(),
@@ -104,12 +100,15 @@ fn exporter(runtime: &Runtime) -> Result<SpanExporter, TelemetryError> {
     Ok(built?)
 }
 
-/// The connection of the gRPC exporter. The exporter's own would stay with a receiver that fell silent.
-fn channel() -> Result<Channel, transport::Error> {
-    let url = of_traces("ENDPOINT").unwrap_or_default();
+/// Where the gRPC exporter connects. The exporter's own connection would stay with a receiver that fell silent.
+fn endpoint(url: &str) -> Result<Endpoint, TelemetryError> {
+    let endpoint = grpc::endpoint(url).map_err(|error| TelemetryError::Endpoint(error.to_string()))?;
+    if endpoint.uri().scheme_str() != Some("http") {
+        return Err(TelemetryError::Endpoint(format!("{url:?}: gRPC is exported without TLS only")));
+    }
     let timeout = of_traces("TIMEOUT").and_then(|millis| millis.parse().ok());
     let timeout = timeout.map_or(EXPORT_TIMEOUT, Duration::from_millis);
-    Ok(grpc::endpoint(&url)?.keep_alive_while_idle(true).timeout(timeout).connect_lazy())
+    Ok(endpoint.keep_alive_while_idle(true).timeout(timeout))
 }
 
 /// A variable of OTLP: the one of traces comes before the one of all signals.
@@ -120,4 +119,18 @@ fn of_traces(name: &str) -> Option<String> {
 
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::endpoint;
+
+    #[test]
+    fn an_address_that_cannot_be_exported_to_is_named() {
+        assert!(endpoint("http://localhost:4317").is_ok());
+        for wrong in ["https://localhost:4317", "http://local host"] {
+            let error = endpoint(wrong).unwrap_err().to_string();
+            assert!(error.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT: expected an http:// URL"), "{error}");
+        }
+    }
 }

@@ -85,9 +85,9 @@ pub enum TelemetryError {
     /// A protocol that is not built in.
     #[error("OTEL_EXPORTER_OTLP_PROTOCOL={0:?}: expected grpc or http/protobuf")]
     Protocol(String),
-    /// The receiver's address is not a URL.
-    #[error("OTEL_EXPORTER_OTLP_ENDPOINT: expected a URL ({0})")]
-    Endpoint(tonic::transport::Error),
+    /// The receiver's address is not a URL, or one of TLS, which the gRPC exporter does not speak.
+    #[error("OTEL_EXPORTER_OTLP_ENDPOINT: expected an http:// URL ({0})")]
+    Endpoint(String),
     /// The exporter does not accept its settings.
     #[error("OTEL_EXPORTER_OTLP_*: {0}")]
     Exporter(#[from] ExporterBuildError),
