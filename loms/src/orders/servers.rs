@@ -19,6 +19,8 @@ use super::shard::OrderShard;
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// A primary that is away is asked more often: its calls are refused until it answers.
 const CHECK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// How long a server has to open a session: under load that takes longer than an answer.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl OrderShard {
     /// Watches the servers. Runs until it is dropped.
@@ -66,12 +68,14 @@ impl<'a> Probe<'a> {
         &mut self,
         question: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, Failure> {
-        let connection = self.connection.take();
-        let exchange = async {
-            let mut connection = match connection {
-                Some(open) => open,
-                None => connect_options(self.database, "loms watch").connect().await?,
-            };
+        let mut connection = match self.connection.take() {
+            Some(open) => open,
+            None => {
+                let options = connect_options(self.database, "loms watch");
+                timeout(OPEN_TIMEOUT, options.connect()).await.map_err(|_| Failure::Silent)??
+            }
+        };
+        let exchange = async move {
             let answer = question(&mut connection).await?;
             Ok::<_, sqlx::Error>((answer, connection))
         };

@@ -55,6 +55,18 @@ async fn connections_that_are_cut_silently_cost_one_statement_and_are_all_replac
 }
 
 #[actix_rt::test]
+async fn a_server_that_opens_sessions_more_slowly_than_statements_wait_is_reached_all_the_same() {
+    let database = create_database(&Servers::from_env().postgres_0, "slow").await;
+    let proxy = Proxy::to(&database.host_port);
+    proxy.delay(Duration::from_millis(100));
+    let limits = PoolSettings { acquire_timeout: Duration::from_millis(50), ..PoolSettings::new("slow") };
+    let pool = Pool::new(&settings(&database, &proxy.address()), &limits);
+    let error = sqlx::query("SELECT 1").execute(&pool).await.unwrap_err();
+    assert!(matches!(error, sqlx::Error::PoolTimedOut), "{error}");
+    eventually(SOON, "a session is open", async || sqlx::query("SELECT 1").execute(&pool).await).await;
+}
+
+#[actix_rt::test]
 async fn connections_that_the_server_closes_cost_one_statement_at_most() {
     let (_database, proxy, _, pool) = full_pool().await;
     proxy.cut();

@@ -1,13 +1,18 @@
 //! Bounded pools of connections, which replace dead connections by themselves.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, TryFutureExt, future::BoxFuture};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgSslMode};
 use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo, Postgres};
 use sqlx::{ConnectOptions, Connection, Describe, Either, Execute, Executor, SqlStr};
+use tokio::runtime::Handle;
 
 use super::lease::{Lease, Transaction};
 use super::trust::{Trust, Verdict};
@@ -15,6 +20,10 @@ use crate::settings::DatabaseSettings;
 
 /// How long a statement may run before the server ends it.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a server has to open a session, however short statements wait for one. A server under load takes longer to
+/// open one than to answer over it.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection that rested longer is asked whether it lives before it is used again.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
@@ -29,7 +38,8 @@ pub struct PoolSettings {
     pub application_name: String,
     /// The most connections.
     pub max_connections: u32,
-    /// How long a statement may wait for a connection.
+    /// How long a statement may wait for a connection, at most 5 s. One that is being opened meanwhile is there for the next
+    /// statement.
     pub acquire_timeout: Duration,
     /// How long a statement may run, though never longer than [`STATEMENT_TIMEOUT`], before the server ends it.
     pub statement_timeout: Duration,
@@ -79,12 +89,16 @@ pub fn connect_options(settings: &DatabaseSettings, application_name: &str) -> P
 ///
 /// - It connects when it is first used, so that it can be made before its server is up.
 /// - A connection whose statement was abandoned is closed.
+/// - A connection that takes longer to open than its statement waits is opened all the same, one at a time.
 /// - When one connection turns out to be dead, or its server read-only, all that were opened before are replaced.
 /// - While [`super::watch`] finds that the server does not answer, statements fail at once.
 #[derive(Clone, Debug)]
 pub struct Pool {
-    pool: PgPool,
+    connections: PgPool,
     trust: Arc<Trust>,
+    acquire_timeout: Duration,
+    /// Whether a connection is being opened that nobody waits for any more.
+    opens_unasked: Arc<AtomicBool>,
 }
 
 impl Pool {
@@ -109,16 +123,17 @@ impl Pool {
         let options = options.options(limits.session.iter().copied());
         let trust = Arc::new(Trust::new());
         let trusted = Arc::clone(&trust);
-        let pool = PgPoolOptions::new()
+        let connections = PgPoolOptions::new()
             .max_connections(limits.max_connections)
-            .acquire_timeout(limits.acquire_timeout)
+            .acquire_timeout(OPEN_TIMEOUT)
             .test_before_acquire(false)
             .before_acquire(move |connection, meta| {
                 let trust = Arc::clone(&trusted);
                 async move { Ok(is_usable(connection, meta.age, meta.idle_for, &trust).await) }.boxed()
             })
             .connect_lazy_with(options);
-        Self { pool, trust }
+        let acquire_timeout = limits.acquire_timeout;
+        Self { connections, trust, acquire_timeout, opens_unasked: Arc::default() }
     }
 
     /// The same pool, on which every statement fails at once until [`Self::unlock`].
@@ -143,27 +158,27 @@ impl Pool {
 
     /// Closes all connections, after those in use have come back.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.connections.close().await;
     }
 
     /// Whether [`Self::close`] was called.
     pub fn is_closed(&self) -> bool {
-        self.pool.is_closed()
+        self.connections.is_closed()
     }
 
     /// How many connections there are.
     pub fn size(&self) -> u32 {
-        self.pool.size()
+        self.connections.size()
     }
 
     /// How many of them are not in use.
     pub fn num_idle(&self) -> usize {
-        self.pool.num_idle()
+        self.connections.num_idle()
     }
 
     /// How many there may be.
     pub fn max_connections(&self) -> u32 {
-        self.pool.options().get_max_connections()
+        self.connections.options().get_max_connections()
     }
 
     /// Why the server cannot be reached, while [`super::watch`] knows that it cannot.
@@ -179,7 +194,50 @@ impl Pool {
         if self.trust.why_unreachable().is_some() {
             return Err(sqlx::Error::PoolTimedOut);
         }
-        Ok(Lease::new(self.pool.acquire().await?, Arc::clone(&self.trust)))
+        let acquiring = Acquiring {
+            connection: Some(self.connections.acquire().boxed()),
+            opens_unasked: &self.opens_unasked,
+        };
+        let acquired = tokio::time::timeout(self.acquire_timeout, acquiring).await;
+        let connection = acquired.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+        Ok(Lease::new(connection, Arc::clone(&self.trust)))
+    }
+}
+
+/// The wait for a connection. Were the opening of one abandoned with each statement that cannot wait so long, a server
+/// that is slow to open sessions would never be reached.
+struct Acquiring<'a> {
+    /// `None` once it is over.
+    connection: Option<BoxFuture<'static, Result<PoolConnection<Postgres>, sqlx::Error>>>,
+    opens_unasked: &'a Arc<AtomicBool>,
+}
+
+impl Future for Acquiring<'_> {
+    type Output = Result<PoolConnection<Postgres>, sqlx::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(connection) = &mut self.connection else { return Poll::Pending };
+        let result = connection.poll_unpin(context);
+        if result.is_ready() {
+            self.connection = None;
+        }
+        result
+    }
+}
+
+impl Drop for Acquiring<'_> {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        let Ok(runtime) = Handle::try_current() else { return };
+        if self.opens_unasked.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let opens_unasked = Arc::clone(self.opens_unasked);
+        runtime.spawn(async move {
+            // Dropped, it goes to the pool. An error is told to those who ask next.
+            drop(connection.await);
+            opens_unasked.store(false, Ordering::Release);
+        });
     }
 }
 

@@ -97,6 +97,13 @@ impl Answer {
         self
     }
 
+    /// Fails unless the answer is this one, or asks to come again later; returns it in the first case.
+    #[track_caller]
+    pub fn expect_unless_busy(self, status: u16) -> Option<Self> {
+        let is_busy = matches!(self.status, 429 | 503 | 504);
+        if is_busy { None } else { Some(self.expect(status)) }
+    }
+
     /// Fails unless the answer has this status and this body.
     #[track_caller]
     pub fn expect_json(self, status: u16, body: &Value) {
