@@ -1,6 +1,7 @@
 //! Apache Kafka in `KRaft` mode, one node, with the configuration file of docker/kafka.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -25,8 +26,35 @@ pub const PARTITIONS: i32 = 2;
 /// 16 bytes in base64, as Kafka wants a cluster's id; one cluster is all that a data folder ever sees.
 const CLUSTER_ID: &str = "c2hvcC1sb2NhbC1rYWZrYQ";
 
+/// Where Kafka listens on localhost.
+#[derive(Clone, Copy, Debug)]
+pub struct Listeners {
+    /// For clients.
+    pub port: u16,
+    /// For the controller.
+    pub controller_port: u16,
+    /// When clients come through a proxy in front of `port`.
+    pub proxied: Option<Proxied>,
+}
+
+impl Listeners {
+    /// Without a proxy.
+    pub const fn new(port: u16, controller_port: u16) -> Self {
+        Self { port, controller_port, proxied: None }
+    }
+}
+
+/// What a broker behind a proxy needs besides.
+#[derive(Clone, Copy, Debug)]
+pub struct Proxied {
+    /// The proxy's port: clients are told to come there.
+    pub proxy_port: u16,
+    /// The broker talks to itself here, not through the proxy.
+    pub broker_port: u16,
+}
+
 /// Starts Kafka on localhost, creates the topic of the order events when it is missing, and returns when both serve.
-pub async fn start(port: u16, controller_port: u16, folders: &Folders) -> Result<Process> {
+pub async fn start(listeners: &Listeners, folders: &Folders) -> Result<Process> {
     let jars = folders.kafka_jars();
     if !jars.join("pom.xml").is_file() {
         bail!("Kafka's jars are not in {}: run `make setup`", jars.display());
@@ -34,12 +62,12 @@ pub async fn start(port: u16, controller_port: u16, folders: &Folders) -> Result
     let folder = folders.create_data("kafka")?;
     let data = folder.join("data");
     if !data.join("meta.properties").is_file() {
-        format_storage(port, controller_port, &folder, &data, folders).await?;
+        format_storage(listeners, &folder, &data, folders).await?;
     }
     let properties = folder.join("server.properties");
-    render_properties(port, controller_port, &data, &properties, folders)?;
+    render_properties(listeners, &data, &properties, folders)?;
     let mut process = java("Kafka", "kafka", "kafka.Kafka", folders)?.arg(&properties).start()?;
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, listeners.port));
     let accepts = async || Ok(TcpStream::connect_timeout(&address, Duration::from_secs(1)).map(drop)?);
     process.until_ready(Duration::from_mins(1), accepts).await?;
     let admin = admin_client(&address.to_string())?;
@@ -77,19 +105,13 @@ pub async fn create_topic(
 }
 
 /// The data come into being beside their place: what a killed start left is removed here.
-async fn format_storage(
-    port: u16,
-    controller_port: u16,
-    folder: &Path,
-    data: &Path,
-    folders: &Folders,
-) -> Result<()> {
+async fn format_storage(listeners: &Listeners, folder: &Path, data: &Path, folders: &Folders) -> Result<()> {
     let unfinished = folder.join("data.unfinished");
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished)?;
     }
     let properties = folder.join("format.properties");
-    render_properties(port, controller_port, &unfinished, &properties, folders)?;
+    render_properties(listeners, &unfinished, &properties, folders)?;
     java("Kafka (format)", "kafka-format", "kafka.tools.StorageTool", folders)?
         .args(["format", "--standalone", "-t", CLUSTER_ID, "-c"])
         .arg(&properties)
@@ -116,30 +138,32 @@ fn java(name: &str, log: &str, class: &str, folders: &Folders) -> Result<Program
         .arg(class))
 }
 
-fn render_properties(
-    port: u16,
-    controller_port: u16,
-    data: &Path,
-    rendered: &Path,
-    folders: &Folders,
-) -> Result<()> {
+fn render_properties(listeners: &Listeners, data: &Path, rendered: &Path, folders: &Folders) -> Result<()> {
     let source = folders.root().join("docker/kafka/server.properties");
     let text = fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
+    let Listeners { port, controller_port, proxied } = *listeners;
     let controller = format!("127.0.0.1:{controller_port}");
-    let common = format!("CONTROLLER://{controller},EXTERNAL://127.0.0.1:{port}");
+    let mut heard = format!("CONTROLLER://{controller},EXTERNAL://127.0.0.1:{port}");
+    let clients_come_to = proxied.map_or(port, |proxied| proxied.proxy_port);
+    let mut advertised = format!("CONTROLLER://{controller},EXTERNAL://127.0.0.1:{clients_come_to}");
     // Where localhost means ::1 too, clients try that first: they are heard there and sent on to the other.
-    let (listeners, advertised) = if has_ipv6() {
-        (format!("{common},EXTERNAL6://[::1]:{port}"), format!("{common},EXTERNAL6://127.0.0.1:{port}"))
-    } else {
-        (common.clone(), common)
-    };
-    let protocols = "CONTROLLER:PLAINTEXT,EXTERNAL:PLAINTEXT,EXTERNAL6:PLAINTEXT";
+    if has_ipv6() {
+        write!(heard, ",EXTERNAL6://[::1]:{port}")?;
+        write!(advertised, ",EXTERNAL6://127.0.0.1:{clients_come_to}")?;
+    }
+    if let Some(Proxied { broker_port, .. }) = proxied {
+        let own = format!(",BROKER://127.0.0.1:{broker_port}");
+        heard += &own;
+        advertised += &own;
+    }
+    let between_brokers = if proxied.is_some() { "BROKER" } else { "EXTERNAL" };
+    let protocols = "CONTROLLER:PLAINTEXT,EXTERNAL:PLAINTEXT,EXTERNAL6:PLAINTEXT,BROKER:PLAINTEXT";
     let replaced = [
         ("controller.quorum.bootstrap.servers", controller),
-        ("listeners", listeners),
+        ("listeners", heard),
         ("advertised.listeners", advertised),
         ("listener.security.protocol.map", protocols.to_owned()),
-        ("inter.broker.listener.name", "EXTERNAL".to_owned()),
+        ("inter.broker.listener.name", between_brokers.to_owned()),
         ("log.dirs", data.display().to_string()),
     ];
     let key = |line: &str| line.split_once('=').map(|(key, _)| key.trim().to_owned());

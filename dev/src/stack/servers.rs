@@ -113,11 +113,12 @@ pub async fn start(ports: ServerPorts, folders: &Folders, for_tests: bool) -> Re
         let replica = started(replica_0.name, replica_0.port, replica_0.start(folders)).await?;
         Ok((primary, replica))
     };
+    let listeners = kafka::Listeners::new(ports.kafka, ports.kafka_controller);
     let ((primary_0, replica_0), primary_1, redis, kafka) = tokio::try_join!(
         replicated_shard_0,
         started(shard_1.name, shard_1.port, shard_1.start(folders)),
         started("Redis", ports.redis, redis::start(ports.redis, folders)),
-        started("Kafka", ports.kafka, kafka::start(ports.kafka, ports.kafka_controller, folders)),
+        started("Kafka", ports.kafka, kafka::start(&listeners, folders)),
     )?;
     Ok(vec![primary_0, replica_0, primary_1, redis, kafka])
 }

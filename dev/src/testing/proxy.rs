@@ -75,6 +75,11 @@ impl Proxy {
         self.address.to_string()
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// How many connections it has accepted so far.
     pub fn accepted(&self) -> u64 {
         self.accepted.load(Ordering::Acquire)

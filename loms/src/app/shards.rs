@@ -1,7 +1,5 @@
 //! The actors of all shards, put together and ended in order.
 
-use std::time::Duration;
-
 use shared_actors::actor::Arbiters;
 use shared_actors::database::{self, Pool, PoolSettings};
 use shared_actors::health::Health;
@@ -20,9 +18,6 @@ use crate::sweeper::{SweeperHandle, SweeperParts};
 /// Each statement of the pools looks a few rows up by an index. A plan that was made for a table while it was empty, or small,
 /// and is kept, must not read all of it later.
 const LOOKUPS: &[(&str, &str)] = &[("enable_seqscan", "off")];
-
-/// How long a list waits for a connection to a replica.
-const REPLICA_PATIENCE: Duration = Duration::from_millis(500);
 
 /// One shard at work.
 pub(super) struct Shard {
@@ -152,9 +147,7 @@ fn start_shard(
     };
     let relay = RelayHandle::start(relay, arbiter);
     let pool = Pool::new(&shard.primary, limits).locked();
-    // Whoever lists need not wait long for a replica: the primary has the same.
-    let impatient = PoolSettings { acquire_timeout: REPLICA_PATIENCE, ..limits.clone() };
-    let replica = shard.replica.as_ref().map(|replica| Pool::new(replica, &impatient));
+    let replica = shard.replica.as_ref().map(|replica| Pool::new(replica, limits));
     database::show_pool("orders", index.index(), &pool);
     if let Some(replica) = &replica {
         database::show_pool("replica", index.index(), replica);

@@ -68,12 +68,11 @@ impl<'a> Probe<'a> {
         &mut self,
         question: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, Failure> {
-        let mut connection = match self.connection.take() {
-            Some(open) => open,
-            None => {
-                let options = connect_options(self.database, "loms watch");
-                timeout(OPEN_TIMEOUT, options.connect()).await.map_err(|_| Failure::Silent)??
-            }
+        let mut connection = if let Some(open) = self.connection.take() {
+            open
+        } else {
+            let options = connect_options(self.database, "loms watch");
+            timeout(OPEN_TIMEOUT, options.connect()).await.map_err(|_| Failure::Silent)??
         };
         let exchange = async move {
             let answer = question(&mut connection).await?;

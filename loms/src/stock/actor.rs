@@ -12,7 +12,7 @@ use shared_actors::database::{DatabaseError, Pool, observe};
 use tokio::sync::Mutex;
 
 use super::decide::{ByKey, Reservation, ReservationRequest, decide};
-use super::queries;
+use super::queries::{self, Progress};
 use super::restock::restock;
 use super::settle::{Effect, Settlement};
 use crate::domain::{OrderError, Restock, StockLevel};
@@ -85,21 +85,32 @@ impl StockShard {
 
     /// Settles together what can be. An effect that the stock does not admit, because somebody changed a row by hand, must not
     /// fail the others: the effects are halved until it is alone.
-    async fn settle(&self, effects: &[Effect]) -> Result<Settlement, DatabaseError> {
-        let _turn = self.turn.lock().await;
+    async fn settle(&self, effects: Vec<Effect>) -> Result<Settlement, DatabaseError> {
         let mut settlement = Settlement::default();
-        let mut left = vec![effects];
-        while let Some(effects) = left.pop() {
-            match (after_conflict(|| queries::settle(&self.pool, effects)).await, effects) {
-                (Ok(ended), _) => settlement.ended.extend(ended),
-                (Err(error), [Effect { order, .. }]) if !error.is_transient() => {
-                    tracing::error!(%error, %order, "the stock does not admit what an order does to it");
-                    settlement.refused.push(*order);
+        let mut parts = vec![effects];
+        while let Some(mut part) = parts.pop() {
+            // Each transaction takes its turn, so that orders are reserved between two of them.
+            let turn = self.turn.lock().await;
+            let settled = after_conflict(|| queries::settle(&self.pool, &part)).await;
+            drop(turn);
+            match settled {
+                Ok(Progress { ended, left }) => {
+                    settlement.ended.extend(ended);
+                    if !left.is_empty() {
+                        part.retain(|effect| left.contains(&effect.order));
+                        parts.push(part);
+                    }
                 }
-                (Err(error), several) if !error.is_transient() => {
-                    left.extend(<[_; 2]>::from(several.split_at(several.len() / 2)));
+                Err(error) if error.is_transient() => return Err(error),
+                Err(error) => {
+                    if let [Effect { order, .. }] = *part {
+                        tracing::error!(%error, %order, "the stock does not admit what an order does to it");
+                        settlement.refused.push(order);
+                    } else {
+                        let half = part.split_off(part.len() / 2);
+                        parts.extend([part, half]);
+                    }
                 }
-                (Err(error), _) => return Err(error),
             }
         }
         crash_point!("settle::committed");
@@ -172,7 +183,7 @@ impl GroupCommit<Settle> for StockShardActor {
             let mut effects: Vec<Effect> =
                 batch.iter().flat_map(|Settle(effects)| effects).copied().collect();
             effects.retain(|effect| known.insert(effect.order));
-            match shard.settle(&effects).await {
+            match shard.settle(effects).await {
                 Ok(settlement) => batch.iter().map(|Settle(effects)| Ok(settlement.of(effects))).collect(),
                 Err(error) => vec![Err(error.into()); batch.len()],
             }

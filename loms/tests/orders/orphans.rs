@@ -144,3 +144,33 @@ async fn several_sweepers_put_hundreds_of_leftovers_right_once_each() {
         shop.close().await;
     }
 }
+
+/// Reservations of 12 orders of 1,000 lines each, all at once, and a record of how many lines each transaction ends.
+const LEAVE_LARGE_RESERVATIONS: &str = "
+INSERT INTO stock (sku, total_count, reserved_count) SELECT sku, 100, 12 FROM generate_series(5001, 6000) AS sku;
+INSERT INTO stock_seed (sku, total_count) SELECT sku, 100 FROM generate_series(5001, 6000) AS sku;
+CREATE TABLE ended (lines bigint);
+CREATE FUNCTION record_ended() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO ended SELECT sum(cardinality(skus)) FROM gone;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER record_ended AFTER DELETE ON reservations
+    REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION record_ended();
+INSERT INTO reservations (order_id, user_id, skus, counts)
+    SELECT number * 1000 + 1, 1, array_agg(sku), array_agg(1)
+    FROM generate_series(701, 712) AS number, generate_series(5001, 6000) AS sku GROUP BY number;
+";
+
+#[actix::test]
+async fn many_large_orders_are_given_back_in_several_transactions() {
+    let backend = Backend::new().await;
+    let shop = backend.open(&SWEEPING).await;
+    sqlx::raw_sql(LEAVE_LARGE_RESERVATIONS).execute(&backend.pools[0]).await.unwrap();
+    let all_free = async || shop.left(5001).await == 100 && shop.left(6000).await == 100;
+    eventually(SOON, "all is given back", all_free).await;
+    let query = "SELECT lines FROM ended WHERE lines > 0";
+    let ended: Vec<i64> = sqlx::query_scalar(query).fetch_all(&backend.pools[0]).await.unwrap();
+    assert_eq!(ended, [4000, 4000, 4000]);
+    invariants::hold(&backend).await;
+    shop.close().await;
+}

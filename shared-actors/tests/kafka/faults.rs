@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use dev::stack::{folders::Folders, kafka};
+use dev::stack::folders::Folders;
+use dev::stack::kafka::{self, Listeners};
 use dev::testing::{Fault, Servers, Signal, eventually, free_port, unique_topic};
 use shared_actors::actor::Arbiters;
 use shared_actors::kafka::{ConsumerHandle, ConsumerOptions};
@@ -45,7 +46,7 @@ async fn a_consumer_that_loses_its_group_while_it_is_blocked_reads_on() {
     let (port, controller_port) = (free_port(), free_port());
     let broker = format!("127.0.0.1:{port}");
     let folders = Folders::for_a_test_run().unwrap();
-    let mut server = kafka::start(port, controller_port, &folders).await.unwrap();
+    let mut server = kafka::start(&Listeners::new(port, controller_port), &folders).await.unwrap();
     let topic = unique_topic(&broker, 2).await;
     let publisher = producer(&broker);
     publisher.publish(records(&topic.name, "first ", 20)).await.unwrap();

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use dev::stack::{folders::Folders, kafka};
+use dev::stack::folders::Folders;
+use dev::stack::kafka::{self, Listeners};
 use dev::testing::{eventually, free_port};
 use shared_actors::actor::Arbiters;
 use shared_actors::health::Health;
@@ -43,7 +44,7 @@ async fn clients_wait_for_kafka_and_go_on_when_it_is_there() {
     eventually(SOON, "both say what they wait for", says_so).await;
 
     let folders = Folders::for_a_test_run().unwrap();
-    let mut server = kafka::start(port, controller_port, &folders).await.unwrap();
+    let mut server = kafka::start(&Listeners::new(port, controller_port), &folders).await.unwrap();
     eventually(SOON, "both are ready", async || health.is_ready()).await;
     eventually(SOON, "it is published", async || publish("first").await).await;
     memory.hold(1).await;
@@ -53,7 +54,7 @@ async fn clients_wait_for_kafka_and_go_on_when_it_is_there() {
     let meanwhile = publish("meanwhile").await;
     assert!(matches!(meanwhile, Err(ProducerError::Unavailable { .. })), "{meanwhile:?}");
 
-    let mut server = kafka::start(port, controller_port, &folders).await.unwrap();
+    let mut server = kafka::start(&Listeners::new(port, controller_port), &folders).await.unwrap();
     eventually(SOON, "it is published again", async || publish("second").await).await;
     memory.hold(2).await;
     assert_eq!(memory.values(), ["first", "second"]);

@@ -3,7 +3,7 @@
 use dev::testing::{Fault, Proxy, Servers};
 use futures::future::join_all;
 
-use crate::support::{Env, LomsClient, Settings, Shop, new_user_on, set};
+use crate::support::{Env, Kind, LomsClient, PrivateServers, Settings, Shop, new_user_on, set};
 
 /// As many calls at once as open all connections of a pool, and some more.
 const CROWD: u32 = 24;
@@ -50,4 +50,35 @@ async fn connections_to_databases_that_are_cut_silently_are_all_replaced_at_once
     bought.into_iter().collect::<Result<Vec<_>, _>>().unwrap();
     assert!(added.iter().all(|status| *status == 200), "no dead connection is left: {added:?}");
     shop.loms.is_sound().await;
+}
+
+#[tokio::test]
+async fn connections_to_kafka_that_are_cut_silently_are_replaced() {
+    let private = PrivateServers::prepare();
+    let mut servers = private.in_place_of(&[Kind::Kafka]);
+    let proxy = Proxy::to(&servers.kafka);
+    let _kafka = private.kafka_behind(&proxy).await.unwrap();
+    servers.kafka = proxy.address();
+    let shop = Shop::start(&servers, Settings::default()).await;
+    let loms = shop.loms.client();
+    let sku = shop.loms.stock(10).await;
+    let create = async || {
+        [loms.create(new_user_on(0), &[(sku, 1)]).await, loms.create(new_user_on(1), &[(sku, 1)]).await]
+            .map(Result::unwrap)
+    };
+    for order in create().await {
+        shop.notifier.tells(order, "NEW").await;
+    }
+
+    proxy.silence();
+    let fault = Fault::passed("silent connections to Kafka");
+    let orders = create().await;
+    fault
+        .normal_when("both orders are told", async || {
+            orders.iter().all(|order| !shop.notifier.lines(*order, "NEW").is_empty())
+        })
+        .await;
+    for order in orders {
+        assert_eq!(shop.notifier.tells(order, "AWAITING_PAYMENT").await.len(), 1);
+    }
 }

@@ -2,11 +2,12 @@
 
 use anyhow::Result;
 use dev::stack::folders::Folders;
+use dev::stack::kafka::{Listeners, Proxied};
 use dev::stack::postgres::Postgres;
 use dev::stack::process::Process;
 use dev::stack::servers::ServerPorts;
 use dev::stack::{kafka, redis};
-use dev::testing::Servers;
+use dev::testing::{Proxy, Servers, free_port};
 
 /// Ports and folders for servers that do not run yet.
 #[derive(Debug)]
@@ -65,7 +66,18 @@ impl PrivateServers {
 
     /// Starts Kafka, on its earlier data if it ran before.
     pub async fn kafka(&self) -> Result<Process> {
-        kafka::start(self.ports.kafka, self.ports.kafka_controller, &self.folders).await
+        self.kafka_listening(None).await
+    }
+
+    /// Starts Kafka, whose clients come through this proxy.
+    pub async fn kafka_behind(&self, proxy: &Proxy) -> Result<Process> {
+        let proxied = Proxied { proxy_port: proxy.port(), broker_port: free_port() };
+        self.kafka_listening(Some(proxied)).await
+    }
+
+    async fn kafka_listening(&self, proxied: Option<Proxied>) -> Result<Process> {
+        let (port, controller_port) = (self.ports.kafka, self.ports.kafka_controller);
+        kafka::start(&Listeners { port, controller_port, proxied }, &self.folders).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reserving, settling, and reading what is left.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -108,15 +109,19 @@ pub(in crate::stock) async fn reserve(
     Ok(())
 }
 
-/// A reservation goes with the first effect of its order, so that a second one finds nothing to change.
+/// A reservation goes with the first effect of its order, so that a second one finds nothing to change. The first
+/// reservations are settled, as far as those before them have fewer than `$3` lines together.
 const SETTLE: &str = "
 WITH effects AS MATERIALIZED (
     SELECT * FROM unnest($1::bigint[], $2::bool[]) AS effects (order_id, takes)
 ), locked AS MATERIALIZED (
-    SELECT order_id FROM reservations WHERE order_id = ANY($1) ORDER BY order_id FOR UPDATE
+    SELECT order_id, cardinality(skus) AS lines FROM reservations
+    WHERE order_id = ANY($1) ORDER BY order_id FOR UPDATE
+), first AS MATERIALIZED (
+    SELECT order_id, sum(lines) OVER (ORDER BY order_id) - lines < $3 AS fits FROM locked
 ), settled AS (
-    DELETE FROM reservations USING locked, effects
-    WHERE reservations.order_id = locked.order_id AND effects.order_id = locked.order_id
+    DELETE FROM reservations USING first, effects
+    WHERE first.fits AND reservations.order_id = first.order_id AND effects.order_id = first.order_id
     RETURNING reservations.order_id, effects.takes, reservations.skus, reservations.counts
 ), less AS MATERIALIZED (
     SELECT item.sku, sum(item.count)::bigint AS reserved,
@@ -130,15 +135,35 @@ WITH effects AS MATERIALIZED (
     FROM less JOIN ordered USING (sku)
     WHERE stock.sku = less.sku
 )
-SELECT order_id FROM settled";
+SELECT order_id, fits FROM first";
 
-/// Takes or gives back what the orders hold; those that hold nothing any more are passed over. Answers which held something.
-pub(in crate::stock) async fn settle(pool: &Pool, effects: &[Effect]) -> Result<Vec<OrderId>, sqlx::Error> {
+/// How many lines of orders one transaction settles: one client's large orders hold up nobody's small ones for long.
+const MAX_LINES_OF_SETTLEMENT: i64 = 4_000;
+
+/// What one transaction did about effects. The orders that are in neither list hold nothing any more.
+pub(in crate::stock) struct Progress {
+    /// What these held was taken or given back.
+    pub ended: Vec<OrderId>,
+    /// These still hold what they did: the others were enough for one transaction.
+    pub left: HashSet<OrderId>,
+}
+
+/// Takes or gives back what the orders hold, up to some thousand lines.
+pub(in crate::stock) async fn settle(pool: &Pool, effects: &[Effect]) -> Result<Progress, sqlx::Error> {
     let (orders, takes): (Vec<i64>, Vec<bool>) =
         effects.iter().map(|effect| (effect.order.get(), effect.kind == EffectKind::Take)).unzip();
-    let query = sqlx::query_scalar(SETTLE).bind(orders).bind(takes);
-    let ended: Vec<i64> = observe("settle", query.fetch_all(pool)).await?;
-    ended.into_iter().map(decoded).collect()
+    let query = sqlx::query_as(SETTLE).bind(orders).bind(takes).bind(MAX_LINES_OF_SETTLEMENT);
+    let held: Vec<(i64, bool)> = observe("settle", query.fetch_all(pool)).await?;
+    let mut progress = Progress { ended: Vec::new(), left: HashSet::new() };
+    for (order, ended) in held {
+        let order = decoded(order)?;
+        if ended {
+            progress.ended.push(order);
+        } else {
+            progress.left.insert(order);
+        }
+    }
+    Ok(progress)
 }
 
 const AVAILABLE: &str = "SELECT sku, total_count - reserved_count FROM stock WHERE sku = ANY($1)";
