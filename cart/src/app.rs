@@ -256,7 +256,7 @@ fn sweepers(
         let (own, carts) = (shard.clone(), carts.clone());
         let checkouts =
             Handle::supervise(ActorOptions::new("checkout_sweeper"), arbiters.pick(index), move |_| {
-                CheckoutSweeper::new(own.clone(), carts.clone(), sweep)
+                CheckoutSweeper::new(index, own.clone(), carts.clone(), sweep)
             });
         let own = shard.clone();
         let keys = Handle::supervise(ActorOptions::new("key_sweeper"), arbiters.pick(index), move |_| {

@@ -21,7 +21,7 @@ mod use_cases;
 pub use actor::CartActor;
 pub use commands::{AddItem, Checkout, ClearCart, RemoveItem};
 pub use shard::{CartShard, CartShardActor, ShardSettings};
-pub use state::{Loaded, StoredCart};
+pub use state::{Loaded, OpenCheckouts, StoredCart};
 pub use use_cases::{CartView, Carts, PricedLine};
 
 /// The actors of all users.

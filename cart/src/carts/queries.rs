@@ -7,7 +7,7 @@ use shared_actors::database::{DatabaseError, Pool, observe};
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::state::{IntentChange, Loaded, StoredCart, Write, Written};
+use super::state::{IntentChange, Loaded, OpenCheckouts, StoredCart, Write, Written};
 use crate::checkout::{Intent, UNUSABLE_ANSWERS};
 use crate::domain::{Cart, Line, OrderId, Quantity, Sku, UserId};
 use crate::idempotency::{IdempotencyKey, StoredAnswer};
@@ -65,9 +65,14 @@ with written as (
 select user_id from written";
 
 const OPEN_CHECKOUTS: &str = "
-select user_id from checkout_intents
-where created_at < now() - make_interval(secs => $1) and next_attempt_at <= now() and unusable_answers < $2
-order by next_attempt_at limit $3";
+with open as (
+    select user_id, next_attempt_at, unusable_answers from checkout_intents
+    where created_at < now() - make_interval(secs => $1)
+)
+select (select count(*) from open) as count, array(
+    select user_id from open where next_attempt_at <= now() and unusable_answers < $2
+    order by next_attempt_at limit $3
+) as due";
 
 const FORGET_KEYS: &str = "
 delete from idempotency_keys where ctid in (
@@ -136,12 +141,22 @@ pub async fn write(pool: &Pool, writes: &[Write], key_ttl: Duration) -> Result<V
     Ok(writes.iter().zip(&first).map(outcome).collect())
 }
 
-/// The users of the checkouts that have been open for longer than `grace` and that the sweeper may ask for.
-pub async fn open_checkouts(pool: &Pool, grace: Duration, limit: u32) -> Result<Vec<UserId>, DatabaseError> {
-    let query = sqlx::query_scalar(OPEN_CHECKOUTS).bind(grace.as_secs_f64());
+#[derive(FromRow)]
+struct OpenRow {
+    count: i64,
+    due: Vec<i64>,
+}
+
+/// The checkouts that have been open for longer than `grace`, and up to `limit` that the sweeper may ask for.
+pub async fn open_checkouts(
+    pool: &Pool,
+    grace: Duration,
+    limit: u32,
+) -> Result<OpenCheckouts, DatabaseError> {
+    let query = sqlx::query_as(OPEN_CHECKOUTS).bind(grace.as_secs_f64());
     let query = query.bind(i64::from(UNUSABLE_ANSWERS)).bind(i64::from(limit));
-    let users: Vec<i64> = observe("open_checkouts", query.fetch_all(pool)).await?;
-    Ok(users.into_iter().filter_map(UserId::new).collect())
+    let OpenRow { count, due } = observe("open_checkouts", query.fetch_one(pool)).await?;
+    Ok(OpenCheckouts { count, due: due.into_iter().filter_map(UserId::new).collect() })
 }
 
 /// Deletes up to `limit` keys older than `ttl`, and says how many there were.

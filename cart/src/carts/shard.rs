@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tracing::error;
 
 use super::queries;
-use super::state::{Loaded, Write, Written};
+use super::state::{Loaded, OpenCheckouts, Write, Written};
 use super::transaction::begin_counting;
 use crate::domain::{CartError, UserId};
 use crate::idempotency::IdempotencyKey;
@@ -72,7 +72,7 @@ macro_rules! commands {
 commands! {
     LoadCart => Loaded, "load_cart";
     WriteCart => Written, "write_cart";
-    FindOpenCheckouts => Vec<UserId>, "find_open_checkouts";
+    FindOpenCheckouts => OpenCheckouts, "find_open_checkouts";
     ForgetKeys => u64, "forget_keys";
 }
 
@@ -111,11 +111,11 @@ impl CartShard {
         self.handle.ask(WriteCart(write)).await
     }
 
-    /// The users of up to `limit` checkouts that have been open for longer than `grace` and are due.
+    /// The checkouts that have been open for longer than `grace`, and the users of up to `limit` that are due.
     ///
     /// # Errors
     /// `Overloaded`, `Unavailable`, `DeadlineExceeded`.
-    pub async fn open_checkouts(&self, grace: Duration, limit: u32) -> Result<Vec<UserId>, CartError> {
+    pub async fn open_checkouts(&self, grace: Duration, limit: u32) -> Result<OpenCheckouts, CartError> {
         self.handle.ask(FindOpenCheckouts { grace, limit }).await
     }
 

@@ -104,3 +104,11 @@ pub enum Written {
     /// Nothing changed: the version is another one by now.
     Stale,
 }
+
+/// The checkouts of one shard whose outcome is not known yet.
+pub struct OpenCheckouts {
+    /// How many there are.
+    pub count: i64,
+    /// The users of some that are due to be asked about.
+    pub due: Vec<UserId>,
+}

@@ -1,20 +1,28 @@
 //! Settles checkouts that were left open: by a crash, or by an order service that did not answer.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use actix::fut::wrap_future;
 use actix::{Actor, AsyncContext, Context};
 use futures::future::join_all;
+use prometheus::IntGaugeVec;
+use shared_actors::metrics;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use crate::carts::{CartActors, CartShard, Checkout};
+use crate::carts::{CartActors, CartShard, Checkout, OpenCheckouts};
 use crate::domain::{CartError, UserId};
 
 /// How many open checkouts a pass looks at.
 const BATCH: u32 = 64;
 /// How many of them are asked for at once.
 const CONCURRENCY: usize = 8;
+
+static OPEN: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    let help = "Checkouts older than CHECKOUT_GRACE whose outcome is not known yet.";
+    metrics::gauges("checkouts_open", help, &["shard"])
+});
 
 /// When the sweeper acts.
 #[derive(Clone, Copy, Debug)]
@@ -28,15 +36,16 @@ pub struct SweepSettings {
 /// Settles the open checkouts of one shard, through the actors of their users. Several instances may do so at once: the
 /// version of the cart lets one of them ask for each.
 pub struct CheckoutSweeper {
+    index: usize,
     shard: CartShard,
     carts: CartActors,
     settings: SweepSettings,
 }
 
 impl CheckoutSweeper {
-    /// A sweeper of `shard`.
-    pub fn new(shard: CartShard, carts: CartActors, settings: SweepSettings) -> Self {
-        Self { shard, carts, settings }
+    /// A sweeper of `shard`, which is number `index`.
+    pub fn new(index: usize, shard: CartShard, carts: CartActors, settings: SweepSettings) -> Self {
+        Self { index, shard, carts, settings }
     }
 }
 
@@ -45,11 +54,15 @@ impl Actor for CheckoutSweeper {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let (shard, carts, settings) = (self.shard.clone(), self.carts.clone(), self.settings);
+        let open = OPEN.with_label_values(&[&self.index.to_string()]);
         ctx.spawn(wrap_future(async move {
             shard.until_prepared().await;
             loop {
                 match shard.open_checkouts(settings.grace, BATCH).await {
-                    Ok(users) => settle_all(&carts, &users).await,
+                    Ok(OpenCheckouts { count, due }) => {
+                        open.set(count);
+                        settle_all(&carts, &due).await;
+                    }
                     Err(error) => warn!(%error, "open checkouts cannot be looked for"),
                 }
                 sleep(settings.period).await;

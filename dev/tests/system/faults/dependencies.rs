@@ -1,6 +1,6 @@
 //! cart without loms: what needs loms is refused politely, what does not goes on.
 
-use crate::support::{Answer, SOON, Servers, Settings, Shop, eventually, new_user};
+use crate::support::{Answer, SOON, Servers, Settings, Shop, eventually, new_user, set};
 
 #[track_caller]
 fn assert_failed_dependency(answer: &Answer) {
@@ -15,7 +15,9 @@ fn assert_failed_dependency(answer: &Answer) {
 
 #[tokio::test]
 async fn without_loms_a_cart_can_be_read_and_emptied_and_ordered_once_it_is_back() {
-    let mut shop = Shop::start(&Servers::from_env(), Settings::default()).await;
+    let sweeping = vec![set("CHECKOUT_GRACE", "1s"), set("SWEEP_INTERVAL", "200ms")];
+    let settings = Settings { cart: sweeping, ..Settings::default() };
+    let mut shop = Shop::start(&Servers::from_env(), settings).await;
     let (cart, user, other) = (shop.cart.client(), new_user(), new_user());
     let sku = shop.loms.stock_product(10).await;
     cart.add(user, sku, 2).await.expect(200);
@@ -25,6 +27,8 @@ async fn without_loms_a_cart_can_be_read_and_emptied_and_ordered_once_it_is_back
     assert_failed_dependency(&cart.add(user, sku, 1).await);
     assert_failed_dependency(&cart.checkout(user).await);
     assert_eq!(cart.lines(user).await, [(u64::from(sku), 2)]);
+    let open = async || shop.cart.samples().await.sum("checkouts_open", &[]);
+    eventually(SOON, "the checkout is shown as open", async || open().await >= 1.0).await;
     cart.clear(other).await.expect(204);
     assert_eq!(cart.lines(other).await, []);
 
@@ -41,4 +45,6 @@ async fn without_loms_a_cart_can_be_read_and_emptied_and_ordered_once_it_is_back
     }
     eventually(SOON, "the cart is empty", async || cart.lines(user).await.is_empty()).await;
     assert_eq!(shop.loms.stock_row(sku).await, (10, 2));
+    let open = async || shop.cart.samples().await.sum("checkouts_open", &[]);
+    eventually(SOON, "no checkout is shown as open", async || open().await < 1.0).await;
 }

@@ -3,7 +3,7 @@
 use dev::testing::{Database, Servers, ServiceProcess, create_database, free_port};
 use serde_json::{Value, json};
 
-use super::{Answer, Env, Rest, set};
+use super::{Answer, Env, Rest, Samples, set};
 
 /// A running cart of two shards.
 #[derive(Debug)]
@@ -35,6 +35,11 @@ impl Cart {
             set("REDIS_ADDRESS", redis),
             set("REQUESTS_PER_SECOND", 1000),
         ]
+    }
+
+    /// What it measures now.
+    pub async fn samples(&self) -> Samples {
+        Samples::parse(&self.client().0.get("/metrics").await.expect(200).body)
     }
 
     /// A client of the REST calls.
