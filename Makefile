@@ -86,7 +86,7 @@ logs: ## Follows the logs of the containers.
 docker-check: ## Checks the compose stack: files, images, and each binary in its image.
 	@dev/docker-check/docker-check.sh
 
-pictures: ## Retakes the pictures of README.md: two minutes of load, then the browser.
+pictures: ## Retakes the pictures of the docs: two minutes of load, then the browser.
 	@dev/scripts/setup.sh test
 	@cargo test --workspace --no-run
 	@PICTURES=$(CURDIR)/docs/images PICTURE_AFTER=150 $(DEBUG)/stack test -- \

@@ -46,7 +46,7 @@ pub(crate) fn lines(skus: &[i64], counts: &[i64]) -> Result<Lines, sqlx::Error> 
     lines.and_then(|lines| Lines::new(lines).ok()).ok_or_else(|| sqlx::Error::Decode(wrong().into()))
 }
 
-/// What a row says, as the domain's type; that it is not one is a defect of whoever wrote the row.
+/// Converts a column to the domain's type. A value that does not fit is a decode error.
 pub(crate) fn decoded<T, U>(value: T) -> Result<U, sqlx::Error>
 where
     U: TryFrom<T>,

@@ -1,4 +1,4 @@
-//! What a command does to a user's row, decided on what stands in the database and on nothing else.
+//! Decides what a command does to a user's row, from the stored row alone.
 //!
 //! A removal during a checkout takes its lines out of the cart at once and for good. It does not call back the order
 //! that is under way: if that is made, its pieces were ordered before they could be removed; if it is refused, they were

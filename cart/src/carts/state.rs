@@ -1,4 +1,4 @@
-//! What stands in the database of one user, and a change to it.
+//! The stored row of one user, and a change to it.
 
 use std::time::Duration;
 

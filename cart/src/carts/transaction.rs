@@ -31,7 +31,7 @@ pub(super) fn begin_counting() {
 pub struct Done<T> {
     /// The answer.
     pub result: Result<T, CartError>,
-    /// What stands in the database now; `None` when that is not known.
+    /// The stored row now; `None` if it is not known.
     pub known: Option<StoredCart>,
 }
 
@@ -47,7 +47,7 @@ pub struct Start<'a> {
     pub key: Option<&'a IdempotencyKey>,
 }
 
-/// Lets `decide` choose, on what stands in the database, a change and an answer; answers when the change is durable.
+/// Lets `decide` choose a change and an answer from the stored row. Answers after the change is durable.
 ///
 /// What is known from before serves only for changes, which the version fences: a refusal, or an answer without a
 /// change, is given on what has just been read.

@@ -25,7 +25,7 @@ pub struct Intent {
     pub ordered: Cart,
     /// What of it leaves the cart at the settlement: less than was ordered when lines were removed meanwhile.
     pub leaving: Cart,
-    /// The key of the request that began the checkout, under which its answer is to be stored whoever settles it.
+    /// The idempotency key of the request that started the checkout. The answer is stored under it.
     pub key: Option<IdempotencyKey>,
     /// How often loms was asked again.
     pub attempts: u32,

@@ -16,7 +16,7 @@ pub struct Line {
     pub count: Quantity,
 }
 
-/// The lines of a cart, one a SKU, in the order of their SKUs.
+/// The lines of a cart, one per SKU, ordered by SKU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cart(BTreeMap<Sku, Quantity>);
 

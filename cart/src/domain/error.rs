@@ -75,7 +75,7 @@ pub enum CartError {
     /// An idempotency key came again while its first request is under way.
     #[error("a request with this Idempotency-Key is under way")]
     KeyInFlight,
-    /// A product that stands in a cart is not known to the product service any more.
+    /// The product service no longer knows a product in the cart.
     #[error("the product service does not know SKU {0} of this cart any more; remove it to see the others")]
     LostProduct(Sku),
     /// More work than is admitted. Nothing was done.

@@ -144,7 +144,7 @@ impl RedisCache {
         .await;
     }
 
-    /// Connects, asks Redis once a second whether it is there, says so to `component`, and replaces a connection that
+    /// Connects, pings Redis once per second, says so to `component`, and replaces a connection that
     /// is gone or unfit. Runs until it is dropped.
     pub async fn watch(&self, component: Component) {
         let mut calm_from = Instant::now();

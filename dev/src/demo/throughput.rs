@@ -22,10 +22,10 @@ const TRAFFIC: Duration = Duration::from_secs(5);
 const GIVE_UP: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Keeps the shop busy for a few seconds and prints the messages a second that Prometheus saw.
+/// Keeps the shop busy for a few seconds and prints the messages per second that Prometheus saw.
 pub async fn show() -> Result<()> {
     headline(
-        "Another user orders and cancels for some seconds; messages a second of each actor, from Prometheus",
+        "Another user orders and cancels for a few seconds. Messages per second of each actor, from Prometheus",
     );
     println!("    {QUERY}");
     let client = crate::http::client();

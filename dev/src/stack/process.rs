@@ -82,7 +82,7 @@ impl Process {
         self.kill()
     }
 
-    /// Kills the process and whatever stands in its group, at once.
+    /// Kills the process and its process group at once.
     pub fn kill(&mut self) -> Result<ExitStatus> {
         if let Some(status) = self.exit_status()? {
             return Ok(status);

@@ -1,6 +1,6 @@
 //! What is to be started, and how. What a running process does is in `process`.
 //!
-//! A process stands in a process group of its own, so that the terminal's Ctrl-C reaches the stack alone, which then
+//! Each process has a process group of its own, so that the terminal's Ctrl-C reaches the stack alone, which then
 //! ends its processes in order.
 
 use std::ffi::{OsStr, OsString};

@@ -71,7 +71,7 @@ impl ServiceProcess {
         format!("http://127.0.0.1:{port}")
     }
 
-    /// Starts the service anew with the same environment, after `kill9` or `terminate`, and waits until it is ready.
+    /// Starts the service again with the same environment, after `kill9` or `terminate`, and waits until it is ready.
     pub async fn restart(&mut self) {
         self.kill9();
         self.starts += 1;

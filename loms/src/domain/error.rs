@@ -1,4 +1,4 @@
-//! What can go wrong with an order or with the stock, and what a client is told of it.
+//! Errors of orders and stock, and the message that clients get.
 
 use std::time::Duration;
 

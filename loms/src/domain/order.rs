@@ -37,7 +37,7 @@ pub struct Order {
 /// Which orders of the list: the newest `size` that are older than `before`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageRequest {
-    /// How many at the most; more than [`MAX_PAGE_SIZE`] counts as that, 0 as 1.
+    /// The most orders; values above [`MAX_PAGE_SIZE`] count as that, 0 counts as 1.
     pub size: u32,
     /// Only orders with lower ids; all when absent.
     pub before: Option<OrderId>,

@@ -1,4 +1,4 @@
-//! The servers of a shard, watched once a second: the primary's pulse, and what the replica is good for.
+//! Health checks of a shard's servers, once per second: whether the primary answers, and whether the replica may be read.
 //!
 //! The replica alone cannot tell: cut off from its primary, it has everything it ever received for a minute; promoted, it
 //! never lags. So both servers are asked, over connections of their own.

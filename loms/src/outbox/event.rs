@@ -6,7 +6,7 @@ use shared_actors::kafka::{Headers, Record};
 use shared_actors::shard::ShardIndex;
 use uuid::Uuid;
 
-/// One state change of one order, as it stands in the database.
+/// One state change of one order, as stored in the database.
 #[derive(Clone, Debug)]
 pub(super) struct OrderEvent {
     pub order: i64,

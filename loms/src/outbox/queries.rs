@@ -16,11 +16,11 @@ pub(super) async fn take_lease(connection: &mut PgConnection) -> Result<bool, sq
     observe("take_lease", sqlx::query_scalar(TAKE_LEASE).fetch_one(connection)).await
 }
 
-/// How many events are read together, give or take the last row: what stands in [`READ`].
+/// How many events one read returns, rounded up to the end of the last row; the limit in [`READ`].
 pub(super) const BATCH_EVENTS: usize = 500;
 
 /// Whole rows of the outbox until they hold 500 events: one transaction of Kafka's costs the same for one event and for
-/// hundreds. The limit stands in the text so that the planner knows how little is read.
+/// hundreds. The limit is part of the text so that the planner knows how little is read.
 const READ: &str = "
 WITH oldest AS (
     SELECT id, sum(events) OVER (ORDER BY id) - events AS events_before

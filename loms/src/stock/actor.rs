@@ -67,7 +67,7 @@ impl StockShard {
         let mut transaction = observe("begin", self.pool.begin()).await?;
         let available = queries::lock_stock(&mut transaction, &skus).await?;
         crash_point!("reserve::locked");
-        // Read after the locks are held: whoever held them before may have reserved under one of these keys.
+        // Read after taking the locks: their previous holder may have reserved under one of these keys.
         let by_key = if keys.is_empty() {
             ByKey::new()
         } else {

@@ -49,7 +49,7 @@ pub(super) type ByKey = HashMap<(UserId, IdempotencyKey), (OrderId, Option<Lines
 /// The answers to a batch of requests and what has to be written for them.
 #[derive(Debug, Default)]
 pub(super) struct Decision {
-    /// One a request, at its index.
+    /// One per request, at its index.
     pub answers: Vec<Reservation>,
     /// The indices of the requests that get a new reservation.
     pub granted: Vec<usize>,

@@ -19,7 +19,7 @@ pub(super) async fn restock(
         queries::add_sku(&mut transaction, restock.sku).await?;
     }
     let level = queries::lock_level(&mut transaction, restock.sku).await?;
-    // Looked for after the lock is held: whoever held it before may have restocked under this key.
+    // Look after taking the lock: its previous holder may have restocked under this key.
     if let Some(earlier) = queries::find_restock(&mut transaction, &restock.key).await? {
         let same = (earlier.sku, earlier.count) == (restock.sku, restock.change.get());
         let reused = Err(OrderError::RestockKeyReused { sku: earlier.sku });

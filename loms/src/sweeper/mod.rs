@@ -14,7 +14,7 @@ mod settlements;
 
 pub use actor::{SweeperHandle, SweeperParts};
 
-/// How many pages of its own size a step takes in one pass at the most, so that none keeps the others waiting.
+/// The most pages that a step takes per pass, so that no step delays the others.
 const PAGES: usize = 20;
 
 /// What a step leaves for the next pass.

@@ -81,7 +81,7 @@ async fn an_order_that_comes_between_the_look_and_the_tombstone_lives() {
     }
 }
 
-/// What instances leave behind that die between the reservation and the order: `count` times two pieces of the SKU 1.
+/// The state after instances died between the reservation and the order: `count` times two pieces of SKU 1.
 async fn leave_orphans(pool: &PgPool, shard: i64, count: i64) {
     let statement = "WITH orphans AS (
             INSERT INTO reservations (order_id, user_id, idempotency_key, skus, counts)
@@ -92,7 +92,7 @@ async fn leave_orphans(pool: &PgPool, shard: i64, count: i64) {
     sqlx::query(statement).bind(shard).bind(count).execute(pool).await.unwrap();
 }
 
-/// What an instance leaves behind that dies between a change and its effect on the stock. Every other order is paid.
+/// The state after an instance died between a change and its effect on the stock. Every other order is paid.
 async fn leave_effects(pool: &PgPool) {
     let statement = "WITH changed AS (
             UPDATE orders SET sequence = 3, state = CASE id / 1000 % 2 WHEN 0 THEN 'PAYED' ELSE 'CANCELLED' END

@@ -58,7 +58,7 @@ async fn an_effect_that_the_stock_does_not_admit_holds_up_no_other_one_until_the
     shop.close().await;
 }
 
-/// What an instance leaves behind that dies between a cancellation and its effect on the stock.
+/// The state after an instance died between a cancellation and its effect on the stock.
 async fn leave_effect(backend: &Backend, order: i64) {
     let statement = "WITH changed AS (
             UPDATE orders SET sequence = 3, state = 'CANCELLED' WHERE id = $1 RETURNING id

@@ -129,7 +129,7 @@ impl Backend {
             .unwrap()
     }
 
-    /// Writes what an attempt leaves behind that died between the reservation and the order.
+    /// Writes the state after an instance died between the reservation and the order.
     pub async fn leave_reservation(&self, order: i64, user: i64, key: Option<&str>, sku: i64, count: i64) {
         sqlx::query("UPDATE stock SET reserved_count = reserved_count + $2 WHERE sku = $1")
             .bind(sku)

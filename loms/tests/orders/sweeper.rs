@@ -1,4 +1,4 @@
-//! What crashes leave behind is put right.
+//! The sweeper repairs what crashes leave.
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ use super::queries;
 const BATCH: u32 = 1000;
 const PERIOD: Duration = Duration::from_mins(1);
 
-/// Forgets old events once a minute, batch by batch; several instances may do so at once.
+/// Deletes old events once per minute, in batches. Several instances may do so at once.
 pub struct InboxSweeper {
     pool: Pool,
     ttl: Duration,

@@ -12,7 +12,7 @@ use super::metrics::CommandMetrics;
 use crate::telemetry::PastSpan;
 use crate::{deadline, telemetry};
 
-/// A command with its context, as it stands in an actor's mailbox.
+/// A command with its context, as it waits in an actor's mailbox.
 ///
 /// An envelope that is dropped unopened answers [`super::AskError::Unavailable`].
 pub struct Envelope<C: Command> {

@@ -24,7 +24,7 @@ const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
 /// The limits of a [`Lane`].
 #[derive(Clone, Copy, Debug)]
 pub struct LaneLimits {
-    /// How many commands are done together at the most.
+    /// The most commands per batch.
     pub max_batch: usize,
     /// How many batches are under way at once.
     pub concurrency: usize,

@@ -1,4 +1,4 @@
-//! Whether a server can be reached and written, found out once a second for as long as the process runs.
+//! Checks once per second whether a server can be reached and written.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const IS_WRITABLE: &str =
     "SELECT NOT pg_is_in_recovery() AND NOT current_setting('transaction_read_only')::boolean";
 
-/// Asks the server once a second whether it answers and can be written, keeps `component` to that, and tells `pools`, which
+/// Checks once per second whether the server answers and can be written. Updates `component`, and informs `pools`, which
 /// are pools of connections to it: they replace connections that a fault has made useless, and let nobody wait for a server
 /// that does not answer. Runs until it is dropped.
 pub async fn watch(settings: DatabaseSettings, component: Component, pools: Vec<Pool>) {

@@ -28,7 +28,7 @@ const TIMER_STEP: Duration = Duration::from_millis(5);
 #[derive(Clone, Debug)]
 pub struct Link {
     endpoint: Endpoint,
-    /// Where connections live, whoever notices that a new one is needed.
+    /// The runtime that connections run on, regardless of which task needs a new one.
     runtime: Handle,
     line: Arc<Mutex<Line>>,
 }

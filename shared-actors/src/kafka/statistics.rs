@@ -1,4 +1,4 @@
-//! The little that is read of librdkafka's statistics, which come as JSON once a second.
+//! The parts that we read of librdkafka's statistics, which arrive as JSON once per second.
 
 use std::collections::HashMap;
 

@@ -139,7 +139,7 @@ impl Connection {
             if due <= now {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "the client took too long"));
             }
-            // A timer that fires early only looks again: it is not set anew for each request.
+            // The timer is not reset for each request. If it fires early, it only checks again.
             if self.timer.is_elapsed() || self.timer.deadline() > due {
                 self.timer.as_mut().reset(due);
             }

@@ -1,6 +1,6 @@
 //! The trace of the current span.
 //!
-//! With an exporter, OpenTelemetry's own ids. Without one, an id that stands in the outermost span's extensions and
+//! With an exporter, OpenTelemetry's own ids. Without one, an id that is kept in the outermost span's extensions and
 //! is made when it is first asked for: a request whose trace nobody asks for costs nothing.
 
 use opentelemetry::trace::TraceContextExt;
@@ -16,7 +16,7 @@ pub fn current() -> Option<TraceContext> {
     of(&Span::current())
 }
 
-/// The W3C `traceparent` of the current span, for whoever continues its trace.
+/// The W3C `traceparent` of the current span, to continue its trace elsewhere.
 pub fn traceparent() -> Option<String> {
     current().map(|context| context.to_string())
 }

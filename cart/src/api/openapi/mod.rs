@@ -25,7 +25,7 @@ pub(super) use errors::{AddErrors, CheckoutErrors, EveryCall, PostErrors, ShowEr
         handlers::show_cart,
         handlers::checkout,
     ),
-    // What stands in answers to errors only is not found by itself.
+    // utoipa does not find schemas that only error responses use.
     components(schemas(ErrorAnswer)),
     tags((name = "cart", description = "What a user puts into the cart, and the order it becomes"))
 )]

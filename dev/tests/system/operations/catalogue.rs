@@ -1,4 +1,4 @@
-//! README's catalogue of metrics is what the services serve. After a change, write it anew with
+//! docs/metrics.md lists what the services serve. After a change, rewrite its table with
 //! `UPDATE_CATALOGUE=1 make test TESTS="--workspace --test system catalogue"`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,13 +55,13 @@ fn table(pages: &[(&'static str, String)]) -> String {
 }
 
 #[tokio::test]
-async fn the_catalogue_of_the_readme_is_what_the_services_serve() {
+async fn the_table_of_metrics_lists_what_the_services_serve() {
     let shop = Shop::shared().await;
     traffic(&shop).await;
     Rest::new(shop.notifier.process.base_url()).get("/nothing").await.expect(404);
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let readme = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = readme.split_once(BEGIN).unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).unwrap();
     let (written, after) = rest.split_once(END).unwrap();
     // Some families come with the first look of a client of Kafka at its own numbers.
     let lagging = async || pages(&shop).await[2].1.contains("kafka_consumer_lag{");
@@ -72,7 +72,7 @@ async fn the_catalogue_of_the_readme_is_what_the_services_serve() {
     } else {
         let changed: Vec<&str> = served.lines().filter(|line| !written.contains(line)).collect();
         let gone: Vec<&str> = written.lines().filter(|line| !served.contains(line)).collect();
-        assert!(changed.is_empty() && gone.is_empty(), "served: {changed:#?}\nin README.md: {gone:#?}");
+        assert!(changed.is_empty() && gone.is_empty(), "served: {changed:#?}\nin docs/metrics.md: {gone:#?}");
     }
 }
 

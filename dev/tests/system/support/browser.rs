@@ -88,14 +88,14 @@ impl Browser {
         self.act(css, async |_| Ok(())).await;
     }
 
-    /// Writes `text` in place of what stands in a field.
+    /// Replaces the text of a field with `text`.
     pub async fn write(&self, css: &str, text: &str) {
         let select_all = format!("{}a{}", char::from(Key::Control), char::from(Key::Null));
         let keys = format!("{select_all}{text}");
         self.act(css, async |field| field.send_keys(&keys).await).await;
     }
 
-    /// Does something with an element that is in view; again while the page is drawing itself anew.
+    /// Does something with an element that is in view; again while the page is redrawing.
     async fn act(&self, css: &str, action: impl AsyncFn(Element) -> Result<(), CmdError>) {
         eventually(PATIENCE, &format!("something is done with {css}"), async || {
             let element = self.client.find(Locator::Css(css)).await?;
@@ -139,7 +139,7 @@ impl Browser {
 }
 
 impl Drop for Browser {
-    /// The browser stands in the group of its driver, and outlives a driver that ends in order.
+    /// The browser belongs to the process group of its driver, and outlives a driver that ends normally.
     fn drop(&mut self) {
         if let Err(error) = self.driver.kill() {
             eprintln!("{error:#}");
@@ -147,7 +147,7 @@ impl Drop for Browser {
     }
 }
 
-/// Keeps a picture of what is in view for README when somebody wants it: `PICTURES` names the folder.
+/// Keeps a picture of what is in view for the docs when somebody wants it: `PICTURES` names the folder.
 pub async fn keep_picture(browser: &Browser, name: &str) {
     let picture = browser.client.screenshot().await.unwrap();
     assert!(picture.starts_with(b"\x89PNG"));

@@ -96,7 +96,7 @@ impl EventReader {
     }
 
     fn poll(&mut self, wait: Duration) {
-        // An error says that the broker is away, which some tests are about: the client connects anew by itself.
+        // An error says that the broker is away, which some tests are about: the client reconnects by itself.
         if let Some(Ok(message)) = self.consumer.poll(wait) {
             self.seen.push(event(&message));
         }

@@ -9,7 +9,7 @@ use crate::items::{count, decoded};
 use crate::retry::after_conflict;
 use crate::stock::{Effect, EffectKind};
 
-/// Whoever forgets the same effects locks them in the same order.
+/// Locks the rows in id order, so that concurrent deletes cannot deadlock.
 const DELETE_EFFECTS: &str = "
 WITH locked AS MATERIALIZED (
     SELECT order_id FROM stock_effects WHERE order_id = ANY($1) ORDER BY order_id FOR UPDATE

@@ -31,7 +31,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
             call, unless the server's own is earlier.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    // What stands in answers to errors only is not found by itself.
+    // utoipa does not find schemas that only error responses use.
     components(schemas(errors::Error)),
     tags(
         (name = "orders", description = "From creation to payment or cancellation."),
