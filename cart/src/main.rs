@@ -1,44 +1,49 @@
-//! `cart` serves until it is told to stop; `cart migrate` brings the databases up to date and ends.
+//! The binary of cart.
 
-use std::process::exit;
-
-use anyhow::{Context, bail};
+use anyhow::Context;
 use cart::{Application, Settings, migrate};
-use shared_actors::{metrics, process, telemetry};
+use shared_actors::metrics::set_build_info;
+use shared_actors::process::{self, Service};
+use shared_actors::settings::{Reader, SettingsError};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {
-    if let Err(error) = process::drop_postgres_variables() {
-        eprintln!("Error: cart cannot start again without the variables of PostgreSQL's tools: {error}");
-        exit(1);
-    }
-    let command = std::env::args().nth(1);
-    let system = actix::System::new();
-    let outcome = system.block_on(run(command.as_deref()));
-    if let Err(error) = &outcome {
-        eprintln!("cart: {error:#}");
-    }
-    // Dropping the system would wait for threads that a name server keeps waiting.
-    exit(i32::from(outcome.is_err()))
+#[derive(clap::Subcommand, Default)]
+enum Command {
+    /// Serves until SIGTERM or Ctrl-C (the default).
+    #[default]
+    Serve,
+    /// Migrates the databases.
+    Migrate,
 }
 
-async fn run(command: Option<&str>) -> anyhow::Result<()> {
-    let settings = Settings::from_env()?;
-    let telemetry = telemetry::init("cart")?;
-    metrics::set_build_info(
-        "cart",
-        env!("CARGO_PKG_VERSION"),
-        option_env!("GIT_REVISION").unwrap_or_default(),
-    );
-    let result = match command {
-        None => {
-            Application::build(&settings).context("the cart service cannot start")?.run_until_stopped().await
+struct Cart;
+
+impl Service for Cart {
+    const NAME: &'static str = "cart";
+    const ABOUT: &'static str = "Keeps carts, and checks them out. Serves REST.";
+    type Command = Command;
+    type Settings = Settings;
+
+    fn settings(reader: Reader) -> Result<Settings, SettingsError> {
+        Settings::read(reader)
+    }
+
+    async fn run(command: &Command, settings: &Settings) -> anyhow::Result<u8> {
+        let revision = option_env!("GIT_REVISION").unwrap_or_default();
+        set_build_info("cart", env!("CARGO_PKG_VERSION"), revision);
+        match command {
+            Command::Serve => {
+                let application = Application::build(settings).context("the cart service cannot start")?;
+                application.run_until_stopped().await?;
+            }
+            Command::Migrate => migrate(settings).await?,
         }
-        Some("migrate") => migrate(&settings).await,
-        Some(other) => bail!("unknown command {other:?}: expected none, or migrate"),
-    };
-    telemetry.shutdown().await;
-    Ok(result?)
+        Ok(0)
+    }
+}
+
+fn main() {
+    process::main::<Cart>(env!("CARGO_PKG_VERSION"))
 }

@@ -55,14 +55,6 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// From the process' environment.
-    ///
-    /// # Errors
-    /// Every wrong setting.
-    pub fn from_env() -> Result<Self, SettingsError> {
-        Self::read(Reader::from_env())
-    }
-
     /// From `reader`.
     ///
     /// # Errors

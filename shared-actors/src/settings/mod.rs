@@ -11,6 +11,6 @@ pub(crate) mod spelling;
 mod value;
 
 pub use listen::{HostPort, ListenAddress};
-pub use reader::{Problem, Reader, SettingsError};
+pub use reader::{Problem, Reader, SettingsError, listing};
 pub use secret::Secret;
 pub use shards::{DatabaseSettings, ShardDefaults, ShardSettings};

@@ -6,6 +6,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{Secret, SettingsError as Error};
@@ -33,6 +34,8 @@ pub struct Reader {
     unreadable: BTreeSet<String>,
     /// Names that were asked for.
     asked: RefCell<BTreeSet<String>>,
+    /// Those whose values are never shown.
+    secrets: BTreeSet<String>,
     problems: Vec<Problem>,
 }
 
@@ -70,6 +73,18 @@ impl fmt::Display for SettingsError {
     }
 }
 
+/// What the last reader read.
+static LISTING: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn remember(lines: Vec<String>) {
+    *LISTING.lock().unwrap_or_else(PoisonError::into_inner) = lines;
+}
+
+/// The settings that the last reader read, one per line, by name, without secrets.
+pub fn listing() -> Vec<String> {
+    LISTING.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
 impl Reader {
     /// The process environment over the file that `ENV_PATH` names, or else over `./.env` when there is one. What logging
     /// reads from the environment is checked along with it.
@@ -94,7 +109,13 @@ impl Reader {
     /// Settings from elsewhere than the environment, mostly for tests.
     pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let values = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Self { values, unreadable: BTreeSet::new(), asked: RefCell::default(), problems: Vec::new() }
+        Self {
+            values,
+            unreadable: BTreeSet::new(),
+            asked: RefCell::default(),
+            secrets: BTreeSet::new(),
+            problems: Vec::new(),
+        }
     }
 
     fn read_file(&mut self, name: &str, path: &str) {
@@ -173,6 +194,7 @@ impl Reader {
 
     /// A text that is never shown, or `default`.
     pub fn secret(&mut self, name: &str, default: &str) -> Secret {
+        self.secrets.insert(name.to_owned());
         let value = self.value(name).filter(|value| !value.is_empty());
         Secret::new(value.unwrap_or(default))
     }
@@ -192,13 +214,12 @@ impl Reader {
     /// Notes that a setting is wrong for a reason that only its reader knows.
     pub fn reject(&mut self, name: &str, expected: impl Into<String>) {
         let value = self.lookup(name).map(|text| value::without_credentials(&text));
-        let problem = Problem { name: name.to_owned(), value, expected: expected.into() };
-        self.problems.push(problem);
+        self.note(Problem { name: name.to_owned(), value, expected: expected.into() });
     }
 
     /// As [`Self::reject`], without the value: it may be a secret.
     pub fn reject_secretly(&mut self, name: &str, expected: impl Into<String>) {
-        self.problems.push(Problem { name: name.to_owned(), value: None, expected: expected.into() });
+        self.note(Problem { name: name.to_owned(), value: None, expected: expected.into() });
     }
 
     /// # Errors
@@ -210,7 +231,15 @@ impl Reader {
             self.problems.push(Problem { name: name.clone(), value: None, expected });
         }
         spelling::remember(self.values.keys(), &asked);
+        remember(asked.iter().map(|name| self.shown(name)).collect());
         if self.problems.is_empty() { Ok(()) } else { Err(Error { problems: self.problems }) }
+    }
+
+    /// A setting that several parts of a service read is reported once.
+    fn note(&mut self, problem: Problem) {
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     pub(super) fn read<T>(
@@ -222,9 +251,18 @@ impl Reader {
         let Some(text) = self.lookup(name) else { return default };
         parse(&text).unwrap_or_else(|expected| {
             let value = Some(value::without_credentials(&text));
-            self.problems.push(Problem { name: name.to_owned(), value, expected });
+            self.note(Problem { name: name.to_owned(), value, expected });
             default
         })
+    }
+
+    /// One line about a setting. Headers may hold credentials, as passwords do.
+    fn shown(&self, name: &str) -> String {
+        match self.lookup(name) {
+            None => format!("{name} (default)"),
+            Some(_) if self.secrets.contains(name) || name.ends_with("_HEADERS") => format!("{name}=***"),
+            Some(value) => format!("{name}={}", value::without_credentials(&value)),
+        }
     }
 
     fn value(&self, name: &str) -> Option<&str> {

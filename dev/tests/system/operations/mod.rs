@@ -1,5 +1,6 @@
 //! What operators see: health, metrics, settings, migrations, an orderly end.
 
+mod arguments;
 mod catalogue;
 mod cors;
 mod databases;

@@ -1,4 +1,9 @@
-//! The process itself: the environment that it starts with, and its end when something cannot be mended within it.
+//! The process itself: the frame of a service's binary, the environment that it starts with, and its end when something
+//! cannot be repaired within it.
+
+mod service;
+
+pub use service::{Service, main};
 
 use std::env;
 use std::ffi::OsString;
@@ -8,12 +13,11 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Starts this program again, in this very process, without the variables of `PostgreSQL`'s own tools (`PGOPTIONS`,
-/// `PGSSLMODE` and the like), which would change how we connect. Does nothing where there are none. To be called before
-/// anything else.
+/// `PGSSLMODE` and the like), which would change how we connect. Does nothing where there are none. Runs before anything else.
 ///
 /// # Errors
 /// The program cannot be started again.
-pub fn drop_postgres_variables() -> io::Result<()> {
+fn drop_postgres_variables() -> io::Result<()> {
     let names: Vec<OsString> = env::vars_os().map(|(name, _)| name).filter(is_foreign).collect();
     if names.is_empty() {
         return Ok(());
@@ -43,7 +47,7 @@ pub fn end(reason: &str) -> ! {
     let text = reason.to_owned();
     // On a thread of its own: a log or a standard error that nobody reads must not keep the process alive.
     let spoken = std::thread::Builder::new().spawn(move || {
-        tracing::error!(reason = text, "the process ends: it cannot repair this itself");
+        tracing::error!(reason = text, "exiting: the process cannot recover from this");
         // The line above may still be on its way to a log that nobody writes any more.
         let _ = writeln!(io::stderr(), "ends: {text}");
     });
