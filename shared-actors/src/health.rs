@@ -57,7 +57,7 @@ pub struct ComponentReport {
 }
 
 static READY: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    let help = "1 while a part that the service stands on works, as /readyz tells.";
+    let help = "1 while the component works, as /readyz reports.";
     metrics::gauges("component_ready", help, &["component", "required"])
 });
 

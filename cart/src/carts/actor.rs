@@ -137,7 +137,7 @@ impl CartActor {
         self.write(decide, span, ctx, move |user, result| {
             // The outcome is a fact, also when it could not be settled: the sweeper will.
             if let Err(error) = result {
-                warn!(%user, intent = %id, %error, "a checkout stays open for now");
+                warn!(%user, intent = %id, %error, "a checkout could not be settled, the sweeper will retry");
             }
             answer_all(waiting, &order);
             // Until here no second actor of the user may come to life.

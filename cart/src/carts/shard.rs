@@ -187,7 +187,7 @@ fn each<T>(commands: usize, result: Result<Vec<T>, DatabaseError>) -> Vec<Result
 }
 
 fn senseless(user: UserId, error: &sqlx::Error) -> CartError {
-    error!(%user, %error, "the row of a cart makes no sense");
+    error!(%user, %error, "cannot decode the row of a cart");
     CartError::Internal
 }
 

@@ -18,7 +18,7 @@ const ATTEMPTS: u32 = 40;
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(1), max: Duration::from_millis(20) };
 
 static STALE_WRITES: LazyLock<IntCounter> = LazyLock::new(|| {
-    let help = "Writes that another instance's came before, and were redone.";
+    let help = "Writes that lost a race with another instance and were retried.";
     metrics::counter("cart_stale_writes_total", help)
 });
 

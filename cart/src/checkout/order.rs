@@ -60,7 +60,7 @@ async fn ask(loms: Loms, user: UserId, intent: Intent) -> Outcome {
         let wait = BACKOFF.jittered(attempt);
         let time_is_up = deadline::remaining().is_some_and(|left| left <= wait);
         if attempt >= ATTEMPTS || unusable >= tolerated || time_is_up {
-            warn!(%user, intent = %intent.id, %error, "the outcome of a checkout is unknown, its intent stands");
+            warn!(%user, intent = %intent.id, %error, "the outcome of a checkout is unknown, its intent stays open");
             return Outcome::Unknown(error.into());
         }
         attempt += 1;

@@ -63,7 +63,7 @@ impl Actor for CheckoutSweeper {
                         open.set(count);
                         settle_all(&carts, &due).await;
                     }
-                    Err(error) => warn!(%error, "open checkouts cannot be looked for"),
+                    Err(error) => warn!(%error, "cannot look for open checkouts"),
                 }
                 sleep(settings.period).await;
             }

@@ -45,7 +45,7 @@ async fn sweep(shard: &CartShard) {
         match shard.forget_keys(BATCH).await {
             Ok(forgotten) if forgotten < u64::from(BATCH) => return,
             Ok(forgotten) => debug!(forgotten, "expired idempotency keys"),
-            Err(error) => return warn!(%error, "expired idempotency keys stay for now"),
+            Err(error) => return warn!(%error, "cannot delete expired idempotency keys yet"),
         }
     }
 }

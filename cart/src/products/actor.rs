@@ -34,7 +34,10 @@ struct CacheMetrics {
 
 static CACHE: LazyLock<CacheMetrics> = LazyLock::new(|| CacheMetrics {
     hits: metrics::counter("cache_hits_total", "Products found in this process or in Redis."),
-    misses: metrics::counter("cache_misses_total", "Products that the product service had to be asked for."),
+    misses: metrics::counter(
+        "cache_misses_total",
+        "Products that had to be requested from the product service.",
+    ),
 });
 
 /// Finds products beyond this process' memory. Of those who ask for one SKU at the same time, one starts a look-up and

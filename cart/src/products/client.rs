@@ -180,7 +180,7 @@ impl ProductClient {
             }
         }
         if let Err(failure) = &product {
-            warn!(%sku, status, cause = failure.cause, "the product service did not answer a question");
+            warn!(%sku, status, cause = failure.cause, "the product service did not answer a request");
         }
         product
     }

@@ -30,7 +30,7 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(2);
 const OF_THE_CONNECTION: [&str; 5] = ["READONLY", "NOAUTH", "LOADING", "MASTERDOWN", "CLUSTERDOWN"];
 
 static FAILURES: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let help = "Failed requests to Redis; products are asked for elsewhere.";
+    let help = "Failed requests to Redis; products then come from the product service.";
     metrics::counters_by("cache_errors_total", help, "operation", &["get", "set"])
 });
 
@@ -216,7 +216,7 @@ impl RedisCache {
                 }
             }
             Failure::Broken(error) => {
-                tracing::warn!(operation, error, "Redis failed, going on without it");
+                tracing::warn!(operation, error, "Redis failed, continuing without it");
                 self.lose(number);
             }
         }

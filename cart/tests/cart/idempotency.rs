@@ -1,7 +1,8 @@
 //! `Idempotency-Key`, row by row.
 
 use futures::future::join_all;
-use futures::join;
+use futures::stream::FuturesUnordered;
+use futures::{StreamExt, join};
 use tonic::Code;
 
 use crate::support::{Client, Fate, SOON, Shop, eventually};
@@ -124,5 +125,25 @@ async fn keys_are_forgotten_after_their_time() {
         shop.count("select count(*) from idempotency_keys").await == 0
     })
     .await;
+    cart.stop().await;
+}
+
+#[actix_web::test]
+async fn a_checkout_is_joined_by_1000_keys_and_another_one_is_told_to_come_again() {
+    let mut shop = Shop::open().await;
+    shop.set("CART_CAPACITY_PER_USER", "2000");
+    let cart = shop.start().await;
+    let client = Client::of(&cart);
+    client.fill(1, &[(1003, 2)]).await;
+    shop.loms.hold(true);
+    let keys: Vec<String> = (0..=1000).map(|number| number.to_string()).collect();
+    let mut checkouts: FuturesUnordered<_> =
+        keys.iter().map(|key| client.checkout_with_key(1, key)).collect();
+    let refused = checkouts.next().await.unwrap();
+    assert_eq!((refused.status, refused.code()), (503, "UNAVAILABLE"), "the order may come nevertheless");
+    shop.loms.hold(false);
+    let answers: Vec<_> = checkouts.collect().await;
+    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    assert_eq!(shop.loms.orders().len(), 1);
     cart.stop().await;
 }

@@ -86,7 +86,7 @@ fn print_addresses(folders: &Folders) {
         ("notifier", "http://localhost:8083/metrics"),
         ("product service (stand-in)", "http://localhost:8090"),
         ("Prometheus", "http://localhost:9090"),
-        ("  rules and alerts", "http://localhost:9090/alerts"),
+        ("  rules and alerts", throughput::ALERTS),
         ("  message throughput", throughput::PAGE),
         ("PostgreSQL shard 0, replica, 1", "localhost:5432, 5433, 5434 (user and password postgres)"),
         ("Redis", "localhost:6379"),

@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 use crate::stack::report::headline;
 use crate::stack::shop::{CART_PORT, LOMS_PORT, PROMETHEUS_PORT};
 
+/// Rules and alerts in Prometheus. The packages of Debian and Ubuntu have only the classic page.
+pub const ALERTS: &str = "http://localhost:9090/classic/alerts";
+
 /// Messages a second of each actor.
 const QUERY: &str = "sum by (actor) (rate(actor_messages_total[1m]))";
 /// The actor that an event reaches last.

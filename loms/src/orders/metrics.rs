@@ -10,7 +10,7 @@ use crate::domain::OrderStatus;
 static ORDERS: LazyLock<IntCounterVec> =
     LazyLock::new(|| metrics::counters("orders_total", "Orders that entered a state.", &["state"]));
 static LISTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let help = "Lists of orders, by who served them.";
+    let help = "Lists of orders, by the server that was read: primary or replica.";
     metrics::counters_by("order_lists_total", help, "source", &["primary", "replica"])
 });
 

@@ -65,7 +65,7 @@ impl Pulse {
         }
         match failure {
             Some(reason) if away => {
-                tracing::error!(shard = %self.shard, %reason, "the primary is away: calls are refused at once");
+                tracing::error!(shard = %self.shard, %reason, "the primary is down: calls fail at once");
             }
             _ => tracing::info!(shard = %self.shard, "the primary is back"),
         }

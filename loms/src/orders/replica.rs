@@ -17,12 +17,12 @@ use super::queries::{self, Lineage, ReplicaState, ShardPage};
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 
 static LAG: LazyLock<GaugeVec> = LazyLock::new(|| {
-    let help = "How far the replica is behind its primary; NaN while that is not known.";
+    let help = "Lag of the replica, in seconds; NaN while it is unknown.";
     metrics::float_gauges("replica_lag_seconds", help, &["shard"])
 });
 static USABLE: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     let help =
-        "1 while lists are read from the replica: it repeats this primary, answers and is recent enough.";
+        "1 while lists are read from the replica: it replicates this primary, answers and is recent enough.";
     metrics::gauges("replica_usable", help, &["shard"])
 });
 
@@ -99,7 +99,7 @@ impl Replica {
         };
         // The next lists are not tried before the next measurement.
         self.show(None, false);
-        tracing::warn!(reason, shard = %self.shard, "the replica fails: asking the primary");
+        tracing::warn!(reason, shard = %self.shard, "the replica failed, reading from the primary");
         None
     }
 
@@ -136,7 +136,7 @@ impl Replica {
             if let Some(why) = unfit {
                 tracing::error!(shard = %self.shard, %why, "the replica is not read");
             } else {
-                tracing::info!(shard = %self.shard, "the replica repeats the primary");
+                tracing::info!(shard = %self.shard, "the replica replicates the primary");
             }
         }
     }

@@ -17,7 +17,11 @@ static BACKLOG: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     )
 });
 static OLDEST_AGE: LazyLock<GaugeVec> = LazyLock::new(|| {
-    metrics::float_gauges("outbox_oldest_age_seconds", "Age of the event that waits longest.", &["shard"])
+    metrics::float_gauges(
+        "outbox_oldest_age_seconds",
+        "Age of the oldest waiting event, in seconds.",
+        &["shard"],
+    )
 });
 static HOLDER: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     metrics::gauges(
@@ -31,8 +35,7 @@ static PUBLISHED: LazyLock<IntCounterVec> = LazyLock::new(|| {
 });
 
 static SET_ASIDE: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let help =
-        "Events that are not published: unknown to any order, refused by Kafka, held behind a refused one.";
+    let help = "Events set aside: without an order, refused by Kafka, or behind a refused one.";
     metrics::counters("events_set_aside_total", help, &["shard", "reason"])
 });
 

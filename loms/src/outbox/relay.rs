@@ -93,7 +93,9 @@ impl Relay {
             self.metrics.lost();
             match served {
                 Ok(Ended::Finished) => return,
-                Ok(Ended::Fenced) => tracing::info!(shard = %self.parts.shard, "another instance relays now"),
+                Ok(Ended::Fenced) => {
+                    tracing::info!(shard = %self.parts.shard, "another instance publishes the events now");
+                }
                 Err(error) => {
                     tracing::warn!(%error, shard = %self.parts.shard, "the relay has no connection to the outbox");
                 }
@@ -113,7 +115,7 @@ impl Relay {
                 return Ok(Ended::Finished);
             }
         }
-        tracing::info!(shard = %self.parts.shard, "this instance relays the shard's events");
+        tracing::info!(shard = %self.parts.shard, "this instance publishes the shard's events");
         crash_point!("relay::leased");
         let ended = self.serve(&mut lease).await?;
         lease.close().await;
@@ -205,7 +207,7 @@ impl Relay {
     async fn set_aside_unknown(&self, lease: &mut Lease, unknown: &[(i64, i32)]) -> Result<(), sqlx::Error> {
         let Some(first) = unknown.first() else { return Ok(()) };
         let (shard, count) = (self.parts.shard, unknown.len());
-        tracing::error!(%shard, count, ?first, "events of which no order knows are set aside");
+        tracing::error!(%shard, count, ?first, "events without an order are set aside");
         queries::set_aside(lease.connection(), unknown).await?;
         self.metrics.set_aside(SetAside::Unknown, count);
         Ok(())
@@ -230,7 +232,7 @@ impl Relay {
     ) -> Result<(), sqlx::Error> {
         *failures += 1;
         let wait = BACKOFF.wait(*failures);
-        tracing::warn!(%error, shard = %self.parts.shard, ?wait, "events are not published, once more");
+        tracing::warn!(%error, shard = %self.parts.shard, ?wait, "publishing events failed, retrying");
         lease.hold_while(&self.metrics, self.finish.rest(wait)).await
     }
 

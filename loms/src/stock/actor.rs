@@ -104,7 +104,7 @@ impl StockShard {
                 Err(error) if error.is_transient() => return Err(error),
                 Err(error) => {
                     if let [Effect { order, .. }] = *part {
-                        tracing::error!(%error, %order, "the stock does not admit what an order does to it");
+                        tracing::error!(%error, %order, "the stock refuses the effect of an order");
                         settlement.refused.push(order);
                     } else {
                         let half = part.split_off(part.len() / 2);

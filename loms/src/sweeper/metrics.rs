@@ -6,7 +6,7 @@ use prometheus::IntCounterVec;
 use shared_actors::metrics;
 
 static SWEPT: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let help = "What sweepers put right: payment, settlement, reservation or key.";
+    let help = "Repairs by sweepers: payment, settlement, reservation or key.";
     metrics::counters_by("swept_total", help, "kind", &["payment", "settlement", "reservation", "key"])
 });
 

@@ -10,7 +10,7 @@ use shared_actors::metrics;
 const DELAY_BUCKETS_SECONDS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0];
 
 static NOTIFICATIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let help = "Records by what became of them: sent, duplicate, dead_letter, tombstone.";
+    let help = "Records by outcome: sent, duplicate, dead_letter, tombstone.";
     metrics::counters("notifications_total", help, &["channel", "outcome"])
 });
 static DELAY: LazyLock<HistogramVec> = LazyLock::new(|| {

@@ -47,7 +47,7 @@ async fn sweep(pool: &Pool, ttl: Duration) {
         match forgotten.map_err(DatabaseError::from) {
             Ok(forgotten) if forgotten < u64::from(BATCH) => return,
             Ok(forgotten) => debug!(forgotten, "old events"),
-            Err(error) => return warn!(%error, "old events stay for now"),
+            Err(error) => return warn!(%error, "cannot delete old events yet"),
         }
     }
 }

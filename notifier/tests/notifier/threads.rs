@@ -41,7 +41,7 @@ async fn a_reader_that_panics_is_replaced() {
 async fn a_committer_that_panics_is_replaced() {
     let world = World::new().await;
     let mut notifier = notifier_that_panics(&world, "consumer::committing", 2).await;
-    says(&notifier, "the consumer broke down and will be rebuilt").await;
+    says(&notifier, "the consumer failed and will be rebuilt").await;
     notifies(&world, &notifier, 1000).await;
     assert_eq!(notifier.terminate().await.code(), Some(0));
 
@@ -56,7 +56,7 @@ async fn a_producer_that_panics_is_replaced() {
     let world = World::new().await;
     let mut notifier = notifier_that_panics(&world, "producer::publishing", 1).await;
     world.producer.publish(vec![Record::new(&world.topic.name, "key", "no json")]).await.unwrap();
-    says(&notifier, "the producer panicked and is built again").await;
+    says(&notifier, "the producer panicked and will be rebuilt").await;
     assert_eq!(world.dead_letters(1).await.len(), 1);
     notifies(&world, &notifier, 1000).await;
     assert_eq!(notifier.terminate().await.code(), Some(0));

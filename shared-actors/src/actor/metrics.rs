@@ -49,25 +49,25 @@ static FAMILIES: LazyLock<Families> = LazyLock::new(|| {
         ),
         duration: histogram(
             "actor_message_duration_seconds",
-            "From the start of a command to its answer.",
+            "From the start of a command to its answer, in seconds.",
             DURATION_BUCKETS_SECONDS,
         ),
         wait: histogram(
             "actor_mailbox_wait_seconds",
-            "From the admission of a command to its start.",
+            "From the admission of a command to its start, in seconds.",
             DURATION_BUCKETS_SECONDS,
         ),
         depth: gauge("actor_mailbox_depth", "Commands admitted and not started."),
         in_flight: gauge("actor_messages_in_flight", "Commands started and not answered."),
         capacity: gauge(
             "actor_mailbox_capacity",
-            "Commands that may be admitted and not answered, of all actors of the name together.",
+            "The most commands admitted and not answered, summed over the actors of that name.",
         ),
         live: gauge("actor_live", "Actors in memory."),
         restarts: counter("actor_restarts_total", "Actors rebuilt after a panic.", by_actor),
         activations: counter("actor_activations_total", "Keyed actors brought into memory.", by_actor),
         passivations: counter("actor_passivations_total", "Keyed actors taken out of memory.", by_actor),
-        batch_size: histogram("actor_batch_size", "Commands that were done together.", BATCH_BUCKETS),
+        batch_size: histogram("actor_batch_size", "Commands per batch.", BATCH_BUCKETS),
     }
 });
 

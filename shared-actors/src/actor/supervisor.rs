@@ -50,7 +50,10 @@ pub(super) fn start<A, F>(
         }
     };
     if !arbiter.spawn(supervision) {
-        error!(actor = shared.options.name, "its arbiter has ended: nobody watches over the actor");
+        error!(
+            actor = shared.options.name,
+            "the actor's arbiter has ended: the actor is no longer supervised"
+        );
     }
 }
 

@@ -107,7 +107,7 @@ impl Link {
     fn missed(&self, number: u64, started: Instant) {
         let mut line = self.line();
         if line.number == number && line.heard < started && line.heard.elapsed() >= SILENCE {
-            warn!(server = %self.endpoint.uri(), "a connection is silent: another one is opened");
+            warn!(server = %self.endpoint.uri(), "a connection timed out, opening another one");
             let _runtime = self.runtime.enter();
             *line = Line { channel: self.endpoint.connect_lazy(), number: number + 1, heard: Instant::now() };
         }

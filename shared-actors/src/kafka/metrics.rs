@@ -52,13 +52,10 @@ pub(super) static FAMILIES: LazyLock<Families> = LazyLock::new(|| {
         register_int_gauge_vec!(name, help, &["topic", "partition"]).expect("a new metric name")
     };
     Families {
-        consumer_lag: of_a_partition(
-            "kafka_consumer_lag",
-            "How far a partition held here is behind the end that the broker names, in offsets.",
-        ),
+        consumer_lag: of_a_partition("kafka_consumer_lag", "Lag of an assigned partition, in offsets."),
         consumer_offset: of_a_partition(
             "kafka_consumer_offset",
-            "Everything before this offset of a partition held here is done.",
+            "Every record before this offset of an assigned partition is done.",
         ),
         consumer_commits: counter(
             "kafka_consumer_commits_total",
@@ -67,12 +64,12 @@ pub(super) static FAMILIES: LazyLock<Families> = LazyLock::new(|| {
         ),
         consumer_rebalances: counter(
             "kafka_consumer_rebalances_total",
-            "Changes of the partitions held here: assigned, revoked.",
+            "Changes of the assigned partitions: assigned, revoked.",
             &["topic", "change"],
         ),
         consumer_records: counter(
             "kafka_consumer_records_total",
-            "Records handed on by outcome: ok, retried.",
+            "Records processed, by outcome: ok, retried.",
             &["topic", "outcome"],
         ),
         producer_records: counter(
@@ -82,7 +79,7 @@ pub(super) static FAMILIES: LazyLock<Families> = LazyLock::new(|| {
         ),
         transaction_duration: register_histogram!(
             "kafka_producer_transaction_duration_seconds",
-            "From the begin of a Kafka transaction to the end of its commit.",
+            "From the start of a Kafka transaction to the end of its commit, in seconds.",
             TRANSACTION_BUCKETS_SECONDS.to_vec()
         )
         .expect("a new metric name"),

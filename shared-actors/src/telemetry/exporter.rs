@@ -13,7 +13,7 @@ use prometheus::IntCounterVec;
 use crate::metrics;
 
 static SPANS: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let help = "Spans by what became of their export: ok, error.";
+    let help = "Exported spans, by outcome: ok, error.";
     metrics::counters_by("trace_spans_exported_total", help, "outcome", &["ok", "error"])
 });
 
@@ -50,7 +50,7 @@ impl SpanExporter for ObservedExporter {
             Err(error) => {
                 SPANS.with_label_values(&["error"]).inc_by(spans);
                 if !was_failing {
-                    tracing::warn!(%error, "traces are not exported and are dropped until they are");
+                    tracing::warn!(%error, "traces cannot be exported and are dropped for now");
                 }
             }
         }

@@ -169,7 +169,7 @@ pub fn init(service_name: &'static str) -> Result<Telemetry, TelemetryError> {
     }
     lines::count(dropped);
     for Slip { variable, setting } in spelling::take() {
-        tracing::warn!(variable, setting, "nothing reads this variable; is it meant to be this setting?");
+        tracing::warn!(variable, setting, "unknown variable, did you mean this setting?");
     }
     Ok(Telemetry { export, lines: guard })
 }

@@ -3,14 +3,24 @@
 use std::time::Duration;
 
 use dev::demo::throughput;
+use dev::testing::http_client;
 use futures::future::join_all;
 
 use super::customer;
-use crate::support::{Browser, Prometheus, Servers, Settings, Shop, eventually, keep_picture};
+use crate::support::{Answer, Browser, Prometheus, Servers, Settings, Shop, eventually, keep_picture};
 
 /// The names of the lines, in the page's two looks.
 const LEGEND: &str = ".rickshaw_legend li, .legend-item";
 const PATIENCE: Duration = Duration::from_mins(1);
+
+#[tokio::test]
+async fn the_link_to_the_alerts_is_a_page() {
+    let shop = Shop::shared().await;
+    let prometheus = Prometheus::start(&shop).await;
+    let page = throughput::ALERTS.replace("http://localhost:9090", &prometheus.base_url);
+    let shown = Answer::of(http_client().get(page)).await.expect(200);
+    assert!(shown.body.contains("CheckoutsOpen"), "{}", shown.body);
+}
 
 #[tokio::test]
 async fn the_ready_link_draws_the_message_throughput_of_each_actor() {

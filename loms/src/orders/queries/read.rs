@@ -23,7 +23,7 @@ impl OrderRow {
     pub fn order(&self) -> Result<Order, OrderError> {
         self.decode().map_err(|error| {
             metrics::unreadable();
-            tracing::error!(%error, order = self.id, "the row of an order does not hold one");
+            tracing::error!(%error, order = self.id, "cannot decode the row of an order");
             OrderError::internal(format!("order {}: {error}", self.id))
         })
     }

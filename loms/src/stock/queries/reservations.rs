@@ -50,7 +50,9 @@ impl HeldRow {
     fn lines(&self) -> Option<Lines> {
         let lines = lines(&self.skus, &self.counts);
         lines
-            .inspect_err(|error| tracing::error!(%error, order = self.order_id, "an unreadable reservation"))
+            .inspect_err(
+                |error| tracing::error!(%error, order = self.order_id, "cannot decode a reservation"),
+            )
             .ok()
     }
 }

@@ -21,7 +21,7 @@ pub(super) use letter::DeadLetter;
 pub use publisher::DeadLetterPublisher;
 
 static WAITING: LazyLock<IntGauge> = LazyLock::new(|| {
-    let help = "Dead letters that wait in the database until their topic takes them.";
+    let help = "Dead letters that wait in the database until their topic accepts them.";
     metrics::gauges("dead_letters_waiting", help, &[]).with_label_values::<&str>(&[])
 });
 
@@ -80,7 +80,7 @@ impl DeadLetters {
         let topic = match self.topic.name().await {
             Ok(topic) => topic,
             Err(error) => {
-                warn!(%error, "the topic of the dead letters is not there");
+                warn!(%error, "the dead-letter topic does not exist");
                 return (Vec::new(), letters);
             }
         };
@@ -104,7 +104,7 @@ impl DeadLetters {
             }
         }
         if let Some((_, error)) = unwritten.first() {
-            warn!(%error, letters = unwritten.len(), "dead letters are not published and wait in the database");
+            warn!(%error, letters = unwritten.len(), "dead letters cannot be published, they wait in the database");
         }
         (published, unwritten.into_iter().map(|(letter, _)| letter).collect())
     }

@@ -34,7 +34,7 @@ impl Actor for DeadLetterPublisher {
         ctx.spawn(wrap_future(async move {
             loop {
                 if let Err(error) = catch_up(&letters).await.map_err(DatabaseError::from) {
-                    warn!(%error, "dead letters that wait are not published for now");
+                    warn!(%error, "waiting dead letters cannot be published yet");
                 }
                 sleep(PERIOD).await;
             }
@@ -54,7 +54,7 @@ async fn catch_up(letters: &DeadLetters) -> Result<(), sqlx::Error> {
             store::forget(&letters.pool, letter).await?;
         }
         if !published.is_empty() {
-            info!(published = published.len(), "dead letters that waited are published");
+            info!(published = published.len(), "waiting dead letters were published");
         }
         for letter in &unwritten {
             store::release(&letters.pool, letter).await?;

@@ -96,7 +96,9 @@ impl Handler<Envelope<StopConsuming>> for ConsumerActor {
                 // An error says that the reader is gone, which is what is waited for.
                 let gone = async { while reading.changed().await.is_ok() {} };
                 if timeout(LEAVE_WITHIN, gone).await.is_err() {
-                    warn!("the consumer cannot leave its group, which will notice by itself");
+                    warn!(
+                        "the consumer could not leave its group, which will notice after the session timeout"
+                    );
                 }
             }
             Ok(())
@@ -136,7 +138,7 @@ impl Courier {
             count("retried");
             failures += 1;
             if failures == 1 {
-                warn!(topic = self.topic, reason, "records wait and are tried again until they are done");
+                warn!(topic = self.topic, reason, "cannot process records, retrying until it works");
             }
             tokio::select! {
                 () = sleep(self.backoff.wait(failures)) => {}
@@ -145,7 +147,7 @@ impl Courier {
         }
         count("ok");
         if failures > 0 {
-            info!(topic = self.topic, failures, "records are done again");
+            info!(topic = self.topic, failures, "processing records again");
         }
         Outcome::Done
     }

@@ -75,7 +75,7 @@ impl Reader {
             failures = if started.elapsed() > self.options.backoff.max { 1 } else { failures + 1 };
             let wait = self.options.backoff.wait(failures);
             self.report.waiting(&error.to_string());
-            warn!(topic = self.options.topic, %error, ?wait, "the consumer broke down and will be rebuilt");
+            warn!(topic = self.options.topic, %error, ?wait, "the consumer failed and will be rebuilt");
             let until = Instant::now() + wait;
             while Instant::now() < until && !self.stopped() {
                 thread::sleep(POLL_INTERVAL.min(wait));

@@ -60,9 +60,9 @@ impl Session {
     /// Does `work`; after a panic in it the client is dropped, which has been left in the middle of something.
     pub fn guard<T>(&self, work: impl FnOnce(&Self) -> T) -> Result<T, Panicked> {
         catch_unwind(AssertUnwindSafe(|| work(self))).map_err(|_| {
-            error!("the producer panicked and is built again");
+            error!("the producer panicked and will be rebuilt");
             *self.link.lock().unwrap_or_else(PoisonError::into_inner) = Link::default();
-            self.report.waiting("the producer panicked and is built again");
+            self.report.waiting("the producer panicked and will be rebuilt");
             Panicked
         })
     }
@@ -206,7 +206,7 @@ impl Link {
     }
 
     fn drop_client(&mut self, error: &ProducerError) {
-        warn!(%error, "the producer is of no more use and is dropped");
+        warn!(%error, "the producer is unusable and will be replaced");
         *self = Self { fenced: *error == ProducerError::Fenced, ..Self::default() };
     }
 
