@@ -14,7 +14,7 @@ async fn sells_as_ever(endpoint: String, protocol: &str) {
     ];
     let mut loms = Loms::start(&Servers::from_env(), more).await;
     let sku = loms.stock(1000).await;
-    let warning = "traces are not exported";
+    let warning = "traces cannot be exported";
     eventually(SOON, "the log tells that traces go nowhere", async || {
         let order = loms.client().create(new_user(), &[(sku, 1)]).await.unwrap();
         loms.client().cancel(order).await.unwrap();
