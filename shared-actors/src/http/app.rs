@@ -14,6 +14,7 @@ use super::front::FrontEnd;
 use super::span::RequestSpan;
 use super::{ApiError, HttpServerSettings, HttpService, operations};
 use crate::error::ErrorCode;
+use crate::metrics;
 use crate::refusals::Refusals;
 
 pub(super) fn app<C: FnOnce(&mut ServiceConfig)>(
@@ -50,6 +51,8 @@ pub(super) fn app<C: FnOnce(&mut ServiceConfig)>(
         }))
         .wrap(cors(&settings.allowed_origins))
         .wrap(front)
+        // Outside: the front end decides which status a client sees.
+        .wrap(metrics::http())
         .wrap(TracingLogger::<RequestSpan>::new())
         .configure(|config| operations::configure(config, &service.health, service.openapi))
         .configure(configure)

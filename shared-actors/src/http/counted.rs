@@ -1,10 +1,8 @@
-//! Each request is counted once, by its route and status, also when its client did not wait for the answer.
+//! Requests that end without a response that the metrics middleware sees: timeouts, panics, and clients that did not wait.
+//! Each is counted here, by its route and status, so that every request is counted once.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::fmt;
-use std::rc::Rc;
-use std::time::Duration;
+use std::sync::LazyLock;
 
 use actix_web::http::{Method, StatusCode};
 use tokio::time::Instant;
@@ -15,9 +13,11 @@ use crate::metrics::ApiMetrics;
 /// What nginx calls "client closed request": it broke the connection, or allowed too little time.
 const CLIENT_GONE: u16 = 499;
 
+/// What replaces methods that clients invent: labels may not grow with them.
+static OTHER: LazyLock<Method> = LazyLock::new(|| Method::from_bytes(b"OTHER").unwrap_or_default());
+
 /// A request that is being answered.
 pub(super) struct OpenRequest {
-    pub(super) counted: Rc<Counted>,
     pub(super) method: Method,
     pub(super) route: String,
     pub(super) started: Instant,
@@ -26,15 +26,23 @@ pub(super) struct OpenRequest {
 }
 
 impl OpenRequest {
-    pub(super) fn answered(&mut self, status: StatusCode, is_too_short: bool) {
+    /// The request has this answer. A response goes through the middleware, which counts all but 504.
+    pub(super) fn answered(&mut self, status: StatusCode, is_response: bool, is_too_short: bool) {
         self.is_answered = true;
-        let is_impatient = is_too_short && status == StatusCode::GATEWAY_TIMEOUT;
-        self.close(if is_impatient { CLIENT_GONE } else { status.as_u16() });
+        let is_late = status == StatusCode::GATEWAY_TIMEOUT;
+        if is_late || !is_response {
+            self.count(if is_late && is_too_short { CLIENT_GONE } else { status.as_u16() });
+        }
+        self.log(status.as_u16());
     }
 
-    fn close(&self, status: u16) {
+    fn count(&self, status: u16) {
+        let metrics = ApiMetrics::resolve(self.method.as_str(), &self.route, &status.to_string());
+        metrics.observe(self.started.elapsed());
+    }
+
+    fn log(&self, status: u16) {
         let (elapsed, Self { method, route, .. }) = (self.started.elapsed(), self);
-        self.counted.observe(method, route, status, elapsed);
         tracing::debug!(%method, route, status, elapsed_us = elapsed.as_micros(), "request answered");
     }
 }
@@ -43,7 +51,8 @@ impl Drop for OpenRequest {
     fn drop(&mut self) {
         if !self.is_answered {
             self.span.record("http.response.status_code", i64::from(CLIENT_GONE));
-            self.close(CLIENT_GONE);
+            self.count(CLIENT_GONE);
+            self.log(CLIENT_GONE);
         }
     }
 }
@@ -54,7 +63,8 @@ impl fmt::Display for OpenRequest {
     }
 }
 
-pub(super) fn is_standard(method: &Method) -> bool {
+/// The method as a label.
+pub(super) fn label(method: &Method) -> Method {
     let standard = [
         Method::GET,
         Method::POST,
@@ -64,32 +74,5 @@ pub(super) fn is_standard(method: &Method) -> bool {
         Method::HEAD,
         Method::OPTIONS,
     ];
-    standard.contains(method)
-}
-
-/// The metrics that this worker has resolved so far, by route.
-#[derive(Default)]
-pub(super) struct Counted(RefCell<HashMap<String, Vec<Resolved>>>);
-
-type Resolved = (Method, u16, ApiMetrics);
-
-impl Counted {
-    fn observe(&self, method: &Method, route: &str, status: u16, elapsed: Duration) {
-        let mut routes = self.0.borrow_mut();
-        if !routes.contains_key(route) {
-            routes.insert(route.to_owned(), Vec::new());
-        }
-        let Some(known) = routes.get_mut(route) else { return };
-        let found = known.iter().find(|(of, with, _)| of == method && *with == status);
-        if let Some((_, _, metrics)) = found {
-            return metrics.observe(elapsed);
-        }
-        // Clients may invent methods; labels may not grow with them.
-        let label = if is_standard(method) { method.as_str() } else { "OTHER" };
-        let metrics = ApiMetrics::resolve(label, route, &status.to_string());
-        metrics.observe(elapsed);
-        if label != "OTHER" {
-            known.push((method.clone(), status, metrics));
-        }
-    }
+    if standard.contains(method) { method.clone() } else { OTHER.clone() }
 }

@@ -19,7 +19,7 @@ use tracing::Span;
 
 use super::body::{Arriving, announced_length, has_body, packed, too_large};
 use super::cors::is_preflight;
-use super::counted::{Counted, OpenRequest};
+use super::counted::{self, OpenRequest};
 use super::error::{Shaped, finish, shape};
 use super::span::Route;
 use super::{AllowedOrigins, ApiError, ErrorBody, operations};
@@ -55,7 +55,6 @@ struct Bounds {
 pub(super) struct FrontEndService<S> {
     next: S,
     front: Rc<FrontEnd>,
-    counted: Rc<Counted>,
 }
 
 impl<S, B> Transform<S, ServiceRequest> for FrontEnd
@@ -70,7 +69,7 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, next: S) -> Self::Future {
-        ready(Ok(FrontEndService { next, front: Rc::new(self.clone()), counted: Rc::default() }))
+        ready(Ok(FrontEndService { next, front: Rc::new(self.clone()) }))
     }
 }
 
@@ -96,18 +95,13 @@ where
         }
         let route =
             request.extensions_mut().remove::<Route>().map_or_else(|| metrics::UNMATCHED.to_owned(), |r| r.0);
-        let method = request.method().clone();
+        let method = counted::label(request.method());
+        // The metrics middleware takes it for its label.
+        request.head_mut().method = method.clone();
         let front = Rc::clone(&self.front);
         let page = front.origins.page(request.headers());
-        let counted = Rc::clone(&self.counted);
-        let mut open = OpenRequest {
-            counted,
-            method,
-            route,
-            started: Instant::now(),
-            span: Span::current(),
-            is_answered: false,
-        };
+        let mut open =
+            OpenRequest { method, route, started: Instant::now(), span: Span::current(), is_answered: false };
         let answer = match front.time_for(&request) {
             Err(refusal) => Err((request, refusal)),
             Ok(allowance) => {
@@ -130,10 +124,10 @@ where
                 Ok(response) => response.status(),
                 Err(error) => error.as_response_error().status_code(),
             };
-            open.answered(status, is_too_short);
             if status == StatusCode::TOO_MANY_REQUESTS {
                 front.refusals.hold(Instant::now() + front.request_timeout).await;
             }
+            open.answered(status, result.is_ok(), is_too_short);
             result.map(|mut response| {
                 finish(response.headers_mut(), page.as_ref());
                 response

@@ -14,7 +14,7 @@ use crate::metrics;
 
 /// Whether a path is one of these routes: they are neither traced, counted nor gated.
 pub(super) fn is_operation(path: &str) -> bool {
-    matches!(path, "/livez" | "/readyz" | "/metrics" | "/openapi.json") || path.starts_with("/swagger-ui")
+    metrics::OPERATIONS.contains(&path) || path.starts_with(metrics::SWAGGER_UI)
 }
 
 /// What every service's document says of these routes.

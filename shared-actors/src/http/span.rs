@@ -23,8 +23,8 @@ impl RootSpanBuilder for RequestSpan {
         }
         let route = request.match_pattern().unwrap_or_else(|| metrics::UNMATCHED.to_owned());
         // Clients may invent methods; the names of spans may not grow with them.
-        let method =
-            if counted::is_standard(request.method()) { request.method().as_str() } else { "_OTHER" };
+        let method = counted::label(request.method());
+        let method = if method == *request.method() { method.as_str() } else { "_OTHER" };
         let span = tracing::info_span!(
             target: telemetry::REQUEST,
             "request",

@@ -69,7 +69,7 @@ macro_rules! detail_span {
 /// What is kept quiet unless `RUST_LOG` names it: migrations make the server remark that their own table is there already,
 /// and the exporter says once what its libraries say at each attempt to reach a receiver that is away.
 const QUIET: &str = "sqlx::postgres::notice=warn,opentelemetry=off,opentelemetry_sdk=off,opentelemetry-otlp=off,\
-                     opentelemetry-http=off";
+                     opentelemetry-http=off,actix_web_prom=error";
 
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 

@@ -59,7 +59,11 @@ fn routes(config: &mut ServiceConfig) {
         .service(web::resource("/slow").route(web::get().to(slow)))
         .service(web::resource("/abandoned").route(web::get().to(abandoned)))
         .service(web::resource("/arriving").route(web::get().to(arriving)))
-        .service(web::resource("/patient").route(web::get().to(patient)));
+        .service(web::resource("/patient").route(web::get().to(patient)))
+        .service(web::resource("/counted/answer").route(web::get().to(HttpResponse::Ok)))
+        .service(web::resource("/counted/panic").route(web::get().to(panicking)))
+        .service(web::resource("/counted/slow").route(web::get().to(slow)))
+        .service(web::resource("/counted/patient").route(web::get().to(patient)));
 }
 
 async fn cookies() -> HttpResponse {
@@ -266,6 +270,29 @@ async fn metrics_name_the_route_and_never_the_path() {
         assert!(!series.contains("4711") && !series.contains("/metrics\""), "{series}");
     }
     assert_eq!(metrics::CONTENT_TYPE, "text/plain; version=0.0.4");
+    front.stop().await;
+}
+
+#[actix_rt::test]
+async fn each_request_is_counted_once_however_it_ends() {
+    let front = start_with(&Health::new(), Duration::from_millis(50));
+    let endings = [("answer", 200), ("panic", 500), ("slow", 504), ("patient", 504)];
+    for (name, status) in endings {
+        assert_eq!(ask(front.address, "GET", &format!("/counted/{name}"), "").await.status, status, "{name}");
+    }
+    let text = ask(front.address, "GET", "/metrics", "").await.body;
+    let all: Vec<&str> = text.lines().filter(|line| line.contains("\"/counted/")).collect();
+    for (name, status) in endings {
+        let labels = format!(r#"{{method="GET",status="{status}",url="/counted/{name}"}} 1"#);
+        for family in ["api_requests_total", "api_request_duration_seconds_count"] {
+            assert!(all.contains(&&*format!("{family}{labels}")), "{family}{labels} is not among {all:#?}");
+        }
+    }
+    let of_requests = all.iter().filter(|line| line.starts_with("api_requests_total"));
+    assert_eq!(of_requests.count(), endings.len(), "{all:#?}");
+    for family in ["api_requests_total counter", "api_request_duration_seconds histogram"] {
+        assert_eq!(text.matches(&format!("# TYPE {family}\n")).count(), 1, "{family} in {text}");
+    }
     front.stop().await;
 }
 

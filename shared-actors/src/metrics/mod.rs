@@ -1,10 +1,16 @@
-//! The one registry of metrics, and the families that every service serves.
+//! The registry of metrics, and the families that every service serves.
 //!
 //! A family that belongs to one domain is registered where it is counted, through the constructors here.
+
+mod merge;
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use actix_web::http::StatusCode;
+use actix_web_prom::{
+    ActixMetricsConfiguration, LabelsConfiguration, PrometheusMetrics, PrometheusMetricsBuilder,
+};
 use prometheus::core::Collector;
 use prometheus::{
     Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts,
@@ -18,6 +24,12 @@ pub const LATENCY_BUCKETS: &[f64] =
 /// The label of requests that no route matches; keeps the label set bounded.
 pub const UNMATCHED: &str = "unmatched";
 
+/// The routes of every HTTP port that are not counted, beside the pages below [`SWAGGER_UI`].
+pub const OPERATIONS: [&str; 4] = ["/livez", "/readyz", "/metrics", "/openapi.json"];
+
+/// What the paths of Swagger UI begin with.
+pub const SWAGGER_UI: &str = "/swagger-ui";
+
 /// The media type of [`render`]'s text.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
@@ -26,7 +38,7 @@ pub fn registry() -> &'static Registry {
     prometheus::default_registry()
 }
 
-/// Everything in the registry, in Prometheus' text format.
+/// Everything in the registry and what the HTTP middleware has counted, in Prometheus' text format.
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,8 +49,17 @@ pub fn registry() -> &'static Registry {
 /// assert!(text.contains(r#"external_requests_total{status="200",url="/get_product"} 1"#));
 /// ```
 pub fn render() -> String {
+    let mut families = registry().gather();
+    let mut of_http = HTTP.registry.gather();
+    for family in &mut of_http {
+        family.set_help(
+            if family.name() == API_REQUESTS_NAME { API_REQUESTS_HELP } else { API_DURATION_HELP }.to_owned(),
+        );
+    }
+    merge::merge(&mut families, of_http);
+    families.sort_by(|one, other| one.name().cmp(other.name()));
     let mut text = Vec::new();
-    if let Err(error) = TextEncoder::new().encode(&registry().gather(), &mut text) {
+    if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
         tracing::error!(%error, "metrics cannot be rendered");
     }
     String::from_utf8(text).unwrap_or_default()
@@ -124,13 +145,39 @@ pub fn counters_by(name: &str, help: &str, label: &str, values: &[&str]) -> IntC
     family
 }
 
-static API_REQUESTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    counters("api_requests_total", "Requests answered, over HTTP and gRPC.", &["method", "url", "status"])
+const API_REQUESTS_NAME: &str = "api_requests_total";
+const API_REQUESTS_HELP: &str = "Requests answered, over HTTP and gRPC.";
+const API_DURATION_NAME: &str = "api_request_duration_seconds";
+const API_DURATION_HELP: &str = "Time from a request's arrival to its answer, in seconds.";
+
+static API_REQUESTS: LazyLock<IntCounterVec> =
+    LazyLock::new(|| counters(API_REQUESTS_NAME, API_REQUESTS_HELP, &["method", "url", "status"]));
+static API_DURATION: LazyLock<HistogramVec> =
+    LazyLock::new(|| latencies(API_DURATION_NAME, API_DURATION_HELP, &["method", "url", "status"]));
+
+static HTTP: LazyLock<PrometheusMetrics> = LazyLock::new(|| {
+    let labels = LabelsConfiguration::default().endpoint("url").method("method").status("status");
+    let names = ActixMetricsConfiguration::default()
+        .http_requests_total_name(API_REQUESTS_NAME)
+        .http_requests_duration_seconds_name(API_DURATION_NAME)
+        .labels(labels);
+    let middleware = PrometheusMetricsBuilder::new("")
+        .registry(Registry::new())
+        .buckets(LATENCY_BUCKETS)
+        .mask_unmatched_patterns(UNMATCHED)
+        .exclude_status(StatusCode::GATEWAY_TIMEOUT)
+        .metrics_configuration(names);
+    let middleware = OPERATIONS.iter().fold(middleware, |middleware, path| middleware.exclude(*path));
+    #[expect(clippy::expect_used, reason = "the names are constant and the registry is new")]
+    middleware.exclude_regex(format!("^{SWAGGER_UI}")).build().expect("valid metric families")
 });
-static API_DURATION: LazyLock<HistogramVec> = LazyLock::new(|| {
-    let help = "Time from a request's arrival to its answer, in seconds.";
-    latencies("api_request_duration_seconds", help, &["method", "url", "status"])
-});
+
+/// The middleware that counts answered HTTP requests, except those of [`OPERATIONS`]. It has its own registry; [`render`]
+/// serves both as one family. It does not see requests that end without a response: those, and 504, are counted through
+/// [`ApiMetrics`].
+pub fn http() -> PrometheusMetrics {
+    HTTP.clone()
+}
 static EXTERNAL_REQUESTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counters("external_requests_total", "Requests sent to other services.", &["url", "status"])
 });
