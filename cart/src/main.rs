@@ -2,7 +2,6 @@
 
 use anyhow::Context;
 use cart::{Application, Settings, migrate};
-use shared_actors::metrics::set_build_info;
 use shared_actors::process::{self, Service};
 use shared_actors::settings::{Reader, SettingsError};
 
@@ -31,8 +30,6 @@ impl Service for Cart {
     }
 
     async fn run(command: &Command, settings: &Settings) -> anyhow::Result<u8> {
-        let revision = option_env!("GIT_REVISION").unwrap_or_default();
-        set_build_info("cart", env!("CARGO_PKG_VERSION"), revision);
         match command {
             Command::Serve => {
                 let application = Application::build(settings).context("the cart service cannot start")?;
@@ -45,5 +42,5 @@ impl Service for Cart {
 }
 
 fn main() {
-    process::main::<Cart>(env!("CARGO_PKG_VERSION"))
+    process::main::<Cart>(env!("CARGO_PKG_VERSION"), option_env!("GIT_REVISION").unwrap_or_default())
 }

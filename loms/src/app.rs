@@ -15,7 +15,6 @@ use shared_actors::database::Migrations;
 use shared_actors::grpc::{self, GrpcFrontEnd, GrpcService};
 use shared_actors::health::Health;
 use shared_actors::http::{self, HttpFrontEnd, HttpService};
-use shared_actors::metrics;
 use shared_actors::net::{TooFewDescriptors, provide_descriptors};
 use shared_actors::shutdown::Shutdown;
 use thiserror::Error;
@@ -67,11 +66,6 @@ impl Application {
     /// # Errors
     /// A port cannot be listened on.
     pub async fn build(settings: &Settings) -> Result<Self, StartError> {
-        metrics::set_build_info(
-            "loms",
-            env!("CARGO_PKG_VERSION"),
-            option_env!("GIT_REVISION").unwrap_or_default(),
-        );
         let (mut http, mut grpc) = (settings.http.clone(), settings.grpc.clone());
         provide_descriptors([&mut http.max_connections, &mut grpc.max_connections])?;
         let health = Health::new();

@@ -10,7 +10,6 @@ use shared_actors::database::{self, Migrations, Pool, PoolSettings, PrepareError
 use shared_actors::health::{Component, Health};
 use shared_actors::http::{self, HttpFrontEnd, HttpService};
 use shared_actors::kafka::{ConsumerHandle, ConsumerOptions, ProducerHandle, ProducerOptions, Topic};
-use shared_actors::metrics::set_build_info;
 use shared_actors::net::{TooFewDescriptors, provide_descriptors};
 use shared_actors::shutdown::Shutdown;
 use sqlx::migrate::Migrator;
@@ -72,11 +71,6 @@ impl Application {
     /// # Errors
     /// The port cannot be listened on.
     pub fn with_channel(settings: &Settings, channel: impl Channel) -> Result<Self, StartError> {
-        set_build_info(
-            "notifier",
-            env!("CARGO_PKG_VERSION"),
-            option_env!("GIT_REVISION").unwrap_or_default(),
-        );
         let mut http = settings.http.clone();
         provide_descriptors([&mut http.max_connections])?;
         let health = Health::new();

@@ -38,5 +38,5 @@ impl Service for Notifier {
 }
 
 fn main() {
-    process::main::<Notifier>(env!("CARGO_PKG_VERSION"))
+    process::main::<Notifier>(env!("CARGO_PKG_VERSION"), option_env!("GIT_REVISION").unwrap_or_default())
 }

@@ -18,8 +18,8 @@ use super::settle::{Effect, Settlement};
 use crate::domain::{OrderError, Restock, StockLevel};
 use crate::retry::after_conflict;
 
-/// How many lines of orders one transaction reserves: one client's large orders hold up nobody's small ones for long.
-const MAX_LINES_OF_BATCH: usize = 4_000;
+/// How many lines of orders one transaction reserves or settles: one client's large orders hold up nobody's small ones for long.
+const MAX_LINES_OF_BATCH: u16 = 4_000;
 
 /// Reserve stock for orders; answers one [`Reservation`] each, in their order.
 pub(super) struct Reserve(pub Vec<ReservationRequest>);
@@ -91,7 +91,7 @@ impl StockShard {
         while let Some(mut part) = parts.pop() {
             // Each transaction takes its turn, so that orders are reserved between two of them.
             let turn = self.turn.lock().await;
-            let settled = after_conflict(|| queries::settle(&self.pool, &part)).await;
+            let settled = after_conflict(|| queries::settle(&self.pool, &part, MAX_LINES_OF_BATCH)).await;
             drop(turn);
             match settled {
                 Ok(Progress { ended, left }) => {
@@ -133,7 +133,11 @@ pub(super) struct StockShardActor {
 
 impl StockShardActor {
     pub fn new(shard: Arc<StockShard>) -> Self {
-        Self { shard, reserve: Lane::default().max_weight(MAX_LINES_OF_BATCH), settle: Lane::default() }
+        Self {
+            shard,
+            reserve: Lane::default().max_weight(MAX_LINES_OF_BATCH.into()),
+            settle: Lane::default(),
+        }
     }
 }
 

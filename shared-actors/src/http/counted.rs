@@ -30,10 +30,11 @@ impl OpenRequest {
     pub(super) fn answered(&mut self, status: StatusCode, is_response: bool, is_too_short: bool) {
         self.is_answered = true;
         let is_late = status == StatusCode::GATEWAY_TIMEOUT;
+        let status = if is_late && is_too_short { CLIENT_GONE } else { status.as_u16() };
         if is_late || !is_response {
-            self.count(if is_late && is_too_short { CLIENT_GONE } else { status.as_u16() });
+            self.count(status);
         }
-        self.log(status.as_u16());
+        self.log(status);
     }
 
     fn count(&self, status: u16) {

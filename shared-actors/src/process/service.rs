@@ -1,11 +1,11 @@
 //! The frame of a service's binary: arguments, settings, telemetry, exit status.
 
-use std::fmt::Display;
 use std::process::exit;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::drop_postgres_variables;
+use crate::metrics::set_build_info;
 use crate::settings::{Reader, SettingsError, listing};
 use crate::telemetry;
 
@@ -43,8 +43,8 @@ struct Arguments<C: Subcommand> {
 }
 
 /// Runs the service until its command ends, and exits with the command's status. Wrong arguments exit with 2, other
-/// failures with [`Service::failure`].
-pub fn main<S: Service>(version: &'static str) -> ! {
+/// failures with [`Service::failure`]. `revision` is the commit, or empty.
+pub fn main<S: Service>(version: &'static str, revision: &str) -> ! {
     #[cfg(debug_assertions)]
     crate::crash::arm();
     if let Err(error) = drop_postgres_variables() {
@@ -54,6 +54,7 @@ pub fn main<S: Service>(version: &'static str) -> ! {
     let matches = parser.get_matches();
     let arguments = Arguments::<S::Command>::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let command = arguments.command.unwrap_or_default();
+    set_build_info(S::NAME, version, revision);
     let system = actix::System::new();
     let status = match system.block_on(run::<S>(&command, arguments.check_settings)) {
         Ok(status) => status,
@@ -77,7 +78,7 @@ async fn run<S: Service>(command: &S::Command, check_settings: bool) -> anyhow::
     outcome
 }
 
-fn fail<S: Service>(reason: &dyn Display, status: u8) -> ! {
+fn fail<S: Service>(reason: &str, status: u8) -> ! {
     eprintln!("{}: {reason}", S::NAME);
     exit(status.into())
 }

@@ -139,9 +139,6 @@ WITH effects AS MATERIALIZED (
 )
 SELECT order_id, fits FROM first";
 
-/// How many lines of orders one transaction settles: one client's large orders hold up nobody's small ones for long.
-const MAX_LINES_OF_SETTLEMENT: i64 = 4_000;
-
 /// What one transaction did about effects. The orders that are in neither list hold nothing any more.
 pub(in crate::stock) struct Progress {
     /// What these held was taken or given back.
@@ -150,11 +147,15 @@ pub(in crate::stock) struct Progress {
     pub left: HashSet<OrderId>,
 }
 
-/// Takes or gives back what the orders hold, up to some thousand lines.
-pub(in crate::stock) async fn settle(pool: &Pool, effects: &[Effect]) -> Result<Progress, sqlx::Error> {
+/// Takes or gives back what the orders hold, until that was `max_lines` or more.
+pub(in crate::stock) async fn settle(
+    pool: &Pool,
+    effects: &[Effect],
+    max_lines: u16,
+) -> Result<Progress, sqlx::Error> {
     let (orders, takes): (Vec<i64>, Vec<bool>) =
         effects.iter().map(|effect| (effect.order.get(), effect.kind == EffectKind::Take)).unzip();
-    let query = sqlx::query_as(SETTLE).bind(orders).bind(takes).bind(MAX_LINES_OF_SETTLEMENT);
+    let query = sqlx::query_as(SETTLE).bind(orders).bind(takes).bind(i64::from(max_lines));
     let held: Vec<(i64, bool)> = observe("settle", query.fetch_all(pool)).await?;
     let mut progress = Progress { ended: Vec::new(), left: HashSet::new() };
     for (order, ended) in held {
