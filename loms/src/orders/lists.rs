@@ -1,5 +1,5 @@
 //! The actor that lists the orders of one shard: a few lists at once, so that they leave connections to everything else
-//! that uses the pool of the shard. It watches the servers, too, which tells where a list may be read.
+//! that uses the pool of the shard. It watches the replica, too, which tells whether lists may be read there.
 
 use std::sync::Arc;
 
@@ -48,7 +48,11 @@ impl Actor for OrderListsActor {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         let shard = Arc::clone(&self.shard);
-        ctx.spawn(wrap_future(async move { shard.watch().await }));
+        ctx.spawn(wrap_future(async move {
+            if let Some(replica) = &shard.replica {
+                shard.watch(replica).await;
+            }
+        }));
     }
 }
 

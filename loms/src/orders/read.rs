@@ -3,7 +3,6 @@
 use shared_actors::database::DatabaseError;
 
 use super::metrics;
-use super::pulse::away;
 use super::queries::{self, ShardPage};
 use super::shard::OrderShard;
 use crate::domain::{IdempotencyKey, Order, OrderError, OrderId, UserId};
@@ -11,9 +10,6 @@ use crate::domain::{IdempotencyKey, Order, OrderError, OrderId, UserId};
 impl OrderShard {
     /// Reads the orders of one batch in one query.
     pub(super) async fn get(&self, ids: &[OrderId]) -> Vec<Result<Order, OrderError>> {
-        if let Err(error) = self.pulse.check() {
-            return vec![Err(error); ids.len()];
-        }
         let numbers: Vec<i64> = ids.iter().map(|id| id.get()).collect();
         match queries::find(&self.primary, &numbers).await.map_err(DatabaseError::from) {
             Ok(found) => {
@@ -30,9 +26,6 @@ impl OrderShard {
         &self,
         keys: &[(UserId, IdempotencyKey)],
     ) -> Vec<Result<Option<Order>, OrderError>> {
-        if let Err(error) = self.pulse.check() {
-            return vec![Err(error); keys.len()];
-        }
         let wanted: Vec<(UserId, &IdempotencyKey)> = keys.iter().map(|(user, key)| (*user, key)).collect();
         match queries::find_by_keys(&self.primary, &wanted).await.map_err(DatabaseError::from) {
             Ok(found) => keys.iter().map(|key| found.get(key).cloned().transpose()).collect(),
@@ -44,29 +37,25 @@ impl OrderShard {
     pub(super) async fn page(&self, before: Option<OrderId>, limit: u32) -> Result<ShardPage, OrderError> {
         let before = before.map_or(i64::MAX, OrderId::get);
         let limit = i64::from(limit);
-        let is_away = self.pulse.is_away();
-        if !is_away
+        if !self.is_away()
             && let Some(replica) = &self.replica
             && let Some(page) = replica.page(before, limit).await
         {
             metrics::list_served("replica");
             return Ok(page);
         }
-        let failure = if is_away {
-            away()
-        } else {
-            match queries::page(&self.primary, before, limit).await.map_err(DatabaseError::from) {
-                Ok(page) => {
-                    metrics::list_served("primary");
-                    return Ok(page);
-                }
-                Err(error) => error.into(),
+        match queries::page(&self.primary, before, limit).await {
+            Ok(page) => {
+                metrics::list_served("primary");
+                Ok(page)
             }
-        };
-        // An old list is better than none.
-        let Some(replica) = &self.replica else { return Err(failure) };
-        let page = replica.page_however_old(before, limit).await.ok_or(failure)?;
-        metrics::list_served("replica");
-        Ok(page)
+            Err(error) => {
+                // An old list is better than none.
+                let old = async { self.replica.as_ref()?.page_however_old(before, limit).await };
+                let page = old.await.ok_or_else(|| DatabaseError::from(error))?;
+                metrics::list_served("replica");
+                Ok(page)
+            }
+        }
     }
 }

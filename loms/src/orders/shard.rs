@@ -54,7 +54,7 @@ impl OrderShard {
             index: parts.index,
             database: parts.database,
             primary: parts.primary,
-            pulse: Pulse::new(parts.index),
+            pulse: Pulse::default(),
             replica: parts.replica.map(|replica| Replica::new(parts.index, replica)),
             stock: parts.stock,
             silence: Silence::default(),

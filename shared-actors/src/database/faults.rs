@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use dev::testing::{Database, Proxy, Servers, create_database, eventually};
 use futures::future::join_all;
-use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 use tokio::time::Instant;
 
-use super::{DatabaseError, Pool, PoolSettings, observe, watch};
+use super::{DatabaseError, Pool, PoolSettings, Probe, observe, watch};
 use crate::deadline;
 use crate::health::Health;
 use crate::settings::{DatabaseSettings, Reader, ShardDefaults, ShardSettings};
@@ -67,6 +67,17 @@ async fn a_server_that_opens_sessions_more_slowly_than_statements_wait_is_reache
 }
 
 #[actix_rt::test]
+async fn a_server_that_opens_sessions_more_slowly_than_a_probe_waits_is_reached_all_the_same() {
+    let database = create_database(&Servers::from_env().postgres_0, "probe").await;
+    let proxy = Proxy::to(&database.host_port);
+    proxy.delay(Duration::from_millis(100));
+    let mut probe = Probe::new(&settings(&database, &proxy.address()), "probe");
+    let within = Duration::from_millis(50);
+    probe.ask(within, async |server| server.ping().await).await.unwrap_err();
+    eventually(SOON, "a session is open", async || probe.ask(within, async |_| Ok(())).await).await;
+}
+
+#[actix_rt::test]
 async fn connections_that_the_server_closes_cost_one_statement_at_most() {
     let (_database, proxy, _, pool) = full_pool().await;
     proxy.cut();
@@ -103,7 +114,8 @@ async fn nobody_waits_for_a_server_that_is_known_not_to_answer() {
     proxy.refuse();
     eventually(SOON, "the server is known to be away", async || pool.why_unreachable()).await;
     let error = sqlx::query("SELECT 1").execute(&pool).await.unwrap_err();
-    assert!(matches!(error, sqlx::Error::PoolTimedOut), "{error}");
+    assert!(error.to_string().contains("the server cannot be reached"), "{error}");
+    assert!(DatabaseError::from(error).changed_nothing());
     assert!(!health.is_ready());
     proxy.heal();
     eventually(SOON, "the server is back", async || ask(&pool).await).await;

@@ -18,7 +18,7 @@ use super::trust::Trust;
 /// that was not committed is rolled back. A connection that takes longer is closed.
 const RELEASE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A statement that has waited for so long is given up once its connection is known to be dead.
+/// A statement that has waited for so long is given up once its connection is known to be dead, or its server not to answer.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
 
 /// A connection that goes back to its pool when this is dropped.
@@ -84,7 +84,10 @@ impl Lease {
 /// Waits until nobody need wait any longer for a statement that begins now.
 async fn given_up(trust: &Trust) {
     let begun = Instant::now();
-    trust.until_given_up(begun).await;
+    tokio::select! {
+        () = trust.until_given_up(begun) => {}
+        _ = trust.until_unreachable() => {}
+    }
     tokio::time::sleep(GIVE_UP_AFTER.saturating_sub(begun.elapsed())).await;
     // One that lives after all answers meanwhile.
     tokio::time::sleep(RELEASE_TIMEOUT).await;

@@ -11,6 +11,7 @@ mod owner;
 mod pool;
 mod pool_metrics;
 mod prepare;
+mod probe;
 mod trust;
 mod watch;
 
@@ -20,4 +21,5 @@ pub use observe::observe;
 pub use pool::{Pool, PoolSettings, STATEMENT_TIMEOUT, connect_options};
 pub use pool_metrics::show_pool;
 pub use prepare::{Migrations, PrepareError, migrate_now, prepare};
+pub use probe::Probe;
 pub use watch::watch;

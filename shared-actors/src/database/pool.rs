@@ -1,5 +1,6 @@
 //! Bounded pools of connections, which replace dead connections by themselves.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +24,7 @@ pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a server has to open a session, however short statements wait for one. A server under load takes longer to
 /// open one than to answer over it.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection that rested longer is asked whether it lives before it is used again.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
@@ -91,7 +92,7 @@ pub fn connect_options(settings: &DatabaseSettings, application_name: &str) -> P
 /// - A connection whose statement was abandoned is closed.
 /// - A connection that takes longer to open than its statement waits is opened all the same, one at a time.
 /// - When one connection turns out to be dead, or its server read-only, all that were opened before are replaced.
-/// - While [`super::watch`] finds that the server does not answer, statements fail at once.
+/// - While [`super::watch`] finds that the server does not answer, statements fail at once, and those under way soon.
 #[derive(Clone, Debug)]
 pub struct Pool {
     connections: PgPool,
@@ -191,17 +192,27 @@ impl Pool {
     }
 
     async fn acquire(&self) -> Result<Lease, sqlx::Error> {
-        if self.trust.why_unreachable().is_some() {
-            return Err(sqlx::Error::PoolTimedOut);
-        }
-        let acquiring = Acquiring {
-            connection: Some(self.connections.acquire().boxed()),
-            opens_unasked: &self.opens_unasked,
+        let acquire = async {
+            let acquiring = Acquiring {
+                connection: Some(self.connections.acquire().boxed()),
+                opens_unasked: &self.opens_unasked,
+            };
+            let acquired = tokio::time::timeout(self.acquire_timeout, acquiring).await;
+            acquired.unwrap_or(Err(sqlx::Error::PoolTimedOut))
         };
-        let acquired = tokio::time::timeout(self.acquire_timeout, acquiring).await;
-        let connection = acquired.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+        let connection = tokio::select! {
+            biased;
+            reason = self.trust.until_unreachable() => return Err(unreachable(&reason)),
+            acquired = acquire => acquired?,
+        };
         Ok(Lease::new(connection, Arc::clone(&self.trust)))
     }
+}
+
+/// Nothing was sent to the server.
+fn unreachable(reason: &str) -> sqlx::Error {
+    let reason = format!("the server cannot be reached: {reason}");
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::ConnectionRefused, reason))
 }
 
 /// The wait for a connection. Were the opening of one abandoned with each statement that cannot wait so long, a server

@@ -23,7 +23,7 @@ pub(super) struct Trust {
     /// Connections last used before this moment are asked whether they live before they are used again.
     suspected: Mutex<Option<Instant>>,
     /// Why the server cannot be reached, as long as that is known.
-    unreachable: Mutex<Option<String>>,
+    unreachable: watch::Sender<Option<String>>,
 }
 
 /// What is to be done with a connection before it is used.
@@ -40,7 +40,7 @@ impl Trust {
             condemned: Mutex::default(),
             given_up: watch::Sender::new(None),
             suspected: Mutex::default(),
-            unreachable: Mutex::default(),
+            unreachable: watch::Sender::new(None),
         }
     }
 
@@ -85,17 +85,27 @@ impl Trust {
 
     /// The server answers.
     pub fn reachable(&self) {
-        *self.unreachable.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.unreachable.send_replace(None);
     }
 
     /// The server does not answer: nobody need wait for a connection to it.
     pub fn unreachable(&self, reason: &str) {
-        *self.unreachable.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        self.unreachable.send_replace(Some(reason.to_owned()));
     }
 
     /// Why the server cannot be reached, when that is known.
     pub fn why_unreachable(&self) -> Option<String> {
-        self.unreachable.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.unreachable.borrow().clone()
+    }
+
+    /// Waits until it is known that the server cannot be reached.
+    pub async fn until_unreachable(&self) -> String {
+        let mut unreachable = self.unreachable.subscribe();
+        match unreachable.wait_for(Option::is_some).await.map(|reason| reason.clone()) {
+            Ok(Some(reason)) => reason,
+            // The sender lives as long as this.
+            _ => std::future::pending().await,
+        }
     }
 }
 

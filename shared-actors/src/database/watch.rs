@@ -1,18 +1,21 @@
 //! Checks once per second whether a server can be reached and written.
 
+use std::io;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::postgres::PgConnection;
 
 use super::error::is_lost;
-use super::{Pool, connect_options, prepare::reason};
+use super::{Pool, Probe, prepare::reason};
 use crate::health::Component;
 use crate::settings::DatabaseSettings;
 
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// How long an open session has to answer before a new one is tried.
+/// A server that does not answer is asked more often: nobody is served until it does.
+const PERIOD_WHILE_UNREACHABLE: Duration = Duration::from_millis(100);
+
+/// An open session that is silent for longer shows that the server cannot be reached, until a new one shows that it can.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a server has to open a session and to answer over it.
@@ -26,89 +29,75 @@ const IS_WRITABLE: &str =
 /// are pools of connections to it: they replace connections that a fault has made useless, and let nobody wait for a server
 /// that does not answer. Runs until it is dropped.
 pub async fn watch(settings: DatabaseSettings, component: Component, pools: Vec<Pool>) {
-    let options = connect_options(&settings, "readiness");
-    let mut session: Option<PgConnection> = None;
+    let mut probe = Probe::new(&settings, "readiness");
     let mut was_usable = true;
     loop {
-        let held = session.is_some();
-        let usable = match look(&options, session.take()).await {
-            Ok((open, is_same)) => {
+        let state = look(&mut probe).await;
+        for pool in &pools {
+            let trust = pool.trust();
+            match &state {
                 // The sessions of the pools are as old as the one that did not answer, or older than the server's return.
-                if !was_usable || (held && !is_same) {
-                    for pool in &pools {
-                        pool.trust().give_up();
-                    }
+                State::Usable { same_session } if !was_usable || !same_session => {
+                    trust.give_up();
+                    trust.reachable();
                 }
-                session = Some(open);
-                for pool in &pools {
-                    pool.trust().reachable();
-                }
-                component.ready();
-                true
+                State::Usable { .. } | State::ReadOnly => trust.reachable(),
+                // The sessions of the pools may still work: they find out for themselves.
+                State::Refuses(_) => {}
+                State::Unreachable(reason) => trust.unreachable(reason),
             }
-            Err(Unusable::ReadOnly) => {
-                for pool in &pools {
-                    pool.trust().reachable();
-                }
-                component.waiting("the server is read-only");
-                false
-            }
-            // The sessions of the pools may still work: they find out for themselves.
-            Err(Unusable::Refused(reason)) => {
-                component.waiting(reason);
-                false
-            }
-            Err(Unusable::Unreachable(reason)) => {
-                for pool in &pools {
-                    pool.trust().unreachable(&reason);
-                }
-                component.waiting(reason);
-                false
-            }
-        };
-        was_usable = usable;
-        tokio::time::sleep(PERIOD).await;
+        }
+        was_usable = matches!(state, State::Usable { .. });
+        let pause = if matches!(state, State::Unreachable(_)) { PERIOD_WHILE_UNREACHABLE } else { PERIOD };
+        match state {
+            State::Usable { .. } => component.ready(),
+            State::ReadOnly => component.waiting("the server is read-only"),
+            State::Refuses(reason) | State::Unreachable(reason) => component.waiting(reason),
+        }
+        tokio::time::sleep(pause).await;
     }
 }
 
-enum Unusable {
+enum State {
+    Usable {
+        /// False when an earlier session did not work any more, and a new one does.
+        same_session: bool,
+    },
     ReadOnly,
     /// The server answers, and lets no new session in.
-    Refused(String),
+    Refuses(String),
     Unreachable(String),
 }
 
-/// A session in which changes are possible, and whether it is the one that was open before.
-async fn look(
-    options: &PgConnectOptions,
-    open: Option<PgConnection>,
-) -> Result<(PgConnection, bool), Unusable> {
-    if let Some(mut open) = open
-        && let Ok(Ok(true)) = tokio::time::timeout(ANSWER_TIMEOUT, is_writable(&mut open)).await
-    {
-        return Ok((open, true));
-    }
-    let asked = async {
-        let mut new = options.connect().await?;
-        let writable = is_writable(&mut new).await?;
-        Ok::<_, sqlx::Error>((new, writable))
-    };
-    match tokio::time::timeout(CONNECT_TIMEOUT, asked).await {
-        Ok(Ok((new, true))) => Ok((new, false)),
-        Ok(Ok((new, false))) => {
-            // The server ends it otherwise.
-            let _ = tokio::time::timeout(ANSWER_TIMEOUT, new.close()).await;
-            Err(Unusable::ReadOnly)
+async fn look(probe: &mut Probe) -> State {
+    let was_open = probe.is_open();
+    if was_open {
+        match probe.ask(ANSWER_TIMEOUT, is_writable).await {
+            Ok(true) => return State::Usable { same_session: true },
+            Err(error) if is_silence(&error) => return State::Unreachable(reason(&error)),
+            // That may be the fault of this session alone.
+            Ok(false) | Err(_) => probe.close(),
         }
-        Ok(Err(error)) if is_refused(&error) => Err(Unusable::Refused(reason(&error))),
-        Ok(Err(error)) => Err(Unusable::Unreachable(reason(&error))),
-        Err(_) => Err(Unusable::Unreachable("no answer".to_owned())),
     }
+    match probe.ask(CONNECT_TIMEOUT, is_writable).await {
+        Ok(true) => State::Usable { same_session: !was_open },
+        Ok(false) => {
+            // It would stay read-only when the server can be written again.
+            probe.close();
+            State::ReadOnly
+        }
+        Err(error) if is_refusal(&error) => State::Refuses(reason(&error)),
+        Err(error) => State::Unreachable(reason(&error)),
+    }
+}
+
+fn is_silence(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut)
 }
 
 /// Whether the server itself says no: too many sessions, or a login that it does not accept. One that is shutting down or
 /// starting serves nobody.
-fn is_refused(error: &sqlx::Error) -> bool {
+fn is_refusal(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some() && !is_lost(error)
 }
 

@@ -186,6 +186,22 @@ async fn lists_go_on_from_the_replica_while_the_primary_is_frozen() {
 }
 
 #[tokio::test]
+async fn lists_that_wait_for_the_primary_when_it_freezes_are_read_from_the_replica_that_is_behind() {
+    let shop = Replicated::start().await;
+    let listing = Listing::start(&shop.loms.client());
+    shop.served_by("replica").await;
+    shop.on_the_replica("select pg_wal_replay_pause()").await;
+    shop.lists_a_new_order().await;
+    shop.served_by("primary").await;
+    let frozen = Frozen::freeze(&shop.primary);
+    shop.served_by("replica").await;
+    drop(frozen);
+    shop.on_the_replica("select pg_wal_replay_resume()").await;
+    shop.lists_a_new_order().await;
+    listing.end().await;
+}
+
+#[tokio::test]
 async fn lists_go_on_from_the_primary_while_the_replica_is_gone() {
     let mut shop = Replicated::start().await;
     let listing = Listing::start(&shop.loms.client());
