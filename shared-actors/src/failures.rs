@@ -31,7 +31,7 @@ enum Turn {
 }
 
 /// Logs a request that failed with `code`; `error` makes the text only when it is written.
-pub(crate) fn log(code: ErrorCode, error: impl FnOnce() -> String) {
+pub fn log(code: ErrorCode, error: impl FnOnce() -> String) {
     match with(code, |failures| failures.turn(Instant::now())) {
         Turn::Shown => tracing::error!(code = code.as_str(), error = error(), "request failed"),
         Turn::FirstCounted => {

@@ -9,7 +9,7 @@ pub mod crash;
 pub mod database;
 pub mod deadline;
 pub mod error;
-mod failures;
+pub mod failures;
 pub mod grpc;
 pub mod health;
 pub mod http;

@@ -18,7 +18,7 @@ use super::trust::Trust;
 /// that was not committed is rolled back. A connection that takes longer is closed.
 const RELEASE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A statement that has waited for so long is given up once its connection is known to be dead, or its server not to answer.
+/// How long a statement waits at least, also when its connection or its server is known to be dead.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
 
 /// A connection that goes back to its pool when this is dropped.
@@ -81,7 +81,7 @@ impl Lease {
     }
 }
 
-/// Waits until nobody need wait any longer for a statement that begins now.
+/// Completes when a statement that starts now should be abandoned.
 async fn given_up(trust: &Trust) {
     let begun = Instant::now();
     tokio::select! {

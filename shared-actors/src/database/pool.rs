@@ -32,6 +32,10 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 /// How long a connection has to answer when it is asked whether it lives.
 const PING_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// Each statement of a service looks a few rows up by an index. A plan that was made for a table while it was empty, or
+/// small, and is kept, must not read all of it later.
+const LOOKUPS: &[(&str, &str)] = &[("enable_seqscan", "off")];
+
 /// Limits of a pool.
 #[derive(Clone, Debug)]
 pub struct PoolSettings {
@@ -52,7 +56,8 @@ pub struct PoolSettings {
 }
 
 impl PoolSettings {
-    /// Eight connections, 3 s to get one, 10 s per statement, 3 s between two of a transaction.
+    /// Eight connections, 3 s to get one, 10 s per statement, 3 s between two of a transaction, and plans that look rows up
+    /// by an index.
     pub fn new(application_name: impl Into<String>) -> Self {
         Self {
             application_name: application_name.into(),
@@ -60,7 +65,7 @@ impl PoolSettings {
             acquire_timeout: Duration::from_secs(3),
             statement_timeout: STATEMENT_TIMEOUT,
             transaction_idle_timeout: Duration::from_secs(3),
-            session: &[],
+            session: LOOKUPS,
         }
     }
 
@@ -182,7 +187,8 @@ impl Pool {
         self.connections.options().get_max_connections()
     }
 
-    /// Why the server cannot be reached, while [`super::watch`] knows that it cannot.
+    /// Why no statement is let in: the pool is [locked](Self::locked), or [`super::watch`] knows that the server does not
+    /// answer.
     pub fn why_unreachable(&self) -> Option<String> {
         self.trust.why_unreachable()
     }
@@ -211,7 +217,7 @@ impl Pool {
 
 /// Nothing was sent to the server.
 fn unreachable(reason: &str) -> sqlx::Error {
-    let reason = format!("the server cannot be reached: {reason}");
+    let reason = format!("no statement is sent: {reason}");
     sqlx::Error::Io(io::Error::new(io::ErrorKind::ConnectionRefused, reason))
 }
 

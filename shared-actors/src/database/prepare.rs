@@ -8,9 +8,10 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tokio::time::Instant;
 
-use super::connect_options;
 use super::error::{is_deadlock, is_outage, is_refused_login};
+use super::observe::no_answer;
 use super::owner::{self, Owner};
+use super::{Probe, STATEMENT_TIMEOUT, connect_options};
 use crate::health::Component;
 use crate::settings::DatabaseSettings;
 
@@ -23,6 +24,12 @@ const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// How long a migration waits for a lock: the lock that lets one process at a time migrate, or a table that is in use.
 /// Later statements on the same table queue behind it, so it gives up soon and tries again.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How often the server is asked whether it still works on a migration.
+const LOOK_PERIOD: Duration = Duration::from_secs(2);
+
+/// A migration of which the server knows nothing for so many looks is begun again: its connection is dead.
+const MAX_IDLE_LOOKS: u32 = 2;
 
 /// A migration that takes longer is reported.
 const SLOW: Duration = Duration::from_secs(5);
@@ -64,7 +71,7 @@ pub enum PrepareError {
 }
 
 /// Waits, with backoff, until the database is there and has the schema of every one of `migrators`, then marks
-/// `component` ready. Meanwhile the component says what is missing. Waits for ever: bound it outside.
+/// `component` ready. Meanwhile the component says what is missing. Each attempt is bounded; their number is not.
 ///
 /// Migrations that a newer version has applied are left alone: a version works beside the schema of the next one. Several
 /// migrators on one database need a table name each.
@@ -174,16 +181,52 @@ async fn apply(settings: &DatabaseSettings, migrators: &[&Migrator]) -> Result<(
         other => other?,
     };
     for migrator in migrators {
-        if let Owner::SomebodyElse(contents) = owner::of(&mut connection, migrator).await? {
+        if let Owner::SomebodyElse(contents) = soon(owner::of(&mut connection, migrator)).await? {
             let database = describe(settings);
             return Err(Failure::Final(PrepareError::Foreign { database, contents }));
         }
         // The migrator locks the database against the migrators of other processes; its connection is our own,
         // so that closing it gives the lock back after a failure too, and no statement timeout applies.
         let run = beside_newer(migrator);
-        run.run_direct(None, &mut connection, false).await.map_err(|error| classify(settings, error))?;
+        let backend = sqlx::query_scalar("SELECT pg_backend_pid()");
+        let backend: i32 = soon(backend.fetch_one(&mut connection)).await?;
+        let run = while_at_work(settings, backend, run.run_direct(None, &mut connection, false));
+        run.await?.map_err(|error| classify(settings, error))?;
     }
     connection.close().await.map_err(Failure::from)
+}
+
+/// The answer to a short statement. A connection that died without a word would never give one.
+async fn soon<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(STATEMENT_TIMEOUT, statement).await.unwrap_or_else(|_| Err(no_answer()))
+}
+
+/// Runs migrations for as long as the server works on them, however long that is.
+async fn while_at_work<T>(
+    settings: &DatabaseSettings,
+    backend: i32,
+    migrations: impl Future<Output = T>,
+) -> Result<T, sqlx::Error> {
+    const AT_WORK: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND state = 'active')";
+    let mut migrations = pin!(migrations);
+    let mut probe = Probe::new(settings, "migrations watch");
+    let mut idle_looks = 0;
+    while idle_looks < MAX_IDLE_LOOKS {
+        if let Ok(done) = tokio::time::timeout(LOOK_PERIOD, &mut migrations).await {
+            return Ok(done);
+        }
+        let at_work = async |server: &mut PgConnection| {
+            sqlx::query_scalar(AT_WORK).bind(backend).fetch_one(server).await
+        };
+        let at_work = probe.ask(CONNECT_TIMEOUT, at_work).await.unwrap_or(false);
+        idle_looks = if at_work { 0 } else { idle_looks + 1 };
+    }
+    // It holds the lock of the migrations for as long as it lives.
+    let end = async |server: &mut PgConnection| {
+        sqlx::query("SELECT pg_terminate_backend($1)").bind(backend).execute(server).await
+    };
+    let _ = probe.ask(CONNECT_TIMEOUT, end).await;
+    Err(no_answer())
 }
 
 /// The same migrations, for a database that may have those of a newer version, too.
@@ -200,13 +243,13 @@ fn beside_newer(migrator: &Migrator) -> Migrator {
 async fn check(settings: &DatabaseSettings, migrators: &[&Migrator]) -> Result<(), Failure> {
     let mut connection = connect(&connect_options(settings, "migrations")).await?;
     for migrator in migrators {
-        if let Owner::SomebodyElse(contents) = owner::of(&mut connection, migrator).await? {
+        if let Owner::SomebodyElse(contents) = soon(owner::of(&mut connection, migrator)).await? {
             let database = describe(settings);
             return Err(Failure::Final(PrepareError::Foreign { database, contents }));
         }
         let statement = format!("SELECT version FROM {} WHERE success", migrator.table_name);
         let applied: Vec<i64> =
-            sqlx::query_scalar(AssertSqlSafe(statement)).fetch_all(&mut connection).await?;
+            soon(sqlx::query_scalar(AssertSqlSafe(statement)).fetch_all(&mut connection)).await?;
         let missing = migrator
             .iter()
             .filter(|migration| !migration.migration_type.is_down_migration())

@@ -85,7 +85,7 @@ impl Trust {
 
     /// The server answers.
     pub fn reachable(&self) {
-        self.unreachable.send_replace(None);
+        self.unreachable.send_if_modified(|unreachable| unreachable.take().is_some());
     }
 
     /// The server does not answer: nobody need wait for a connection to it.

@@ -12,13 +12,16 @@ use crate::settings::DatabaseSettings;
 
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// A server that does not answer is asked more often: nobody is served until it does.
-const PERIOD_WHILE_UNREACHABLE: Duration = Duration::from_millis(100);
+/// A server that does not answer is asked more often at first: nobody is served until it does.
+const FIRST_PERIOD_WHILE_UNREACHABLE: Duration = Duration::from_millis(100);
 
-/// An open session that is silent for longer shows that the server cannot be reached, until a new one shows that it can.
+/// A session that is silent for longer is dead, or its server is.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a server has to open a session and to answer over it.
+/// How long the successor of a silent session has to answer. It was opened meanwhile.
+const SUCCESSOR_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// How long a server has to open a session, and to answer over it, when there is none.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// False where every change would fail: on a replica, and in a session that is read-only.
@@ -31,37 +34,40 @@ const IS_WRITABLE: &str =
 pub async fn watch(settings: DatabaseSettings, component: Component, pools: Vec<Pool>) {
     let mut probe = Probe::new(&settings, "readiness");
     let mut was_usable = true;
+    let mut pause = FIRST_PERIOD_WHILE_UNREACHABLE;
     loop {
         let state = look(&mut probe).await;
         for pool in &pools {
             let trust = pool.trust();
             match &state {
-                // The sessions of the pools are as old as the one that did not answer, or older than the server's return.
-                State::Usable { same_session } if !was_usable || !same_session => {
-                    trust.give_up();
+                State::Usable { replaced } => {
+                    // The sessions of the pools are as old as the one that was replaced, or older than the server's return.
+                    if !was_usable || *replaced {
+                        trust.give_up();
+                    }
                     trust.reachable();
                 }
-                State::Usable { .. } | State::ReadOnly => trust.reachable(),
-                // The sessions of the pools may still work: they find out for themselves.
-                State::Refuses(_) => {}
+                // Sessions of the pools may still work: they find out for themselves.
+                State::ReadOnly | State::Refuses(_) => trust.reachable(),
                 State::Unreachable(reason) => trust.unreachable(reason),
             }
         }
         was_usable = matches!(state, State::Usable { .. });
-        let pause = if matches!(state, State::Unreachable(_)) { PERIOD_WHILE_UNREACHABLE } else { PERIOD };
+        let is_unreachable = matches!(state, State::Unreachable(_));
         match state {
             State::Usable { .. } => component.ready(),
             State::ReadOnly => component.waiting("the server is read-only"),
             State::Refuses(reason) | State::Unreachable(reason) => component.waiting(reason),
         }
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(if is_unreachable { pause } else { PERIOD }).await;
+        pause = if is_unreachable { (pause * 2).min(PERIOD) } else { FIRST_PERIOD_WHILE_UNREACHABLE };
     }
 }
 
 enum State {
     Usable {
-        /// False when an earlier session did not work any more, and a new one does.
-        same_session: bool,
+        /// An earlier session did not work any more, and a new one does.
+        replaced: bool,
     },
     ReadOnly,
     /// The server answers, and lets no new session in.
@@ -70,17 +76,18 @@ enum State {
 }
 
 async fn look(probe: &mut Probe) -> State {
+    let mut patience = CONNECT_TIMEOUT;
     let was_open = probe.is_open();
     if was_open {
         match probe.ask(ANSWER_TIMEOUT, is_writable).await {
-            Ok(true) => return State::Usable { same_session: true },
-            Err(error) if is_silence(&error) => return State::Unreachable(reason(&error)),
-            // That may be the fault of this session alone.
+            Ok(true) => return State::Usable { replaced: false },
+            Err(error) if is_silence(&error) => patience = SUCCESSOR_TIMEOUT,
             Ok(false) | Err(_) => probe.close(),
         }
     }
-    match probe.ask(CONNECT_TIMEOUT, is_writable).await {
-        Ok(true) => State::Usable { same_session: !was_open },
+    // That may be the fault of the one session alone.
+    match probe.ask(patience, is_writable).await {
+        Ok(true) => State::Usable { replaced: was_open },
         Ok(false) => {
             // It would stay read-only when the server can be written again.
             probe.close();

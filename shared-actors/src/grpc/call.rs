@@ -16,6 +16,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use tower::{Layer, Service};
 use tracing::{Instrument, Span, field};
 
+use super::answer::Answer;
 use super::code_name;
 use super::ended::Ended;
 use super::methods::{Method, Methods};
@@ -89,7 +90,6 @@ where
         let answer = self.next.call(request);
         Box::pin(
             async move {
-                let _busy = busy;
                 let scoped = deadline.allowance.scope(deadline.asked, answer);
                 let guarded = AssertUnwindSafe(scoped).catch_unwind();
                 let mut answer = match tokio::time::timeout_at(deadline.last, guarded).await {
@@ -112,7 +112,10 @@ where
                     calls.refusals.hold(deadline.last).await;
                 }
                 open.answered(code, elapsed);
-                answer
+                Ok(match busy {
+                    Some(busy) => answer?.map(|body| Answer::give(busy, body)),
+                    None => answer?,
+                })
             }
             .instrument(span),
         )

@@ -3,6 +3,7 @@
 //! Methods belong to the services; limits on the size of messages are set where their servers are made, with
 //! [`GrpcServerSettings::message_limit_bytes`].
 
+mod answer;
 mod call;
 mod client;
 mod connections;

@@ -1,7 +1,8 @@
 //! Whether a connection has requests under way: told by the server, asked by the connection.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -15,23 +16,34 @@ pub(crate) struct Activity {
     open: AtomicUsize,
     begun: AtomicU64,
     idle_since_micros: AtomicU64,
+    /// When answers began that the server has not got rid of yet, by the number of their request.
+    answers: Mutex<BTreeMap<u64, Instant>>,
 }
 
 /// A request that is under way until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Busy(Arc<Activity>);
+pub(crate) struct Busy {
+    activity: Arc<Activity>,
+    request: u64,
+    has_answer: bool,
+}
 
 impl Activity {
     pub(super) fn new() -> Arc<Self> {
         let idle_since_micros = AtomicU64::new(micros());
-        Arc::new(Self { open: AtomicUsize::new(0), begun: AtomicU64::new(0), idle_since_micros })
+        Arc::new(Self {
+            open: AtomicUsize::new(0),
+            begun: AtomicU64::new(0),
+            idle_since_micros,
+            answers: Mutex::default(),
+        })
     }
 
     /// A request begins.
     pub(crate) fn begin(self: &Arc<Self>) -> Busy {
         self.open.fetch_add(1, Ordering::AcqRel);
-        self.begun.fetch_add(1, Ordering::AcqRel);
-        Busy(Arc::clone(self))
+        let request = self.begun.fetch_add(1, Ordering::AcqRel);
+        Busy { activity: Arc::clone(self), request, has_answer: false }
     }
 
     pub(super) fn is_busy(&self) -> bool {
@@ -48,15 +60,34 @@ impl Activity {
         *START + Duration::from_micros(self.idle_since_micros.load(Ordering::Acquire))
     }
 
+    /// Since when the client has not taken the answer that it was given first of all that wait.
+    pub(super) fn answering_since(&self) -> Option<Instant> {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.first_key_value().map(|(_, since)| *since)
+    }
+
     pub(super) fn touch(&self) {
         self.idle_since_micros.store(micros(), Ordering::Release);
     }
 }
 
+impl Busy {
+    /// There is an answer, which the client has to take from now on.
+    pub(crate) fn answers(&mut self) {
+        self.has_answer = true;
+        let mut answers = self.activity.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.insert(self.request, Instant::now());
+    }
+}
+
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.touch();
-        self.0.open.fetch_sub(1, Ordering::AcqRel);
+        if self.has_answer {
+            let mut answers = self.activity.answers.lock().unwrap_or_else(PoisonError::into_inner);
+            answers.remove(&self.request);
+        }
+        self.activity.touch();
+        self.activity.open.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -46,7 +46,8 @@ pub(crate) struct Connection {
     /// How many requests had begun when that was looked at last.
     begun: u64,
     received_bytes: usize,
-    /// Since when the client has not taken all that was written.
+    /// Since when the socket takes no more of what is written. (An answer over HTTP/2 also waits when the client opens no
+    /// window for it; [`Activity`] knows that.)
     blocked_since: Option<Instant>,
     timer: Pin<Box<Sleep>>,
 }
@@ -116,10 +117,11 @@ impl Connection {
     /// When the client's time is up, as far as is known now.
     fn due(&mut self, now: Instant) -> Instant {
         self.notice_begun();
-        match (self.blocked_since, self.head_since) {
+        let answering = self.activity.answering_since();
+        match (self.blocked_since.or(answering), self.head_since) {
             (Some(since), _) => since + self.patience.answer,
             // A request has a deadline of its own; what comes after it is looked at then.
-            (None, _) if self.activity.is_busy() => now + self.patience.idle,
+            (None, _) if self.activity.is_busy() => now + self.patience.idle.min(self.patience.answer),
             (None, Some(since)) => since + self.patience.head,
             (None, None) => self.activity.idle_since() + self.patience.idle,
         }
@@ -153,7 +155,8 @@ impl Connection {
         if written.is_pending() {
             self.blocked_since.get_or_insert_with(Instant::now);
             self.poll_patience(cx)?;
-        } else {
+        } else if self.protocol == Protocol::Http1 {
+            // What HTTP/2 writes beside answers, such as pings, says nothing of the client.
             self.activity.touch();
         }
         written

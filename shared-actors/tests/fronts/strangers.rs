@@ -5,12 +5,16 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use actix_web::HttpResponse;
+use actix_web::web::Bytes;
 use actix_web::web::{self, ServiceConfig};
+use h2::client::SendRequest;
 use shared_actors::health::Health;
 use shared_actors::http;
 use shared_actors::http::{HttpFrontEnd, HttpServerSettings, HttpService};
 use shared_actors::settings::ListenAddress;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn, spawn_blocking};
+use tokio::time::timeout;
+use tonic::codegen::http::Request;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use utoipa::openapi::OpenApiBuilder;
@@ -161,6 +165,45 @@ async fn grpc_closes_a_client_that_makes_no_call_and_none_that_waits_for_an_answ
     let second = watched.message().await.unwrap().unwrap();
     assert_ne!(first.status, second.status);
     drop(watched);
+    front.stop().await;
+}
+
+/// A client of HTTP/2 that takes at most `window` bytes of each answer, and the end of its connection.
+async fn http2(address: SocketAddr, window: u32) -> (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>) {
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (client, connection) =
+        h2::client::Builder::new().initial_window_size(window).handshake(stream).await.unwrap();
+    (client.ready().await.unwrap(), spawn(connection))
+}
+
+#[actix_rt::test]
+async fn grpc_closes_a_client_that_answers_pings_and_makes_no_call() {
+    let mut settings = grpc_settings();
+    settings.idle_timeout = 2 * SHORT;
+    settings.keep_alive = SHORT / 5;
+    let front = serve_probe(&settings, &Health::new()).await;
+    let (_client, connection) = http2(front.address, 65_535).await;
+    let _ = timeout(PATIENCE, connection).await.expect("the connection is closed");
+    front.stop().await;
+}
+
+#[actix_rt::test]
+async fn grpc_closes_a_client_that_does_not_take_its_answer() {
+    let mut settings = grpc_settings();
+    (settings.answer_timeout, settings.keep_alive) = (SHORT, SHORT / 5);
+    let front = serve_probe(&settings, &Health::new()).await;
+    let (mut client, connection) = http2(front.address, 0).await;
+    let request = Request::post(format!("http://{}/test.Probe/Echo", front.address))
+        .header("content-type", "application/grpc")
+        .body(())
+        .unwrap();
+    let (answer, mut body) = client.send_request(request, false).unwrap();
+    // The text "hello" as a message of gRPC.
+    body.send_data(Bytes::from_static(b"\0\0\0\0\x07\x0a\x05hello"), true).unwrap();
+    assert_eq!(answer.await.unwrap().status(), 200);
+    let _ = timeout(PATIENCE, connection).await.expect("the connection is closed");
+    let channel = channel_to(&front);
+    assert_eq!(say(&channel, "hello").await.unwrap(), "hello");
     front.stop().await;
 }
 

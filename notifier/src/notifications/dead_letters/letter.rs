@@ -17,6 +17,8 @@ impl DeadLetter {
     /// Says so in the log, too.
     pub fn new(record: &ReceivedRecord, mut reason: String) -> Self {
         reason.truncate(reason.floor_char_boundary(REASON_BYTES));
+        // No text of PostgreSQL may contain it.
+        let reason = reason.replace('\0', "\u{fffd}");
         let ReceivedRecord { topic, partition, offset, .. } = record;
         warn!(topic, partition, offset, reason, "the record becomes a dead letter");
         Self { record: record.clone(), reason }
