@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared_actors::actor::{ActorOptions, Arbiters, Handle, KeyedHandle, KeyedOptions};
+use shared_actors::actor::{ActorOptions, Arbiters, KeyedHandle, KeyedOptions, TaskHandle};
 use shared_actors::database::{self, Pool, PoolSettings, migrate_now};
 use shared_actors::health::Health;
 use shared_actors::http::{self, HttpFrontEnd, HttpService};
@@ -22,7 +22,7 @@ use tracing::{error, info};
 use self::prepare::MIGRATIONS;
 use crate::Settings;
 use crate::api;
-use crate::carts::{CartActor, CartActors, CartShard, Carts, ShardSettings};
+use crate::carts::{CartActor, CartActors, CartShardHandle, Carts};
 use crate::checkout::CheckoutSweeper;
 use crate::domain::UserId;
 use crate::idempotency::KeySweeper;
@@ -63,10 +63,10 @@ pub struct Application {
     front_end: HttpFrontEnd,
     health: Health,
     carts: CartActors,
-    shards: Arc<[CartShard]>,
+    shards: Arc<[CartShardHandle]>,
     products: Products,
-    checkout_sweepers: Vec<Handle<CheckoutSweeper>>,
-    key_sweepers: Vec<Handle<KeySweeper>>,
+    checkout_sweepers: Vec<TaskHandle>,
+    key_sweepers: Vec<TaskHandle>,
     pools: Vec<Pool>,
     /// Answers when a database turns out to be unusable.
     unusable: watch::Receiver<Option<String>>,
@@ -108,11 +108,12 @@ impl Application {
             };
             let unusable = unusable_sender.clone();
             watching.push(background(async move { preparation.run(&prepared_sender, &unusable).await }));
-            let options = ShardSettings { capacity: settings.capacity, key_ttl: settings.idempotency_ttl };
-            shards.push(CartShard::start(pool.clone(), options, arbiters.pick(index.index()), prepared));
+            let (capacity, key_ttl) = (settings.capacity, settings.idempotency_ttl);
+            let arbiter = arbiters.pick(index.index());
+            shards.push(CartShardHandle::start(pool.clone(), capacity, key_ttl, arbiter, prepared));
             pools.push(pool);
         }
-        let shards: Arc<[CartShard]> = shards.into();
+        let shards: Arc<[CartShardHandle]> = shards.into();
 
         let redis = Arc::new(RedisCache::new(&settings.redis)?);
         let (cache, component) = (Arc::clone(&redis), health.optional_component("redis"));
@@ -185,10 +186,10 @@ impl Application {
             .step("front-end", front_end.stop())
             .step("sweepers", async move {
                 for sweeper in &checkout_sweepers {
-                    sweeper.drain().await;
+                    sweeper.stop().await;
                 }
                 for sweeper in &key_sweepers {
-                    sweeper.drain().await;
+                    sweeper.stop().await;
                 }
             })
             .step("carts", async move { carts.drain().await })
@@ -227,7 +228,7 @@ fn cart_actors(
     settings: &Settings,
     arbiters: Arbiters,
     router: ShardRouter,
-    shards: &Arc<[CartShard]>,
+    shards: &Arc<[CartShardHandle]>,
     loms: &Loms,
 ) -> CartActors {
     let options = KeyedOptions {
@@ -248,20 +249,19 @@ fn cart_actors(
 fn sweepers(
     settings: &Settings,
     arbiters: &Arbiters,
-    shards: &Arc<[CartShard]>,
+    shards: &Arc<[CartShardHandle]>,
     carts: &CartActors,
-) -> (Vec<Handle<CheckoutSweeper>>, Vec<Handle<KeySweeper>>) {
+) -> (Vec<TaskHandle>, Vec<TaskHandle>) {
     let sweep = settings.sweep;
-    let of_shard = |(index, shard): (usize, &CartShard)| {
-        let (own, carts) = (shard.clone(), carts.clone());
-        let checkouts =
-            Handle::supervise(ActorOptions::new("checkout_sweeper"), arbiters.pick(index), move |_| {
-                CheckoutSweeper::new(index, own.clone(), carts.clone(), sweep)
-            });
-        let own = shard.clone();
-        let keys = Handle::supervise(ActorOptions::new("key_sweeper"), arbiters.pick(index), move |_| {
-            KeySweeper::new(own.clone())
+    let of_shard = |(index, shard): (usize, &CartShardHandle)| {
+        let arbiter = arbiters.pick(index);
+        let (own, carts, options) = (shard.clone(), carts.clone(), ActorOptions::new("checkout_sweeper"));
+        let checkouts = TaskHandle::periodic(options, arbiter, sweep.period, move || {
+            CheckoutSweeper::new(index, own.clone(), carts.clone(), sweep.grace)
         });
+        let (own, options) = (shard.clone(), ActorOptions::new("key_sweeper"));
+        let keys =
+            TaskHandle::periodic(options, arbiter, KeySweeper::PERIOD, move || KeySweeper::new(own.clone()));
         (checkouts, keys)
     };
     shards.iter().enumerate().map(of_shard).unzip()

@@ -1,5 +1,9 @@
 //! Lines as the database keeps them: two arrays of equal length, one of SKUs and one of counts.
 
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgTypeInfo, PgValueRef};
+use sqlx::{Decode, Postgres, Type};
+
 use crate::domain::{Line, Lines, Quantity, Sku};
 
 /// The lines of many orders in one pair of arrays, of which `first[n]..=last[n]`, from 1, are those of order `n`.
@@ -28,6 +32,37 @@ impl ItemArrays {
     /// A batch of a few hundred orders of at most [`crate::domain::MAX_LINES`] lines is far from the limit.
     fn position(&self) -> i32 {
         i32::try_from(self.skus.len()).unwrap_or(i32::MAX)
+    }
+}
+
+/// An array of SKUs or counts as it was read. One that somebody wrote by hand and that cannot be read, because it holds a
+/// `NULL` or has two dimensions, is an error of its own row: the rows beside it are read all the same.
+pub(crate) struct Numbers(Result<Vec<i64>, String>);
+
+impl Numbers {
+    /// The numbers.
+    ///
+    /// # Errors
+    /// `Decode`, when they cannot be read.
+    pub fn get(&self) -> Result<&[i64], sqlx::Error> {
+        self.0.as_deref().map_err(|error| sqlx::Error::Decode(error.clone().into()))
+    }
+
+    /// The numbers; none where they cannot be read.
+    pub fn or_none(self) -> Vec<i64> {
+        self.0.unwrap_or_default()
+    }
+}
+
+impl Type<Postgres> for Numbers {
+    fn type_info() -> PgTypeInfo {
+        <Vec<i64> as Type<Postgres>>::type_info()
+    }
+}
+
+impl<'r> Decode<'r, Postgres> for Numbers {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        Ok(Self(<Vec<i64> as Decode<Postgres>>::decode(value).map_err(|error| error.to_string())))
     }
 }
 

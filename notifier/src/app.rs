@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared_actors::actor::{ActorOptions, Arbiters, Handle};
+use shared_actors::actor::{ActorOptions, Arbiters, TaskHandle};
 use shared_actors::database::{self, Migrations, Pool, PoolSettings, PrepareError};
 use shared_actors::health::{Component, Health};
 use shared_actors::http::{self, HttpFrontEnd, HttpService};
@@ -179,8 +179,8 @@ impl Application {
                     stopped = &mut stopped => ending = stopped,
                 }
                 // Nobody asks them anything: this ends them at once.
-                sweeper.drain().await;
-                publisher.drain().await;
+                sweeper.stop().await;
+                publisher.stop().await;
                 self.stop(Some(consumer)).await;
                 ending
             }
@@ -208,16 +208,18 @@ impl Application {
         ConsumerHandle::start(options, self.arbiters.pick(0), self.sink.clone())
     }
 
-    fn sweep(&self) -> Handle<InboxSweeper> {
+    fn sweep(&self) -> TaskHandle {
         let (pool, ttl) = (self.pool.clone(), self.settings.inbox_ttl);
-        Handle::supervise(ActorOptions::new("inbox_sweeper"), self.arbiters.pick(0), move |_| {
+        let (options, arbiter) = (ActorOptions::new("inbox_sweeper"), self.arbiters.pick(0));
+        TaskHandle::periodic(options, arbiter, InboxSweeper::PERIOD, move || {
             InboxSweeper::new(pool.clone(), ttl)
         })
     }
 
-    fn publish_dead_letters(&self) -> Handle<DeadLetterPublisher> {
+    fn publish_dead_letters(&self) -> TaskHandle {
         let letters = self.sink.dead_letters.clone();
-        Handle::supervise(ActorOptions::new("dead_letter_publisher"), self.arbiters.pick(0), move |_| {
+        let (options, arbiter) = (ActorOptions::new("dead_letter_publisher"), self.arbiters.pick(0));
+        TaskHandle::periodic(options, arbiter, DeadLetterPublisher::PERIOD, move || {
             DeadLetterPublisher::new(letters.clone())
         })
     }

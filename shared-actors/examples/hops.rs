@@ -2,13 +2,14 @@
 //!
 //! `cargo run --release -p shared-actors --example hops`
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix::{Actor, Context, Handler};
-use futures::future::LocalBoxFuture;
 use futures::stream::{self, StreamExt};
 use shared_actors::actor::{
-    ActorOptions, Arbiters, AskError, Command, Envelope, GroupCommit, Handle, KeyedHandle, KeyedOptions, Lane,
+    ActorOptions, Arbiters, AskError, BatchActor, Command, Commit, Envelope, Handle, KeyedHandle,
+    KeyedOptions,
 };
 
 const QUESTIONS: u32 = 1_000_000;
@@ -33,22 +34,10 @@ impl Handler<Envelope<Double>> for DoubleActor {
     }
 }
 
-struct BatchDoubleActor(Lane<Double>);
-impl Actor for BatchDoubleActor {
-    type Context = Context<Self>;
-}
-impl Handler<Envelope<Double>> for BatchDoubleActor {
-    type Result = ();
-    fn handle(&mut self, envelope: Envelope<Double>, ctx: &mut Context<Self>) {
-        self.accept(envelope, ctx);
-    }
-}
-impl GroupCommit<Double> for BatchDoubleActor {
-    fn lane(&mut self) -> &mut Lane<Double> {
-        &mut self.0
-    }
-    fn commit(&mut self, batch: Vec<Double>) -> LocalBoxFuture<'static, Vec<Result<u64, AskError>>> {
-        Box::pin(async move { batch.into_iter().map(|Double(number)| Ok(u64::from(number) * 2)).collect() })
+struct BatchDouble;
+impl Commit<Double> for BatchDouble {
+    async fn commit(&self, batch: Vec<Double>) -> Vec<Result<u64, AskError>> {
+        batch.into_iter().map(|Double(number)| Ok(u64::from(number) * 2)).collect()
     }
 }
 
@@ -60,7 +49,7 @@ async fn measure<F: Future<Output = Result<u64, AskError>>>(name: &str, ask: imp
         .fold(0, |answered, answer| async move { answered + u64::from(answer.is_ok()) })
         .await;
     let nanoseconds = started.elapsed().as_nanos() / u128::from(QUESTIONS);
-    println!("{name:<44} {nanoseconds:>6} ns a question, {answered} answered");
+    println!("{name:<44} {nanoseconds:>6} ns per question, {answered} answered");
 }
 
 #[actix::main]
@@ -69,9 +58,8 @@ async fn main() {
         let arbiters = Arbiters::new(threads);
         let plain = Handle::supervise(ActorOptions::new("plain"), arbiters.pick(0), |_| DoubleActor);
         measure(&format!("{name}: ask an actor"), |number| plain.ask(Double(number))).await;
-        let batching = Handle::supervise(ActorOptions::new("batching"), arbiters.pick(0), |_| {
-            BatchDoubleActor(Lane::default())
-        });
+        let batching =
+            BatchActor::start(ActorOptions::new("batching"), arbiters.pick(0), Arc::new(BatchDouble));
         measure(&format!("{name}: ask through group commit"), |number| batching.ask(Double(number))).await;
         let keyed = KeyedHandle::new(KeyedOptions::new("keyed"), arbiters, |_: &u32| DoubleActor);
         let keyed = &keyed;

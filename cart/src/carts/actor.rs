@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::commands::{AddItem, Checkout, ClearCart, Keyed, RemoveItem};
 use super::decide::{self, Begun};
-use super::shard::CartShard;
+use super::shard::CartShardHandle;
 use super::state::{Change, Loaded, StoredCart};
 use super::transaction::{Done, Start, transact};
 use crate::checkout::{Intent, Outcome, REQUEST, place};
@@ -34,7 +34,7 @@ const MAX_KEYS: usize = 1000;
 /// loms within a checkout does not.
 pub struct CartActor {
     user: UserId,
-    shard: CartShard,
+    shard: CartShardHandle,
     loms: Loms,
     known: Option<StoredCart>,
     /// The checkouts that are with loms, by their intents. More than one only when another instance has settled the
@@ -54,7 +54,7 @@ struct Pursuit {
 
 impl CartActor {
     /// The actor of `user`, whose row is on `shard`.
-    pub fn new(user: UserId, shard: CartShard, loms: Loms) -> Self {
+    pub fn new(user: UserId, shard: CartShardHandle, loms: Loms) -> Self {
         Self { user, shard, loms, known: None, pursuits: HashMap::new() }
     }
 

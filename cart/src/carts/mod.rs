@@ -1,4 +1,4 @@
-//! Carts: durable, one writer a user.
+//! Carts: durable, one writer per user.
 //!
 //! The truth is a row in `PostgreSQL` with a version. A user's [`CartActor`] serialises the user's changes and remembers
 //! the row between them; the [`CartShardActor`] of the user's shard reads and writes the rows of many users in one
@@ -20,7 +20,7 @@ mod use_cases;
 
 pub use actor::CartActor;
 pub use commands::{AddItem, Checkout, ClearCart, RemoveItem};
-pub use shard::{CartShard, CartShardActor, ShardSettings};
+pub use shard::{CartShard, CartShardActor, CartShardHandle};
 pub use state::{Loaded, OpenCheckouts, StoredCart};
 pub use use_cases::{CartView, Carts, PricedLine};
 

@@ -8,7 +8,7 @@ use shared_actors::actor::Backoff;
 use shared_actors::metrics;
 use tokio::time::sleep;
 
-use super::shard::CartShard;
+use super::shard::CartShardHandle;
 use super::state::{Change, Loaded, StoredCart, Write, Written};
 use crate::domain::{CartError, Part, UserId};
 use crate::idempotency::IdempotencyKey;
@@ -38,7 +38,7 @@ pub struct Done<T> {
 /// Where a transaction starts from.
 pub struct Start<'a> {
     /// The shard of the user.
-    pub shard: &'a CartShard,
+    pub shard: &'a CartShardHandle,
     /// The user.
     pub user: UserId,
     /// What stood in the database when it was last seen.

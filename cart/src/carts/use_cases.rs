@@ -8,7 +8,7 @@ use shared_actors::shard::ShardRouter;
 
 use super::CartActors;
 use super::commands::{AddItem, Checkout, ClearCart, Keyed, RemoveItem};
-use super::shard::CartShard;
+use super::shard::CartShardHandle;
 use crate::checkout;
 use crate::domain::{CartError, Line, OrderId, Quantity, Sku, UserId};
 use crate::idempotency::{Claims, IdempotencyKey, KeyedRequest};
@@ -22,7 +22,7 @@ const LOOKUPS: usize = 10;
 #[derive(Clone)]
 pub struct Carts {
     actors: CartActors,
-    shards: Arc<[CartShard]>,
+    shards: Arc<[CartShardHandle]>,
     router: ShardRouter,
     products: Products,
     loms: Loms,
@@ -58,7 +58,7 @@ impl Carts {
     /// `shards` in the order of `router`.
     pub fn new(
         actors: CartActors,
-        shards: Arc<[CartShard]>,
+        shards: Arc<[CartShardHandle]>,
         router: ShardRouter,
         products: Products,
         loms: Loms,
@@ -164,7 +164,7 @@ impl Carts {
         }
     }
 
-    fn shard(&self, user: UserId) -> &CartShard {
+    fn shard(&self, user: UserId) -> &CartShardHandle {
         &self.shards[self.router.shard_of_user(user.get()).index()]
     }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use shared_actors::actor::Backoff;
-use shared_actors::deadline;
+use shared_actors::error::ErrorCode;
+use shared_actors::{deadline, failures};
 use tokio::time::{Instant, sleep};
 use tracing::{error, warn};
 
@@ -60,7 +61,10 @@ async fn ask(loms: Loms, user: UserId, intent: Intent) -> Outcome {
         let wait = BACKOFF.jittered(attempt);
         let time_is_up = deadline::remaining().is_some_and(|left| left <= wait);
         if attempt >= ATTEMPTS || unusable >= tolerated || time_is_up {
-            warn!(%user, intent = %intent.id, %error, "the outcome of a checkout is unknown, its intent stays open");
+            failures::log(ErrorCode::Unavailable, || {
+                let intent = &intent.id;
+                format!("the outcome of checkout {intent} of user {user} is unknown, it stays open: {error}")
+            });
             return Outcome::Unknown(error.into());
         }
         attempt += 1;

@@ -3,15 +3,13 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use actix::fut::wrap_future;
-use actix::{Actor, AsyncContext, Context};
 use futures::future::join_all;
-use prometheus::IntGaugeVec;
+use prometheus::{IntGauge, IntGaugeVec};
+use shared_actors::actor::{Pass, Periodic};
 use shared_actors::metrics;
-use tokio::time::sleep;
 use tracing::{info, warn};
 
-use crate::carts::{CartActors, CartShard, Checkout, OpenCheckouts};
+use crate::carts::{CartActors, CartShardHandle, Checkout, OpenCheckouts};
 use crate::domain::{CartError, UserId};
 
 /// How many open checkouts a pass looks at.
@@ -36,38 +34,33 @@ pub struct SweepSettings {
 /// Settles the open checkouts of one shard, through the actors of their users. Several instances may do so at once: the
 /// version of the cart lets one of them ask for each.
 pub struct CheckoutSweeper {
-    index: usize,
-    shard: CartShard,
+    shard: CartShardHandle,
     carts: CartActors,
-    settings: SweepSettings,
+    grace: Duration,
+    open: IntGauge,
 }
 
 impl CheckoutSweeper {
-    /// A sweeper of `shard`, which is number `index`.
-    pub fn new(index: usize, shard: CartShard, carts: CartActors, settings: SweepSettings) -> Self {
-        Self { index, shard, carts, settings }
+    /// A sweeper of `shard`, which is number `index`. Intents that are younger than `grace` are left alone.
+    pub fn new(index: usize, shard: CartShardHandle, carts: CartActors, grace: Duration) -> Self {
+        Self { shard, carts, grace, open: OPEN.with_label_values(&[&index.to_string()]) }
     }
 }
 
-impl Actor for CheckoutSweeper {
-    type Context = Context<Self>;
+impl Periodic for CheckoutSweeper {
+    async fn ready(&mut self) {
+        self.shard.until_prepared().await;
+    }
 
-    fn started(&mut self, ctx: &mut Self::Context) {
-        let (shard, carts, settings) = (self.shard.clone(), self.carts.clone(), self.settings);
-        let open = OPEN.with_label_values(&[&self.index.to_string()]);
-        ctx.spawn(wrap_future(async move {
-            shard.until_prepared().await;
-            loop {
-                match shard.open_checkouts(settings.grace, BATCH).await {
-                    Ok(OpenCheckouts { count, due }) => {
-                        open.set(count);
-                        settle_all(&carts, &due).await;
-                    }
-                    Err(error) => warn!(%error, "cannot look for open checkouts"),
-                }
-                sleep(settings.period).await;
+    async fn pass(&mut self) -> Pass {
+        match self.shard.open_checkouts(self.grace, BATCH).await {
+            Ok(OpenCheckouts { count, due }) => {
+                self.open.set(count);
+                settle_all(&self.carts, &due).await;
             }
-        }));
+            Err(error) => warn!(%error, "cannot look for open checkouts"),
+        }
+        Pass::Done
     }
 }
 

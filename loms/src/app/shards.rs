@@ -1,6 +1,6 @@
 //! The actors of all shards, put together and ended in order.
 
-use shared_actors::actor::Arbiters;
+use shared_actors::actor::{Arbiters, TaskHandle};
 use shared_actors::database::{self, Pool, PoolSettings};
 use shared_actors::health::Health;
 use shared_actors::kafka::{ProducerHandle, ProducerOptions};
@@ -13,11 +13,7 @@ use crate::orders::{OrderShardHandle, OrderShardParts, ReplicaParts};
 use crate::outbox::{RelayHandle, RelayParts};
 use crate::settings::Settings;
 use crate::stock::StockHandle;
-use crate::sweeper::{SweeperHandle, SweeperParts};
-
-/// Each statement of the pools looks a few rows up by an index. A plan that was made for a table while it was empty, or small,
-/// and is kept, must not read all of it later.
-const LOOKUPS: &[(&str, &str)] = &[("enable_seqscan", "off")];
+use crate::sweeper::{self, SweeperParts};
 
 /// One shard at work.
 pub(super) struct Shard {
@@ -30,7 +26,7 @@ pub(super) struct Shard {
     replica: Option<Pool>,
     relay: RelayHandle,
     producer: ProducerHandle,
-    sweeper: SweeperHandle,
+    sweeper: TaskHandle,
 }
 
 /// All shards, and the stock of the first one.
@@ -44,10 +40,7 @@ impl Shards {
     /// Starts the actors of every shard. No statement reaches a database before [`Self::begin`].
     pub fn start(settings: &Settings, health: &Health) -> Self {
         let arbiters = Arbiters::new(settings.arbiters).watched(settings.actor_thread_timeout);
-        let limits = PoolSettings {
-            session: LOOKUPS,
-            ..PoolSettings::new("loms").with_max_connections(settings.max_connections)
-        };
+        let limits = PoolSettings::new("loms").with_max_connections(settings.max_connections);
         // A pool of its own: no list of orders may keep a reservation waiting.
         let stock_pool = Pool::new(&settings.shards[STOCK_SHARD.index()].primary, &limits).locked();
         database::show_pool("stock", STOCK_SHARD.index(), &stock_pool);
@@ -174,7 +167,7 @@ fn start_shard(
         key_ttl: settings.key_ttl,
         prepared: prepared.subscribe(),
     };
-    let sweeper = SweeperHandle::start(sweeper, arbiter);
+    let sweeper = sweeper::start(sweeper, arbiter);
     let settings = shard.clone();
     Shard { index, settings, components, pool, prepared, orders, replica, relay, producer, sweeper }
 }

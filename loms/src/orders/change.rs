@@ -1,4 +1,4 @@
-//! Paying and cancelling orders: decide, then settle with the stock. The workflow of one batch.
+//! The command to pay or cancel an order: decide, then settle with the stock. The workflow of one batch.
 //!
 //! The row of the order is the decision. What it does to the stock is written down with it, and done before the answer
 //! when the stock answers in time; the sweeper does it otherwise. A cancellation is not confirmed before that, whoever
@@ -6,38 +6,50 @@
 
 use std::collections::HashSet;
 
+use shared_actors::actor::{BatchLimits, Command, Commit};
 use shared_actors::crash_point;
 use shared_actors::database::DatabaseError;
 
 use super::queries::{self, Change, States};
-use super::shard::OrderShard;
+use super::shard::{LIMITS, OrderShard};
 use crate::domain::{OrderError, OrderId, OrderStatus};
 use crate::retry::after_conflict;
 use crate::stock::{Effect, EffectKind};
 
-/// One order that somebody wants paid or cancelled.
-pub(crate) struct StateChange {
+/// Pay or cancel an order; answers whether this very batch changed it. Of several changes of one order the first one
+/// counts.
+pub(crate) struct ChangeState {
     pub order: OrderId,
     pub to: OrderStatus,
     pub traceparent: Option<String>,
 }
 
-impl OrderShard {
-    /// Changes the orders of one batch; each is answered at its index, and told whether this very batch changed it. Of
-    /// several changes of one order the first one counts.
-    pub(super) async fn change(&self, batch: &[StateChange]) -> Vec<Result<bool, OrderError>> {
-        match self.try_change(batch).await {
+impl Command for ChangeState {
+    type Output = bool;
+    type Error = OrderError;
+    const NAME: &'static str = "change_state";
+}
+
+impl Commit<ChangeState> for OrderShard {
+    fn limits(&self) -> BatchLimits {
+        LIMITS
+    }
+
+    async fn commit(&self, batch: Vec<ChangeState>) -> Vec<Result<bool, OrderError>> {
+        match self.try_change(&batch).await {
             Ok(answers) => answers,
             Err(error) => vec![Err(error.into()); batch.len()],
         }
     }
+}
 
+impl OrderShard {
     async fn try_change(
         &self,
-        batch: &[StateChange],
+        batch: &[ChangeState],
     ) -> Result<Vec<Result<bool, OrderError>>, DatabaseError> {
         let mut seen = HashSet::new();
-        let firsts: Vec<&StateChange> = batch.iter().filter(|change| seen.insert(change.order)).collect();
+        let firsts: Vec<&ChangeState> = batch.iter().filter(|change| seen.insert(change.order)).collect();
         let changes: Vec<Change<'_>> = firsts.iter().filter_map(|change| as_change(change)).collect();
         crash_point!("change::begun");
         let mut made = self.decide(&changes).await?;
@@ -62,7 +74,7 @@ impl OrderShard {
         } else if let Some(settled) = self.settle_unless_silent(effects).await {
             held.retain(|order| settled.refused.contains(order));
         }
-        let answer_to = |change: &StateChange| {
+        let answer_to = |change: &ChangeState| {
             let made = made.get(&change.order).copied();
             answer(change, made.or_else(|| others.get(&change.order).copied()))?;
             if held.contains(&change.order) { Err(not_settled(change.order)) } else { Ok(made.is_some()) }
@@ -85,7 +97,7 @@ impl OrderShard {
     }
 
     /// The states of the orders that were not changed.
-    async fn others(&self, wanted: &[&StateChange], made: &States) -> Result<States, DatabaseError> {
+    async fn others(&self, wanted: &[&ChangeState], made: &States) -> Result<States, DatabaseError> {
         let others = wanted.iter().map(|change| change.order).filter(|order| !made.contains_key(order));
         let others: Vec<i64> = others.map(OrderId::get).collect();
         if others.is_empty() {
@@ -105,12 +117,12 @@ impl OrderShard {
     }
 }
 
-fn as_change(change: &StateChange) -> Option<Change<'_>> {
+fn as_change(change: &ChangeState) -> Option<Change<'_>> {
     let effect = EffectKind::of(change.to)?;
     Some(Change { order: change.order, to: change.to, effect, traceparent: change.traceparent.as_deref() })
 }
 
-fn answer(change: &StateChange, state: Option<OrderStatus>) -> Result<(), OrderError> {
+fn answer(change: &ChangeState, state: Option<OrderStatus>) -> Result<(), OrderError> {
     match state {
         None => Err(OrderError::OrderNotFound(change.order)),
         Some(state) if state == change.to => Ok(()),

@@ -1,4 +1,5 @@
-//! Creating orders: reserve, then write down. The workflow of one batch, from the requests to their answers.
+//! The command to create an order: reserve, then write down. The workflow of one batch, from the requests to their
+//! answers.
 //!
 //! It runs in the actor's own future: a client that hangs up cancels nothing half-way. What a crash leaves behind is a
 //! reservation without an order, which a retry under the same key finds again and the sweeper gives back otherwise. Nothing
@@ -7,6 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use shared_actors::actor::{BatchLimits, Command, Commit};
 use shared_actors::crash_point;
 use shared_actors::database::DatabaseError;
 
@@ -15,7 +17,7 @@ use super::answers::{
     outcome_with, too_late, unanswered,
 };
 use super::queries::{self, InsertedRow};
-use super::shard::OrderShard;
+use super::shard::{LIMITS, OrderShard};
 use crate::domain::{NewOrder, OrderError, OrderId, OrderStatus};
 use crate::retry::after_conflict;
 use crate::stock::{Effect, EffectKind, Reservation, ReservationRequest};
@@ -24,15 +26,37 @@ use crate::stock::{Effect, EffectKind, Reservation, ReservationRequest};
 /// for those with the lines that the key stands for, and once more for each attempt that had been given up.
 const ROUNDS: usize = 4;
 
-impl OrderShard {
-    /// Creates the orders of one batch; each request is answered at its index.
-    pub(super) async fn create(&self, requests: &[NewOrder]) -> Vec<Answer> {
-        match self.try_create(requests).await {
+/// How many lines of orders one batch writes down.
+const MAX_LINES_OF_BATCH: usize = 4_000;
+
+/// Create an order.
+pub(super) struct CreateOrder(pub NewOrder);
+
+impl Command for CreateOrder {
+    type Output = OrderId;
+    type Error = OrderError;
+    const NAME: &'static str = "create_order";
+}
+
+impl Commit<CreateOrder> for OrderShard {
+    fn limits(&self) -> BatchLimits {
+        BatchLimits { weight: MAX_LINES_OF_BATCH, ..LIMITS }
+    }
+
+    fn weight(CreateOrder(order): &CreateOrder) -> usize {
+        order.lines.len()
+    }
+
+    async fn commit(&self, batch: Vec<CreateOrder>) -> Vec<Answer> {
+        let requests: Vec<NewOrder> = batch.into_iter().map(|CreateOrder(order)| order).collect();
+        match self.try_create(&requests).await {
             Ok(answers) => answers,
             Err(error) => vec![Err(error); requests.len()],
         }
     }
+}
 
+impl OrderShard {
     async fn try_create(&self, requests: &[NewOrder]) -> Result<Vec<Answer>, OrderError> {
         let mut answers: Vec<Option<Answer>> = vec![None; requests.len()];
         self.answer_known(requests, &mut answers).await?;

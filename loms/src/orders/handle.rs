@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use actix::ArbiterHandle;
-use shared_actors::actor::{ActorOptions, Handle};
+use shared_actors::actor::{ActorOptions, Handle, TaskHandle};
 
-use super::actor::{ChangeState, CreateOrder, FindByKey, GetOrder, OrderShardActor};
-use super::change::StateChange;
-use super::lists::{self, ListOrders, OrderListsActor};
+use super::change::ChangeState;
+use super::create::CreateOrder;
+use super::find_by_key::FindByKey;
+use super::get::GetOrder;
+use super::list::{self, ListOrders};
 use super::queries::ShardPage;
-use super::shard::{OrderShard, OrderShardParts};
+use super::shard::{OrderShard, OrderShardActor, OrderShardParts};
 use crate::domain::{NewOrder, Order, OrderError, OrderId};
 
 /// An order of more lines is a large one.
@@ -24,7 +26,8 @@ pub struct OrderShardHandle {
     large_creates: Handle<OrderShardActor>,
     changes: Handle<OrderShardActor>,
     reads: Handle<OrderShardActor>,
-    lists: Handle<OrderListsActor>,
+    lists: Handle<OrderShardActor>,
+    replica_watch: Option<TaskHandle>,
     shard: Arc<OrderShard>,
     capacity: usize,
 }
@@ -35,16 +38,27 @@ impl OrderShardHandle {
     /// long, and lists have a few beside.
     pub fn start(parts: OrderShardParts, capacity: usize, arbiter: &ArbiterHandle) -> Self {
         let shard = Arc::new(OrderShard::new(parts));
-        let actor = |capacity| {
-            let (own, options) = (Arc::clone(&shard), ActorOptions::new("order_shard").capacity(capacity));
-            Handle::supervise(options, arbiter, move |_| OrderShardActor::new(Arc::clone(&own)))
+        let actor = |name, capacity| {
+            let options = ActorOptions::new(name).capacity(capacity);
+            OrderShardActor::start(options, arbiter, Arc::clone(&shard))
         };
-        let (creates, changes, reads) = (actor(capacity), actor(capacity), actor(capacity));
-        let large_creates = actor((capacity / LARGE_SHARE).max(1));
-        let own = Arc::clone(&shard);
-        let options = ActorOptions::new("order_lists").capacity(lists::CAPACITY);
-        let lists = Handle::supervise(options, arbiter, move |_| OrderListsActor::new(Arc::clone(&own)));
-        Self { creates, large_creates, changes, reads, lists, shard, capacity }
+        let replica_watch = shard.replica.is_some().then(|| {
+            let shard = Arc::clone(&shard);
+            TaskHandle::start(ActorOptions::new("replica_watch"), arbiter, move || {
+                let shard = Arc::clone(&shard);
+                async move { shard.watch_replica().await }
+            })
+        });
+        Self {
+            creates: actor("order_shard", capacity),
+            large_creates: actor("order_shard", (capacity / LARGE_SHARE).max(1)),
+            changes: actor("order_shard", capacity),
+            reads: actor("order_shard", capacity),
+            lists: actor("order_lists", list::CAPACITY),
+            replica_watch,
+            shard,
+            capacity,
+        }
     }
 
     /// The shard itself, for the sweeper's own workflows.
@@ -69,8 +83,8 @@ impl OrderShardHandle {
         self.reads.ask(FindByKey(order.user, key)).await
     }
 
-    pub(crate) async fn change(&self, change: StateChange) -> Result<bool, OrderError> {
-        self.changes.ask(ChangeState(change)).await
+    pub(crate) async fn change(&self, change: ChangeState) -> Result<bool, OrderError> {
+        self.changes.ask(change).await
     }
 
     pub(super) async fn get(&self, id: OrderId) -> Result<Order, OrderError> {
@@ -90,5 +104,8 @@ impl OrderShardHandle {
             self.reads.drain()
         );
         self.lists.drain().await;
+        if let Some(watch) = &self.replica_watch {
+            watch.stop().await;
+        }
     }
 }

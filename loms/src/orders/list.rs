@@ -1,25 +1,22 @@
-//! The actor that lists the orders of one shard: a few lists at once, so that they leave connections to everything else
-//! that uses the pool of the shard. It watches the replica, too, which tells whether lists may be read there.
+//! The command to list the orders of one shard, from a replica that is recent enough or else from the primary.
+//!
+//! Few lists run at once, so that they leave connections to everything else that uses the pool of the shard.
 
-use std::sync::Arc;
+use shared_actors::actor::{BatchLimits, Command, Commit, one_by_one};
+use shared_actors::database::DatabaseError;
 
-use actix::fut::wrap_future;
-use actix::{Actor, AsyncContext, Context, Handler};
-use futures::FutureExt;
-use futures::future::LocalBoxFuture;
-use shared_actors::actor::{Command, Envelope, GroupCommit, Lane, LaneLimits};
-
-use super::queries::ShardPage;
+use super::metrics;
+use super::queries::{self, ShardPage};
 use super::shard::OrderShard;
 use crate::domain::{OrderError, OrderId};
 
-/// Each list is a query of its own.
-const LIMITS: LaneLimits = LaneLimits { max_batch: 1, concurrency: 2 };
+/// How many lists of a shard run at once.
+const CONCURRENCY: usize = 2;
 
 /// How many lists may wait or run at once; more are refused as `Overloaded`.
-pub(super) const CAPACITY: usize = 64 + LIMITS.concurrency;
+pub(super) const CAPACITY: usize = 64 + CONCURRENCY;
 
-/// Read the newest orders that are older than `before`.
+/// Read the newest orders that are older than `before`, newest first.
 pub(super) struct ListOrders {
     pub before: Option<OrderId>,
     pub limit: u32,
@@ -31,56 +28,40 @@ impl Command for ListOrders {
     const NAME: &'static str = "list_orders";
 }
 
-/// Lists the orders of one shard.
-pub(super) struct OrderListsActor {
-    shard: Arc<OrderShard>,
-    lists: Lane<ListOrders>,
-}
+impl Commit<ListOrders> for OrderShard {
+    fn limits(&self) -> BatchLimits {
+        // Each list is a query of its own.
+        BatchLimits { commands: 1, concurrency: CONCURRENCY, ..BatchLimits::default() }
+    }
 
-impl OrderListsActor {
-    pub fn new(shard: Arc<OrderShard>) -> Self {
-        Self { shard, lists: Lane::new(LIMITS) }
+    async fn commit(&self, batch: Vec<ListOrders>) -> Vec<Result<ShardPage, OrderError>> {
+        one_by_one(batch, async |list| self.page(list).await).await
     }
 }
 
-impl Actor for OrderListsActor {
-    type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Context<Self>) {
-        let shard = Arc::clone(&self.shard);
-        ctx.spawn(wrap_future(async move {
-            if let Some(replica) = &shard.replica {
-                shard.watch(replica).await;
-            }
-        }));
-    }
-}
-
-impl GroupCommit<ListOrders> for OrderListsActor {
-    fn lane(&mut self) -> &mut Lane<ListOrders> {
-        &mut self.lists
-    }
-
-    fn commit(
-        &mut self,
-        batch: Vec<ListOrders>,
-    ) -> LocalBoxFuture<'static, Vec<Result<ShardPage, OrderError>>> {
-        let shard = Arc::clone(&self.shard);
-        async move {
-            let mut pages = Vec::with_capacity(batch.len());
-            for ListOrders { before, limit } in batch {
-                pages.push(shard.page(before, limit).await);
-            }
-            pages
+impl OrderShard {
+    async fn page(&self, ListOrders { before, limit }: ListOrders) -> Result<ShardPage, OrderError> {
+        let before = before.map_or(i64::MAX, OrderId::get);
+        let limit = i64::from(limit);
+        if !self.is_away()
+            && let Some(replica) = &self.replica
+            && let Some(page) = replica.page(before, limit).await
+        {
+            metrics::list_served("replica");
+            return Ok(page);
         }
-        .boxed_local()
-    }
-}
-
-impl Handler<Envelope<ListOrders>> for OrderListsActor {
-    type Result = ();
-
-    fn handle(&mut self, envelope: Envelope<ListOrders>, ctx: &mut Context<Self>) {
-        self.accept(envelope, ctx);
+        match queries::page(&self.primary, before, limit).await {
+            Ok(page) => {
+                metrics::list_served("primary");
+                Ok(page)
+            }
+            Err(error) => {
+                // An old list is better than none.
+                let old = async { self.replica.as_ref()?.page_however_old(before, limit).await };
+                let page = old.await.ok_or_else(|| DatabaseError::from(error))?;
+                metrics::list_served("replica");
+                Ok(page)
+            }
+        }
     }
 }

@@ -1,19 +1,19 @@
 //! Orders: created, paid, cancelled and read, each on the shard that its id names.
 //!
-//! [`Orders`] is all that front-ends see. Behind it one actor a shard runs the workflows ([`create`], [`change`],
-//! [`read`]) batch by batch.
+//! [`Orders`] is all that front-ends see. Behind it the actors of each shard execute commands in batches, one file per
+//! command: [`create`], [`change`], [`get`], [`find_by_key`], [`list`].
 
-mod actor;
 mod answers;
 mod change;
 mod create;
+mod find_by_key;
+mod get;
 mod handle;
 mod ids;
-mod lists;
+mod list;
 mod metrics;
 mod pulse;
 pub(crate) mod queries;
-mod read;
 mod replica;
 mod servers;
 mod settle;
@@ -31,7 +31,7 @@ use crate::domain::{
     MAX_PAGE_SIZE, NewOrder, Order, OrderError, OrderId, OrderPage, OrderStatus, PageRequest,
 };
 
-pub(crate) use change::StateChange;
+pub(crate) use change::ChangeState;
 pub use handle::OrderShardHandle;
 pub(crate) use queries::InsertedRow;
 pub use replica::ReplicaParts;
@@ -107,7 +107,7 @@ impl Orders {
 
     async fn change(&self, order: OrderId, to: OrderStatus) -> Result<(), OrderError> {
         let traceparent = telemetry::traceparent();
-        self.shard_of(order)?.change(StateChange { order, to, traceparent }).await.map(drop)
+        self.shard_of(order)?.change(ChangeState { order, to, traceparent }).await.map(drop)
     }
 
     /// An order as it stands, with every change that was answered before.

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use shared_actors::database::DatabaseError;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::queries;
 use super::shard::OrderShard;
@@ -12,6 +12,9 @@ use crate::domain::OrderError;
 
 /// For how long after an answer of the primary stock is reserved without asking it again.
 const PROVEN_FOR: Duration = Duration::from_millis(100);
+
+/// How long the primary has to prove that it answers.
+const SILENT_AFTER: Duration = Duration::from_secs(2);
 
 /// When the primary last answered a statement of a workflow.
 #[derive(Default)]
@@ -35,15 +38,20 @@ impl OrderShard {
         self.primary.why_unreachable().is_some()
     }
 
-    /// Makes sure that the primary answers, so that what is reserved next can be written down.
+    /// Makes sure that the primary answers and can be written, so that what is reserved next can be written down.
     pub(super) async fn prove(&self) -> Result<(), OrderError> {
         if self.pulse.beat_just_now() && !self.is_away() {
             return Ok(());
         }
-        queries::answer(&self.primary).await.map_err(DatabaseError::from)?;
+        let answer = timeout(SILENT_AFTER, queries::check_writable(&self.primary)).await;
+        answer.map_err(|_| silent())?.map_err(DatabaseError::from)?;
         self.pulse.beat();
         Ok(())
     }
+}
+
+fn silent() -> OrderError {
+    OrderError::Unavailable { reason: "the primary of the shard does not answer".to_owned() }
 }
 
 #[cfg(test)]

@@ -16,6 +16,9 @@ use super::queries::{self, Lineage, ReplicaState, ShardPage};
 /// A replica that is slower to answer is not read: the primary has the same.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 
+/// How long the replica has when it is the last one to be asked.
+const LAST_RESORT_WITHIN: Duration = Duration::from_secs(5);
+
 static LAG: LazyLock<GaugeVec> = LazyLock::new(|| {
     let help = "Lag of the replica, in seconds; NaN while it is unknown.";
     metrics::float_gauges("replica_lag_seconds", help, &["shard"])
@@ -103,18 +106,18 @@ impl Replica {
         None
     }
 
-    /// The same, however far the replica is behind and however long it takes: for when the primary cannot be asked.
+    /// The same, however far the replica is behind and with more time: for when the primary cannot be asked.
     pub async fn page_however_old(&self, before: i64, limit: i64) -> Option<ShardPage> {
         if !self.fit.load(Ordering::Relaxed) {
             return None;
         }
-        match queries::page(&self.parts.pool, before, limit).await {
-            Ok(page) => Some(page),
-            Err(error) => {
-                tracing::warn!(%error, shard = %self.shard, "neither the primary nor the replica answers a list");
-                None
-            }
-        }
+        let reason = match timeout(LAST_RESORT_WITHIN, queries::page(&self.parts.pool, before, limit)).await {
+            Ok(Ok(page)) => return Some(page),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        tracing::warn!(reason, shard = %self.shard, "neither the primary nor the replica answers a list");
+        None
     }
 
     /// Takes in what the replica said of itself, if it answered, given the `primary` as it was when it last did. While the
@@ -126,7 +129,9 @@ impl Replica {
         self.fit.store(unfit.is_none(), Ordering::Relaxed);
         let lag = state.lag.filter(|_| unfit.is_none());
         let recent = lag.is_some_and(|lag| lag < self.parts.max_lag);
-        self.show(lag, unfit.is_none() && (recent || primary_is_away));
+        self.show(lag, recent || (unfit.is_none() && primary_is_away));
+        // While the primary is away, lists take what there is. When it is back, they do not before it was asked.
+        self.usable.store(recent, Ordering::Relaxed);
     }
 
     fn tell(&self, unfit: Option<Unfit>) {

@@ -9,14 +9,18 @@ use shared_actors::database::Probe;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::queries::{self, LogPosition};
-use super::replica::{ANSWER_WITHIN, Replica};
+use super::replica::ANSWER_WITHIN;
 use super::shard::OrderShard;
 
 const PERIOD: Duration = Duration::from_secs(1);
 
+/// A primary that does not answer for longer is away.
+const PRIMARY_ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+
 impl OrderShard {
-    /// Watches `replica`. Runs until it is dropped.
-    pub(super) async fn watch(&self, replica: &Replica) {
+    /// Watches the replica, if there is one. Runs until it is dropped.
+    pub(super) async fn watch_replica(&self) {
+        let Some(replica) = &self.replica else { return };
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut of_primary = Probe::new(&self.database, "loms watch");
@@ -25,11 +29,18 @@ impl OrderShard {
         loop {
             ticks.tick().await;
             // In this order: what the primary did after its answer is nothing that the replica lacks.
-            let now =
-                if self.is_away() { None } else { of_primary.ask(PERIOD, queries::log_position).await.ok() };
+            let now = if self.is_away() {
+                // The session is as dead as the primary.
+                of_primary.close();
+                None
+            } else {
+                of_primary.ask(PRIMARY_ANSWERS_WITHIN, queries::log_position).await.ok()
+            };
             let (position, before) = (now.as_ref(), earlier.as_ref());
             let state = async |server: &mut _| queries::replica_state(server, position, before).await;
             let state = of_replica.ask(ANSWER_WITHIN, state).await.ok();
+            // Without the primary's word nothing tells how far the replica is behind.
+            let state = state.filter(|_| position.is_some() || self.is_away());
             let lineage = position.or(before).map(|position| position.lineage);
             replica.judge(state.as_ref(), lineage, self.is_away());
             earlier = now.or(earlier);

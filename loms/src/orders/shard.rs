@@ -1,8 +1,9 @@
-//! What all workflows of one shard of orders share. The workflows stand in files of their own.
+//! What all commands of one shard of orders share. Each command has a file of its own.
 
-use shared_actors::database::Pool;
 use std::time::Duration;
 
+use shared_actors::actor::{BatchActor, BatchLimits};
+use shared_actors::database::Pool;
 use shared_actors::settings::DatabaseSettings;
 use shared_actors::shard::{ORDER_ID_STEP, ShardIndex};
 
@@ -14,6 +15,12 @@ use super::settle::Silence;
 use crate::domain::OrderId;
 use crate::outbox::RelayHandle;
 use crate::stock::StockHandle;
+
+/// Batches of commands: while one waits for the stock or the disk, another one is on its way.
+pub(super) const LIMITS: BatchLimits = BatchLimits { commands: 256, weight: usize::MAX, concurrency: 2 };
+
+/// Executes the commands of one shard of orders.
+pub(super) type OrderShardActor = BatchActor<OrderShard>;
 
 /// One shard of orders: its databases and whom it needs.
 pub(crate) struct OrderShard {

@@ -1,19 +1,34 @@
 //! Every statement about the outbox. All go over the connection that holds the shard's lease.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use shared_actors::database::observe;
+use shared_actors::deadline;
 use sqlx::PgConnection;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::event::OrderEvent;
 use super::publication::Refused;
+use crate::items::Numbers;
+
+/// A connection that is silent for longer is dead. The server ends the session of a relay that is silent for as long.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+async fn within<T>(
+    category: &'static str,
+    request: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    deadline::scope(Instant::now() + ANSWER_TIMEOUT, observe(category, request)).await
+}
 
 /// Locks are a database's own, and a shard is a database: one key serves all shards.
 const TAKE_LEASE: &str = "SELECT pg_try_advisory_lock(x'6c6f6d73'::bigint)";
 
 /// Makes this session the one that publishes the shard's events, unless another one is.
 pub(super) async fn take_lease(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    observe("take_lease", sqlx::query_scalar(TAKE_LEASE).fetch_one(connection)).await
+    within("take_lease", sqlx::query_scalar(TAKE_LEASE).fetch_one(connection)).await
 }
 
 /// How many events one read returns, rounded up to the end of the last row; the limit in [`READ`].
@@ -50,8 +65,8 @@ struct EventRow {
     occurred_at: Option<DateTime<Utc>>,
     traceparent: Option<String>,
     user_id: Option<i64>,
-    skus: Option<Vec<i64>>,
-    counts: Option<Vec<i64>>,
+    skus: Option<Numbers>,
+    counts: Option<Numbers>,
     held: bool,
 }
 
@@ -65,8 +80,8 @@ impl EventRow {
             occurred_at: self.occurred_at?,
             traceparent: self.traceparent,
             user: self.user_id?,
-            skus: self.skus?,
-            counts: self.counts?,
+            skus: self.skus?.get().ok()?.to_vec(),
+            counts: self.counts?.get().ok()?.to_vec(),
         })
     }
 }
@@ -77,7 +92,7 @@ pub(super) struct Waiting {
     /// The rows of the outbox that they come from.
     pub rows: Vec<i64>,
     pub events: Vec<OrderEvent>,
-    /// Order and sequence of those of which neither order nor history know anything: nobody can tell of them.
+    /// Order and sequence of those that cannot be told: their order or its history is missing, or cannot be read.
     pub unknown: Vec<(i64, i32)>,
     /// Those of orders with an event that Kafka has refused.
     pub held: Vec<(i64, i32)>,
@@ -85,7 +100,7 @@ pub(super) struct Waiting {
 
 /// The events that wait longest, in the order in which they were written.
 pub(super) async fn read(connection: &mut PgConnection) -> Result<Waiting, sqlx::Error> {
-    let found: Vec<EventRow> = observe("read_outbox", sqlx::query_as(READ).fetch_all(connection)).await?;
+    let found: Vec<EventRow> = within("read_outbox", sqlx::query_as(READ).fetch_all(connection)).await?;
     let mut waiting = Waiting { events: Vec::with_capacity(found.len()), ..Waiting::default() };
     for row in found {
         if waiting.rows.last() != Some(&row.id) {
@@ -114,7 +129,7 @@ pub(super) async fn set_aside(
 ) -> Result<(), sqlx::Error> {
     let (orders, sequences): (Vec<i64>, Vec<i32>) = events.iter().copied().unzip();
     let query = sqlx::query(SET_ASIDE).bind(orders).bind(sequences);
-    observe("set_aside_events", query.execute(connection)).await?;
+    within("set_aside_events", query.execute(connection)).await?;
     Ok(())
 }
 
@@ -127,7 +142,7 @@ pub(super) async fn refuse(connection: &mut PgConnection, refused: &Refused) -> 
     let (orders, sequences): (Vec<i64>, Vec<i32>) = refused.keys().copied().unzip();
     let reasons: Vec<&str> = refused.values().map(String::as_str).collect();
     let query = sqlx::query(REFUSE).bind(orders).bind(sequences).bind(reasons);
-    observe("refuse_events", query.execute(connection)).await?;
+    within("refuse_events", query.execute(connection)).await?;
     Ok(())
 }
 
@@ -135,7 +150,7 @@ const DELETE: &str = "DELETE FROM outbox WHERE id = ANY($1)";
 
 /// Forgets rows whose events are published.
 pub(super) async fn delete(connection: &mut PgConnection, rows: &[i64]) -> Result<(), sqlx::Error> {
-    observe("delete_outbox", sqlx::query(DELETE).bind(rows).execute(connection)).await?;
+    within("delete_outbox", sqlx::query(DELETE).bind(rows).execute(connection)).await?;
     Ok(())
 }
 
@@ -154,5 +169,5 @@ FROM (SELECT events FROM outbox ORDER BY id LIMIT $1) AS counted";
 
 /// How many events wait, in the first [`COUNTED_ROWS`] rows, and for how many seconds the oldest one does.
 pub(super) async fn measure(connection: &mut PgConnection) -> Result<(i64, f64), sqlx::Error> {
-    observe("measure_outbox", sqlx::query_as(MEASURE).bind(COUNTED_ROWS).fetch_one(connection)).await
+    within("measure_outbox", sqlx::query_as(MEASURE).bind(COUNTED_ROWS).fetch_one(connection)).await
 }

@@ -1,60 +1,70 @@
-//! What a paid, cancelled or abandoned order does to the stock.
+//! The command to settle reservations: what was paid leaves the stock, what was cancelled is free again.
 
 use std::collections::HashSet;
 
-use crate::domain::{OrderId, OrderStatus};
+use shared_actors::actor::{Command, Commit};
+use shared_actors::crash_point;
+use shared_actors::database::DatabaseError;
 
-/// What happens to reserved pieces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EffectKind {
-    /// They were paid and leave the stock.
-    Take,
-    /// They are free again.
-    Return,
+use super::effect::{Effect, Settlement};
+use super::queries::{self, Progress};
+use super::shard::{MAX_LINES_OF_BATCH, StockShard};
+use crate::domain::OrderError;
+use crate::retry::after_conflict;
+
+/// Settle reservations; those settled before are passed over.
+pub(super) struct Settle(pub Vec<Effect>);
+
+impl Command for Settle {
+    type Output = Settlement;
+    type Error = OrderError;
+    const NAME: &'static str = "settle";
 }
 
-impl EffectKind {
-    /// The name in the database.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Take => "TAKE",
-            Self::Return => "RETURN",
+impl Commit<Settle> for StockShard {
+    async fn commit(&self, batch: Vec<Settle>) -> Vec<Result<Settlement, OrderError>> {
+        let mut known = HashSet::new();
+        let mut effects: Vec<Effect> = batch.iter().flat_map(|Settle(effects)| effects).copied().collect();
+        effects.retain(|effect| known.insert(effect.order));
+        match self.settle(effects).await {
+            Ok(settlement) => batch.iter().map(|Settle(effects)| Ok(settlement.of(effects))).collect(),
+            Err(error) => vec![Err(error.into()); batch.len()],
         }
     }
+}
 
-    /// What an order's change to `status` does to its reservation; `None` when it leaves it alone.
-    pub const fn of(status: OrderStatus) -> Option<Self> {
-        match status {
-            OrderStatus::Payed => Some(Self::Take),
-            OrderStatus::Cancelled | OrderStatus::Failed => Some(Self::Return),
-            OrderStatus::New | OrderStatus::AwaitingPayment => None,
+impl StockShard {
+    /// Settles together what can be. An effect that the stock does not admit, because somebody changed a row by hand, must not
+    /// fail the others: the effects are halved until it is alone.
+    async fn settle(&self, effects: Vec<Effect>) -> Result<Settlement, DatabaseError> {
+        let mut settlement = Settlement::default();
+        let mut parts = vec![effects];
+        while let Some(mut part) = parts.pop() {
+            // Each transaction takes its turn, so that orders are reserved between two of them.
+            let turn = self.turn.lock().await;
+            let settled = after_conflict(|| queries::settle(&self.pool, &part, MAX_LINES_OF_BATCH)).await;
+            drop(turn);
+            match settled {
+                Ok(Progress { ended, left }) => {
+                    settlement.ended.extend(ended);
+                    if !left.is_empty() {
+                        part.retain(|effect| left.contains(&effect.order));
+                        parts.push(part);
+                    }
+                }
+                Err(error) if error.is_transient() => return Err(error),
+                Err(error) => {
+                    if let [Effect { order, .. }] = *part {
+                        tracing::error!(%error, %order, "the stock refuses the effect of an order");
+                        settlement.refused.push(order);
+                    } else {
+                        let half = part.split_off(part.len() / 2);
+                        parts.extend([part, half]);
+                    }
+                }
+            }
         }
+        crash_point!("settle::committed");
+        Ok(settlement)
     }
-}
-
-/// What became of effects.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settlement {
-    /// The orders whose reservations were ended just now; those of the others had been before.
-    pub ended: Vec<OrderId>,
-    /// The orders whose effects the stock does not admit: their reservations stand as they did.
-    pub refused: Vec<OrderId>,
-}
-
-impl Settlement {
-    /// The part that concerns the orders of these effects.
-    pub(super) fn of(&self, effects: &[Effect]) -> Self {
-        let orders: HashSet<OrderId> = effects.iter().map(|effect| effect.order).collect();
-        let own = |all: &[OrderId]| all.iter().copied().filter(|order| orders.contains(order)).collect();
-        Self { ended: own(&self.ended), refused: own(&self.refused) }
-    }
-}
-
-/// Settles the reservation of one order, once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Effect {
-    /// The order.
-    pub order: OrderId,
-    /// What happens to what it holds.
-    pub kind: EffectKind,
 }

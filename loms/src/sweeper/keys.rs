@@ -2,26 +2,27 @@
 
 use std::time::Duration;
 
+use shared_actors::actor::Pass;
 use shared_actors::crash_point;
 use shared_actors::database::DatabaseError;
 
+use super::PAGES;
 use super::metrics::swept;
-use super::{Left, PAGES};
 use crate::domain::OrderError;
 use crate::orders::{OrderShard, queries};
 
 const LIMIT: i64 = 1000;
 
 /// Forgets the keys of orders that were made more than `age` ago and are done with.
-pub(super) async fn forget_keys(shard: &OrderShard, age: Duration) -> Result<Left, OrderError> {
+pub(super) async fn forget_keys(shard: &OrderShard, age: Duration) -> Result<Pass, OrderError> {
     for _ in 0..PAGES {
         let forgotten = queries::forget_keys(&shard.primary, age, LIMIT).await;
         let forgotten = forgotten.map_err(DatabaseError::from)?;
         if forgotten == 0 {
-            return Ok(Left::Nothing);
+            return Ok(Pass::Done);
         }
         crash_point!("sweep::forgotten");
         swept("key", forgotten);
     }
-    Ok(Left::More)
+    Ok(Pass::More)
 }

@@ -4,24 +4,16 @@
 //! A pass does a bounded part of what there is; the next one goes on from there. Every step is safe beside other
 //! instances that do the same, and safe to be cut off anywhere.
 
-mod actor;
 mod cursor;
 mod keys;
 mod metrics;
 mod payments;
 mod reservations;
 mod settlements;
+mod task;
 
-pub use actor::{SweeperHandle, SweeperParts};
+pub use task::{SweeperParts, start};
 
-/// The most pages that a step takes per pass, so that no step delays the others.
+/// The most pages that a step takes per pass, so that no step delays the others. One that takes them all answers
+/// [`Pass::More`](shared_actors::actor::Pass::More).
 const PAGES: usize = 20;
-
-/// What a step leaves for the next pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Left {
-    /// Nothing that could be done now.
-    Nothing,
-    /// There may be more: it took all the pages that one pass may.
-    More,
-}

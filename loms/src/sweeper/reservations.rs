@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use shared_actors::actor::Pass;
 use shared_actors::crash_point;
 use shared_actors::database::DatabaseError;
 
+use super::PAGES;
 use super::cursor::Cursor;
 use super::metrics::swept;
-use super::{Left, PAGES};
 use crate::domain::{NewOrder, OrderError, OrderId};
 use crate::orders::{InsertedRow, OrderShard, queries};
 use crate::stock::{Effect, EffectKind, OpenSince, ReservationRequest, Settlement, StockHandle};
@@ -24,7 +25,7 @@ pub(super) async fn give_back_orphans(
     stock: &StockHandle,
     grace: Duration,
     cursor: &mut Cursor,
-) -> Result<Left, OrderError> {
+) -> Result<Pass, OrderError> {
     for _ in 0..PAGES {
         let wanted = OpenSince {
             shard: i64::from(shard.index.get()),
@@ -33,7 +34,7 @@ pub(super) async fn give_back_orphans(
             limit: LIMIT,
         };
         let open = stock.open_since(&wanted).await.map_err(DatabaseError::from)?;
-        let Some(last) = open.last() else { return Ok(Left::Nothing) };
+        let Some(last) = open.last() else { return Ok(Pass::Done) };
 
         let ids: Vec<i64> = open.iter().map(|reservation| reservation.order_id).collect();
         let owned = owned(shard, &ids).await?;
@@ -44,7 +45,7 @@ pub(super) async fn give_back_orphans(
         }
         cursor.advance(last.created_at, last.order_id);
     }
-    Ok(Left::More)
+    Ok(Pass::More)
 }
 
 /// The orders that are there and hold their reservation by right. A failed one holds none.

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use shared_actors::actor::Pass;
 use shared_actors::crash_point;
 use shared_actors::database::DatabaseError;
 
+use super::PAGES;
 use super::metrics::swept;
-use super::{Left, PAGES};
 use crate::domain::OrderError;
 use crate::orders::{OrderShard, queries};
 
@@ -17,17 +18,17 @@ const LIMIT: i64 = 500;
 const REFUSED_REST: Duration = Duration::from_secs(10);
 
 /// Applies effects that are late, the oldest orders first.
-pub(super) async fn settle_late(shard: &OrderShard) -> Result<Left, OrderError> {
+pub(super) async fn settle_late(shard: &OrderShard) -> Result<Pass, OrderError> {
     for _ in 0..PAGES {
         let late = queries::late_effects(&shard.primary, GRACE, REFUSED_REST, LIMIT).await;
         let late = late.map_err(DatabaseError::from)?;
         if late.is_empty() {
-            return Ok(Left::Nothing);
+            return Ok(Pass::Done);
         }
         crash_point!("sweep::late");
-        let Some(settled) = shard.settle(late).await else { return Ok(Left::Nothing) };
+        let Some(settled) = shard.settle(late).await else { return Ok(Pass::Done) };
         crash_point!("sweep::settled");
         swept("settlement", settled.forgotten);
     }
-    Ok(Left::More)
+    Ok(Pass::More)
 }

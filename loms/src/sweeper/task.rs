@@ -1,15 +1,11 @@
-//! The actor that sweeps one shard at intervals.
+//! The task that sweeps one shard at intervals.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::fut::wrap_future;
-use actix::{Actor, ArbiterHandle, AsyncContext, Context};
-use shared_actors::actor::{ActorOptions, Handle};
+use actix::ArbiterHandle;
+use shared_actors::actor::{ActorOptions, Pass, Periodic, TaskHandle};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
 
-use super::Left;
 use super::cursor::Cursor;
 use super::keys::forget_keys;
 use super::metrics;
@@ -37,73 +33,58 @@ pub struct SweeperParts {
     pub prepared: watch::Receiver<bool>,
 }
 
-struct SweeperActor {
-    parts: Arc<SweeperParts>,
+struct Sweeper {
+    parts: SweeperParts,
+    /// How far the reservations were looked at.
+    cursor: Cursor,
+    /// Whether all of them were.
+    at_end: bool,
 }
 
-impl Actor for SweeperActor {
-    type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.spawn(wrap_future(sweep(Arc::clone(&self.parts))));
+impl Sweeper {
+    fn new(parts: SweeperParts) -> Self {
+        Self { parts, cursor: Cursor::start(Instant::now()), at_end: true }
     }
 }
 
-/// The step that gives back reservations without an order.
-const ORPHANS: usize = 2;
-
-async fn sweep(parts: Arc<SweeperParts>) {
-    if parts.prepared.clone().wait_for(|prepared| *prepared).await.is_err() {
-        return;
+impl Periodic for Sweeper {
+    async fn ready(&mut self) {
+        // The sender is gone only when the service ends.
+        let _ = self.parts.prepared.wait_for(|prepared| *prepared).await;
     }
-    let mut ticks = interval(parts.interval);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut cursor = Cursor::start(Instant::now());
-    let shard = parts.orders.shard();
-    let mut last_pass = [Left::Nothing; 4];
-    loop {
-        // What is created faster than one pass after a tick clears away is cleared away by passes without a pause.
-        if !last_pass.contains(&Left::More) {
-            ticks.tick().await;
-        }
-        // Not before it has come to the end, or it would never look at the youngest of very many.
-        if last_pass[ORPHANS] == Left::Nothing {
-            cursor.start_over_when_due(Instant::now());
-        }
-        let left = |what, step: Result<Left, OrderError>| {
+
+    async fn pass(&mut self) -> Pass {
+        let SweeperParts { orders, stock, reservation_grace, key_ttl, .. } = &self.parts;
+        let shard = orders.shard();
+        let end = |what, step: Result<Pass, OrderError>| {
             step.unwrap_or_else(|error| {
                 tracing::warn!(%error, shard = %shard.index, "{what} yet");
-                Left::Nothing
+                Pass::Done
             })
         };
-        let grace = parts.reservation_grace;
-        last_pass = [
-            left("unpaid orders are not cancelled", cancel_unpaid(&parts.orders).await),
-            left("late effects are not settled", settle_late(shard).await),
-            left(
-                "reservations without an order are not given back",
-                give_back_orphans(shard, &parts.stock, grace, &mut cursor).await,
-            ),
-            left("old idempotency keys are not forgotten", forget_keys(shard, parts.key_ttl).await),
-        ];
+        // Not before it has come to the end, or it would never look at the youngest of very many.
+        if self.at_end {
+            self.cursor.start_over_when_due(Instant::now());
+        }
+        let payments = end("unpaid orders are not cancelled", cancel_unpaid(orders).await);
+        let settlements = end("late effects are not settled", settle_late(shard).await);
+        let reservations = end(
+            "reservations without an order are not given back",
+            give_back_orphans(shard, stock, *reservation_grace, &mut self.cursor).await,
+        );
+        let keys = end("old idempotency keys are not forgotten", forget_keys(shard, *key_ttl).await);
+        self.at_end = reservations == Pass::Done;
+        if [payments, settlements, reservations, keys].contains(&Pass::More) {
+            Pass::More
+        } else {
+            Pass::Done
+        }
     }
 }
 
-/// Keeps the sweeper of one shard going.
-#[derive(Clone)]
-pub struct SweeperHandle(Handle<SweeperActor>);
-
-impl SweeperHandle {
-    /// Starts the sweeper on `arbiter`.
-    pub fn start(parts: SweeperParts, arbiter: &ArbiterHandle) -> Self {
-        metrics::begin();
-        let parts = Arc::new(parts);
-        let options = ActorOptions::new("sweeper").capacity(1);
-        Self(Handle::supervise(options, arbiter, move |_| SweeperActor { parts: Arc::clone(&parts) }))
-    }
-
-    /// Ends the sweeper, wherever it is.
-    pub async fn stop(&self) {
-        self.0.drain().await;
-    }
+/// Starts the sweeper of one shard on `arbiter`.
+pub fn start(parts: SweeperParts, arbiter: &ArbiterHandle) -> TaskHandle {
+    metrics::begin();
+    let period = parts.interval;
+    TaskHandle::periodic(ActorOptions::new("sweeper"), arbiter, period, move || Sweeper::new(parts.clone()))
 }

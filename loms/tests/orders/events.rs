@@ -158,3 +158,27 @@ async fn events_that_no_order_knows_are_set_aside_and_hold_nobody_up() {
     consumer.drain().await;
     shop.close().await;
 }
+
+#[actix::test]
+async fn events_of_an_order_that_cannot_be_read_are_set_aside_and_hold_nobody_up() {
+    let backend = Backend::new().await;
+    let shop = backend.open(&[]).await;
+    let (events, consumer) = Events::read(&backend);
+    let [broken, sound] =
+        [shop.orders.create(order(1, &[(1002, 1)])), shop.orders.create(order(1, &[(1003, 1)]))];
+    let (broken, sound) = (broken.await.unwrap(), sound.await.unwrap());
+    events.when(4).await;
+    let statement = "UPDATE orders SET counts = '{NULL}' WHERE id = $1";
+    sqlx::query(statement).bind(broken.get()).execute(&backend.pools[1]).await.unwrap();
+    shop.orders.pay(broken).await.unwrap();
+    shop.orders.pay(sound).await.unwrap();
+    let told = stories(&events.when(5).await).remove(&sound.get()).unwrap();
+    assert_eq!(told.last().unwrap(), &(3, "PAYED".to_owned()));
+    let aside: Vec<(i64, i32)> = sqlx::query_as("SELECT order_id, sequence FROM unknown_events")
+        .fetch_all(&backend.pools[1])
+        .await
+        .unwrap();
+    assert_eq!(aside, [(broken.get(), 3)]);
+    consumer.drain().await;
+    shop.close().await;
+}

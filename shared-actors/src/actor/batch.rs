@@ -1,56 +1,206 @@
-//! Group commit: an actor does the I/O of all commands that wait together.
+//! Group commit: an actor does the I/O of all commands that wait, together.
 //!
 //! While one batch is with the database, the next one collects. No timer starts a batch: an idle actor starts a command
-//! at once, a busy one starts all that came in the meantime when the batch before is done.
+//! at once, and a busy one starts all that came in meanwhile when the batch before has ended.
 
+use std::any::Any;
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::fut::{self, wrap_future};
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler};
-use futures::future::LocalBoxFuture;
+use actix::{Actor, ActorFutureExt, ArbiterHandle, AsyncContext, Context, Handler};
 use tokio::time::Instant;
-use tracing::{Instrument, Span, error};
+use tracing::{Instrument, Span};
 
 use super::command::Command;
 use super::envelope::{Envelope, Responder};
+use super::handle::Handle;
+use super::options::ActorOptions;
 use crate::deadline;
 use crate::telemetry::{self, TraceContext};
 
 /// How often the commands that wait behind a slow batch are searched for those past their deadline.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The limits of a [`Lane`].
+/// The limits of the batches of one command.
 #[derive(Clone, Copy, Debug)]
-pub struct LaneLimits {
+pub struct BatchLimits {
     /// The most commands per batch.
-    pub max_batch: usize,
-    /// How many batches are under way at once.
+    pub commands: usize,
+    /// The most that the commands of a batch weigh together, see [`Commit::weight`]. A heavier command is a batch of its
+    /// own.
+    pub weight: usize,
+    /// How many batches run at once.
     pub concurrency: usize,
 }
 
-impl Default for LaneLimits {
-    /// 256 commands a batch, one batch at a time.
+impl Default for BatchLimits {
+    /// 256 commands per batch, whatever they weigh, and one batch at a time.
     fn default() -> Self {
-        Self { max_batch: 256, concurrency: 1 }
+        Self { commands: 256, weight: usize::MAX, concurrency: 1 }
+    }
+}
+
+/// The commands `C` that a [`BatchActor`] of this state executes, batch by batch.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU32, Ordering};
+///
+/// use shared_actors::actor::{ActorOptions, Arbiters, AskError, BatchActor, Command, Commit};
+///
+/// struct AddStock(u32);
+///
+/// impl Command for AddStock {
+///     type Output = u32;
+///     type Error = AskError;
+///     const NAME: &'static str = "add_stock";
+/// }
+///
+/// struct Stock(AtomicU32);
+///
+/// impl Commit<AddStock> for Stock {
+///     async fn commit(&self, batch: Vec<AddStock>) -> Vec<Result<u32, AskError>> {
+///         let add = |count| self.0.fetch_add(count, Ordering::Relaxed) + count;
+///         batch.into_iter().map(|AddStock(count)| Ok(add(count))).collect()
+///     }
+/// }
+///
+/// actix::System::new().block_on(async {
+///     let (arbiters, stock) = (Arbiters::new(0), Arc::new(Stock(AtomicU32::new(40))));
+///     let stock = BatchActor::start(ActorOptions::new("stock"), arbiters.pick(0), stock);
+///     assert_eq!(stock.ask(AddStock(2)).await, Ok(42));
+///     stock.drain().await;
+/// });
+/// ```
+pub trait Commit<C: Command>: Send + Sync + 'static {
+    /// The limits of its batches.
+    fn limits(&self) -> BatchLimits {
+        BatchLimits::default()
+    }
+
+    /// How much of [`BatchLimits::weight`] a command takes: 1, unless commands differ in how much work they are.
+    fn weight(_command: &C) -> usize {
+        1
+    }
+
+    /// Executes a batch, which is never empty, and answers each command at its own index.
+    ///
+    /// A panic, or another number of answers than commands, fails all commands of the batch as unavailable, and no
+    /// others. The deadline of what the batch asks in turn is the latest one of its commands.
+    fn commit(&self, batch: Vec<C>) -> impl Future<Output = Vec<Result<C::Output, C::Error>>>;
+}
+
+/// Executes the commands of a batch one after the other.
+pub async fn one_by_one<C, R>(batch: Vec<C>, execute: impl AsyncFn(C) -> R) -> Vec<R> {
+    let mut answers = Vec::with_capacity(batch.len());
+    for command in batch {
+        answers.push(execute(command).await);
+    }
+    answers
+}
+
+/// An actor that collects commands and executes them in batches, as `S` implements [`Commit`] for them. Commands of one
+/// type share batches; those of different types do not wait for each other.
+pub struct BatchActor<S> {
+    state: Arc<S>,
+    /// One [`Lane`] per type of command.
+    lanes: Vec<Box<dyn Any>>,
+}
+
+impl<S: Send + Sync + 'static> BatchActor<S> {
+    /// Starts a supervised actor on `arbiter`. It keeps `state` when it is rebuilt.
+    pub fn start(options: ActorOptions, arbiter: &ArbiterHandle, state: Arc<S>) -> Handle<Self> {
+        Handle::supervise(options, arbiter, move |_| Self { state: Arc::clone(&state), lanes: Vec::new() })
+    }
+
+    fn lane<C: Command>(&mut self) -> &mut Lane<C>
+    where
+        S: Commit<C>,
+    {
+        let known = self.lanes.iter().position(|lane| lane.is::<Lane<C>>());
+        let index = known.unwrap_or_else(|| {
+            self.lanes.push(Box::new(Lane::<C>::new(self.state.limits())));
+            self.lanes.len() - 1
+        });
+        match self.lanes[index].downcast_mut() {
+            Some(lane) => lane,
+            None => unreachable!("the lane at this index is of this type"),
+        }
+    }
+
+    /// Starts a batch of what waits in the lane, or sees to it that what expires there does not wait for long.
+    fn start_batch<C: Command>(&mut self, ctx: &mut Context<Self>)
+    where
+        S: Commit<C>,
+    {
+        let lane = self.lane::<C>();
+        if lane.running >= lane.limits.concurrency {
+            if !std::mem::replace(&mut lane.expiring, true) {
+                Self::expire_later::<C>(ctx);
+            }
+            return;
+        }
+        lane.running += 1;
+        // The batch is taken when this is first polled, which is after the mailbox has been emptied into the lane.
+        let batch = fut::ready(()).then(|(), actor: &mut Self, _: &mut Context<Self>| {
+            let (commands, responders) = actor.lane::<C>().next_batch(S::weight);
+            wrap_future(execute(Arc::clone(&actor.state), commands, responders))
+        });
+        ctx.spawn(batch.map(|(), actor: &mut Self, ctx: &mut Context<Self>| {
+            let lane = actor.lane::<C>();
+            lane.running -= 1;
+            if !lane.waiting.is_empty() {
+                actor.start_batch::<C>(ctx);
+            }
+        }));
+    }
+
+    /// Sets a timer that frees the places of commands whose callers have gone. A batch that takes long would keep them
+    /// until it ends.
+    fn expire_later<C: Command>(ctx: &mut Context<Self>)
+    where
+        S: Commit<C>,
+    {
+        ctx.run_later(EXPIRY_INTERVAL, |actor, ctx| {
+            let lane = actor.lane::<C>();
+            lane.drop_expired();
+            lane.expiring = !lane.waiting.is_empty();
+            if lane.expiring {
+                Self::expire_later::<C>(ctx);
+            }
+        });
+    }
+}
+
+impl<S: 'static> Actor for BatchActor<S> {
+    type Context = Context<Self>;
+}
+
+impl<S: Commit<C>, C: Command> Handler<Envelope<C>> for BatchActor<S> {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<C>, ctx: &mut Context<Self>) {
+        self.lane().waiting.push_back(envelope);
+        self.start_batch::<C>(ctx);
     }
 }
 
 /// The commands of one type that wait for their batch.
-pub struct Lane<C: Command> {
+struct Lane<C: Command> {
     waiting: VecDeque<Envelope<C>>,
-    under_way: usize,
+    /// How many batches are running.
+    running: usize,
     /// Whether a timer is set that will look for expired commands.
     expiring: bool,
-    limits: LaneLimits,
-    max_weight: usize,
+    limits: BatchLimits,
 }
 
 impl<C: Command> Lane<C> {
-    /// An empty lane.
-    pub fn new(limits: LaneLimits) -> Self {
-        Self { waiting: VecDeque::new(), under_way: 0, expiring: false, limits, max_weight: usize::MAX }
+    fn new(limits: BatchLimits) -> Self {
+        Self { waiting: VecDeque::new(), running: 0, expiring: false, limits }
     }
 
     /// Answers the waiting commands whose deadline has passed, which frees their places.
@@ -65,20 +215,12 @@ impl<C: Command> Lane<C> {
         }
     }
 
-    /// The same lane, with batches whose commands weigh at most `max_weight` together (see [`GroupCommit::weight`]).
-    /// A heavier command is a batch of its own.
-    #[must_use]
-    pub fn max_weight(mut self, max_weight: usize) -> Self {
-        self.max_weight = max_weight;
-        self
-    }
-
-    /// Takes the next batch; commands past their deadline are dropped on the way and do not count.
+    /// Takes the next batch. Commands past their deadline are dropped on the way and do not count.
     fn next_batch(&mut self, weight: impl Fn(&C) -> usize) -> (Vec<C>, Vec<Responder<C>>) {
-        let size = self.waiting.len().min(self.limits.max_batch);
+        let size = self.waiting.len().min(self.limits.commands);
         let mut batch = (Vec::with_capacity(size), Vec::with_capacity(size));
-        let mut left = self.max_weight;
-        while batch.0.len() < self.limits.max_batch {
+        let mut left = self.limits.weight;
+        while batch.0.len() < self.limits.commands {
             let fits = |envelope: &Envelope<C>| weight(envelope.command()) <= left;
             if !batch.0.is_empty() && !self.waiting.front().is_some_and(fits) {
                 break;
@@ -94,116 +236,24 @@ impl<C: Command> Lane<C> {
     }
 }
 
-impl<C: Command> Default for Lane<C> {
-    fn default() -> Self {
-        Self::new(LaneLimits::default())
-    }
-}
-
-/// An actor that does commands of the type `C` in batches.
-///
-/// Its handler hands each envelope on: `fn handle(&mut self, envelope, ctx) { self.accept(envelope, ctx) }`.
-pub trait GroupCommit<C: Command>: Actor<Context = Context<Self>> + Handler<Envelope<C>> {
-    /// The lane in which commands of this type wait.
-    fn lane(&mut self) -> &mut Lane<C>;
-
-    /// How much of [`Lane::max_weight`] a command takes: 1, unless commands differ in how much work they are.
-    fn weight(_command: &C) -> usize {
-        1
-    }
-
-    /// Does a batch, which is never empty, and answers each command at its own index. A panic, or an answer too few,
-    /// fails the commands without an answer as unavailable, and nothing but them. The deadline of what the batch asks in
-    /// turn is the latest one of its commands.
-    fn commit(&mut self, batch: Vec<C>) -> LocalBoxFuture<'static, Vec<Result<C::Output, C::Error>>>;
-
-    /// Queues the command, and starts a batch when one may be started.
-    fn accept(&mut self, envelope: Envelope<C>, ctx: &mut Context<Self>) {
-        self.lane().waiting.push_back(envelope);
-        start_batch(self, ctx);
-    }
-}
-
-fn start_batch<A, C>(actor: &mut A, ctx: &mut Context<A>)
-where
-    A: GroupCommit<C>,
-    C: Command,
-{
-    let lane = actor.lane();
-    if lane.waiting.is_empty() {
-        return;
-    }
-    if lane.under_way >= lane.limits.concurrency {
-        return expire_later(actor, ctx);
-    }
-    lane.under_way += 1;
-    // The batch is taken when this is first polled, which is after the mailbox has been emptied into the lane.
-    let batch = fut::ready(()).then(|(), actor: &mut A, _: &mut Context<A>| {
-        let (commands, responders) = actor.lane().next_batch(A::weight);
-        let work = (!commands.is_empty()).then(|| work(actor, commands, &responders));
-        wrap_future(async move {
-            let answers = match work {
-                Some(work) => work.await,
-                None => Vec::new(),
-            };
-            if answers.len() != responders.len() {
-                error!(
-                    message = C::NAME,
-                    asked = responders.len(),
-                    answered = answers.len(),
-                    "a batch lacks answers"
-                );
-            }
-            for (responder, answer) in responders.into_iter().zip(answers) {
-                responder.answer(answer);
-            }
-        })
-    });
-    ctx.spawn(batch.map(|(), actor: &mut A, ctx: &mut Context<A>| {
-        actor.lane().under_way -= 1;
-        start_batch(actor, ctx);
-    }));
-}
-
-/// The work of a batch, in its span and within the latest deadline of its commands. It has no answers when it panics.
-fn work<A, C>(
-    actor: &mut A,
-    commands: Vec<C>,
-    responders: &[Responder<C>],
-) -> impl Future<Output = Vec<Result<C::Output, C::Error>>> + use<A, C>
-where
-    A: GroupCommit<C>,
-    C: Command,
-{
-    responders[0].observe_batch(commands.len());
+/// Executes a batch in its span and within the latest deadline of its commands, and answers them. The commands of a
+/// batch that panics are dropped, and so answered as unavailable.
+async fn execute<S: Commit<C>, C: Command>(state: Arc<S>, commands: Vec<C>, responders: Vec<Responder<C>>) {
+    let Some(first) = responders.first() else { return };
+    first.observe_batch(commands.len());
     let latest = responders.iter().map(Responder::deadline).max().unwrap_or_else(Instant::now);
-    let begun = catch_unwind(AssertUnwindSafe(|| actor.commit(commands)));
-    async move {
-        let Ok(batch) = begun else { return Vec::new() };
-        let guarded = AssertUnwindSafe(deadline::scope(latest, batch));
-        futures::FutureExt::catch_unwind(guarded).await.unwrap_or_default()
+    let span = batch_span::<C>(&responders);
+    let work = async {
+        let count = commands.len();
+        let answers = deadline::scope(latest, state.commit(commands)).await;
+        assert_eq!(answers.len(), count, "each command of a batch of {} has an answer", C::NAME);
+        answers
+    };
+    let guarded = futures::FutureExt::catch_unwind(AssertUnwindSafe(work));
+    let Ok(answers) = guarded.instrument(span).await else { return };
+    for (responder, answer) in responders.into_iter().zip(answers) {
+        responder.answer(answer);
     }
-    .instrument(batch_span::<C>(responders))
-}
-
-/// Sets a timer, unless one is set, that frees the places of commands whose callers have gone. A batch that takes long
-/// would keep them until it ends.
-fn expire_later<A, C>(actor: &mut A, ctx: &mut Context<A>)
-where
-    A: GroupCommit<C>,
-    C: Command,
-{
-    if std::mem::replace(&mut actor.lane().expiring, true) {
-        return;
-    }
-    ctx.run_later(EXPIRY_INTERVAL, |actor, ctx| {
-        let lane = actor.lane();
-        lane.expiring = false;
-        lane.drop_expired();
-        if !lane.waiting.is_empty() {
-            expire_later(actor, ctx);
-        }
-    });
 }
 
 /// The span of a batch: within the trace of one of its commands, linked with the others.

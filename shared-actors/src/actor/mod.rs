@@ -7,7 +7,8 @@
 //! [`AskError::Unavailable`] when the actor died over it.
 //!
 //! - [`Handle::supervise`] rebuilds an actor that panicked, with exponential backoff, behind the same handle.
-//! - [`GroupCommit`] does the I/O of all waiting commands together.
+//! - [`BatchActor`] does the I/O of all commands that wait, together: implement [`Commit`] for them.
+//! - [`TaskHandle`] keeps work going that nobody asks for, such as a sweep once per minute.
 //! - [`KeyedHandle`] activates an actor a key on demand and passivates it when idle.
 //! - [`Arbiters`] are the threads that actors live on.
 //!
@@ -42,21 +43,23 @@
 //! ```
 
 mod arbiters;
+mod batch;
 mod command;
 mod envelope;
 mod gate;
-mod group_commit;
 mod handle;
 mod keyed;
 mod metrics;
 mod options;
 mod supervisor;
+mod task;
 mod watchdog;
 
 pub use arbiters::Arbiters;
+pub use batch::{BatchActor, BatchLimits, Commit, one_by_one};
 pub use command::{AskError, Command};
 pub use envelope::{Activity, Envelope, Responder};
-pub use group_commit::{GroupCommit, Lane, LaneLimits};
 pub use handle::Handle;
 pub use keyed::{KeyedHandle, KeyedOptions};
 pub use options::{ActorOptions, Backoff};
+pub use task::{Pass, Periodic, TaskHandle};

@@ -1,97 +1,65 @@
-//! The actor of one database: reads and writes the rows of all users who wait, together.
+//! The actor of one database: reads and writes the rows of all users who wait, together. One file per command.
 
+mod forget_keys;
+mod load;
+mod open_checkouts;
+mod write;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ArbiterHandle, Context, Handler};
-use futures::FutureExt;
-use futures::future::LocalBoxFuture;
-use shared_actors::actor::{ActorOptions, Command, Envelope, GroupCommit, Handle, Lane, LaneLimits};
+use actix::ArbiterHandle;
+use shared_actors::actor::{ActorOptions, BatchActor, BatchLimits, Handle};
 use shared_actors::database::{DatabaseError, Pool};
+use shared_actors::error::ServiceError;
+use shared_actors::failures;
 use tokio::sync::watch;
-use tracing::error;
 
-use super::queries;
 use super::state::{Loaded, OpenCheckouts, Write, Written};
 use super::transaction::begin_counting;
 use crate::domain::{CartError, UserId};
 use crate::idempotency::IdempotencyKey;
+use forget_keys::ForgetKeys;
+use load::LoadCart;
+use open_checkouts::FindOpenCheckouts;
+use write::WriteCart;
 
 /// Two statements of a kind at once keep the database busy while the results of one are read.
-const LANES: LaneLimits = LaneLimits { max_batch: 256, concurrency: 2 };
+const LIMITS: BatchLimits = BatchLimits { commands: 256, weight: usize::MAX, concurrency: 2 };
 
-/// What a shard's actor needs to know.
-#[derive(Clone, Copy, Debug)]
-pub struct ShardSettings {
-    /// How many commands may wait or run.
-    pub capacity: usize,
-    /// How long the answer to a keyed request is remembered.
-    pub key_ttl: Duration,
-}
+/// Commands of the sweepers, each a statement of its own.
+const ONE_BY_ONE: BatchLimits = BatchLimits { commands: 1, weight: usize::MAX, concurrency: 1 };
 
-/// Reads and writes one database of carts.
-pub struct CartShardActor {
+/// One database of carts.
+pub struct CartShard {
     pool: Pool,
+    /// How long the answer to a keyed request is remembered.
     key_ttl: Duration,
-    loads: Lane<LoadCart>,
-    writes: Lane<WriteCart>,
 }
+
+/// Executes the commands of one database.
+pub type CartShardActor = BatchActor<CartShard>;
 
 /// Asks the actor of one database. Cheap to clone.
 #[derive(Clone)]
-pub struct CartShard {
+pub struct CartShardHandle {
     handle: Handle<CartShardActor>,
     prepared: watch::Receiver<bool>,
 }
 
-struct LoadCart {
-    user: UserId,
-    key: Option<IdempotencyKey>,
-}
-
-struct WriteCart(Write);
-
-struct FindOpenCheckouts {
-    grace: Duration,
-    limit: u32,
-}
-
-struct ForgetKeys {
-    limit: u32,
-}
-
-macro_rules! commands {
-    ($($command:ty => $output:ty, $name:literal;)*) => {$(
-        impl Command for $command {
-            type Output = $output;
-            type Error = CartError;
-            const NAME: &'static str = $name;
-        }
-    )*};
-}
-
-commands! {
-    LoadCart => Loaded, "load_cart";
-    WriteCart => Written, "write_cart";
-    FindOpenCheckouts => OpenCheckouts, "find_open_checkouts";
-    ForgetKeys => u64, "forget_keys";
-}
-
-impl CartShard {
-    /// Starts the actor of the database behind `pool`. `prepared` turns true when its schema is there.
+impl CartShardHandle {
+    /// Starts the actor of the database behind `pool`, which holds at most `capacity` commands. The answer to a keyed
+    /// request is remembered for `key_ttl`. `prepared` turns true when the database has its schema.
     pub fn start(
         pool: Pool,
-        settings: ShardSettings,
+        capacity: usize,
+        key_ttl: Duration,
         arbiter: &ArbiterHandle,
         prepared: watch::Receiver<bool>,
     ) -> Self {
         begin_counting();
-        let options = ActorOptions::new("cart_shard").capacity(settings.capacity);
-        let handle = Handle::supervise(options, arbiter, move |_| CartShardActor {
-            pool: pool.clone(),
-            key_ttl: settings.key_ttl,
-            loads: Lane::new(LANES),
-            writes: Lane::new(LANES),
-        });
+        let options = ActorOptions::new("cart_shard").capacity(capacity);
+        let handle = CartShardActor::start(options, arbiter, Arc::new(CartShard { pool, key_ttl }));
         Self { handle, prepared }
     }
 
@@ -139,42 +107,6 @@ impl CartShard {
     }
 }
 
-impl Actor for CartShardActor {
-    type Context = Context<Self>;
-}
-
-impl GroupCommit<LoadCart> for CartShardActor {
-    fn lane(&mut self) -> &mut Lane<LoadCart> {
-        &mut self.loads
-    }
-
-    fn commit(&mut self, batch: Vec<LoadCart>) -> LocalBoxFuture<'static, Vec<Result<Loaded, CartError>>> {
-        let (pool, key_ttl) = (self.pool.clone(), self.key_ttl);
-        async move {
-            let asked: Vec<_> = batch.into_iter().map(|LoadCart { user, key }| (user, key)).collect();
-            let rows = each(asked.len(), queries::load(&pool, &asked, key_ttl).await);
-            let rows = rows.into_iter().zip(&asked);
-            rows.map(|(row, (user, _))| row?.map_err(|error| senseless(*user, &error))).collect()
-        }
-        .boxed_local()
-    }
-}
-
-impl GroupCommit<WriteCart> for CartShardActor {
-    fn lane(&mut self) -> &mut Lane<WriteCart> {
-        &mut self.writes
-    }
-
-    fn commit(&mut self, batch: Vec<WriteCart>) -> LocalBoxFuture<'static, Vec<Result<Written, CartError>>> {
-        let (pool, key_ttl) = (self.pool.clone(), self.key_ttl);
-        async move {
-            let writes: Vec<_> = batch.into_iter().map(|WriteCart(write)| write).collect();
-            each(writes.len(), queries::write(&pool, &writes, key_ttl).await)
-        }
-        .boxed_local()
-    }
-}
-
 /// Gives each command of a batch its answer, or all of them the error.
 fn each<T>(commands: usize, result: Result<Vec<T>, DatabaseError>) -> Vec<Result<T, CartError>> {
     match result {
@@ -186,50 +118,7 @@ fn each<T>(commands: usize, result: Result<Vec<T>, DatabaseError>) -> Vec<Result
     }
 }
 
-fn senseless(user: UserId, error: &sqlx::Error) -> CartError {
-    error!(%user, %error, "cannot decode the row of a cart");
-    CartError::Internal
-}
-
 fn reported(error: DatabaseError) -> CartError {
-    error!(%error, "the database of carts failed");
+    failures::log(error.code(), || format!("the database of carts failed: {error}"));
     error.into()
-}
-
-impl Handler<Envelope<LoadCart>> for CartShardActor {
-    type Result = ();
-
-    fn handle(&mut self, envelope: Envelope<LoadCart>, ctx: &mut Self::Context) {
-        self.accept(envelope, ctx);
-    }
-}
-
-impl Handler<Envelope<WriteCart>> for CartShardActor {
-    type Result = ();
-
-    fn handle(&mut self, envelope: Envelope<WriteCart>, ctx: &mut Self::Context) {
-        self.accept(envelope, ctx);
-    }
-}
-
-impl Handler<Envelope<FindOpenCheckouts>> for CartShardActor {
-    type Result = ();
-
-    fn handle(&mut self, envelope: Envelope<FindOpenCheckouts>, _: &mut Self::Context) {
-        let pool = self.pool.clone();
-        envelope.run(async move |FindOpenCheckouts { grace, limit }| {
-            queries::open_checkouts(&pool, grace, limit).await.map_err(reported)
-        });
-    }
-}
-
-impl Handler<Envelope<ForgetKeys>> for CartShardActor {
-    type Result = ();
-
-    fn handle(&mut self, envelope: Envelope<ForgetKeys>, _: &mut Self::Context) {
-        let (pool, key_ttl) = (self.pool.clone(), self.key_ttl);
-        envelope.run(async move |ForgetKeys { limit }| {
-            queries::forget_keys(&pool, key_ttl, limit).await.map_err(reported)
-        });
-    }
 }

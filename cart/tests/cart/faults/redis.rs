@@ -145,20 +145,25 @@ async fn a_redis_without_memory_or_permission_for_writes_is_still_read() {
     Client::of(&cart).fill(1, &[(1003, 1)]).await;
     eventually(SOON, "Redis holds the product", async || redis.holds(1003).await).await;
     cart.stop().await;
-    for trouble in ["CONFIG SET maxmemory-policy noeviction", "CONFIG SET maxmemory 1"] {
+    for (trouble, end, unwritten, written) in [
+        ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", 1004, 1005),
+        ("ACL SETUSER default -@write", "ACL SETUSER default +@write", 1010, 1011),
+    ] {
+        redis.command("CONFIG SET maxmemory-policy noeviction").await;
         redis.command(trouble).await;
+        // Its memory is empty.
+        let cart = shop.start().await;
+        let client = Client::of(&cart);
+        client.fill(1, &[(unwritten, 1)]).await;
+        let calls = shop.products.calls();
+        client.fill(1, &[(1003, 1)]).await;
+        assert_eq!(shop.products.calls(), calls, "reads go on after {trouble}");
+        redis.command(end).await;
+        client.fill(1, &[(written, 1)]).await;
+        eventually(SOON, "Redis is written again", async || redis.holds(written).await).await;
+        assert!(!redis.holds(unwritten).await, "{trouble}");
+        cart.stop().await;
     }
-    let cart = shop.start().await;
-    let client = Client::of(&cart);
-    // This one cannot be written.
-    client.fill(1, &[(1004, 1)]).await;
-    let calls = shop.products.calls();
-    client.fill(1, &[(1003, 1)]).await;
-    assert_eq!(shop.products.calls(), calls, "reads go on");
-    redis.command("CONFIG SET maxmemory 0").await;
-    client.fill(1, &[(1005, 1)]).await;
-    eventually(SOON, "Redis is written again", async || redis.holds(1005).await).await;
-    cart.stop().await;
 }
 
 #[actix_web::test]

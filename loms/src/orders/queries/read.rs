@@ -6,7 +6,7 @@ use shared_actors::database::{Pool, observe};
 use sqlx::FromRow;
 
 use crate::domain::{Order, OrderError, OrderId};
-use crate::items::{decoded, lines, undecodable};
+use crate::items::{Numbers, decoded, lines, undecodable};
 use crate::orders::metrics;
 
 #[derive(FromRow)]
@@ -14,8 +14,8 @@ pub(super) struct OrderRow {
     pub id: i64,
     pub user_id: i64,
     pub state: String,
-    pub skus: Vec<i64>,
-    pub counts: Vec<i64>,
+    pub skus: Numbers,
+    pub counts: Numbers,
 }
 
 impl OrderRow {
@@ -33,7 +33,7 @@ impl OrderRow {
             id: decoded(self.id)?,
             user: decoded(self.user_id)?,
             status: self.state.parse().map_err(undecodable)?,
-            lines: lines(&self.skus, &self.counts)?,
+            lines: lines(self.skus.get()?, self.counts.get()?)?,
         })
     }
 }

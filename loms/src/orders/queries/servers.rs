@@ -5,9 +5,12 @@ use std::time::{Duration, Instant};
 use shared_actors::database::{Pool, observe};
 use sqlx::{FromRow, PgConnection};
 
-/// Asks whether the server answers at all.
-pub(crate) async fn answer(pool: &Pool) -> Result<(), sqlx::Error> {
-    observe("answer", sqlx::query("SELECT 1").execute(pool)).await?;
+/// Locks nothing. A server that is read-only refuses it like any other change.
+const CHECK_WRITABLE: &str = "SELECT FROM orders WHERE false FOR UPDATE";
+
+/// Checks that the server answers and can be written.
+pub(crate) async fn check_writable(pool: &Pool) -> Result<(), sqlx::Error> {
+    observe("answer", sqlx::query(CHECK_WRITABLE).execute(pool)).await?;
     Ok(())
 }
 

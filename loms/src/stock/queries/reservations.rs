@@ -9,9 +9,9 @@ use shared_actors::shard::ORDER_ID_STEP;
 use sqlx::FromRow;
 
 use crate::domain::{IdempotencyKey, Lines, OrderId, Sku, UserId};
-use crate::items::{ItemArrays, decoded, lines};
+use crate::items::{ItemArrays, Numbers, decoded, lines};
 use crate::stock::decide::{Available, ByKey, Decision, ReservationRequest};
-use crate::stock::settle::{Effect, EffectKind};
+use crate::stock::effect::{Effect, EffectKind};
 
 const LOCK_STOCK: &str = "
 SELECT sku, total_count - reserved_count FROM stock WHERE sku = ANY($1) ORDER BY sku FOR UPDATE";
@@ -41,19 +41,16 @@ struct HeldRow {
     user_id: i64,
     idempotency_key: Option<String>,
     order_id: i64,
-    skus: Vec<i64>,
-    counts: Vec<i64>,
+    skus: Numbers,
+    counts: Numbers,
 }
 
 impl HeldRow {
     /// Lines that somebody wrote by hand and nobody can read concern this reservation alone.
     fn lines(&self) -> Option<Lines> {
-        let lines = lines(&self.skus, &self.counts);
-        lines
-            .inspect_err(
-                |error| tracing::error!(%error, order = self.order_id, "cannot decode a reservation"),
-            )
-            .ok()
+        let read = || lines(self.skus.get()?, self.counts.get()?);
+        let cannot = |error: &sqlx::Error| tracing::error!(%error, order = self.order_id, "cannot decode a reservation");
+        read().inspect_err(cannot).ok()
     }
 }
 

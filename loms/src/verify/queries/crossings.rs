@@ -6,6 +6,8 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use sqlx::postgres::PgConnection;
 
+use crate::items::Numbers;
+
 /// How many rows are in memory at a time.
 const PAGE: i64 = 1000;
 
@@ -36,7 +38,7 @@ pub(in crate::verify) struct Reservation {
     pub young: bool,
 }
 
-type OrderRow = (i64, String, i64, Option<String>, Vec<i64>, Vec<i64>, bool, bool);
+type OrderRow = (i64, String, i64, Option<String>, Numbers, Numbers, bool, bool);
 
 const ORDERS: &str = "
 SELECT id, state, user_id, idempotency_key, skus, counts,
@@ -53,13 +55,14 @@ pub(in crate::verify) async fn orders(
         return Ok(HashMap::new());
     }
     let rows: Vec<OrderRow> = sqlx::query_as(ORDERS).bind(ids).bind(grace).fetch_all(connection).await?;
-    let order = |(id, state, user, key, skus, counts, effect, young)| {
-        (id, OrderNow { state, content: Content { user, key, skus, counts }, effect, young })
+    let order = |(id, state, user, key, skus, counts, effect, young): OrderRow| {
+        let content = Content { user, key, skus: skus.or_none(), counts: counts.or_none() };
+        (id, OrderNow { state, content, effect, young })
     };
     Ok(rows.into_iter().map(order).collect())
 }
 
-type ReservationRow = (i64, i64, Option<String>, Vec<i64>, Vec<i64>, bool);
+type ReservationRow = (i64, i64, Option<String>, Numbers, Numbers, bool);
 
 const RESERVATIONS: &str = "
 SELECT order_id, user_id, idempotency_key, skus, counts, created_at > now() - $2
@@ -93,7 +96,8 @@ pub(in crate::verify) async fn held_by(
 }
 
 fn reservation((order, user, key, skus, counts, young): ReservationRow) -> Reservation {
-    Reservation { order, content: Content { user, key, skus, counts }, young }
+    let content = Content { user, key, skus: skus.or_none(), counts: counts.or_none() };
+    Reservation { order, content, young }
 }
 
 const AWAITING: &str =
@@ -144,7 +148,9 @@ pub(in crate::verify) async fn paid_lately(
     connection: &mut PgConnection,
     after: i64,
 ) -> Result<Vec<(i64, Vec<i64>, Vec<i64>)>, sqlx::Error> {
-    sqlx::query_as(PAID_LATELY).bind(after).bind(PAGE).fetch_all(connection).await
+    let rows: Vec<(i64, Numbers, Numbers)> =
+        sqlx::query_as(PAID_LATELY).bind(after).bind(PAGE).fetch_all(connection).await?;
+    Ok(rows.into_iter().map(|(id, skus, counts)| (id, skus.or_none(), counts.or_none())).collect())
 }
 
 /// SKU, what is there, what it began with and what came since.

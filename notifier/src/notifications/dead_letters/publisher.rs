@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use actix::fut::wrap_future;
-use actix::{Actor, AsyncContext, Context};
+use shared_actors::actor::{Pass, Periodic};
 use shared_actors::database::DatabaseError;
-use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::{DeadLetters, store};
@@ -14,53 +12,44 @@ use super::{DeadLetters, store};
 const BATCH: u32 = 100;
 /// Longer than the publication of a batch takes.
 const CLAIM: Duration = Duration::from_mins(1);
-const PERIOD: Duration = Duration::from_secs(5);
 
 /// Looks for letters that wait, every 5 s; several instances may do so at once.
 pub struct DeadLetterPublisher(DeadLetters);
 
 impl DeadLetterPublisher {
+    /// The time between two passes.
+    pub const PERIOD: Duration = Duration::from_secs(5);
+
     /// Publishes what waits in the database of `letters`.
     pub fn new(letters: DeadLetters) -> Self {
         Self(letters)
     }
 }
 
-impl Actor for DeadLetterPublisher {
-    type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        let letters = self.0.clone();
-        ctx.spawn(wrap_future(async move {
-            loop {
-                if let Err(error) = catch_up(&letters).await.map_err(DatabaseError::from) {
-                    warn!(%error, "waiting dead letters cannot be published yet");
-                }
-                sleep(PERIOD).await;
-            }
-        }));
+impl Periodic for DeadLetterPublisher {
+    async fn pass(&mut self) -> Pass {
+        catch_up(&self.0).await.map_err(DatabaseError::from).unwrap_or_else(|error| {
+            warn!(%error, "waiting dead letters cannot be published yet");
+            Pass::Done
+        })
     }
 }
 
-async fn catch_up(letters: &DeadLetters) -> Result<(), sqlx::Error> {
-    loop {
-        letters.shows(store::count(&letters.pool).await?);
-        let claimed = store::claim(&letters.pool, BATCH, CLAIM).await?;
-        if claimed.is_empty() {
-            return Ok(());
-        }
-        let (published, unwritten) = letters.publish(claimed).await;
-        for letter in &published {
-            store::forget(&letters.pool, letter).await?;
-        }
-        if !published.is_empty() {
-            info!(published = published.len(), "waiting dead letters were published");
-        }
-        for letter in &unwritten {
-            store::release(&letters.pool, letter).await?;
-        }
-        if !unwritten.is_empty() {
-            return Ok(());
-        }
+async fn catch_up(letters: &DeadLetters) -> Result<Pass, sqlx::Error> {
+    letters.shows(store::count(&letters.pool).await?);
+    let claimed = store::claim(&letters.pool, BATCH, CLAIM).await?;
+    if claimed.is_empty() {
+        return Ok(Pass::Done);
     }
+    let (published, unwritten) = letters.publish(claimed).await;
+    for letter in &published {
+        store::forget(&letters.pool, letter).await?;
+    }
+    if !published.is_empty() {
+        info!(published = published.len(), "waiting dead letters were published");
+    }
+    for letter in &unwritten {
+        store::release(&letters.pool, letter).await?;
+    }
+    Ok(if unwritten.is_empty() { Pass::More } else { Pass::Done })
 }

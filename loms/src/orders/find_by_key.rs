@@ -1,0 +1,33 @@
+//! The command to find the order that was made under a user's idempotency key: one query per batch, on the primary.
+
+use shared_actors::actor::{BatchLimits, Command, Commit};
+use shared_actors::database::DatabaseError;
+
+use super::queries;
+use super::shard::{LIMITS, OrderShard};
+use crate::domain::{IdempotencyKey, Order, OrderError, UserId};
+
+/// Find the order of this key.
+pub(super) struct FindByKey(pub UserId, pub IdempotencyKey);
+
+impl Command for FindByKey {
+    type Output = Option<Order>;
+    type Error = OrderError;
+    const NAME: &'static str = "find_by_key";
+}
+
+impl Commit<FindByKey> for OrderShard {
+    fn limits(&self) -> BatchLimits {
+        LIMITS
+    }
+
+    async fn commit(&self, batch: Vec<FindByKey>) -> Vec<Result<Option<Order>, OrderError>> {
+        let keys: Vec<(UserId, IdempotencyKey)> =
+            batch.into_iter().map(|FindByKey(user, key)| (user, key)).collect();
+        let wanted: Vec<(UserId, &IdempotencyKey)> = keys.iter().map(|(user, key)| (*user, key)).collect();
+        match queries::find_by_keys(&self.primary, &wanted).await.map_err(DatabaseError::from) {
+            Ok(found) => keys.iter().map(|key| found.get(key).cloned().transpose()).collect(),
+            Err(error) => vec![Err(error.into()); keys.len()],
+        }
+    }
+}
