@@ -7,6 +7,9 @@ use super::super::state::{Write, Written};
 use super::{CartShard, LIMITS, each};
 use crate::domain::CartError;
 
+/// How many lines of carts one statement writes.
+const MAX_LINES_OF_BATCH: usize = 4_000;
+
 /// Make a change, if its version is the next one.
 pub(super) struct WriteCart(pub Write);
 
@@ -18,7 +21,11 @@ impl Command for WriteCart {
 
 impl Commit<WriteCart> for CartShard {
     fn limits(&self) -> BatchLimits {
-        LIMITS
+        BatchLimits { weight: MAX_LINES_OF_BATCH, ..LIMITS }
+    }
+
+    fn weight(WriteCart(write): &WriteCart) -> usize {
+        write.change.cart.len().max(1)
     }
 
     async fn commit(&self, batch: Vec<WriteCart>) -> Vec<Result<Written, CartError>> {

@@ -4,7 +4,7 @@ use dev::testing::{Database, Fault, Servers};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
 
-use crate::support::{Rest, SOON, Settings, Shop, eventually, new_user_on};
+use crate::support::{Rest, SOON, Samples, Settings, Shop, eventually, new_user_on};
 
 /// Makes new sessions with the database read-only, and ends those that there are, as a failover does.
 async fn make_read_only(database: &Database) {
@@ -25,6 +25,10 @@ async fn make_writable(database: &Database) {
     let mut operator = database.options().database("postgres").connect().await.unwrap();
     let statement = format!("ALTER DATABASE {} RESET default_transaction_read_only", database.name);
     operator.execute(AssertSqlSafe(statement)).await.unwrap();
+}
+
+async fn samples(service: &Rest) -> Samples {
+    Samples::parse(&service.get("/metrics").await.expect(200).body)
 }
 
 /// Why /readyz says that a part is not ready.
@@ -52,6 +56,8 @@ async fn orders_and_carts_work_again_soon_after_their_databases_can_be_written()
         })
         .await;
         rest.get("/readyz").await.expect(200);
+        let shown = samples(&rest).await.sum("component_ready", &[("component", "postgres shard 1")]);
+        assert!(shown < 0.5, "the metric says so, too");
     }
     // As many as fill the pools with sessions that cannot write.
     for _ in 0..16 {

@@ -41,11 +41,16 @@ async fn connections_to_databases_that_are_cut_silently_are_all_replaced_at_once
 
     proxies.iter().for_each(Proxy::silence);
     Fault::passed("silent connections to the databases")
-        .normal_when("a purchase and an add", async || {
-            let (bought, added) = tokio::join!(buy(&loms, sku), cart.add(new_user_on(0), sku, 1));
-            bought.is_ok() && added.status == 200
+        .normal_when("a purchase and adds", async || {
+            let add = async |shard| cart.add(new_user_on(shard), sku, 1).await.status;
+            let (bought, first, second) = tokio::join!(buy(&loms, sku), add(0), add(1));
+            bought.is_ok() && (first, second) == (200, 200)
         })
         .await;
+    for shard in 0..2 {
+        let order = loms.create(new_user_on(shard), &[(sku, 1)]).await.unwrap();
+        shop.notifier.tells(order, "NEW").await;
+    }
     let (bought, added) = tokio::join!(buys(), adds());
     bought.into_iter().collect::<Result<Vec<_>, _>>().unwrap();
     assert!(added.iter().all(|status| *status == 200), "no dead connection is left: {added:?}");

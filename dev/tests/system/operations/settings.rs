@@ -5,7 +5,8 @@ use std::fmt::Write;
 use dev::testing::{ServiceProcess, create_database, unique_topic};
 
 use crate::support::{
-    Env, Loms, SOON, Servers, eventually, free_port, new_user, run_in_folder, run_in_shell, run_to_end, set,
+    Env, Loms, SOON, Servers, Settings, Shop, eventually, free_port, new_user, run_in_folder, run_in_shell,
+    run_to_end, set,
 };
 
 #[tokio::test]
@@ -161,10 +162,14 @@ async fn variables_of_the_tools_of_postgresql_change_nothing() {
         set("PGHOST", "nowhere.invalid"),
         set("PGPASSWORD", "wrong"),
     ];
-    let mut shop = Loms::start(&Servers::from_env(), foreign.to_vec()).await;
-    let sku = shop.stock(1).await;
-    shop.client().create(new_user(), &[(sku, 1)]).await.unwrap();
-    assert_eq!(shop.process.terminate().await.code(), Some(0), "it is still the process that was started");
+    let foreign: Env = foreign.to_vec();
+    let shop = Shop::start(&Servers::from_env(), Settings::of_all(&foreign)).await;
+    let sku = shop.loms.stock_product(1).await;
+    let cart = shop.cart.client();
+    let user = new_user();
+    cart.add(user, sku, 1).await.expect(200);
+    let order = cart.checkout(user).await.expect(200).json()["orderID"].as_i64().unwrap();
+    shop.notifier.tells(order, "AWAITING_PAYMENT").await;
 }
 
 #[tokio::test]
