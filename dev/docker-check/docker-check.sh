@@ -28,8 +28,8 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# Installs Debian's packages of programs that are missing; the package bears the program's name. Where that cannot be
-# done, whoever needs a program finds it missing and skips.
+# Installs missing programs from Debian packages of the same name, after asking. INSTALL_MISSING=yes answers for a script.
+# A check whose program is still missing is skipped.
 install_missing() {
     local program missing=()
     for program in "$@"; do
@@ -37,6 +37,17 @@ install_missing() {
     done
     [ "${#missing[@]}" -gt 0 ] && has apt-get || return 0
     [ "$(id -u)" -eq 0 ] || has sudo || return 0
+    if [ "${INSTALL_MISSING:-}" != yes ]; then
+        local answer=no
+        [ -t 0 ] && read -r -p "Install with apt: ${missing[*]}? [y/N] " answer
+        case $answer in
+            [Yy]*) ;;
+            *)
+                echo "Missing: ${missing[*]}. Checks that need them are skipped (INSTALL_MISSING=yes installs them)."
+                return 0
+                ;;
+        esac
+    fi
     echo "Installing with apt: ${missing[*]}"
     as_root env DEBIAN_FRONTEND=noninteractive apt-get update >"$work/apt.log" 2>&1 || true
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \

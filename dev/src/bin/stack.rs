@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use dev::demo::{self, Afterwards};
+use dev::stack::folders::Folders;
 use dev::stack::ports::free_port;
 use dev::stack::servers;
 use dev::stack::signals::Interruption;
@@ -33,6 +34,8 @@ enum Task {
     Servers,
     /// Starts the whole shop on its default ports, plays one purchase, and ends.
     Demo,
+    /// Deletes the data and logs of the shop that `run` starts. Downloads are kept.
+    CleanData,
     /// Prints free ports of this machine in one line, for scripts.
     FreePorts {
         /// How many.
@@ -57,6 +60,10 @@ async fn run(task: Task) -> Result<u8> {
         Task::Test { command } => test_run::run(&command, &mut interruption).await,
         Task::Run => demo::run(Afterwards::Stay, &mut interruption).await,
         Task::Servers => servers::run(&mut interruption).await,
+        Task::CleanData => {
+            Folders::of_the_project()?.remove_data()?;
+            Ok(0)
+        }
         Task::FreePorts { count } => {
             let ports = (0..count).map(|_| free_port().map(|port| port.to_string()));
             println!("{}", ports.collect::<Result<Vec<_>>>()?.join(" "));

@@ -8,10 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use nix::unistd::geteuid;
 
-use super::user::remove_folder;
+use super::user::{remove_entry, remove_folder};
 
 const TEST_PREFIX: &str = "shop-test-";
 const LOCK: &str = "lock";
+/// Downloads.
+const CACHE: &str = "cache";
 
 /// The folder of one stack, locked while this value lives.
 #[derive(Debug)]
@@ -74,9 +76,20 @@ impl Folders {
         self.base.join("logs").join(format!("{process}.log"))
     }
 
+    /// Deletes all data and logs. Downloads stay, and so does the lock that this value holds.
+    pub fn remove_data(&self) -> Result<()> {
+        for entry in fs::read_dir(&self.base)? {
+            let entry = entry?;
+            if entry.file_name() != CACHE && entry.file_name() != LOCK {
+                remove_entry(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     /// The folder of Kafka's jars, filled by `make setup` and only read here.
     pub fn kafka_jars(&self) -> PathBuf {
-        self.root.join(".stack/cache/kafka")
+        self.root.join(".stack").join(CACHE).join("kafka")
     }
 }
 

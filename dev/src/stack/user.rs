@@ -87,15 +87,22 @@ pub fn private_folder(wanted: &Path, user: Option<ServerUser>) -> Result<PathBuf
 /// Removes a folder of the stack with all that is in it, also what one of its links put into /var/tmp.
 pub fn remove_folder(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_symlink() {
-            let target = fs::read_link(entry.path())?;
-            if target.parent() == Some(Path::new("/var/tmp")) && target.is_dir() {
-                fs::remove_dir_all(&target)?;
-            }
+        remove_entry(&entry?.path())?;
+    }
+    fs::remove_dir(folder).with_context(|| format!("cannot remove {}", folder.display()))
+}
+
+/// Removes a file, a folder, or a link with the folder of the servers' user that it leads to.
+pub fn remove_entry(path: &Path) -> Result<()> {
+    let kind = fs::symlink_metadata(path)?.file_type();
+    if kind.is_symlink() {
+        let target = fs::read_link(path)?;
+        if target.parent() == Some(Path::new("/var/tmp")) && target.is_dir() {
+            fs::remove_dir_all(&target)?;
         }
     }
-    fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))
+    let removed = if kind.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    removed.with_context(|| format!("cannot remove {}", path.display()))
 }
 
 fn close(folder: PathBuf) -> Result<PathBuf> {
