@@ -1,4 +1,4 @@
-//! The service as a whole: how its parts are put together, started and stopped.
+//! The whole service: how its parts are assembled, started and stopped.
 
 mod identity;
 mod prepare;
@@ -29,36 +29,37 @@ use crate::idempotency::KeySweeper;
 use crate::loms::Loms;
 use crate::products::{ProductClient, Products, RedisCache};
 
-/// Stopping takes at most so long; what is left of the 20 s after SIGTERM is for the last spans.
+/// How long stopping may take. The rest of the 20 s after SIGTERM is for exporting the last spans.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
 
-/// Why the service cannot start, or had to end.
+/// Why the service cannot start, or had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A port is taken or lost, or signals cannot be listened to.
+    /// A port is in use or was lost, or the signal handlers cannot be installed.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// There is no room for clients.
+    /// There are too few file descriptors to serve clients.
     #[error(transparent)]
     Descriptors(#[from] TooFewDescriptors),
-    /// The settings name no shard, or too many.
+    /// The settings contain no shard, or too many.
     #[error("there must be 1 to {} shards", ShardRouter::MAX_SHARDS)]
     Shards,
-    /// The address of loms.
+    /// The address of loms is invalid.
     #[error("LOMS_BASE_URL: {0}")]
     Loms(#[from] tonic::transport::Error),
-    /// The client of the product service.
+    /// The client of the product service cannot be created.
     #[error("the client of the product service: {0}")]
     Products(#[from] reqwest::Error),
-    /// The client of Redis.
+    /// The client of Redis cannot be created.
     #[error("the client of Redis: {0}")]
     Redis(#[from] deadpool_redis::redis::RedisError),
-    /// A database that cannot serve, in words for people.
+    /// A database cannot be used; the text is for people.
     #[error("{0}")]
     Database(String),
 }
 
-/// The running service. Ports are bound; the databases are being prepared, which `/readyz` tells.
+/// The running service. Its ports are bound. The databases are prepared in the background;
+/// `/readyz` reports when they are ready.
 pub struct Application {
     front_end: HttpFrontEnd,
     health: Health,
@@ -68,17 +69,18 @@ pub struct Application {
     checkout_sweepers: Vec<TaskHandle>,
     key_sweepers: Vec<TaskHandle>,
     pools: Vec<Pool>,
-    /// Answers when a database turns out to be unusable.
+    /// Receives the reason when a database turns out to be unusable.
     unusable: watch::Receiver<Option<String>>,
-    /// Dropped, it ends the tasks that watch the surroundings.
+    /// Dropping these ends the background tasks that prepare and watch the databases, Redis and
+    /// loms.
     _watching: Vec<oneshot::Sender<()>>,
 }
 
 impl Application {
-    /// Starts everything. To be called within an actix System.
+    /// Starts everything. Must be called within an actix `System`.
     ///
     /// # Errors
-    /// What cannot be mended by waiting: a taken port, an address that is none.
+    /// A problem that waiting cannot solve, such as a port in use or an invalid address.
     pub fn build(settings: &Settings) -> Result<Self, StartError> {
         let count = u16::try_from(settings.shards.len()).map_err(|_| StartError::Shards)?;
         let router = ShardRouter::new(count).ok_or(StartError::Shards)?;
@@ -146,12 +148,12 @@ impl Application {
         })
     }
 
-    /// Where the REST front-end listens.
+    /// The address of the REST front-end.
     pub fn address(&self) -> SocketAddr {
         self.front_end.address
     }
 
-    /// What `/readyz` tells.
+    /// The state that `/readyz` reports.
     pub fn health(&self) -> &Health {
         &self.health
     }
@@ -159,7 +161,8 @@ impl Application {
     /// Serves until SIGTERM or SIGINT, then stops.
     ///
     /// # Errors
-    /// A database that belongs to somebody else, or cannot be migrated.
+    /// Signals cannot be handled, the front-end has ended, or a database belongs to another shard
+    /// or cannot be migrated.
     pub async fn run_until_stopped(self) -> Result<(), StartError> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -176,7 +179,7 @@ impl Application {
         problem.map_or(Ok(()), Err)
     }
 
-    /// Stops taking work, finishes what was taken, and closes everything, in this order.
+    /// Rejects new work, finishes accepted work and closes everything, in this order.
     pub async fn stop(self) {
         let Self {
             front_end, health, carts, shards, products, checkout_sweepers, key_sweepers, pools, ..
@@ -212,10 +215,10 @@ impl Application {
     }
 }
 
-/// Creates and migrates every database, and ends.
+/// Creates and migrates all databases, then returns.
 ///
 /// # Errors
-/// The first database for which that is not possible.
+/// The first database that cannot be migrated.
 pub async fn migrate(settings: &Settings) -> Result<(), StartError> {
     for shard in &settings.shards {
         migrate_now(&shard.primary, &[&MIGRATIONS]).await.map_err(StartError::Database)?;
@@ -267,7 +270,7 @@ fn sweepers(
     shards.iter().enumerate().map(of_shard).unzip()
 }
 
-/// Runs `work` beside everything else until the answer is dropped.
+/// Runs `work` in the background until the returned sender is dropped.
 fn background(work: impl Future<Output = ()> + 'static) -> oneshot::Sender<()> {
     let (alive, ended) = oneshot::channel();
     actix::spawn(async move {

@@ -1,10 +1,11 @@
-//! The cart service: carts over REST, durable in `PostgreSQL`, that become orders of loms.
+//! The cart service: keeps carts durably in `PostgreSQL`, serves them over REST and turns them into
+//! orders in loms.
 //!
-//! - [`domain`]: what a cart is.
-//! - [`carts`]: the actors that keep carts, and the use cases over them.
+//! - [`domain`]: carts and their rules.
+//! - [`carts`]: the actors that keep carts, and the use cases.
 //! - [`checkout`]: from a cart to an order, exactly once.
-//! - [`idempotency`]: the same key gives the same answer.
-//! - [`products`], [`loms`]: the services that carts lean on.
+//! - [`idempotency`]: the same key gets the same answer.
+//! - [`products`], [`loms`]: clients of the services that carts depend on.
 //! - [`api`]: the REST front-end.
 
 pub mod api;

@@ -1,4 +1,5 @@
-//! Waiting for work that many may share. The work has a time limit of its own, and each who waits has theirs.
+//! Waiting for shared work. The work has its own time limit, and each waiting caller has its own
+//! deadline.
 
 use std::time::Duration;
 
@@ -6,11 +7,11 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{CartError, Part};
 
-/// How much earlier than its deadline a wait ends, so that the answer can still name what was waited for: a tenth of the
-/// time that is left, and no more than this.
+/// How much earlier than its deadline a wait ends, so that the error can still name the slow part.
+/// It is a tenth of the remaining time, but at most this.
 const HEADROOM: Duration = Duration::from_millis(20);
 
-/// What comes of `work`, which may go on without this wait.
+/// Waits for the result of `work`. The work may continue after this wait ends.
 ///
 /// # Errors
 /// Those of `work`; `DeadlineExceeded` of `part` shortly before `deadline`.

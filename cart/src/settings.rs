@@ -1,4 +1,4 @@
-//! What the service reads from its environment.
+//! The settings that the service reads from its environment.
 
 use std::time::Duration;
 
@@ -17,48 +17,48 @@ const PRODUCT_SERVICE: &str = "http://localhost:8090";
 const SHARDS: ShardDefaults =
     ShardDefaults { primaries: &["localhost:5432", "localhost:5434"], replicas: &[], name: "cart" };
 
-/// Everything that can be set; the defaults fit the local stack.
+/// All settings; the defaults fit the local stack.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The REST front-end.
     pub http: HttpServerSettings,
-    /// The databases of carts, in the order of their numbers.
+    /// The databases of carts, in shard order.
     pub shards: Vec<ShardSettings>,
-    /// Who migrates them.
+    /// Whether this process migrates the databases or waits for another one to do so.
     pub migrations: Migrations,
-    /// Connections to each of them.
+    /// The maximum number of connections to each database.
     pub database_connections: u32,
-    /// loms.
+    /// The client of loms.
     pub loms: LomsSettings,
-    /// The product service.
+    /// The client of the product service.
     pub products: ProductServiceSettings,
-    /// SKUs kept in this process.
+    /// The maximum number of SKUs in this process' memory.
     pub cache_capacity: u64,
-    /// Redis.
+    /// The Redis cache.
     pub redis: RedisSettings,
-    /// How long the answer to a keyed request is remembered.
+    /// How long the answer to a request with a key is stored.
     pub idempotency_ttl: Duration,
-    /// When open checkouts are settled.
+    /// The timing of the checkout sweeper.
     pub sweep: SweepSettings,
-    /// Threads for actors; 0: they share the thread of the start.
+    /// The number of threads for actors. With 0, the actors run on the main thread.
     pub arbiters: usize,
-    /// How long a thread of actors may hang before the process ends (`ACTOR_THREAD_TIMEOUT`).
+    /// How long a thread of actors may hang before the process exits (`ACTOR_THREAD_TIMEOUT`).
     pub actor_thread_timeout: Duration,
-    /// Commands to carts that may wait or run at once.
+    /// The maximum number of commands to all carts that are queued or running.
     pub capacity: usize,
-    /// Commands to one cart that may wait or run at once.
+    /// The maximum number of commands to one cart that are queued or running.
     pub capacity_per_cart: usize,
-    /// Carts whose actors stay in memory.
+    /// The maximum number of cart actors in memory.
     pub max_live: usize,
-    /// How long the actor of a cart without commands stays in memory.
+    /// How long a cart's actor stays in memory without commands.
     pub idle: Duration,
 }
 
 impl Settings {
-    /// From `reader`.
+    /// Reads all settings from `reader`.
     ///
     /// # Errors
-    /// Every wrong setting.
+    /// Lists every wrong setting.
     pub fn read(mut reader: Reader) -> Result<Self, SettingsError> {
         let r = &mut reader;
         let settings = Self {
@@ -132,12 +132,12 @@ fn redis(reader: &mut Reader) -> RedisSettings {
     }
 }
 
-/// Refuses a URL, and shows it only when no password can be in it.
+/// Reports a wrong URL. Its value is shown only if it cannot contain a password.
 fn reject_url(reader: &mut Reader, name: &str, url: &str, expected: &str) {
     if url.contains('@') { reader.reject_secretly(name, expected) } else { reader.reject(name, expected) }
 }
 
-/// A URL of a server, also without its scheme.
+/// Parses the URL of a server; the scheme may be omitted.
 fn server_url(text: &str) -> Option<Url> {
     let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())

@@ -1,4 +1,4 @@
-//! The HTTP client of the stack and of the tests, and what the stack's own servers share.
+//! The HTTP client of the stack and of the tests, and code that the stack's own servers share.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -9,14 +9,15 @@ use reqwest::Client;
 
 use crate::stack::signals::Interruption;
 
-/// A client that gives up after 30 s, follows no proxy of the environment and shares its connections.
+/// A client with a 30 s timeout. It ignores the environment's proxy settings and shares its
+/// connections.
 ///
 /// # Panics
-/// Never in practice: the client is built of constants.
+/// Never in practice: the client is built from constants.
 pub fn client() -> Client {
     static TLS: OnceLock<()> = OnceLock::new();
     TLS.get_or_init(|| {
-        // An error says that a provider is installed already, which is as good.
+        // An error means that a provider is already installed, which is just as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
     let client = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build();
@@ -24,10 +25,11 @@ pub fn client() -> Client {
     client.expect("a client without any setting of the environment")
 }
 
-/// Serves until a signal asks for the end, then finishes what is being answered. Must be called within an actix system.
+/// Serves until a signal arrives, then completes the requests in progress. Must be called within an
+/// actix system.
 ///
 /// # Errors
-/// Signals cannot be listened to, or the server failed.
+/// If signals cannot be listened to, or the server fails.
 pub async fn serve_until_interrupted(server: Server) -> Result<()> {
     let mut interruption = Interruption::listen()?;
     let handle = server.handle();

@@ -1,5 +1,5 @@
-//! What only developers run: the native stack with its visible purchase, the product
-//! service's stand-in, and helpers for tests on real servers.
+//! Code that only developers run: the native stack with its demo purchase, the product stand-in,
+//! and helpers for tests on real servers.
 
 pub mod demo;
 pub mod http;

@@ -1,4 +1,4 @@
-//! Swagger UI for all services on one page, which reads the very configuration of the container's.
+//! One Swagger UI page for all services. It uses the same configuration as the container.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::Result;
 use utoipa_swagger_ui::Config;
 
-/// Where the page finds its configuration.
+/// The path of the page's configuration.
 const CONFIGURATION: &str = "/swagger-config.json";
 
 struct Page {
@@ -16,11 +16,11 @@ struct Page {
     assets: Arc<Config<'static>>,
 }
 
-/// A server on `listener` of Swagger UI with `configuration`, which is JSON. Must be called within an actix system,
-/// whose signals it leaves alone.
+/// A server on `listener` that serves Swagger UI with `configuration`, which is JSON. Must be
+/// called within an actix system, whose signal handling it leaves alone.
 ///
 /// # Errors
-/// The listener cannot be used.
+/// If the listener cannot be used.
 pub fn serve(listener: TcpListener, configuration: String) -> Result<Server> {
     let assets = Arc::new(Config::default().config_url(CONFIGURATION));
     let page = web::Data::new(Page { configuration, assets });

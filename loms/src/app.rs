@@ -1,4 +1,4 @@
-//! The application: everything that runs, how it is put together, and how it stops.
+//! The application: what runs, how its parts are connected, and how it stops.
 
 pub(crate) mod identity;
 mod places;
@@ -31,24 +31,24 @@ use shards::Shards;
 pub(crate) use prepare::STOCK_SHARD;
 pub use prepare::{ShardError, migrate};
 
-/// Stopping takes at most so long; what is left of the 20 s after SIGTERM is for the last spans.
+/// Stopping takes at most this long. SIGTERM allows 20 s in total; the rest is for the last spans.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
 
-/// Why loms cannot run.
+/// Why loms cannot start, or cannot go on running.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// A port cannot be listened on, or not any more, or signals cannot be received.
+    /// A port cannot be listened on, a listener failed later, or signals cannot be received.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// There is no room for clients.
+    /// The limit of open files leaves no room for clients.
     #[error(transparent)]
     Descriptors(#[from] TooFewDescriptors),
-    /// A shard can never be used as it is.
+    /// A shard cannot be used as it is, and a retry would not help.
     #[error(transparent)]
     Shard(#[from] ShardError),
 }
 
-/// A loms that runs.
+/// A running loms.
 pub struct Application {
     http: HttpFrontEnd,
     grpc: GrpcFrontEnd,
@@ -61,10 +61,11 @@ pub struct Application {
 }
 
 impl Application {
-    /// Listens on its ports at once; everything else may come up later. To be called on an actix System.
+    /// Listens on its ports at once; databases and Kafka may become reachable later. Must be called
+    /// on an actix `System`.
     ///
     /// # Errors
-    /// A port cannot be listened on.
+    /// `Io` if a port cannot be listened on. `Descriptors` if the limit of open files is too low.
     pub async fn build(settings: &Settings) -> Result<Self, StartError> {
         let (mut http, mut grpc) = (settings.http.clone(), settings.grpc.clone());
         provide_descriptors([&mut http.max_connections, &mut grpc.max_connections])?;
@@ -90,35 +91,36 @@ impl Application {
         Ok(Self { http, grpc, health, shards, migrations, places, orders, stocks })
     }
 
-    /// Where the HTTP port listens.
+    /// The address that HTTP listens on.
     pub fn http_address(&self) -> SocketAddr {
         self.http.address
     }
 
-    /// Where gRPC listens.
+    /// The address that gRPC listens on.
     pub fn grpc_address(&self) -> SocketAddr {
         self.grpc.address
     }
 
-    /// Whether the parts work.
+    /// The health of all components.
     pub fn health(&self) -> &Health {
         &self.health
     }
 
-    /// The use cases of orders, for who is in this process.
+    /// The use cases of orders, for callers in this process.
     pub fn orders(&self) -> &Orders {
         &self.orders
     }
 
-    /// The use cases of the stock, for who is in this process.
+    /// The use cases of the stock, for callers in this process.
     pub fn stocks(&self) -> &Stocks {
         &self.stocks
     }
 
-    /// Runs until SIGTERM or SIGINT, then stops in order: nothing that was begun is left half done.
+    /// Runs until SIGTERM or SIGINT, then stops in order: work that has begun is finished first.
     ///
     /// # Errors
-    /// A shard can never be used as it is.
+    /// `Shard` if a shard cannot be used as it is. `Io` if a listener fails or signals cannot be
+    /// received.
     pub async fn run_until_stopped(self) -> Result<(), StartError> {
         let (mut terminate, mut interrupt) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -131,10 +133,10 @@ impl Application {
         self.run_until(stopped).await
     }
 
-    /// Runs until `stopped`, then stops in order.
+    /// Runs until `stopped` completes, then stops in order.
     ///
     /// # Errors
-    /// A shard can never be used as it is.
+    /// `Shard` if a shard cannot be used as it is. `Io` if a listener fails.
     pub async fn run_until(self, stopped: impl Future<Output = ()>) -> Result<(), StartError> {
         let outcome = tokio::select! {
             failure = self.work() => Err(failure.into()),
@@ -147,12 +149,14 @@ impl Application {
         outcome
     }
 
-    /// Prepares each shard, lets it work, and keeps an eye on its database; ends only when a shard cannot be used.
+    /// Prepares each shard, starts its work, and watches its database. Returns only when a shard
+    /// cannot be used.
     async fn work(&self) -> ShardError {
         let at_work = self.shards.all.iter().map(async |shard| {
             let former = prepare::prepare(shard, &self.places, self.migrations).await?;
             if shard.index == STOCK_SHARD {
-                // It is part of every layout, and nobody can order before it has begun.
+                // Shard 0 is part of every layout, and no order can be created before its actors
+                // begin.
                 self.orders.moved_from(former);
             }
             self.shards.begin(shard);

@@ -1,4 +1,4 @@
-//! Lines as the database keeps them: two arrays of equal length, one of SKUs and one of counts.
+//! Lines as the database stores them: two arrays of equal length, one of SKUs and one of counts.
 
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgTypeInfo, PgValueRef};
@@ -6,9 +6,11 @@ use sqlx::{Decode, Postgres, Type};
 
 use crate::domain::{Line, Lines, Quantity, Sku};
 
-/// The lines of many orders in one pair of arrays, of which `first[n]..=last[n]`, from 1, are those of order `n`.
+/// The lines of many orders in one pair of arrays. Positions `first[n]..=last[n]`, counted from 1,
+/// belong to order `n`.
 ///
-/// There are no ragged arrays in the database: a statement about many orders cuts each one's lines out of the long arrays.
+/// `PostgreSQL` has no ragged arrays. A statement about many orders slices the lines of each order
+/// out of the long arrays.
 #[derive(Default)]
 pub(crate) struct ItemArrays {
     pub skus: Vec<i64>,
@@ -29,26 +31,28 @@ impl ItemArrays {
         arrays
     }
 
-    /// A batch of a few hundred orders of at most [`crate::domain::MAX_LINES`] lines is far from the limit.
+    /// Cannot overflow: a batch is a few hundred orders of at most [`crate::domain::MAX_LINES`]
+    /// lines.
     fn position(&self) -> i32 {
         i32::try_from(self.skus.len()).unwrap_or(i32::MAX)
     }
 }
 
-/// An array of SKUs or counts as it was read. One that somebody wrote by hand and that cannot be read, because it holds a
-/// `NULL` or has two dimensions, is an error of its own row: the rows beside it are read all the same.
+/// An array of SKUs or counts as read from a row. A row edited by hand may hold a `NULL` or an
+/// array of two dimensions. Decoding it is an error of that row only; the other rows are still
+/// read.
 pub(crate) struct Numbers(Result<Vec<i64>, String>);
 
 impl Numbers {
     /// The numbers.
     ///
     /// # Errors
-    /// `Decode`, when they cannot be read.
+    /// `Decode`, if they cannot be read.
     pub fn get(&self) -> Result<&[i64], sqlx::Error> {
         self.0.as_deref().map_err(|error| sqlx::Error::Decode(error.clone().into()))
     }
 
-    /// The numbers; none where they cannot be read.
+    /// The numbers, or an empty list if they cannot be read.
     pub fn or_none(self) -> Vec<i64> {
         self.0.unwrap_or_default()
     }
@@ -66,10 +70,10 @@ impl<'r> Decode<'r, Postgres> for Numbers {
     }
 }
 
-/// The lines that two arrays of a row hold.
+/// Combines the two arrays of a row into lines.
 ///
 /// # Errors
-/// `Decode`, when they cannot be an order's.
+/// `Decode`, if they are not valid lines of an order.
 pub(crate) fn lines(skus: &[i64], counts: &[i64]) -> Result<Lines, sqlx::Error> {
     let line = |(sku, count): (&i64, &i64)| {
         let sku = Sku::try_from(u32::try_from(*sku).ok()?).ok()?;
@@ -90,12 +94,12 @@ where
     U::try_from(value).map_err(undecodable)
 }
 
-/// A row does not say what it should.
+/// Wraps a conversion error as a decode error.
 pub(crate) fn undecodable(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
     sqlx::Error::Decode(Box::new(error))
 }
 
-/// How many rows a statement changed.
+/// Converts a row count as reported by the database.
 pub(crate) fn count(rows: u64) -> usize {
     usize::try_from(rows).unwrap_or(usize::MAX)
 }

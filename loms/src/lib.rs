@@ -1,4 +1,4 @@
-//! loms: orders, the stock that is reserved for them, and the events of what became of them.
+//! loms: orders, the stock that is reserved for them, and the events about their state changes.
 
 pub mod api;
 mod app;

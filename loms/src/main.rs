@@ -7,7 +7,7 @@ use shared_actors::settings::{Reader, SettingsError};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What `loms verify` exits with when an invariant is violated, and when it cannot tell.
+/// Exit status of `loms verify` if an invariant is violated, and if the databases cannot be read.
 const VIOLATED: u8 = 1;
 const UNKNOWN: u8 = 2;
 
@@ -18,8 +18,8 @@ enum Command {
     Serve,
     /// Migrates the databases.
     Migrate,
-    /// Checks the invariants of orders and stock: exits with 0 if all hold, with 1 if one is violated, with 2 if a database
-    /// cannot be read.
+    /// Checks the invariants of orders and stock. Exits with 0 if all hold, with 1 if one is
+    /// violated, with 2 if a database cannot be read.
     Verify,
 }
 

@@ -1,10 +1,11 @@
-//! Trying again what another transaction was in the way of.
+//! Retries transactions that lost a race with another one.
 
 use shared_actors::database::DatabaseError;
 
 const ATTEMPTS: usize = 4;
 
-/// Does `work` again when another transaction came first: it left nothing behind, and finds what the other one did.
+/// Runs `work` again if it lost a race with another transaction. The failed attempt changed
+/// nothing, and the next one sees what the other transaction committed.
 pub(crate) async fn after_conflict<T, F>(mut work: impl FnMut() -> F) -> Result<T, DatabaseError>
 where
     F: Future<Output = Result<T, sqlx::Error>>,

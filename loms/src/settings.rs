@@ -1,4 +1,5 @@
-//! What loms reads from its environment. Names and units of the older settings are fixed by those who set them.
+//! The settings that loms reads from its environment. Names and units of the older settings cannot
+//! change: existing deployments use them.
 
 use std::time::Duration;
 
@@ -17,48 +18,50 @@ const LOCAL_STACK: ShardDefaults = ShardDefaults {
     name: "loms",
 };
 
-/// Everything that can be set.
+/// All settings of loms.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where the REST gateway and the operational routes are served (`HTTP_PORT`).
+    /// Address and limits of the REST gateway and the operational routes (`HTTP_PORT`).
     pub http: HttpServerSettings,
-    /// Where gRPC is served (`GRPC_HOST_PORT`).
+    /// Address and limits of gRPC (`GRPC_HOST_PORT`).
     pub grpc: GrpcServerSettings,
-    /// The databases, shard by shard (`DATABASE_MASTER_*_k`, `DATABASE_REPLICA_*_k`).
+    /// The databases of each shard (`DATABASE_MASTER_*_k`, `DATABASE_REPLICA_*_k`).
     pub shards: Vec<ShardSettings>,
-    /// Which shard a user and an order belong to: as many as there are in `shards`.
+    /// Maps users and orders to shards. It has as many shards as `shards`.
     pub router: ShardRouter,
-    /// Connections of each pool (`DATABASE_MAX_CONNECTIONS`).
+    /// Maximum number of connections of each pool (`DATABASE_MAX_CONNECTIONS`).
     pub max_connections: u32,
-    /// How far a replica may lag to be read (`REPLICA_MAX_LAG`).
+    /// Maximum lag of a replica that lists are read from (`REPLICA_MAX_LAG`).
     pub replica_max_lag: Duration,
-    /// Whether the start migrates the databases (`MIGRATE_ON_START`).
+    /// Whether loms migrates the databases when it starts (`MIGRATE_ON_START`).
     pub migrate_on_start: bool,
-    /// `KAFKA_BROKER`, `KAFKA_TOPIC`, `KAFKA_RETRY_MAX`.
+    /// Brokers, topic and retries of Kafka (`KAFKA_BROKER`, `KAFKA_TOPIC`, `KAFKA_RETRY_MAX`).
     pub kafka: KafkaSettings,
-    /// How often the outbox is looked into when nothing wakes its relay (`INTERVAL_OUTBOX`, nanoseconds).
+    /// How often a relay polls the outbox when nothing wakes it (`INTERVAL_OUTBOX`, nanoseconds).
+    /// The relay polls at least every 50 ms.
     pub outbox_interval: Duration,
     /// How long an order may await its payment (`ORDER_PAYMENT_TTL`).
     pub payment_ttl: Duration,
-    /// How often time and crashes are cleaned up after (`SWEEP_INTERVAL`).
+    /// How often the sweepers run (`SWEEP_INTERVAL`).
     pub sweep_interval: Duration,
-    /// How old a reservation without an order must be to be given back (`RESERVATION_GRACE`).
+    /// Minimum age at which a reservation without an order is given back (`RESERVATION_GRACE`).
     pub reservation_grace: Duration,
     /// How long the idempotency key of an order is remembered (`IDEMPOTENCY_TTL`).
     pub key_ttl: Duration,
-    /// How many commands one actor may hold (`ACTOR_CAPACITY`).
+    /// Maximum number of commands in one actor, queued or running (`ACTOR_CAPACITY`).
     pub actor_capacity: usize,
-    /// Threads for the actors; with 0 they share the thread of the gRPC server (`ARBITERS`).
+    /// Number of threads for the actors. With 0, actors share the thread of the gRPC server
+    /// (`ARBITERS`).
     pub arbiters: usize,
-    /// How long a thread of actors may hang before the process ends (`ACTOR_THREAD_TIMEOUT`).
+    /// How long a thread of actors may hang before the process exits (`ACTOR_THREAD_TIMEOUT`).
     pub actor_thread_timeout: Duration,
 }
 
 impl Settings {
-    /// Reads all settings; the defaults fit the local stack.
+    /// Reads all settings. The defaults fit the local stack.
     ///
     /// # Errors
-    /// Every wrong setting.
+    /// Lists every invalid setting.
     pub fn read(mut reader: Reader) -> Result<Self, SettingsError> {
         let http = HttpServerSettings::read(&mut reader, "HTTP_PORT", 8081);
         let grpc = GrpcServerSettings::read(&mut reader, "GRPC_HOST_PORT", 50051);
@@ -100,7 +103,8 @@ fn router(reader: &mut Reader, shards: usize) -> ShardRouter {
     })
 }
 
-/// A create that is still about to write its order by then has long been answered that its deadline passed.
+/// The grace exceeds the request timeout. A create that has not written its order by then has
+/// already answered that its deadline passed.
 fn reservation_grace(reader: &mut Reader, request_timeout: Duration) -> Duration {
     let grace = reader.duration("RESERVATION_GRACE", Duration::from_mins(1));
     if grace <= request_timeout {
@@ -109,7 +113,7 @@ fn reservation_grace(reader: &mut Reader, request_timeout: Duration) -> Duration
     grace
 }
 
-/// An order that awaits its payment must be found by its key.
+/// The key must outlive the payment: an order that awaits its payment must be found by its key.
 fn key_ttl(reader: &mut Reader, payment_ttl: Duration) -> Duration {
     let ttl = reader.duration("IDEMPOTENCY_TTL", Duration::from_hours(7 * 24));
     if ttl <= payment_ttl {

@@ -1,4 +1,4 @@
-//! The application: everything that runs, how it is put together, and how it stops.
+//! The application: how its parts are assembled, started and stopped.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,24 +26,24 @@ use crate::settings::Settings;
 
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations/notifier");
 
-/// Stopping takes at most so long; what is left of the 20 s after SIGTERM is for the last spans.
+/// How long stopping may take. The rest of the 20 s after SIGTERM is for exporting the last spans.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
 
 /// Why the notifier cannot run.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// The port cannot be listened on, or not any more, or signals cannot be received.
+    /// The port cannot be bound or was lost, or signals cannot be received.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// There is no room for clients.
+    /// There are too few file descriptors to serve clients.
     #[error(transparent)]
     Descriptors(#[from] TooFewDescriptors),
-    /// The database cannot be made ready, whatever the time.
+    /// The database cannot be prepared, and waiting does not help.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
 }
 
-/// A notifier that runs.
+/// A running notifier.
 pub struct Application {
     http: HttpFrontEnd,
     health: Health,
@@ -58,18 +58,19 @@ pub struct Application {
 }
 
 impl Application {
-    /// Listens on its port at once; everything else may come up later. To be called on an actix System.
+    /// Binds its port immediately; everything else may become available later. Must be called
+    /// within an actix `System`.
     ///
     /// # Errors
-    /// The port cannot be listened on.
+    /// The port cannot be bound, or there are too few file descriptors.
     pub fn build(settings: &Settings) -> Result<Self, StartError> {
         Self::with_channel(settings, LogChannel)
     }
 
-    /// The same with another channel than the log.
+    /// Like [`Self::build`], but with another channel than the log.
     ///
     /// # Errors
-    /// The port cannot be listened on.
+    /// The port cannot be bound, or there are too few file descriptors.
     pub fn with_channel(settings: &Settings, channel: impl Channel) -> Result<Self, StartError> {
         let mut http = settings.http.clone();
         provide_descriptors([&mut http.max_connections])?;
@@ -79,7 +80,8 @@ impl Application {
             HttpService { health: health.clone(), openapi: api::document(), errors: api::error_body };
         let http = http::serve(&http, service, |_| ())?;
         let arbiters = Arbiters::new(0).watched(settings.actor_thread_timeout);
-        // The channel sends within the transaction, which idles meanwhile: a few seconds, and no statement is longer.
+        // The channel sends within the transaction, which is idle meanwhile. That takes a few
+        // seconds, and no statement takes longer.
         let limits = PoolSettings {
             transaction_idle_timeout: Duration::from_secs(10),
             ..PoolSettings::new("notifier").with_max_connections(settings.max_connections)
@@ -95,7 +97,7 @@ impl Application {
         );
         let options = ProducerOptions::new(&settings.kafka.brokers, "notifier-dead-letters")
             .retry_max(settings.kafka.retry_max)
-            // What is not taken by then waits in the database.
+            // Letters that Kafka does not accept in this time wait in the database.
             .delivery_timeout(Duration::from_secs(5))
             .topic(settings.dead_letter_topic());
         let dead_letters = ProducerHandle::start(options, arbiters.pick(0));
@@ -123,15 +125,15 @@ impl Application {
         })
     }
 
-    /// Where the HTTP port listens.
+    /// The address of the HTTP port.
     pub fn address(&self) -> SocketAddr {
         self.http.address
     }
 
-    /// Runs until SIGTERM or SIGINT, then stops in order: nothing that was begun is left half done.
+    /// Runs until SIGTERM or SIGINT, then stops in order and finishes the work in progress.
     ///
     /// # Errors
-    /// The database cannot be made ready.
+    /// Signals cannot be received, the database cannot be prepared, or the HTTP port was lost.
     pub async fn run_until_stopped(self) -> Result<(), StartError> {
         let (mut terminate, mut interrupt) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -147,7 +149,7 @@ impl Application {
     /// Runs until `stopped`, then stops in order.
     ///
     /// # Errors
-    /// The database cannot be made ready.
+    /// The database cannot be prepared, or the HTTP port was lost.
     pub async fn run_until(self, stopped: impl Future<Output = ()>) -> Result<(), StartError> {
         let ended = self.http.ended();
         let stopped = async {
@@ -178,7 +180,7 @@ impl Application {
                     () = watch => {}
                     stopped = &mut stopped => ending = stopped,
                 }
-                // Nobody asks them anything: this ends them at once.
+                // These actors get no commands, so stopping ends them immediately.
                 sweeper.stop().await;
                 publisher.stop().await;
                 self.stop(Some(consumer)).await;
@@ -242,10 +244,10 @@ impl Application {
     }
 }
 
-/// Brings the database up to date, once.
+/// Migrates the database, then returns.
 ///
 /// # Errors
-/// Why it could not be, in words for people.
+/// Why the migration failed, in words for people.
 pub async fn migrate(settings: &Settings) -> Result<(), String> {
     database::migrate_now(&settings.database, &[&MIGRATOR]).await
 }

@@ -1,6 +1,6 @@
-//! The notifier: reads order events from Kafka and notifies about each once.
+//! The notifier: reads order events from Kafka and sends one notification for each.
 //!
-//! `events` knows what an event says, `notifications` what is done about it, `api` what the HTTP port shows.
+//! `events` defines order events, `notifications` processes them, and `api` serves the HTTP port.
 
 mod api;
 mod app;

@@ -1,4 +1,4 @@
-//! What the notifier reads from its environment.
+//! The settings that the notifier reads from its environment.
 
 use std::time::Duration;
 
@@ -7,31 +7,32 @@ use shared_actors::http::HttpServerSettings;
 use shared_actors::kafka::KafkaSettings;
 use shared_actors::settings::{DatabaseSettings, Reader, SettingsError, ShardDefaults, ShardSettings};
 
-/// Everything that can be set.
+/// All settings; the defaults fit the local stack.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where /livez, /readyz and /metrics are served (`HTTP_PORT`), by one worker unless told otherwise
+    /// The port of `/livez`, `/readyz` and `/metrics` (`HTTP_PORT`). It has one worker by default
     /// (`HTTP_WORKERS`).
     pub http: HttpServerSettings,
-    /// `KAFKA_BROKER`, `KAFKA_TOPIC`, `KAFKA_RETRY_MAX`.
+    /// The brokers, the topic and the retries (`KAFKA_BROKER`, `KAFKA_TOPIC`, `KAFKA_RETRY_MAX`).
     pub kafka: KafkaSettings,
-    /// The group that shares the work (`KAFKA_GROUP_ID`).
+    /// The consumer group that shares the work (`KAFKA_GROUP_ID`).
     pub group: String,
-    /// Where the inbox is (`DATABASE_MASTER_*_0`).
+    /// The database of the inbox (`DATABASE_MASTER_*_0`).
     pub database: DatabaseSettings,
-    /// Connections to the database (`DATABASE_MAX_CONNECTIONS`).
+    /// The maximum number of connections to the database (`DATABASE_MAX_CONNECTIONS`).
     pub max_connections: u32,
-    /// Whether the start migrates the database (`MIGRATE_ON_START`).
+    /// Whether this process migrates the database at the start (`MIGRATE_ON_START`).
     pub migrate_on_start: bool,
-    /// How often a notification that a channel refuses is tried again before its event becomes a dead letter
-    /// (`NOTIFICATION_MAX_RETRIES`).
+    /// How many times a notification that a channel refuses is retried before its event becomes a
+    /// dead letter (`NOTIFICATION_MAX_RETRIES`).
     pub max_retries: u32,
-    /// An event with a longer value is a dead letter (`EVENT_MAX_BYTES`).
+    /// The maximum length of an event's value in bytes. A longer event becomes a dead letter
+    /// (`EVENT_MAX_BYTES`).
     pub event_max_bytes: usize,
-    /// How long an event is known as handled (`INBOX_TTL`). Must be longer than the topic keeps its records: an event
-    /// that is delivered again later is notified again.
+    /// How long the inbox remembers a handled event (`INBOX_TTL`). It must exceed the retention of
+    /// the topic, because a forgotten event that is delivered again is notified again.
     pub inbox_ttl: Duration,
-    /// How long a thread of actors may hang before the process ends (`ACTOR_THREAD_TIMEOUT`).
+    /// How long a thread of actors may hang before the process exits (`ACTOR_THREAD_TIMEOUT`).
     pub actor_thread_timeout: Duration,
 }
 
@@ -39,7 +40,7 @@ impl Settings {
     /// Reads all settings; the defaults fit the local stack.
     ///
     /// # Errors
-    /// Every wrong setting.
+    /// Lists every wrong setting.
     pub fn read(mut reader: Reader) -> Result<Self, SettingsError> {
         let defaults = ShardDefaults { primaries: &["localhost:5432"], replicas: &[], name: "notifier" };
         let mut databases = ShardSettings::read(&mut reader, &defaults);
@@ -68,7 +69,7 @@ impl Settings {
         reader.finish().map(|()| settings)
     }
 
-    /// Where events go that cannot be handled.
+    /// The topic for events that cannot be processed.
     pub fn dead_letter_topic(&self) -> String {
         format!("{}.dlq", self.kafka.topic)
     }

@@ -1,7 +1,8 @@
-//! Places between two steps of a protocol where a test kills the process. No release build has any of them.
+//! Places between two steps of a protocol where a test kills the process. Release builds have none.
 //!
-//! `CRASH_AT=<point>#<n>` kills the process, as `kill -9` does, when it comes to the point for the n-th time. What
-//! `FAILPOINTS` says, in the words of the crate `fail`, holds too: `FAILPOINTS="<point>=sleep(150)"` makes a step slow.
+//! `CRASH_AT=<point>#<n>` kills the process, like `kill -9`, when it reaches the point for the n-th
+//! time. `FAILPOINTS` works too, in the syntax of the crate `fail`:
+//! `FAILPOINTS="<point>=sleep(150)"` makes a step slow.
 
 /// Names a place where a test may kill the process: `crash_point!("create::reserved")`.
 #[macro_export]
@@ -12,7 +13,8 @@ macro_rules! crash_point {
     };
 }
 
-/// Names a place where a test may make a thread panic: `panic_point!("consumer::reading")`. `FAILPOINTS` says when.
+/// Names a place where a test may make a thread panic: `panic_point!("consumer::reading")`.
+/// `FAILPOINTS` sets when it does.
 #[macro_export]
 macro_rules! panic_point {
     ($name:literal) => {
@@ -31,17 +33,20 @@ mod armed {
     use fail::FailScenario;
     use nix::sys::signal::{Signal, raise};
 
-    /// Comes to a point; [`crash_point!`](crate::crash_point) and [`panic_point!`](crate::panic_point) call it.
+    /// Called by [`crash_point!`](crate::crash_point) and [`panic_point!`](crate::panic_point) at
+    /// each point.
     pub fn reached(name: &str) {
         fail::fail_point!(name);
     }
 
-    /// Reads from the environment what is to happen at which point. To be called once, before anything else.
+    /// Reads from the environment what happens at which point. Must be called once, before anything
+    /// else.
     ///
     /// # Panics
-    /// When the environment cannot be understood: what was to be killed must not live on unnoticed.
+    /// Panics if the environment cannot be parsed. Otherwise, a process that should be killed would
+    /// keep running unnoticed.
     pub fn arm() {
-        // Points stay as they are set for as long as the process lives.
+        // The points stay configured for as long as the process lives.
         std::mem::forget(FailScenario::setup());
         let Ok(setting) = std::env::var("CRASH_AT") else { return };
         let parsed =
@@ -50,7 +55,7 @@ mod armed {
         let left = AtomicU32::new(times);
         let armed = fail::cfg_callback(point, move || {
             if left.fetch_sub(1, Ordering::Relaxed) == 1 {
-                // Nobody can catch it: this does not return.
+                // SIGKILL cannot be caught: this does not return.
                 let _ = raise(Signal::SIGKILL);
             }
         });

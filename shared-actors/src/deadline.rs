@@ -1,7 +1,8 @@
-//! The moment by which the work of the current task has to be answered.
+//! The moment by which the work of the current task must be answered.
 //!
-//! A front-end opens a scope for each request; every [`crate::actor::Handle::ask`] inside it carries the deadline on,
-//! and the actor that runs the command opens the scope anew for what it asks in turn.
+//! A front-end opens a scope for each request. Every [`crate::actor::Handle::ask`] inside it passes
+//! the deadline on. The actor that runs the command opens its own scope for everything that
+//! it asks in turn.
 
 use std::future::Future;
 use std::time::Duration;
@@ -13,26 +14,26 @@ tokio::task_local! {
     static TOO_SHORT: bool;
 }
 
-/// A client that allows less than this for an answer is not served worse than promised when it gets none: its calls that run
-/// out of time count as cancelled.
+/// If a client allows less time than this, a timeout is not the service's fault. The calls that
+/// time out count as cancelled.
 const SHORTEST: Duration = Duration::from_secs(1);
 
 /// How long a request may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Allowance {
     pub(crate) time: Duration,
-    /// The client chose it, and too short to blame us.
+    /// The client chose the time, and it is too short for a timeout to be our fault.
     pub(crate) is_too_short: bool,
 }
 
 impl Allowance {
-    /// What the client `wants`, when it says so, but no more than `limit`.
+    /// The time that the client `wants`, if it says so, but no more than `limit`.
     pub(crate) fn new(wants: Option<Duration>, limit: Duration) -> Self {
         let chosen = wants.filter(|wanted| *wanted < limit);
         Self { time: chosen.unwrap_or(limit), is_too_short: chosen.is_some_and(|chosen| chosen < SHORTEST) }
     }
 
-    /// Runs a handler within the deadline that follows from this.
+    /// Runs a handler under `deadline`, which follows from this allowance.
     pub(crate) fn scope<F: Future>(self, deadline: Instant, handler: F) -> impl Future<Output = F::Output> {
         scope(deadline, TOO_SHORT.scope(self.is_too_short, handler))
     }
@@ -43,12 +44,13 @@ pub(crate) fn is_too_short() -> bool {
     TOO_SHORT.try_with(|too_short| *too_short).unwrap_or_default()
 }
 
-/// The deadline of the current task, when it has one.
+/// The deadline of the current task, if it has one.
 pub fn current() -> Option<Instant> {
     DEADLINE.try_with(|deadline| *deadline).ok()
 }
 
-/// The time left until the deadline of the current task; zero when it has passed.
+/// The time left until the deadline of the current task, or zero if it has passed. `None` if the
+/// task has no deadline.
 pub fn remaining() -> Option<Duration> {
     current().map(|deadline| deadline.saturating_duration_since(Instant::now()))
 }
@@ -59,7 +61,7 @@ pub fn within(limit: Duration) -> Instant {
     current().map_or(own, |outer| outer.min(own))
 }
 
-/// Runs `future` with `deadline` as the deadline of everything it asks.
+/// Runs `future` with `deadline` as the deadline of everything that it asks.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -73,10 +75,12 @@ pub fn scope<F: Future>(deadline: Instant, future: F) -> impl Future<Output = F:
     DEADLINE.scope(deadline, future)
 }
 
-/// The header by which a client says how long it waits: of gRPC, and of gateways from HTTP to gRPC.
+/// The header in which a client says how long it waits. gRPC uses it, and so do gateways from HTTP
+/// to gRPC.
 pub(crate) const TIMEOUT_HEADER: &str = "grpc-timeout";
 
-/// The value of [`TIMEOUT_HEADER`]: at most eight digits and a unit, as "gRPC over HTTP2" has it.
+/// Parses the value of [`TIMEOUT_HEADER`]: at most eight digits and a unit, as "gRPC over HTTP2"
+/// specifies.
 pub(crate) fn parse_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {

@@ -1,6 +1,6 @@
-//! The outcomes that a client can tell apart, and what every service error says of itself.
+//! The outcomes that a client can distinguish, and what every service error reports about itself.
 //!
-//! [`ErrorCode`] is the one place that knows HTTP statuses and gRPC codes; nothing else may spell either.
+//! [`ErrorCode`] is the one place that maps outcomes to HTTP statuses and gRPC codes.
 
 use std::time::Duration;
 
@@ -23,33 +23,33 @@ use crate::{deadline, failures};
 pub enum ErrorCode {
     /// The request is malformed or breaks a rule that does not depend on state.
     InvalidArgument,
-    /// What the request names does not exist.
+    /// Something that the request names does not exist.
     NotFound,
-    /// It exists already, and differs.
+    /// It already exists, and differs.
     AlreadyExists,
-    /// The state forbids it.
+    /// The current state does not allow it.
     FailedPrecondition,
-    /// An idempotency key was used again for another request.
+    /// An idempotency key was reused for a different request.
     IdempotencyKeyReused,
-    /// It collides with something that is still going on; asking again later may succeed.
+    /// The request conflicts with something that is still in progress. A later retry may succeed.
     Conflict,
     /// The body or message is larger than the limit.
     PayloadTooLarge,
-    /// The body comes in an encoding that is not read.
+    /// The encoding of the body is not supported.
     UnsupportedMediaType,
     /// The client did not send its whole body in time.
     RequestTimeout,
-    /// The route exists, the method does not.
+    /// The route exists, but does not have this method.
     MethodNotAllowed,
-    /// The service has more work than it admits; nothing was done.
+    /// The service has more work than it admits. Nothing was done.
     Overloaded,
-    /// A part that is needed is down or restarting.
+    /// A part that the request needs is down or restarting.
     Unavailable,
-    /// The answer did not come in the time that the caller or the service allows.
+    /// The answer did not arrive within the time that the caller or the service allows.
     DeadlineExceeded,
-    /// A dependency answered nonsense.
+    /// A dependency gave an invalid answer.
     BadGateway,
-    /// A defect of ours. The message never says more than that.
+    /// A defect of ours. The message never reveals more than that.
     Internal,
 }
 
@@ -75,7 +75,7 @@ impl ErrorCode {
         }
     }
 
-    /// The status of a REST answer.
+    /// The HTTP status of a REST answer.
     pub const fn http_status(self) -> StatusCode {
         match self {
             Self::InvalidArgument => StatusCode::BAD_REQUEST,
@@ -95,8 +95,8 @@ impl ErrorCode {
         }
     }
 
-    /// The status of a gateway's answer, which follows the published table from gRPC codes to REST
-    /// wherever the outcome came out of a gRPC call.
+    /// The HTTP status of a gateway's answer. Where the outcome came from a gRPC call, it follows
+    /// the published table from gRPC codes to REST.
     pub const fn gateway_status(self) -> StatusCode {
         match self {
             Self::FailedPrecondition | Self::IdempotencyKeyReused => StatusCode::BAD_REQUEST,
@@ -120,7 +120,7 @@ impl ErrorCode {
         }
     }
 
-    /// What a gRPC answer means to its caller; `None` for `Ok`.
+    /// The outcome that a gRPC code means to the caller; `None` for `Ok`.
     pub const fn from_grpc(code: Code) -> Option<Self> {
         Some(match code {
             Code::Ok => return None,
@@ -141,7 +141,7 @@ impl ErrorCode {
         })
     }
 
-    /// The outcome behind an HTTP status that something else than a [`ServiceError`] chose.
+    /// The outcome behind an HTTP status that was not chosen by a [`ServiceError`].
     pub fn from_http(status: StatusCode) -> Self {
         match status.as_u16() {
             404 => Self::NotFound,
@@ -160,29 +160,29 @@ impl ErrorCode {
         }
     }
 
-    /// Whether the service is at fault; such an answer is logged with its cause.
+    /// Whether the service is at fault. These errors are logged with their causes.
     pub const fn is_fault(self) -> bool {
         matches!(self, Self::Internal | Self::BadGateway | Self::Unavailable | Self::DeadlineExceeded)
     }
 }
 
-/// Something that keeps a request from succeeding, as `google.rpc.PreconditionFailure` tells of it.
+/// A condition that keeps a request from succeeding, as in `google.rpc.PreconditionFailure`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreconditionViolation {
     /// The kind of precondition, in upper snake case.
     pub kind: &'static str,
-    /// What it is about.
+    /// The thing that it is about.
     pub subject: String,
-    /// How it is violated, for people.
+    /// How it is violated, as text for people.
     pub description: String,
 }
 
-/// What every service error can say of itself; front-ends turn it into an answer.
+/// What every service error can report about itself. Front-ends turn it into an answer.
 pub trait ServiceError: std::error::Error {
     /// The outcome.
     fn code(&self) -> ErrorCode;
 
-    /// The text for the client; never internals.
+    /// The text for the client. It never contains internals.
     fn public_message(&self) -> String;
 
     /// The field at fault, as the client spells it.
@@ -190,21 +190,22 @@ pub trait ServiceError: std::error::Error {
         None
     }
 
-    /// What has to change before the request can succeed.
+    /// The conditions that must change before the request can succeed.
     fn preconditions(&self) -> Vec<PreconditionViolation> {
         Vec::new()
     }
 
-    /// When asking again makes sense.
+    /// How long to wait before a retry, if one makes sense.
     fn retry_after(&self) -> Option<Duration> {
         None
     }
 }
 
-/// Logs an error that the service is at fault for, with its causes; called once, where it becomes an answer.
+/// Logs an error that the service is at fault for, with its causes. Called once, where the error
+/// becomes an answer.
 pub(crate) fn log_fault(error: &(impl ServiceError + ?Sized)) {
     let code = error.code();
-    // A client that allowed too little time is no fault of ours.
+    // If a client allowed too little time, that is not our fault.
     if code.is_fault() && !(code == ErrorCode::DeadlineExceeded && deadline::is_too_short()) {
         failures::log(code, || with_causes(error));
     }

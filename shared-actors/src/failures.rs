@@ -1,4 +1,5 @@
-//! The log of failed requests: a line for each while they are few, and one line for all the others of a second.
+//! The log of failed requests. While they are few, each gets a line. The rest share one line per
+//! second.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 use crate::error::ErrorCode;
 
 const WINDOW: Duration = Duration::from_secs(1);
-/// So many failures of one code have a line of their own in a window.
+/// How many failures of one code get a line of their own per window.
 const LINES: u32 = 10;
 
 static FAILURES: Mutex<Vec<(ErrorCode, Failures)>> = Mutex::new(Vec::new());
@@ -23,14 +24,14 @@ struct Failures {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Turn {
-    /// It has a line of its own.
+    /// It gets a line of its own.
     Shown,
-    /// It is the first without one: its caller has to report it and those that follow.
+    /// It is the first without a line of its own. Its caller must report it and those that follow.
     FirstCounted,
     Counted,
 }
 
-/// Logs a request that failed with `code`; `error` makes the text only when it is written.
+/// Logs a request that failed with `code`. `error` creates the text only if it is written.
 pub fn log(code: ErrorCode, error: impl FnOnce() -> String) {
     match with(code, |failures| failures.turn(Instant::now())) {
         Turn::Shown => tracing::error!(code = code.as_str(), error = error(), "request failed"),

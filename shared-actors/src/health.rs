@@ -1,4 +1,5 @@
-//! Whether the service can do its work, part by part. Knows no server: parts report, front-ends ask.
+//! Whether the service can do its work, part by part. It knows no server: parts report, and
+//! front-ends ask.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,10 +11,11 @@ use tokio::sync::watch;
 
 use crate::metrics;
 
-/// The readiness of the whole service; cheap to clone.
+/// The readiness of the whole service. Cheap to clone.
 ///
-/// It is ready while every required part works and, where there are groups, all parts of at least one group: one dead
-/// shard must not take the others out of service. At the start it waits until each group works or is known to fail.
+/// The service is ready while every required part works. If there are groups, all parts of at least
+/// one group must work, too: one dead shard must not take the others out of service. At startup,
+/// the service becomes ready only when each group works or is known to fail.
 ///
 /// ```
 /// use shared_actors::health::Health;
@@ -36,22 +38,22 @@ struct Shared {
     stopping: AtomicBool,
 }
 
-/// What `/readyz` says of one part.
+/// What `/readyz` reports about one part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct ComponentReport {
-    /// What the part is, such as `postgres shard 0`.
+    /// The name of the part, such as `postgres shard 0`.
     pub name: String,
     /// Whether it works.
     pub ready: bool,
-    /// What it is waiting for when it does not.
+    /// Why it does not work, such as `connection refused`. Null while it works.
     pub reason: Option<String>,
-    /// Whether the service as a whole waits for it. Parts of a group are not required one by one: the service is ready
-    /// while all parts of any one group work.
+    /// Whether the service as a whole needs it. The parts of a group are not required individually:
+    /// the service is ready while all parts of any one group work.
     pub required: bool,
-    /// The group of parts that it belongs to, such as `shard 0`.
+    /// The group that it belongs to, such as `shard 0`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// Whether it is known to work or to fail; it is starting otherwise.
+    /// Whether it is known to work or to fail. Otherwise, it is starting.
     #[serde(skip)]
     is_known: bool,
 }
@@ -68,7 +70,7 @@ impl ComponentReport {
     }
 }
 
-/// One part's side of [`Health`]; cheap to clone.
+/// The side of [`Health`] that one part uses. Cheap to clone.
 #[derive(Clone)]
 pub struct Component {
     shared: Arc<Shared>,
@@ -82,7 +84,7 @@ impl Default for Health {
 }
 
 impl Health {
-    /// A service without parts, which is ready.
+    /// A service without parts. It is ready.
     pub fn new() -> Self {
         let shared = Shared {
             parts: RwLock::new(Vec::new()),
@@ -93,17 +95,19 @@ impl Health {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Adds a part that the service needs; it starts as not ready. Add every part before serving.
+    /// Adds a part that the service needs. It starts as not ready. Add every part before serving.
     pub fn component(&self, name: impl Into<String>) -> Component {
         self.add(name.into(), true, None)
     }
 
-    /// Adds a part of `group`, such as a shard, of which the service needs any one; it starts as not ready.
+    /// Adds a part of `group`, such as a shard. The service needs at least one whole group. The
+    /// part starts as not ready.
     pub fn component_of(&self, group: impl Into<String>, name: impl Into<String>) -> Component {
         self.add(name.into(), false, Some(group.into()))
     }
 
-    /// Adds a part that the service can do without: reported, but never a reason to be unready.
+    /// Adds a part that the service can do without. It is reported, but never makes the service
+    /// unready.
     pub fn optional_component(&self, name: impl Into<String>) -> Component {
         self.add(name.into(), false, None)
     }
@@ -124,35 +128,35 @@ impl Health {
         *self.shared.ready.borrow()
     }
 
-    /// Whether the service has been ready once; requests are let in from then on, and a part that
-    /// fails later answers for itself.
+    /// Whether the service has been ready once. From then on, requests are let in. If a part fails
+    /// later, only the requests that need it fail.
     pub fn has_been_ready(&self) -> bool {
         self.shared.was_ready.load(Ordering::Acquire) || self.is_ready()
     }
 
-    /// Changes of [`Self::is_ready`], starting with what holds now.
+    /// A receiver of the changes of [`Self::is_ready`], starting with the current value.
     pub fn subscribe(&self) -> watch::Receiver<bool> {
         self.shared.ready.subscribe()
     }
 
-    /// Every part, in the order in which they were added.
+    /// The reports of all parts, in the order in which the parts were added.
     pub fn report(&self) -> Vec<ComponentReport> {
         self.shared.parts.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The service drains: not ready any more, for good.
+    /// Records that the service is draining. It is never ready again.
     pub fn stopping(&self) {
         self.shared.stopping.store(true, Ordering::Release);
         self.shared.change(|_| ());
     }
 
-    /// Whether [`Self::stopping`] was said.
+    /// Whether [`Self::stopping`] was called.
     pub fn is_stopping(&self) -> bool {
         self.shared.stopping.load(Ordering::Acquire)
     }
 }
 
-/// What a part says of itself.
+/// The state that a part reports.
 enum Standing {
     Ready,
     Waiting(String),
@@ -160,17 +164,18 @@ enum Standing {
 }
 
 impl Component {
-    /// The part works.
+    /// Reports that the part works.
     pub fn ready(&self) {
         self.set(Standing::Ready);
     }
 
-    /// The part does not work, for `reason`.
+    /// Reports that the part does not work, for `reason`.
     pub fn waiting(&self, reason: impl Into<String>) {
         self.set(Standing::Waiting(reason.into()));
     }
 
-    /// The part has not failed, and waits for something else at the start: a group is not given up for it.
+    /// Reports that the part has not failed, but waits for something else at startup. Its group
+    /// does not count as failed.
     pub fn starting(&self, reason: impl Into<String>) {
         self.set(Standing::Starting(reason.into()));
     }
@@ -219,7 +224,8 @@ fn are_ready(parts: &[ComponentReport]) -> bool {
         }
     }
     let is_ready = |group: &Vec<&ComponentReport>| group.iter().all(|part| part.ready);
-    // A group that is neither ready nor known to fail is about to be: a service that is called ready serves it, too.
+    // A group that is neither ready nor known to fail is still starting. A service that reports
+    // ready should serve it, too.
     let is_starting = |group: &Vec<&ComponentReport>| {
         !is_ready(group) && !group.iter().any(|part| part.is_known && !part.ready)
     };

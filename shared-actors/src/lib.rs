@@ -1,6 +1,7 @@
-//! The actor layer of the shop, and what each of its services needs once.
+//! The actor layer of the shop, and the infrastructure that all its services share.
 //!
-//! [`actor`] is the only place that knows how actix works inside: services see typed [`actor::Handle`]s.
+//! [`actor`] is the only module that knows how actix works inside. Services see typed
+//! [`actor::Handle`]s.
 
 #![warn(missing_docs)]
 

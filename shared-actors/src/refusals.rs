@@ -1,7 +1,8 @@
-//! The pace of refusals. A refusal costs its client next to nothing, and us as much as a good part of an answer: clients
-//! that come again at once, whatever they are told, would take the time in which others are served. So refusals go out
-//! at once while they are few, and are held back a little while they are many; a client has no more than its streams,
-//! and comes again only when one of them is free.
+//! The pace of refusals. A refusal costs its client almost nothing, and the server a good part of
+//! the cost of an answer. Clients that retry at once, despite the retry delay, would take the time
+//! in which others are served. So refusals go out at once while they are few, and are held back a
+//! little while they are many. A client has a limited number of streams, and retries only when one
+//! of them is free.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,17 +10,19 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 const WINDOW: Duration = Duration::from_millis(100);
-/// So many refusals of a window go out at once.
+/// How many refusals per window go out at once.
 const AT_ONCE: u32 = 100;
-/// How long the others are held back: less than the time after which any client is asked to come again.
+/// How long the others are held back: about the shortest retry delay that clients get.
 const HELD_BACK: Duration = Duration::from_millis(500);
-/// Those that are held back go out together, this often: each on its own would cost more than all that it saves, in
-/// wakes and in writes on both sides.
+/// Refusals that are held back go out together, at this interval. Sending each on its own would
+/// cost more than holding it back saves, in wakeups and in writes on both sides.
 const TOGETHER: Duration = Duration::from_millis(50);
-/// A part of a second without a rest.
+/// Divides a second without a remainder, so the nanoseconds within a second are enough to compute
+/// with.
 const TOGETHER_NANOS: u64 = TOGETHER.subsec_nanos() as u64;
 
-/// When to come again, from half of `delay` to one and a half: clients that were refused together come back apart.
+/// A retry delay between 50% and 150% of `delay`, so that clients that were refused together do not
+/// retry together.
 pub(crate) fn spread(delay: Duration) -> Duration {
     delay.mul_f64(0.5 + fastrand::f64())
 }
@@ -40,7 +43,7 @@ impl Refusals {
         Self { start: now, window: Mutex::new(Window { since: now, refused: 0 }) }
     }
 
-    /// Holds a refusal back until it is due, or until `latest`.
+    /// Holds a refusal back until it is due or until `latest`, whichever is earlier.
     pub async fn hold(&self, latest: Instant) {
         let now = Instant::now();
         let due = self.due(now).min(latest);
@@ -49,7 +52,7 @@ impl Refusals {
         }
     }
 
-    /// When a refusal of `now` goes out.
+    /// When a refusal that is made at `now` goes out.
     fn due(&self, now: Instant) -> Instant {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         if now.duration_since(window.since) >= WINDOW {

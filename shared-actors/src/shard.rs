@@ -1,8 +1,10 @@
-//! Which shard an order or a user belongs to: pure arithmetic, no connection and no setting is read here.
+//! Which shard an order or a user belongs to. This is pure arithmetic, without connections or
+//! settings.
 
 use std::fmt;
 
-/// Order ids of different shards interleave with this step, so that an id names its shard.
+/// The step between order ids of one shard. The ids of the shards interleave, so an id names its
+/// shard.
 pub const ORDER_ID_STEP: i64 = 1000;
 
 /// The position of a shard in the configured list, from 0.
@@ -10,22 +12,22 @@ pub const ORDER_ID_STEP: i64 = 1000;
 pub struct ShardIndex(u16);
 
 impl ShardIndex {
-    /// The shard at `index` of the list, without a check that there is one.
+    /// The shard at `index` of the list. It does not check that there is one.
     pub const fn new(index: u16) -> Self {
         Self(index)
     }
 
-    /// The number itself.
+    /// The index as a number.
     pub const fn get(self) -> u16 {
         self.0
     }
 
-    /// For indexing into the list of shards.
+    /// The index for lookups in the list of shards.
     pub const fn index(self) -> usize {
         self.0 as usize
     }
 
-    /// The first order id of this shard; the following ones are [`ORDER_ID_STEP`] apart.
+    /// The first order id of this shard. The following ones are [`ORDER_ID_STEP`] apart.
     pub fn first_order_id(self) -> i64 {
         ORDER_ID_STEP + i64::from(self.0)
     }
@@ -37,7 +39,7 @@ impl fmt::Display for ShardIndex {
     }
 }
 
-/// Sends users and orders to their shard.
+/// Maps users and orders to their shards.
 ///
 /// ```
 /// use shared_actors::shard::{ShardIndex, ShardRouter};
@@ -52,7 +54,7 @@ pub struct ShardRouter {
 }
 
 impl ShardRouter {
-    /// The most shards that ids can name.
+    /// The maximum number of shards that ids can name.
     pub const MAX_SHARDS: u16 = 1000;
 
     /// A router over `shards` shards; `None` unless there are 1 to [`Self::MAX_SHARDS`].
@@ -60,12 +62,12 @@ impl ShardRouter {
         if shards == 0 || shards > Self::MAX_SHARDS { None } else { Some(Self { shards }) }
     }
 
-    /// How many shards there are.
+    /// The number of shards.
     pub const fn len(self) -> u16 {
         self.shards
     }
 
-    /// Never: a router has a shard at least.
+    /// Always `false`: a router has at least one shard.
     pub const fn is_empty(self) -> bool {
         self.shards == 0
     }
@@ -75,13 +77,14 @@ impl ShardRouter {
         (0..self.shards).map(ShardIndex)
     }
 
-    /// The shard of a user's new orders and of their cart: murmur3 (32 bits, seed 0) of the decimal id.
+    /// The shard of a user's new orders and cart: murmur3 (32 bits, seed 0) of the decimal id,
+    /// modulo the number of shards.
     pub fn shard_of_user(self, user_id: i64) -> ShardIndex {
         let hash = hash(user_id.to_string().as_bytes()) % u32::from(self.shards);
         ShardIndex(u16::try_from(hash).unwrap_or_default())
     }
 
-    /// The shard that an order id names; `None` when it names none of ours.
+    /// The shard that an order id names; `None` if it names none of ours.
     pub fn shard_of_order(self, order_id: i64) -> Option<ShardIndex> {
         if order_id < ORDER_ID_STEP {
             return None;

@@ -1,4 +1,4 @@
-//! The ordered end of a service: one step after the other, the whole bounded in time.
+//! The ordered shutdown of a service: one step after another, with a time limit for the whole.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use futures::future::LocalBoxFuture;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-/// A step leaves each later one the budget divided by this, and never less than half of the budget to itself and those
-/// before it.
+/// A step leaves each later step the budget divided by this. It and the steps before it always have
+/// at least half of the budget.
 const SHARES: u32 = 20;
 
-/// The steps by which a service stops, in order, and the time that all of them have together.
+/// The steps in which a service stops, in order, and the time budget of all steps together.
 ///
 /// ```
 /// # actix::System::new().block_on(async {
@@ -30,20 +30,20 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// A shutdown that takes at most `budget` in all.
+    /// A shutdown that takes at most `budget` in total.
     pub fn new(budget: Duration) -> Self {
         Self { budget, steps: Vec::new() }
     }
 
-    /// Adds a step; it starts when the one before it has ended.
+    /// Adds a step. It starts when the previous step has ended.
     #[must_use]
     pub fn step(mut self, name: &'static str, work: impl Future<Output = ()> + 'static) -> Self {
         self.steps.push((name, Box::pin(work)));
         self
     }
 
-    /// Runs the steps. A step that takes too long is abandoned; it leaves each later one a twentieth of the budget. Answers
-    /// whether every step ended in time.
+    /// Runs the steps. A step that takes too long is abandoned, which leaves each later step a
+    /// twentieth of the budget. Returns whether every step ended in time.
     pub async fn run(self) -> bool {
         let deadline = Instant::now() + self.budget;
         let mut in_time = true;

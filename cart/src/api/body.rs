@@ -1,4 +1,4 @@
-//! The JSON of requests and answers.
+//! The JSON bodies of requests and responses.
 
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
@@ -6,12 +6,12 @@ use utoipa::{IntoParams, ToSchema};
 use crate::carts::{CartView, PricedLine};
 use crate::domain::OrderId;
 
-/// The header of a POST.
+/// The header of POST requests.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "describes the header")]
 pub struct IdempotencyHeader {
-    /// Makes a retry safe: the same key, route and body give the first answer again.
+    /// Makes retries safe: a request with the same key, route and body gets the first answer again.
     #[param(
         rename = "Idempotency-Key",
         required = false,
@@ -26,7 +26,7 @@ pub struct IdempotencyHeader {
 #[derive(ToSchema)]
 #[schema(as = AddItemRequest, example = json!({"count": 2}))]
 pub struct AddItemRequest {
-    /// A whole number of pieces.
+    /// The number of pieces, a whole number.
     #[schema(minimum = 1, maximum = 65535)]
     #[expect(dead_code, reason = "describes the body; it is read member by member to name the one at fault")]
     count: u16,
@@ -36,22 +36,22 @@ pub struct AddItemRequest {
 #[derive(ToSchema)]
 #[schema(as = CheckoutRequest, example = json!({"user": 31_337}))]
 pub struct CheckoutRequest {
-    /// The user.
+    /// The user's id.
     #[schema(minimum = 1)]
     #[expect(dead_code, reason = "describes the body; it is read member by member to name the one at fault")]
     user: i64,
 }
 
-/// Nothing to say but success.
+/// Success without further data.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({}))]
 pub struct Done {}
 
-/// The order that was made of the cart.
+/// The order that was created from the cart.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"orderID": 1000}))]
 pub struct CheckoutAnswer {
-    /// The number of the order in loms.
+    /// The id of the order in loms.
     #[serde(rename = "orderID")]
     #[schema(minimum = 1000)]
     order_id: i64,
@@ -64,10 +64,10 @@ pub struct CheckoutAnswer {
     "total_price": 1780
 }))]
 pub struct CartAnswer {
-    /// The lines, by SKU.
+    /// The lines, ordered by SKU.
     #[schema(min_items = 1, max_items = 1000)]
     items: Vec<ItemAnswer>,
-    /// The sum over the lines of count times price.
+    /// The sum of count times price over all lines.
     #[schema(minimum = 0)]
     total_price: u64,
 }
@@ -78,9 +78,9 @@ pub struct ItemAnswer {
     /// The SKU.
     #[schema(minimum = 1)]
     sku_id: u32,
-    /// Its name, as the product service has it.
+    /// The product's name, from the product service.
     name: String,
-    /// How many pieces.
+    /// The number of pieces.
     #[schema(minimum = 1)]
     count: u16,
     /// The price of one piece.
@@ -88,15 +88,16 @@ pub struct ItemAnswer {
     price: u32,
 }
 
-/// Why a request was not done.
+/// Why a request failed.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"code": "INVALID_ARGUMENT", "message": "count must be a whole number from 1 to 65535"}))]
 pub struct ErrorAnswer {
-    /// A stable name of the outcome: `INVALID_ARGUMENT`, `NOT_FOUND`, `FAILED_PRECONDITION`, `CONFLICT`,
-    /// `IDEMPOTENCY_KEY_REUSED`, `PAYLOAD_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `REQUEST_TIMEOUT`, `METHOD_NOT_ALLOWED`, `OVERLOADED`, `UNAVAILABLE`,
-    /// `DEADLINE_EXCEEDED`, `BAD_GATEWAY`, `INTERNAL`.
+    /// A stable code: `INVALID_ARGUMENT`, `NOT_FOUND`, `FAILED_PRECONDITION`, `CONFLICT`,
+    /// `IDEMPOTENCY_KEY_REUSED`, `PAYLOAD_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `REQUEST_TIMEOUT`,
+    /// `METHOD_NOT_ALLOWED`, `OVERLOADED`, `UNAVAILABLE`, `DEADLINE_EXCEEDED`, `BAD_GATEWAY`,
+    /// `INTERNAL`.
     pub code: String,
-    /// For people.
+    /// A description for people.
     pub message: String,
 }
 

@@ -5,7 +5,7 @@ use shared_actors::http::ErrorParts;
 
 use super::body::ErrorAnswer;
 
-/// Writes an error as clients of carts know it.
+/// Builds the response for an error.
 pub fn error_body(parts: &ErrorParts) -> HttpResponse {
     let message = match &parts.field {
         Some(field) if !parts.message.contains(field.as_str()) => format!("{field}: {}", parts.message),

@@ -1,4 +1,4 @@
-//! One function a route, each with its part of the `OpenAPI` document.
+//! One function per route, each with its part of the `OpenAPI` document.
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -16,7 +16,7 @@ const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 type Answer = Result<HttpResponse, ApiError>;
 type Body = JsonBody<Members>;
 
-/// Adds pieces of a product to what the cart already holds of it.
+/// Adds pieces of a product to those that are already in the cart.
 #[utoipa::path(
     post, path = "/user/{user_id}/cart/{sku_id}", tag = "cart", operation_id = "addItem",
     params(
@@ -87,7 +87,7 @@ pub async fn show_cart(carts: Data<Carts>, path: Path<String>) -> Answer {
     Ok(HttpResponse::Ok().json(CartAnswer::from(cart)))
 }
 
-/// Orders what is in the cart. Exactly what was ordered leaves it.
+/// Orders the contents of the cart. Exactly the ordered pieces leave it.
 #[utoipa::path(
     post, path = "/cart/checkout", tag = "cart", operation_id = "checkout",
     params(IdempotencyHeader),

@@ -1,5 +1,5 @@
-//! The members of a body. Their names match without regard to case, as those of Go's `encoding/json` do, for which the
-//! clients of the API were written.
+//! The members of a JSON body. Their names are matched without regard to case, as in Go's
+//! `encoding/json`, because the API's clients were written for it.
 
 use std::fmt;
 
@@ -9,17 +9,19 @@ use shared_actors::http::whole_number;
 
 use crate::domain::CartError;
 
-/// A JSON object, whose values are read when they are asked for.
+/// A JSON object. Its values are parsed when they are read.
 #[derive(Debug)]
 pub struct Members(Vec<(String, Box<RawValue>)>);
 
 impl Members {
-    /// The whole number under `name`, however it is written; `None` when there is none.
+    /// The whole number under `name`, in any notation. `None` if there is no such member, or if its
+    /// value is not a whole number.
     ///
     /// # Errors
-    /// `InvalidArgument` when the member is there twice: nobody can know which one is meant.
+    /// `InvalidArgument` if the member occurs twice, because it is unclear which one is meant.
     pub fn whole_number(&self, name: &'static str) -> Result<Option<i128>, CartError> {
-        // Upper case also brings together what folds to one letter and has no lower case in common, such as s and ſ.
+        // Upper case also matches letters that fold together but differ in lower case, such as s
+        // and ſ.
         let wanted = name.to_uppercase();
         let mut values = self.0.iter().filter(|(own, _)| own.to_uppercase() == wanted);
         match (values.next(), values.next()) {

@@ -1,5 +1,5 @@
-//! The REST front-end: parses requests into domain values, asks the use cases, maps their answers. No rule of carts and
-//! no SQL lives here.
+//! The REST front-end: parses requests into domain values, calls the use cases and maps their
+//! results. It contains no cart rules and no SQL.
 
 mod body;
 mod errors;
@@ -14,7 +14,7 @@ use crate::carts::Carts;
 pub use errors::error_body;
 pub use openapi::openapi;
 
-/// Adds the routes of carts.
+/// Registers the routes of carts.
 pub fn routes(config: &mut ServiceConfig, carts: &Carts) {
     config
         .app_data(Data::new(carts.clone()))

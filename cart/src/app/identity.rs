@@ -1,5 +1,6 @@
-//! Which shard a database is. A cart is found by its user's hash modulo the number of shards: under another number or
-//! in another order, every cart would seem empty. cart refuses to start then.
+//! Checks which shard a database is. The hash of the user, modulo the number of shards, selects a
+//! cart's shard. With another number or order of shards every cart would seem empty, so cart
+//! refuses to start.
 
 use std::time::Duration;
 
@@ -13,11 +14,11 @@ const RETRY: Duration = Duration::from_secs(1);
 const CLAIM: &str = "insert into shard_identity (shard, shards) values ($1, $2) on conflict do nothing";
 const READ: &str = "select shard, shards from shard_identity";
 
-/// Makes the database shard `shard` of `shards`, or checks that it is. Waits while the server is away, which
-/// `component` tells.
+/// Marks the database as shard `shard` of `shards`, or checks that it is marked so. Waits while the
+/// server is unreachable, and reports that to `component`.
 ///
 /// # Errors
-/// What the database is instead, or why a statement can never work.
+/// Which shard the database is instead, or why a statement can never succeed.
 pub async fn claim(
     database: &DatabaseSettings,
     shard: ShardIndex,

@@ -1,4 +1,4 @@
-//! From a server that may not be up yet to a database that serves one shard.
+//! Prepares one shard's database, from a server that may not be up yet to one that serves.
 
 use shared_actors::database::{Migrations, Pool, prepare, watch};
 use shared_actors::health::Component;
@@ -9,30 +9,31 @@ use tokio::sync::watch::Sender;
 
 use super::identity;
 
-/// The schema of a shard.
+/// The migrations of a shard's schema.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/cart");
 
-/// How one shard's database is made ready.
+/// Prepares the database of one shard.
 pub struct Preparation {
-    /// Its number.
+    /// The shard's number.
     pub shard: ShardIndex,
-    /// How many shards there are.
+    /// The number of shards.
     pub shards: u16,
     /// The database.
     pub database: DatabaseSettings,
-    /// Who migrates.
+    /// Whether this process migrates the database or waits for another one to do so.
     pub migrations: Migrations,
-    /// What `/readyz` says of its server and schema.
+    /// Reports the state of the server and the schema to `/readyz`.
     pub component: Component,
-    /// What `/readyz` says of its identity: nothing is served before that is known.
+    /// Reports the shard's identity to `/readyz`. Nothing is served before the identity is
+    /// verified.
     pub identity: Component,
-    /// Locked until then.
+    /// Locked until the identity is verified.
     pub pool: Pool,
 }
 
 impl Preparation {
-    /// Waits for the database, prepares it, says so to `prepared`, and from then on keeps the component true to life.
-    /// A database that cannot be used is told to `unusable`.
+    /// Waits for the database, prepares it and sets `prepared`. From then on, keeps the component
+    /// up to date. Sends the reason to `unusable` if the database cannot be used.
     pub async fn run(self, prepared: &Sender<bool>, unusable: &Sender<Option<String>>) {
         if let Err(reason) = self.prepare().await {
             unusable.send_replace(Some(reason));

@@ -1,4 +1,5 @@
-//! The actor of one user: their changes one after the other, and their checkout beside them.
+//! The actor of one user: runs the user's changes one after the other, and the checkout
+//! concurrently.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -23,30 +24,31 @@ use crate::idempotency::{IdempotencyKey, KeyedRequest, StoredAnswer};
 use crate::loms::Loms;
 use crate::patience;
 
-/// A checkout that has less time left when its turn comes is refused before anything is written.
+/// A checkout with less time left when its turn comes is refused before anything is written.
 const LEAST: Duration = Duration::from_millis(20);
-/// How long a settlement may take. Those who wait for it have deadlines of their own.
+/// How long a settlement may take. The commands that wait for it have separate deadlines.
 const SETTLE_WITHIN: Duration = Duration::from_secs(10);
-/// How many keys may join one checkout.
+/// The maximum number of keys that may join one checkout.
 const MAX_KEYS: usize = 1000;
 
-/// Holds what is known of one user's row. A command that changes it holds up the mailbox until its commit; the call to
-/// loms within a checkout does not.
+/// Caches one user's row. A command that changes the row blocks the mailbox until its commit. The
+/// call to loms within a checkout does not.
 pub struct CartActor {
     user: UserId,
     shard: CartShardHandle,
     loms: Loms,
     known: Option<StoredCart>,
-    /// The checkouts that are with loms, by their intents. More than one only when another instance has settled the
-    /// others.
+    /// The checkouts that loms is being asked for, by intent id. There is more than one only if
+    /// another instance has settled the others.
     pursuits: HashMap<Uuid, Pursuit>,
 }
 
-/// A checkout that is with loms, under a time limit of its own. Those who ask for it meanwhile get the same answer, as
-/// far as they wait for it.
+/// A checkout that loms is being asked for, with its own time limit. Commands that ask for the same
+/// checkout meanwhile get the same answer, unless they stop waiting first.
 struct Pursuit {
     intent: Intent,
-    /// Where the answer is to be stored, also for those who wait no longer.
+    /// The keys under which the answer will be stored, including those of commands that no longer
+    /// wait.
     keys: BTreeSet<IdempotencyKey>,
     waiting: Vec<oneshot::Sender<Result<OrderId, CartError>>>,
     activity: Activity,
@@ -80,7 +82,7 @@ impl CartActor {
         }));
     }
 
-    /// Asks loms for the order of `intent`, unless that is being done.
+    /// Asks loms for the order of `intent`, unless that is already in progress.
     fn pursue(
         &mut self,
         intent: Intent,
@@ -99,7 +101,7 @@ impl CartActor {
         });
         if let Some(keyed) = &keyed {
             if pursuit.keys.len() >= MAX_KEYS {
-                // An order may be under way: an overload error would say that nothing was done.
+                // An order may be in progress; an overload error would claim that nothing was done.
                 return responder.answer(Err(CartError::Unavailable(Part::Carts)));
             }
             pursuit.keys.insert(keyed.request.key.clone());
@@ -110,7 +112,7 @@ impl CartActor {
         actix::spawn(async move {
             let answer = async { answer.await.unwrap_or(Err(CartError::Unavailable(Part::Carts))) };
             let answer = patience::wait(responder.deadline(), Part::Loms, answer).await;
-            // The key is free again before its answer can be seen.
+            // The key must be free before the client sees the answer.
             drop(keyed);
             responder.answer(answer);
         });
@@ -122,7 +124,7 @@ impl CartActor {
             Outcome::Created(order) => Ok(order),
             Outcome::Refused(error) => Err(error),
             Outcome::Unknown(error @ CartError::BadGateway(_)) => {
-                // Nobody may ask again on account of this answer before the rest is written.
+                // The rest must be written before any answer, because the answer may cause a retry.
                 let decide = move |current: &_| decide::rest(current, intent.id);
                 return self.write(decide, span, ctx, move |_, _| {
                     answer_all(waiting, &Err(error));
@@ -135,17 +137,17 @@ impl CartActor {
         let ordered = order.is_ok();
         let decide = move |current: &_| decide::settle(current, intent.id, ordered, &answers);
         self.write(decide, span, ctx, move |user, result| {
-            // The outcome is a fact, also when it could not be settled: the sweeper will.
+            // The outcome is final even if it could not be settled: the sweeper will settle it.
             if let Err(error) = result {
                 warn!(%user, intent = %id, %error, "a checkout could not be settled, the sweeper will retry");
             }
             answer_all(waiting, &order);
-            // Until here no second actor of the user may come to life.
+            // No second actor of this user may start before this point.
             drop(activity);
         });
     }
 
-    /// Makes the change that `decide` chooses, which no deadline of a command cuts short.
+    /// Makes the change that `decide` chooses. The deadlines of commands do not interrupt it.
     fn write(
         &mut self,
         decide: impl Fn(&Loaded) -> Option<Change> + 'static,
@@ -166,7 +168,7 @@ impl CartActor {
     }
 }
 
-/// The outcome, and the span that the settlement continues.
+/// Returns the outcome, and the span that the settlement continues.
 async fn pursuit(loms: Loms, user: UserId, intent: Intent) -> (Outcome, Span) {
     (place(loms, user, intent).await, Span::current())
 }
@@ -176,7 +178,7 @@ fn answer_all(
     result: &Result<OrderId, CartError>,
 ) {
     for waiting in waiting {
-        // Nobody waits past a deadline.
+        // This fails for commands whose deadline has passed: they no longer wait.
         let _ = waiting.send(result.clone());
     }
 }

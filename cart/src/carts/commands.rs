@@ -1,4 +1,4 @@
-//! What a user's cart can be told.
+//! The commands to a user's cart.
 
 use shared_actors::actor::Command;
 
@@ -11,40 +11,40 @@ use crate::idempotency::{Claim, KeyedRequest};
 pub struct Keyed {
     /// The request.
     pub request: KeyedRequest,
-    /// Freed when this is dropped.
+    /// Dropping it frees the key.
     pub claim: Claim,
 }
 
 /// Adds pieces of a product to the cart.
 #[derive(Debug)]
 pub struct AddItem {
-    /// Of what.
+    /// The product to add.
     pub sku: Sku,
-    /// How many more.
+    /// How many pieces to add.
     pub count: Quantity,
-    /// How many can be sold.
+    /// How many pieces can be sold.
     pub available: u64,
-    /// The key that the request came with.
+    /// The key of the request, if it has one.
     pub keyed: Option<Keyed>,
 }
 
-/// Removes a line, if it is there.
+/// Removes a line if it exists.
 #[derive(Debug)]
 pub struct RemoveItem {
     /// The line's SKU.
     pub sku: Sku,
 }
 
-/// Removes every line.
+/// Removes all lines.
 #[derive(Debug)]
 pub struct ClearCart;
 
-/// Orders what is in the cart, or first settles the checkout that is open.
+/// Orders the contents of the cart. If a checkout is open, settles that one instead.
 #[derive(Debug)]
 pub struct Checkout {
-    /// The key that the request came with.
+    /// The key of the request, if it has one.
     pub keyed: Option<Keyed>,
-    /// Who wants it: only a user begins a new one.
+    /// Who asks: only a user starts a new checkout.
     pub asker: Asker,
 }
 
@@ -54,7 +54,7 @@ impl Checkout {
         Self { keyed, asker: Asker::User }
     }
 
-    /// Settles the open checkout and begins none.
+    /// Settles the open checkout and starts no new one.
     pub fn open_one() -> Self {
         Self { keyed: None, asker: Asker::Sweeper }
     }

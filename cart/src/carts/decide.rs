@@ -1,9 +1,12 @@
 //! Decides what a command does to a user's row, from the stored row alone.
 //!
-//! A removal during a checkout takes its lines out of the cart at once and for good. It does not call back the order
-//! that is under way: if that is made, its pieces were ordered before they could be removed; if it is refused, they were
-//! removed. Either way the settlement must not take pieces that were added after the removal, so what is still to leave
-//! the cart never exceeds what the cart has held ever since the checkout began.
+//! A removal during a checkout takes its lines out of the cart at once and for good. It does not
+//! cancel the order in progress. If the order is created, the pieces were ordered before the
+//! removal. If it is refused, they are removed.
+//!
+//! Either way, the settlement must not take pieces that were added after the removal.
+//! `Intent::leaving` therefore never exceeds what the cart has held continuously since the checkout
+//! began.
 
 use uuid::Uuid;
 
@@ -12,16 +15,16 @@ use crate::checkout::{Asker, Intent};
 use crate::domain::{Cart, CartError, OrderId, Part};
 use crate::idempotency::{IdempotencyKey, KeyedRequest, StoredAnswer};
 
-/// How a checkout goes on.
+/// How a checkout continues.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Begun {
-    /// The answer was stored under the request's key.
+    /// The answer is stored under the request's key.
     Answered(OrderId),
-    /// This is to be ordered now, or is being ordered.
+    /// loms must be asked for this intent, or is already being asked.
     Intent(Intent),
 }
 
-/// What a change of the lines writes.
+/// Decides what a change of the lines writes.
 ///
 /// # Errors
 /// Those of `apply`; `KeyReused`, `KeyInFlight`.
@@ -35,8 +38,8 @@ pub fn change(
         return Ok((None, ()));
     }
     let open = current.stored.intent.as_ref();
-    // Another instance, or nobody at the moment, is at the checkout that the key came with first: its answer is to be
-    // stored under the key.
+    // The key came first with the open checkout, whose answer will be stored under it. Until then
+    // the key is in flight, even if nobody is asking loms at the moment.
     let key = open.and_then(|intent| intent.key.as_ref());
     if key.is_some() && key == request.map(|request| &request.key) {
         return Err(CartError::KeyInFlight);
@@ -56,12 +59,12 @@ pub fn change(
     Ok((Some(change), ()))
 }
 
-/// How a checkout that `asker` wants begins or goes on. `pursued` says of an intent whether this process is asking for
-/// its order right now.
+/// Decides how a checkout that `asker` wants begins or continues. `pursued` returns whether this
+/// process is already asking loms for the order of an intent.
 ///
 /// # Errors
-/// `EmptyCart` when there is nothing to order, or nothing that the sweeper may ask for; `BadGateway` while an open
-/// checkout rests; `KeyReused`.
+/// `EmptyCart` if there is nothing to order, or nothing that the sweeper may ask for. `BadGateway`
+/// while an open checkout rests; `KeyReused`.
 pub fn begin(
     current: &Loaded,
     request: Option<&KeyedRequest>,
@@ -91,8 +94,9 @@ pub fn begin(
     }
 }
 
-/// What the end of checkout `intent` writes, whose pieces were `ordered` or not. When the intent is gone, another
-/// instance has settled it: only the answers are still to be remembered.
+/// Decides what the end of checkout `intent` writes; `ordered` says whether its pieces were
+/// ordered. If the intent no longer exists, another instance has settled it, and only the answers
+/// must be stored.
 pub fn settle(
     current: &Loaded,
     intent: Uuid,
@@ -110,7 +114,7 @@ pub fn settle(
     Some(Change { cart, intent: change, answers: answers.to_vec() })
 }
 
-/// What an unusable answer to checkout `intent` writes.
+/// Decides what an unusable answer to checkout `intent` writes.
 pub fn rest(current: &Loaded, intent: Uuid) -> Option<Change> {
     let open = current.stored.intent.as_ref().filter(|open| open.id == intent)?;
     let (intent, rest) = open.answered_unusably();
@@ -173,7 +177,7 @@ mod tests {
         move |cart| cart.without(Sku::new(sku).unwrap())
     }
 
-    /// The lines after the checkout that `current` has open was settled.
+    /// The lines after the open checkout of `current` is settled.
     fn settled(current: &Loaded, ordered: bool) -> Cart {
         let intent = current.stored.intent.as_ref().unwrap().id;
         let settled = after(current, settle(current, intent, ordered, &[]));

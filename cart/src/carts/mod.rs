@@ -1,13 +1,15 @@
 //! Carts: durable, one writer per user.
 //!
-//! The truth is a row in `PostgreSQL` with a version. A user's [`CartActor`] serialises the user's changes and remembers
-//! the row between them; the [`CartShardActor`] of the user's shard reads and writes the rows of many users in one
-//! statement. Every write names the version that it was decided on, so that two instances which both hold a user's
-//! actor lose nothing: the later write changes nothing, and its actor decides again on what it then reads. What a
-//! command writes is decided by the pure functions of `decide`.
+//! A cart is a row with a version in `PostgreSQL`. A user's [`CartActor`] serialises the user's
+//! changes and caches the row between them. The [`CartShardActor`] of the user's shard reads and
+//! writes the rows of many users in one statement.
 //!
-//! Reads do not pass through the user's actor: they are merged by the shard's actor into one query and so show every
-//! change that was acknowledged before, whichever instance made it.
+//! Every write names the version that it was decided on, so two instances that both run an actor
+//! for the same user lose nothing. The later write changes nothing, and its actor reads the row and
+//! decides again. The pure functions of `decide` choose what a command writes.
+//!
+//! Reads bypass the user's actor. The shard's actor combines them into one query, so they show
+//! every change that was acknowledged before, on any instance.
 
 mod actor;
 mod commands;

@@ -25,8 +25,8 @@ left join idempotency_keys answer
        on answer.user_id = asked.user_id and answer.key = asked.key
       and answer.created_at > now() - make_interval(secs => $3)";
 
-/// Rows are locked in the order of their users, so that the batches of two instances cannot block each other for ever.
-/// What belongs to a row is written only where the row was.
+/// Rows are locked in the order of their users, so that the batches of two instances cannot
+/// deadlock. The intent and the answers of a user are written only if the user's row is.
 const WRITE: &str = "
 with written as (
     insert into carts as cart (user_id, version, skus, counts)
@@ -79,7 +79,7 @@ delete from idempotency_keys where ctid in (
     select ctid from idempotency_keys where created_at <= now() - make_interval(secs => $1)
     order by created_at limit $2 for update skip locked)";
 
-/// Elements that are null are no lines. They are read all the same, so that they fail their own row alone.
+/// Null elements are invalid. They are decoded here, so that they fail only their own row.
 type Skus = Option<Vec<Option<i64>>>;
 type Counts = Option<Vec<Option<i32>>>;
 
@@ -102,8 +102,8 @@ struct Row {
     order_id: Option<i64>,
 }
 
-/// Reads the rows of `asked`, each with what is stored under its key, in the order of `asked`. A row that makes no sense
-/// is an error of its own.
+/// Reads the rows of `asked`, each with the answer stored under its key, in the order of `asked`. A
+/// row that cannot be decoded fails alone.
 pub async fn load(
     pool: &Pool,
     asked: &[(UserId, Option<IdempotencyKey>)],
@@ -124,11 +124,12 @@ pub async fn load(
     Ok(loaded)
 }
 
-/// Makes every change whose version is the next one, in one transaction.
+/// Makes every change that has the next version of its row, in one transaction.
 pub async fn write(pool: &Pool, writes: &[Write], key_ttl: Duration) -> Result<Vec<Written>, DatabaseError> {
     let mut changes = Changes::default();
     let mut users = HashSet::with_capacity(writes.len());
-    // A statement can change a row once: of two writes of one user the later one was decided on an old version.
+    // A statement can change a row only once. The second write of a user was decided on an old
+    // version anyway.
     let first: Vec<bool> = writes.iter().map(|write| users.insert(write.user)).collect();
     for (write, _) in writes.iter().zip(&first).filter(|(_, first)| **first) {
         changes.push(write);
@@ -147,7 +148,8 @@ struct OpenRow {
     due: Vec<i64>,
 }
 
-/// The checkouts that have been open for longer than `grace`, and up to `limit` that the sweeper may ask for.
+/// Returns how many checkouts have been open for longer than `grace`, and up to `limit` users whose
+/// checkouts are due.
 pub async fn open_checkouts(
     pool: &Pool,
     grace: Duration,
@@ -159,14 +161,14 @@ pub async fn open_checkouts(
     Ok(OpenCheckouts { count, due: due.into_iter().filter_map(UserId::new).collect() })
 }
 
-/// Deletes up to `limit` keys older than `ttl`, and says how many there were.
+/// Deletes up to `limit` keys older than `ttl`, and returns how many were deleted.
 pub async fn forget_keys(pool: &Pool, ttl: Duration, limit: u32) -> Result<u64, DatabaseError> {
     let query = sqlx::query(FORGET_KEYS).bind(ttl.as_secs_f64()).bind(i64::from(limit));
     Ok(observe("forget_keys", query.execute(pool)).await?.rows_affected())
 }
 
-/// The parameters of [`WRITE`], column by column. Lists within a column travel as array literals, since `PostgreSQL`'s
-/// own arrays of arrays must be rectangular.
+/// The parameters of [`WRITE`], one vector per column. Lists within a column are sent as array
+/// literals, because nested arrays in `PostgreSQL` must be rectangular.
 #[derive(Default)]
 struct Changes {
     users: Vec<i64>,

@@ -1,4 +1,4 @@
-//! The stored row of one user, and a change to it.
+//! The stored row of one user, and the changes to it.
 
 use std::time::Duration;
 
@@ -6,23 +6,24 @@ use crate::checkout::Intent;
 use crate::domain::{Cart, UserId};
 use crate::idempotency::{IdempotencyKey, KeyedRequest, StoredAnswer};
 
-/// The row of a user, with the open checkout if there is one. Without a row: version 0 and empty.
+/// The row of a user, with the open checkout if there is one. A user without a row has version 0
+/// and an empty cart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoredCart {
-    /// Raised by one with every change, those to the intent and to the keys included.
+    /// Incremented by every change, including changes to the intent and to the keys.
     pub version: i64,
     /// The lines.
     pub cart: Cart,
-    /// The checkout whose outcome is not settled.
+    /// The checkout that is not settled yet.
     pub intent: Option<Intent>,
 }
 
-/// A row, and what is stored under the key that was asked for, in one snapshot.
+/// A row, and the answer stored under the requested key, from one snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
     /// The row.
     pub stored: StoredCart,
-    /// The answer under the key.
+    /// The answer that is stored under the key.
     pub answer: Option<StoredAnswer>,
 }
 
@@ -32,37 +33,37 @@ pub enum IntentChange {
     /// Nothing.
     #[default]
     Keep,
-    /// Begins a checkout.
+    /// Opens a checkout.
     Open(Intent),
-    /// Changes the one that is open.
+    /// Updates the open checkout.
     Update {
         /// The checkout after the change.
         intent: Intent,
-        /// How long nobody asks about it again; `None` leaves that as it was.
+        /// How long loms is not asked about it again; `None` leaves the time unchanged.
         rest: Option<Duration>,
     },
-    /// Ends the one that is open.
+    /// Ends the open checkout.
     Close,
 }
 
-/// A change to a user's row, all of it or nothing.
+/// An atomic change to a user's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// The lines after it.
+    /// The lines after the change.
     pub cart: Cart,
-    /// What becomes of the open checkout.
+    /// The change to the open checkout.
     pub intent: IntentChange,
-    /// The answers to remember with it.
+    /// The answers to store together with the change.
     pub answers: Vec<(IdempotencyKey, StoredAnswer)>,
 }
 
 impl Change {
-    /// Only the lines change.
+    /// A change of the lines only.
     pub fn of(cart: Cart) -> Self {
         Self { cart, intent: IntentChange::Keep, answers: Vec::new() }
     }
 
-    /// Remembers that `request`, which is no checkout, was done.
+    /// Stores that `request`, which is not a checkout, was done.
     #[must_use]
     pub fn answering(mut self, request: Option<&KeyedRequest>) -> Self {
         self.answers.extend(request.map(|KeyedRequest { key, request }| {
@@ -73,7 +74,7 @@ impl Change {
 }
 
 impl StoredCart {
-    /// What stands after `change`.
+    /// The row after `change`.
     #[must_use]
     pub fn after(self, change: Change) -> Self {
         let intent = match change.intent {
@@ -88,7 +89,7 @@ impl StoredCart {
 /// A change to the row of `user`, decided on its `version`.
 #[derive(Clone, Debug)]
 pub struct Write {
-    /// Whose row.
+    /// The user whose row changes.
     pub user: UserId,
     /// The version that the change was decided on.
     pub version: i64,
@@ -96,19 +97,19 @@ pub struct Write {
     pub change: Change,
 }
 
-/// What became of a [`Write`].
+/// How a [`Write`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// It is durable.
+    /// The change is durable.
     Committed,
-    /// Nothing changed: the version is another one by now.
+    /// Nothing changed, because the row has another version by now.
     Stale,
 }
 
-/// The checkouts of one shard whose outcome is not known yet.
+/// The open checkouts of one shard.
 pub struct OpenCheckouts {
     /// How many there are.
     pub count: i64,
-    /// The users of some that are due to be asked about.
+    /// Users with a checkout that is due to be asked about, possibly not all of them.
     pub due: Vec<UserId>,
 }

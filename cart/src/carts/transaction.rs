@@ -1,4 +1,4 @@
-//! Read, decide, write; and again when somebody else came first.
+//! Reads, decides and writes; retries if another instance wrote first.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -13,7 +13,8 @@ use super::state::{Change, Loaded, StoredCart, Write, Written};
 use crate::domain::{CartError, Part, UserId};
 use crate::idempotency::IdempotencyKey;
 
-/// Each time, somebody else has changed the very cart: so often only under a quarrel of many instances.
+/// How many attempts one transaction may take. Each stale write means that another instance changed
+/// the same cart, so only a conflict of many instances takes this many.
 const ATTEMPTS: u32 = 40;
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(1), max: Duration::from_millis(20) };
 
@@ -22,35 +23,36 @@ static STALE_WRITES: LazyLock<IntCounter> = LazyLock::new(|| {
     metrics::counter("cart_stale_writes_total", help)
 });
 
-/// Serves the counter from now on, as 0.
+/// Serves the counter as 0 from now on.
 pub(super) fn begin_counting() {
     LazyLock::force(&STALE_WRITES);
 }
 
-/// What came out of a transaction.
+/// The result of a transaction.
 pub struct Done<T> {
     /// The answer.
     pub result: Result<T, CartError>,
-    /// The stored row now; `None` if it is not known.
+    /// The stored row after the transaction; `None` if it is unknown.
     pub known: Option<StoredCart>,
 }
 
-/// Where a transaction starts from.
+/// The input of a transaction.
 pub struct Start<'a> {
     /// The shard of the user.
     pub shard: &'a CartShardHandle,
     /// The user.
     pub user: UserId,
-    /// What stood in the database when it was last seen.
+    /// The row when it was last read or written, if known.
     pub known: Option<StoredCart>,
-    /// A key whose stored answer is needed to decide.
+    /// The key whose stored answer is needed to decide.
     pub key: Option<&'a IdempotencyKey>,
 }
 
-/// Lets `decide` choose a change and an answer from the stored row. Answers after the change is durable.
+/// Lets `decide` choose a change and an answer from the stored row. Returns after the change is
+/// durable.
 ///
-/// What is known from before serves only for changes, which the version fences: a refusal, or an answer without a
-/// change, is given on what has just been read.
+/// A row that is known from before is used only to decide on changes, because the version fences
+/// them. An error, or an answer without a change, is always based on a fresh read.
 pub async fn transact<T>(
     Start { shard, user, known, key }: Start<'_>,
     decide: impl Fn(&Loaded) -> Result<(Option<Change>, T), CartError>,

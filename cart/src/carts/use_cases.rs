@@ -1,4 +1,4 @@
-//! What a client can do with a cart: the only thing that front-ends see.
+//! What a client can do with a cart. Front-ends use only this module.
 
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ use crate::idempotency::{Claims, IdempotencyKey, KeyedRequest};
 use crate::loms::Loms;
 use crate::products::{Product, Products};
 
-/// How many products one request looks up at once, so that a large cart leaves the product service to others, too.
+/// How many products one request looks up at once, so that a large cart leaves capacity of the
+/// product service to others.
 const LOOKUPS: usize = 10;
 
 /// The carts of all users. Cheap to clone.
@@ -29,7 +30,7 @@ pub struct Carts {
     claims: Claims,
 }
 
-/// A cart as its user sees it: never empty, in the order of the SKUs.
+/// A cart as its user sees it: never empty, ordered by SKU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CartView {
     /// The lines.
@@ -38,24 +39,24 @@ pub struct CartView {
     pub total_price: u64,
 }
 
-/// A line with what the product service says of its SKU.
+/// A line with the product service's data for its SKU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PricedLine {
-    /// Of what, and how many.
+    /// The SKU and the number of pieces.
     pub line: Line,
-    /// Its name and price.
+    /// The name and price of the SKU.
     pub product: Arc<Product>,
 }
 
 enum Claimed {
-    /// The request was done before; a checkout with this order.
+    /// The request was done before. For a checkout, this is its order.
     Answered(Option<OrderId>),
-    /// The request is to be done.
+    /// The request has to be done.
     Go(Option<Keyed>),
 }
 
 impl Carts {
-    /// `shards` in the order of `router`.
+    /// `shards` must be in the order of `router`.
     pub fn new(
         actors: CartActors,
         shards: Arc<[CartShardHandle]>,
@@ -66,7 +67,8 @@ impl Carts {
         Self { actors, shards, router, products, loms, claims: Claims::default() }
     }
 
-    /// Adds `count` pieces of `sku` to what the cart holds, if the product service knows it and that many can be sold.
+    /// Adds `count` pieces of `sku` to the cart, if the product service knows the SKU and enough
+    /// pieces can be sold.
     ///
     /// # Errors
     /// Those of [`CartError`].
@@ -83,8 +85,9 @@ impl Carts {
         self.actors.ask(&user, AddItem { sku, count, available, keyed }).await
     }
 
-    /// How many pieces can be sold of `sku`, which the product service must know. It is asked last: calls to it are few,
-    /// and none is spent on a SKU that is not in stock, such as an invented one.
+    /// How many pieces of `sku` can be sold; the product service must know it. That service is
+    /// asked last, because calls to it are limited. No call is spent on a SKU without stock, such
+    /// as an invented one.
     async fn available(&self, sku: Sku) -> Result<u64, CartError> {
         if self.products.remembers(sku) {
             let (product, available) = join!(self.products.find(sku), self.loms.available(sku));
@@ -106,7 +109,7 @@ impl Carts {
         self.actors.ask(&user, RemoveItem { sku }).await
     }
 
-    /// Removes every line.
+    /// Removes all lines.
     ///
     /// # Errors
     /// Those of [`CartError`].
@@ -114,11 +117,11 @@ impl Carts {
         self.actors.ask(&user, ClearCart).await
     }
 
-    /// The cart with names and prices.
+    /// Returns the cart with names and prices.
     ///
     /// # Errors
-    /// `EmptyCart`; `LostProduct` when the product service has forgotten a product: a line without a price cannot be
-    /// shown, and leaving it out would hide what a checkout orders.
+    /// `EmptyCart`; `LostProduct` if the product service no longer knows a product. A line without
+    /// a price cannot be shown, and hiding it would hide what a checkout orders.
     pub async fn show(&self, user: UserId) -> Result<CartView, CartError> {
         let cart = self.shard(user).load(user, None).await?.stored.cart;
         if cart.is_empty() {
@@ -129,18 +132,20 @@ impl Carts {
             Ok::<_, CartError>(PricedLine { line, product })
         });
         let lines: Vec<PricedLine> = stream::iter(priced).buffered(LOOKUPS).try_collect().await?;
-        // At most 1,000 lines of 16 and 32 bits: far below 64.
+        // At most 1,000 products of a 16-bit and a 32-bit number, far below 64 bits.
         let price =
             |priced: &PricedLine| u64::from(priced.line.count.get()) * u64::from(priced.product.price);
         let total_price = lines.iter().map(price).sum();
         Ok(CartView { lines, total_price })
     }
 
-    /// Orders what is in the cart. When a checkout is open already, settles that one and answers with its order.
+    /// Orders the contents of the cart. If a checkout is already open, settles it and returns its
+    /// order.
     ///
     /// # Errors
-    /// Those of [`CartError`]. After `Unavailable` and `DeadlineExceeded` there may be an order: asking again, with the
-    /// same key if there was one, answers with it as long as the cart has not been settled in the meantime.
+    /// Those of [`CartError`]. After `Unavailable` and `DeadlineExceeded` an order may exist. A
+    /// repeated call, with the same key if there was one, returns it as long as the checkout is not
+    /// settled.
     pub async fn checkout(&self, user: UserId, key: Option<IdempotencyKey>) -> Result<OrderId, CartError> {
         match self.claim(user, key, || checkout::REQUEST.to_owned()).await? {
             Claimed::Answered(order) => order.ok_or(CartError::KeyReused),
@@ -157,7 +162,8 @@ impl Carts {
         let Some(key) = key else { return Ok(Claimed::Go(None)) };
         let claim = self.claims.claim(user, &key)?;
         let request = KeyedRequest { key, request: request() };
-        // The user's actor looks again before it changes anything; here, a repeated request is spared the dependencies.
+        // The user's actor checks again before it changes anything. The check here saves calls to
+        // the dependencies for a repeated request.
         match self.shard(user).load(user, Some(request.key.clone())).await?.answer {
             Some(answer) => Ok(Claimed::Answered(answer.replay(&request)?)),
             None => Ok(Claimed::Go(Some(Keyed { request, claim }))),

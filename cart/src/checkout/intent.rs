@@ -1,4 +1,4 @@
-//! The intent of a checkout, and when the order service may be asked about it again.
+//! The intent of a checkout, and when loms may be asked about it again.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,37 +8,40 @@ use uuid::Uuid;
 use crate::domain::Cart;
 use crate::idempotency::IdempotencyKey;
 
-/// How long an intent rests after an attempt. An order service that is down creates nothing when it is asked.
+/// How long an intent rests after an attempt. A loms that is down creates no orders, so asking
+/// again is harmless.
 const REST: Backoff = Backoff { first: Duration::from_secs(5), max: Duration::from_secs(30) };
-/// How long it rests after unusable answers: an order service that ignores the intent's key may create a `FAILED`
-/// order with each of them.
+/// How long an intent rests after unusable answers. A loms that ignores the intent's key may create
+/// a `FAILED` order with each of them.
 const LONG_REST: Backoff = Backoff { first: Duration::from_secs(5), max: Duration::from_hours(1) };
-/// After so many unusable answers, only a user's own checkout asks again.
+/// After this many unusable answers, only the user's own checkout asks again.
 pub const UNUSABLE_ANSWERS: u32 = 16;
 
-/// What a user asked to order. Stands in the database until the outcome is known and settled.
+/// What a user asked to order. It is stored in the database until the outcome is known and settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intent {
     /// The idempotency key of the order at loms.
     pub id: Uuid,
-    /// What is ordered; never empty.
+    /// The ordered lines; never empty.
     pub ordered: Cart,
-    /// What of it leaves the cart at the settlement: less than was ordered when lines were removed meanwhile.
+    /// The part that leaves the cart at the settlement. It is less than was ordered if lines were
+    /// removed meanwhile.
     pub leaving: Cart,
-    /// The idempotency key of the request that started the checkout. The answer is stored under it.
+    /// The idempotency key of the request that started the checkout. The answer will be stored
+    /// under it.
     pub key: Option<IdempotencyKey>,
-    /// How often loms was asked again.
+    /// How many times loms was asked again.
     pub attempts: u32,
-    /// How often loms gave an answer that says nothing about the order.
+    /// How many times loms gave an answer that says nothing about the order.
     pub unusable_answers: u32,
-    /// Whether the intent has rested long enough since it was last asked about.
+    /// Whether the intent has rested long enough since the last attempt.
     pub is_due: bool,
 }
 
-/// Who wants to ask loms again.
+/// Who asks loms again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asker {
-    /// A user's checkout.
+    /// A user, with a checkout request.
     User,
     /// The sweeper of any instance.
     Sweeper,
@@ -58,7 +61,8 @@ impl Intent {
         }
     }
 
-    /// How long ago it was made, by the clock of the instance that made it; zero when that goes ahead of ours.
+    /// How long ago the intent was created, by the clock of the instance that created it. Zero if
+    /// that clock is ahead of ours.
     pub fn age(&self) -> Duration {
         let made = self.id.get_timestamp().map(|timestamp| {
             let (seconds, nanoseconds) = timestamp.to_unix();
@@ -70,13 +74,13 @@ impl Intent {
     /// Whether `asker` may ask loms about it now.
     pub fn may_be_asked_by(&self, asker: Asker) -> bool {
         match asker {
-            // A user who waits for an answer that did not come is not made to wait for a schedule.
+            // A user who got no answer does not have to wait for the schedule.
             Asker::User => self.is_due || self.unusable_answers == 0,
             Asker::Sweeper => self.is_due && self.unusable_answers < UNUSABLE_ANSWERS,
         }
     }
 
-    /// The intent once more asked about, and how long it rests from now.
+    /// The intent after one more attempt, and how long it rests from now.
     #[must_use]
     pub fn asked_again(&self) -> (Self, Duration) {
         let asked = Self { attempts: self.attempts.saturating_add(1), is_due: false, ..self.clone() };

@@ -1,17 +1,19 @@
 //! From a cart to an order, exactly once.
 //!
-//! 1. The intent, an id and the lines of the cart, is written in the transaction that fences the cart's version.
-//! 2. loms is asked for an order under that id as its idempotency key, as often as it takes to know the outcome.
-//! 3. In one transaction the ordered pieces leave the cart, the intent goes, and the answer to a keyed request is
-//!    stored.
+//! 1. The intent, an id and the lines of the cart, is written in the transaction that fences the
+//!    cart's version.
+//! 2. loms is asked for an order with that id as the idempotency key, until the outcome is known.
+//! 3. One transaction removes the ordered pieces from the cart, deletes the intent and stores the
+//!    answer to a request with a key.
 //!
-//! Whatever dies in between, the intent stands until somebody has asked loms again: the user's next checkout, or
-//! [`CheckoutSweeper`]. Step 1 and 3 are steps of the user's [`crate::carts::CartActor`]; step 2 runs beside it, under
-//! a time limit of its own, so that the cart can be filled meanwhile.
+//! After a crash in between, the intent remains until loms is asked again, by the user's next
+//! checkout or by [`CheckoutSweeper`]. The user's [`crate::carts::CartActor`] runs steps 1 and 3.
+//! Step 2 runs concurrently with its own time limit, so that the cart can be filled meanwhile.
 //!
-//! Asking again is claimed in the intent's row first, so that several instances do not ask at once, and an intent rests
-//! after each attempt. It rests longer and longer after answers that say nothing about the order, since a loms that
-//! ignores the key may have created one with each of them.
+//! An instance first claims the intent in the database before it asks again, so that several
+//! instances do not ask at once. An intent rests after each attempt. It rests longer after each
+//! answer that says nothing about the order, because a loms that ignores the key may have created
+//! one.
 
 mod intent;
 mod order;

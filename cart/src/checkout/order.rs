@@ -1,4 +1,4 @@
-//! Step 2: asking loms for the order until the outcome is known or the time is up.
+//! Step 2: asks loms for the order until the outcome is known or the time is up.
 
 use std::time::Duration;
 
@@ -14,27 +14,30 @@ use crate::loms::{Loms, LomsError};
 
 const ATTEMPTS: u32 = 4;
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_millis(400) };
-/// How long loms is asked, however long the requests wait that want the order.
+/// How long loms is asked, regardless of how long the waiting requests may take.
 const LONGEST: Duration = Duration::from_secs(10);
-/// How many answers that say nothing about the order end a first attempt, and one that is made again.
+/// How many unusable answers end the attempt: for a new intent, and for one that is asked about
+/// again.
 const TOLERATED: (u32, u32) = (2, 1);
-/// An intent older than this is looked at again, by a command or a sweeper, after its first request has ended.
+/// An intent older than this is being asked about again, by a command or a sweeper: its first
+/// request has ended.
 const LATE: Duration = Duration::from_mins(1);
 
-/// What became of an order.
+/// How asking for an order ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// There is an order.
+    /// The order exists.
     Created(OrderId),
-    /// There is none, and there will be none under this intent.
+    /// There is no usable order, and there will be none under this intent.
     Refused(CartError),
-    /// Nobody knows yet: the intent must stand.
+    /// The outcome is unknown: the intent must remain.
     Unknown(CartError),
 }
 
-/// Asks loms for the order of `intent`; safe to repeat, as loms knows the intent by its id.
+/// Asks loms for the order of `intent`. Safe to repeat, because loms knows the intent by its id.
 ///
-/// A loms that is overloaded proves nothing about the order: another instance may have asked for it at the same time.
+/// An overload error of loms proves nothing about the order: another instance may have asked for it
+/// at the same time.
 pub async fn place(loms: Loms, user: UserId, intent: Intent) -> Outcome {
     deadline::scope(Instant::now() + LONGEST, ask(loms, user, intent)).await
 }
@@ -72,8 +75,8 @@ async fn ask(loms: Loms, user: UserId, intent: Intent) -> Outcome {
     }
 }
 
-/// An order that is found again late may be cancelled by now, as nobody who could pay it knew of it: its pieces stay in
-/// the cart.
+/// Creates the order or finds it again. An order that is found late may already be cancelled,
+/// because the user could not learn of it and pay. Its pieces then stay in the cart.
 async fn create(loms: &Loms, user: UserId, intent: &Intent) -> Result<Outcome, LomsError> {
     let order = loms.create_order(user, &intent.ordered, intent.id).await?;
     if intent.age() > LATE && loms.is_cancelled(order).await? {

@@ -1,4 +1,4 @@
-//! Settles checkouts that were left open: by a crash, or by an order service that did not answer.
+//! Settles checkouts that were left open by a crash, or because loms did not answer.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use tracing::{info, warn};
 use crate::carts::{CartActors, CartShardHandle, Checkout, OpenCheckouts};
 use crate::domain::{CartError, UserId};
 
-/// How many open checkouts a pass looks at.
+/// The maximum number of open checkouts per pass.
 const BATCH: u32 = 64;
-/// How many of them are asked for at once.
+/// How many of them are settled concurrently.
 const CONCURRENCY: usize = 8;
 
 static OPEN: LazyLock<IntGaugeVec> = LazyLock::new(|| {
@@ -22,17 +22,17 @@ static OPEN: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     metrics::gauges("checkouts_open", help, &["shard"])
 });
 
-/// When the sweeper acts.
+/// The timing of the sweeper.
 #[derive(Clone, Copy, Debug)]
 pub struct SweepSettings {
     /// The time between two passes.
     pub period: Duration,
-    /// How old an intent must be: younger ones are most likely being worked on.
+    /// The minimum age of an intent. Younger ones are most likely still in progress.
     pub grace: Duration,
 }
 
-/// Settles the open checkouts of one shard, through the actors of their users. Several instances may do so at once: the
-/// version of the cart lets one of them ask for each.
+/// Settles the open checkouts of one shard, through the actors of their users. Several instances
+/// may run at once: the version of the cart lets only one of them ask for each checkout.
 pub struct CheckoutSweeper {
     shard: CartShardHandle,
     carts: CartActors,
@@ -41,7 +41,7 @@ pub struct CheckoutSweeper {
 }
 
 impl CheckoutSweeper {
-    /// A sweeper of `shard`, which is number `index`. Intents that are younger than `grace` are left alone.
+    /// A sweeper of `shard`, which has the number `index`. Ignores intents younger than `grace`.
     pub fn new(index: usize, shard: CartShardHandle, carts: CartActors, grace: Duration) -> Self {
         Self { shard, carts, grace, open: OPEN.with_label_values(&[&index.to_string()]) }
     }
@@ -64,7 +64,8 @@ impl Periodic for CheckoutSweeper {
     }
 }
 
-/// Asks for these. Each rests when it has been asked for, so that one which can never be settled holds up nobody.
+/// Settles the open checkouts of `users`. Each intent rests after an attempt, so a checkout that
+/// can never be settled does not delay the others.
 async fn settle_all(carts: &CartActors, users: &[UserId]) {
     for some in users.chunks(CONCURRENCY) {
         let settled = join_all(some.iter().map(|user| settle(carts, *user))).await;
@@ -74,11 +75,11 @@ async fn settle_all(carts: &CartActors, users: &[UserId]) {
     }
 }
 
-/// Answers whether it makes sense to try others.
+/// Returns whether it makes sense to try other users.
 async fn settle(carts: &CartActors, user: UserId) -> bool {
     match carts.ask(&user, Checkout::open_one()).await {
         Ok(order) => info!(%user, %order, "an open checkout was settled"),
-        // It was settled or is being settled by another instance, or there is no order to be had.
+        // Another instance has settled it or is settling it, or there will be no order.
         Err(CartError::EmptyCart | CartError::OrderRefused { .. } | CartError::OrderCancelled) => {}
         Err(error) => {
             warn!(%user, %error, "a checkout stays open");

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use super::{CartError, Quantity, Sku};
 
-/// The most lines of a cart: as many as an order may have.
+/// The maximum number of lines in a cart; an order has the same limit.
 pub const MAX_LINES: usize = 1000;
 
 /// Some pieces of one SKU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Of what.
+    /// The product.
     pub sku: Sku,
-    /// How many.
+    /// The number of pieces.
     pub count: Quantity,
 }
 
@@ -31,16 +31,16 @@ impl Cart {
         self.0.len()
     }
 
-    /// The lines, by SKU.
+    /// The lines, ordered by SKU.
     pub fn lines(&self) -> impl ExactSizeIterator<Item = Line> + '_ {
         self.0.iter().map(|(sku, count)| Line { sku: *sku, count: *count })
     }
 
-    /// The cart with `count` more of `sku`, of which `available` pieces can be sold.
+    /// The cart with `count` more pieces of `sku`; `available` pieces of it can be sold.
     ///
     /// # Errors
-    /// `InvalidArgument` when the line would pass 65,535 or the cart [`MAX_LINES`]; `OutOfStock` when the line would
-    /// hold more than there are.
+    /// `InvalidArgument` if the line would exceed 65,535 pieces, or the cart [`MAX_LINES`] lines.
+    /// `OutOfStock` if the line would hold more than `available` pieces.
     pub fn plus(&self, sku: Sku, count: Quantity, available: u64) -> Result<Self, CartError> {
         let held = self.0.get(&sku);
         let total = held.map_or(Some(count), |held| held.checked_add(count));
@@ -69,7 +69,7 @@ impl Cart {
         Self(lines)
     }
 
-    /// The cart without the pieces of `leaving`, as far as it still holds them.
+    /// The cart without the pieces of `leaving`. Pieces that it no longer holds are ignored.
     #[must_use]
     pub fn minus(&self, leaving: &Self) -> Self {
         let left = |(sku, held): (&Sku, &Quantity)| match leaving.0.get(sku) {
@@ -79,7 +79,7 @@ impl Cart {
         Self(self.0.iter().filter_map(left).collect())
     }
 
-    /// The pieces that `other` holds too.
+    /// The pieces that are also in `other`.
     #[must_use]
     pub fn within(&self, other: &Self) -> Self {
         let common = |(sku, held): (&Sku, &Quantity)| Some((*sku, *held.min(other.0.get(sku)?)));
@@ -88,7 +88,7 @@ impl Cart {
 }
 
 impl FromIterator<Line> for Cart {
-    /// The last line of a SKU wins.
+    /// If a SKU occurs several times, the last line wins.
     fn from_iter<I: IntoIterator<Item = Line>>(lines: I) -> Self {
         Self(lines.into_iter().map(|line| (line.sku, line.count)).collect())
     }

@@ -1,4 +1,4 @@
-//! Everything that can go wrong with a cart, in the words that clients see.
+//! All errors of carts, with the messages that clients see.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use shared_actors::error::{ErrorCode, ServiceError};
 
 use super::Sku;
 
-/// What a client is told to wait before it asks again.
+/// The retry delay that clients are given.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// A part that the cart service leans on.
+/// A part of the system that the cart service depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Its own databases and actors.
+    /// The databases and actors of cart itself.
     Carts,
     /// loms, the service of orders and stock.
     Loms,
@@ -33,70 +33,71 @@ impl fmt::Display for Part {
     }
 }
 
-/// Why a request to a cart was not done.
+/// Why a request to a cart failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CartError {
-    /// A rule of the request is broken.
+    /// The request breaks a rule.
     #[error("{field} {reason}")]
     InvalidArgument {
-        /// The field at fault, as clients spell it.
+        /// The name of the wrong field, as clients spell it.
         field: &'static str,
-        /// What it must be.
+        /// What the field must be.
         reason: String,
     },
-    /// There is nothing in the cart.
+    /// The cart is empty.
     #[error("the cart is empty")]
     EmptyCart,
     /// The product service does not know the SKU.
     #[error("SKU {0} is unknown to the product service")]
     UnknownSku(Sku),
-    /// Fewer are in stock than the line would hold.
+    /// The stock is smaller than the line would be.
     #[error("of SKU {sku} {available} are available, the cart would hold {wanted}")]
     OutOfStock {
-        /// Of what.
+        /// The product.
         sku: Sku,
-        /// What the line would hold.
+        /// How many pieces the line would hold.
         wanted: u16,
-        /// What can be sold.
+        /// How many pieces can be sold.
         available: u64,
     },
-    /// loms refused the order for want of stock.
+    /// loms refused the order because of insufficient stock.
     #[error("the stock does not suffice for this order{}{}", if short.is_empty() { "" } else { ": " }, short.join("; "))]
     OrderRefused {
-        /// What is short, as far as loms says.
+        /// The lines that are short, as far as loms names them.
         short: Vec<String>,
     },
-    /// The order was cancelled, most likely for want of payment, before anybody could be told of it.
+    /// The order was cancelled, most likely because it was not paid, before its id could be
+    /// returned.
     #[error("the order of this checkout was cancelled before it could be answered; the cart is as it was")]
     OrderCancelled,
-    /// An idempotency key came again with another request.
+    /// The idempotency key was used before for a different request.
     #[error("this Idempotency-Key was used for another request")]
     KeyReused,
-    /// An idempotency key came again while its first request is under way.
+    /// The first request with this idempotency key is still in progress.
     #[error("a request with this Idempotency-Key is under way")]
     KeyInFlight,
     /// The product service no longer knows a product in the cart.
     #[error("the product service does not know SKU {0} of this cart any more; remove it to see the others")]
     LostProduct(Sku),
-    /// More work than is admitted. Nothing was done.
+    /// Too many requests at once. Nothing was done.
     #[error("too many requests at once")]
     Overloaded,
-    /// A part is down; a change may have been made or not.
+    /// A part is down. A change may or may not have been made.
     #[error("{0} is unavailable")]
     Unavailable(Part),
-    /// No answer in time; a change may have been made or not.
+    /// A part did not answer in time. A change may or may not have been made.
     #[error("{0} did not answer in time")]
     DeadlineExceeded(Part),
-    /// A part answered what it must not.
+    /// A part returned an invalid answer.
     #[error("{0} gave an unusable answer")]
     BadGateway(Part),
-    /// A defect of ours.
+    /// A bug in cart.
     #[error("internal error")]
     Internal,
 }
 
 impl CartError {
-    /// `field` breaks a rule: "`field` `reason`" is the message.
+    /// `field` breaks a rule. The message is "`field` `reason`".
     pub fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
         Self::InvalidArgument { field, reason: reason.into() }
     }

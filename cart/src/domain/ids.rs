@@ -1,23 +1,23 @@
-//! The numbers by which users, products and orders are known.
+//! The ids of users, products and orders.
 
 use std::fmt;
 
 use super::CartError;
 
-/// A user: 1 to 2^63 - 1.
+/// A user id: 1 to 2^63 - 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(i64);
 
-/// A stock keeping unit: 1 to 2^32 - 1.
+/// A stock keeping unit (SKU): 1 to 2^32 - 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Sku(u32);
 
-/// An order of loms.
+/// The id of an order in loms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrderId(i64);
 
 impl UserId {
-    /// Reads a decimal number out of a path.
+    /// Parses a decimal number from a path.
     ///
     /// # Errors
     /// `InvalidArgument` naming `user_id`.
@@ -25,7 +25,7 @@ impl UserId {
         decimal(text).and_then(Self::new).ok_or_else(|| Self::invalid("user_id"))
     }
 
-    /// A whole number out of a JSON body, where the field is called `user`.
+    /// Takes a whole number from a JSON body, in which the field is called `user`.
     ///
     /// # Errors
     /// `InvalidArgument` naming `user`.
@@ -36,7 +36,7 @@ impl UserId {
             .ok_or_else(|| Self::invalid("user"))
     }
 
-    /// `None` unless positive.
+    /// `None` unless the id is positive.
     pub const fn new(id: i64) -> Option<Self> {
         if id > 0 { Some(Self(id)) } else { None }
     }
@@ -52,7 +52,7 @@ impl UserId {
 }
 
 impl Sku {
-    /// Reads a decimal number out of a path.
+    /// Parses a decimal number from a path.
     ///
     /// # Errors
     /// `InvalidArgument` naming `sku_id`.
@@ -73,7 +73,7 @@ impl Sku {
 }
 
 impl OrderId {
-    /// An id as loms answered it.
+    /// An order id that loms returned.
     pub const fn new(id: i64) -> Self {
         Self(id)
     }
@@ -102,7 +102,7 @@ impl fmt::Display for OrderId {
     }
 }
 
-/// Digits only: `parse` alone would take a plus sign.
+/// Accepts digits only, while `parse` alone would accept a plus sign.
 fn decimal(text: &str) -> Option<i64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

@@ -1,4 +1,4 @@
-//! What a cart is and which rules it keeps: plain values, parsed once at the edge. Nothing here knows a database, an
+//! Carts and their rules as plain values, parsed once at the edge. This module uses no database,
 //! actor or HTTP.
 
 mod cart;

@@ -1,4 +1,4 @@
-//! How many pieces of one SKU a line holds.
+//! The number of pieces of one SKU in a line.
 
 use std::num::NonZeroU16;
 
@@ -14,7 +14,7 @@ impl Quantity {
         NonZeroU16::new(count).map(Self)
     }
 
-    /// A whole number out of a JSON body, where the field is called `count`.
+    /// Takes a whole number from a JSON body, in which the field is called `count`.
     ///
     /// # Errors
     /// `InvalidArgument` naming `count`.
@@ -30,12 +30,12 @@ impl Quantity {
         self.0.get()
     }
 
-    /// Both together; `None` past 65,535.
+    /// The sum; `None` if it exceeds 65,535.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.get()).map(Self)
     }
 
-    /// What is left without `other`; `None` when nothing is.
+    /// The difference; `None` if nothing is left.
     pub fn minus(self, other: Self) -> Option<Self> {
         Self::new(self.get().saturating_sub(other.get()))
     }

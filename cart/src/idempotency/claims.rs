@@ -1,4 +1,4 @@
-//! Which keys have a request under way in this process.
+//! The keys with a request in progress in this process.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::IdempotencyKey;
 use crate::domain::{CartError, UserId};
 
-/// The keys with a request under way. Cheap to clone.
+/// The keys with a request in progress. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Claims {
     held: Arc<Mutex<HashSet<(UserId, IdempotencyKey)>>>,
 }
 
-/// A key is claimed for as long as this lives: it travels with the command, so that a client that hangs up does not
-/// free the key of a change that is still being made.
+/// Claims a key until it is dropped. It travels with the command, so a client that disconnects does
+/// not free the key of a change that is still being made.
 #[derive(Debug)]
 pub struct Claim {
     claims: Claims,
@@ -24,7 +24,7 @@ impl Claims {
     /// Claims `key` of `user`.
     ///
     /// # Errors
-    /// `KeyInFlight` when it is claimed.
+    /// `KeyInFlight` if the key is already claimed.
     pub fn claim(&self, user: UserId, key: &IdempotencyKey) -> Result<Claim, CartError> {
         let owner = (user, key.clone());
         if !self.lock().insert(owner.clone()) {

@@ -4,12 +4,12 @@ use crate::domain::{CartError, OrderId};
 
 const MAX_LENGTH: usize = 255;
 
-/// 1 to 255 printable ASCII characters, chosen by the client.
+/// A key that the client chose: 1 to 255 printable ASCII characters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
-    /// Reads the value of the header.
+    /// Parses the value of the header.
     ///
     /// # Errors
     /// `InvalidArgument` naming the header.
@@ -23,7 +23,7 @@ impl IdempotencyKey {
         })
     }
 
-    /// A key that was parsed before and comes back from the database.
+    /// A key from the database, which was parsed before.
     pub(crate) fn stored(text: String) -> Self {
         Self(text)
     }
@@ -37,26 +37,26 @@ impl IdempotencyKey {
 /// A request that came with a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyedRequest {
-    /// Its key.
+    /// The key of the request.
     pub key: IdempotencyKey,
-    /// Route and body in one canonical line: equal for equal requests only.
+    /// Route and body in one canonical line. Only equal requests have equal lines.
     pub request: String,
 }
 
-/// What was answered to a request with a key.
+/// The stored answer to a request with a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredAnswer {
     /// The request, as in [`KeyedRequest`].
     pub request: String,
-    /// The order, when the request was a checkout.
+    /// The order, if the request was a checkout.
     pub order: Option<OrderId>,
 }
 
 impl StoredAnswer {
-    /// The answer, if it belongs to `request`.
+    /// Returns the answer if it belongs to `request`.
     ///
     /// # Errors
-    /// `KeyReused` when another request came with the same key.
+    /// `KeyReused` if a different request came with the same key.
     pub fn replay(&self, request: &KeyedRequest) -> Result<Option<OrderId>, CartError> {
         if self.request == request.request { Ok(self.order) } else { Err(CartError::KeyReused) }
     }

@@ -1,9 +1,11 @@
-//! `Idempotency-Key`: the same key and request gives the same answer.
+//! `Idempotency-Key`: the same key and request get the same answer.
 //!
-//! A key belongs to its user. An answer is stored in the transaction of the change that it reports, so both are there
-//! or neither; errors are not stored, and leave the key free. Two requests with one key at the same time: in one
-//! process the later one is refused by its [`Claims`]; in two processes the version of the cart lets one through, and
-//! the other finds the stored answer, or the open checkout that has the key, when it reads the cart again.
+//! A key belongs to one user. An answer is stored in the same transaction as its change, so both
+//! exist or neither does. Errors are not stored, and leave the key free.
+//!
+//! Two requests may come with one key at the same time. Within a process, [`Claims`] refuses the
+//! later one. Across processes, the version of the cart lets only one succeed. The other reads the
+//! cart again, and finds the stored answer or the open checkout with that key.
 
 mod claims;
 mod key;

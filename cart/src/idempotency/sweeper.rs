@@ -1,4 +1,4 @@
-//! Forgets keys that are older than their time to live.
+//! Deletes keys that are older than their time to live.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use tracing::{debug, warn};
 
 use crate::carts::CartShardHandle;
 
-/// How many keys one statement forgets, so that none holds locks for long.
+/// How many keys one statement deletes, so that none holds locks for long.
 const BATCH: u32 = 1000;
 
-/// Forgets the expired keys of one shard, batch by batch; several instances may do so at once.
+/// Deletes the expired keys of one shard, in batches. Several instances may run at once.
 pub struct KeySweeper {
     shard: CartShardHandle,
 }

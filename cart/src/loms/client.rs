@@ -1,4 +1,4 @@
-//! The gRPC client of loms: one connection, which is watched and replaced when it falls silent.
+//! The gRPC client of loms. It has one connection, which is replaced when it stops answering.
 
 use std::time::Duration;
 
@@ -17,22 +17,22 @@ use super::wire::loms_client::LomsClient;
 use super::wire::{Item, Order, OrderCreateRequest, OrderInfoRequest, StocksInfoRequest};
 use crate::domain::{Cart, Line, OrderId, Sku, UserId};
 
-/// A silent connection is noticed after these two, also when nobody else asks.
+/// The health check detects a dead connection after these two together, even without other calls.
 const PROBE_PERIOD: Duration = Duration::from_secs(1);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-/// The state of an order that nobody can pay any more, as loms spells it.
+/// The state of an order that can no longer be paid, as loms spells it.
 const CANCELLED: &str = "CANCELLED";
 
-/// Where loms is, and how long it is waited for.
+/// The address of loms, and the timeout of calls.
 #[derive(Clone, Debug)]
 pub struct LomsSettings {
-    /// Where it listens for gRPC, with or without `http://`.
+    /// The gRPC address of loms, with or without `http://`.
     pub base_url: String,
     /// How long one call may take.
     pub timeout: Duration,
 }
 
-/// Asks loms. Cheap to clone.
+/// The client of loms. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Loms {
     link: grpc::Link,
@@ -40,15 +40,16 @@ pub struct Loms {
 }
 
 impl Loms {
-    /// A client that connects with its first call. To be called on the runtime on which the connection lives.
+    /// A client that connects on its first call. Must be called on the runtime that will run the
+    /// connection.
     ///
     /// # Errors
-    /// The URL is none.
+    /// The URL is invalid.
     pub fn new(settings: &LomsSettings) -> Result<Self, Error> {
         Ok(Self { link: grpc::Link::to(&settings.base_url)?, timeout: settings.timeout })
     }
 
-    /// How many pieces of `sku` can be sold; none of a SKU that loms does not know.
+    /// How many pieces of `sku` can be sold; 0 if loms does not know the SKU.
     ///
     /// # Errors
     /// `Overloaded`, `Unavailable`, `Unusable`, `DeadlineExceeded`, `Rejected`.
@@ -64,11 +65,11 @@ impl Loms {
         }
     }
 
-    /// Creates the order of `lines` that is known by `key`, or finds it again.
+    /// Creates the order of `lines` with the idempotency key `key`, or finds it again.
     ///
     /// # Errors
-    /// `FailedPrecondition` when the stock does not suffice; after `Overloaded`, `Unavailable`, `Unusable` and
-    /// `DeadlineExceeded` the order may exist or not.
+    /// `FailedPrecondition` if there is not enough stock. After `Overloaded`, `Unavailable`,
+    /// `Unusable` and `DeadlineExceeded` the order may or may not exist.
     pub async fn create_order(&self, user: UserId, lines: &Cart, key: Uuid) -> Result<OrderId, LomsError> {
         let item = |line: Line| Item { sku: line.sku.get(), count: line.count.get().into() };
         let order = Order { user: user.get(), items: lines.lines().map(item).collect(), ..Order::default() };
@@ -82,8 +83,8 @@ impl Loms {
     /// Whether `order` was cancelled.
     ///
     /// # Errors
-    /// `Overloaded`, `Unavailable`, `DeadlineExceeded`; `Unusable` when loms does not tell of an order that it has
-    /// created.
+    /// `Overloaded`, `Unavailable`, `DeadlineExceeded`; `Unusable` if loms does not return an order
+    /// that it has created.
     pub async fn is_cancelled(&self, order: OrderId) -> Result<bool, LomsError> {
         let request = OrderInfoRequest { order_id: order.get() };
         let answer = self.call("/Loms/OrderInfo", request, async |channel, request| {
@@ -98,7 +99,8 @@ impl Loms {
         }
     }
 
-    /// Asks loms every second whether it serves, and says so to `component`. Runs until it is dropped.
+    /// Checks the health of loms every second, and reports it to `component`. Runs until it is
+    /// dropped.
     pub async fn watch(&self, component: Component) {
         loop {
             let request = HealthCheckRequest { service: String::new() };

@@ -1,4 +1,4 @@
-//! What a call to loms can end with, as far as the cart tells it apart.
+//! The results of a failed call to loms that cart distinguishes.
 
 use std::error::Error;
 
@@ -8,35 +8,35 @@ use tonic_types::StatusExt;
 
 use crate::domain::{CartError, Part};
 
-/// How many SKUs that are short are named to a client at most.
+/// The maximum number of short SKUs that are named to a client.
 const MAX_SHORTAGES: usize = 20;
 
-/// Why loms did not do what it was asked.
+/// Why a call to loms failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LomsError {
-    /// There is no such SKU.
+    /// loms does not know the SKU or the order.
     #[error("not found")]
     NotFound,
-    /// The stock does not suffice.
+    /// There is not enough stock.
     #[error("not enough stock")]
     FailedPrecondition {
-        /// What is short, in words for people, as far as loms says.
+        /// The lines that are short, in words for people, as far as loms names them.
         short: Vec<String>,
     },
-    /// The request itself is refused; asking again changes nothing.
+    /// loms refuses the request itself; a retry cannot succeed.
     #[error("rejected: {0}")]
     Rejected(&'static str),
-    /// More work than loms admits. This call did nothing.
+    /// loms has too many requests. This call did nothing.
     #[error("overloaded")]
     Overloaded,
-    /// It is down, or failed in the middle: the outcome is unknown.
+    /// loms is down, or the connection failed: the outcome is unknown.
     #[error("unavailable")]
     Unavailable,
-    /// It answered what it must not, or failed at this very request: the outcome is unknown, and that of others may
-    /// still be known.
+    /// loms returned an invalid answer, or failed at this particular request: the outcome is
+    /// unknown. Other requests may still succeed.
     #[error("an unusable answer")]
     Unusable,
-    /// It did not answer in time: the outcome is unknown.
+    /// loms did not answer in time: the outcome is unknown.
     #[error("no answer in time")]
     DeadlineExceeded,
 }
@@ -51,7 +51,7 @@ impl From<&Status> for LomsError {
             Some(ErrorCode::Overloaded) => Self::Overloaded,
             Some(ErrorCode::DeadlineExceeded) => Self::DeadlineExceeded,
             Some(ErrorCode::Unavailable) => Self::Unavailable,
-            // Only a status that was made here, as the connection broke, has a source.
+            // Only a status that was created on this side, when the connection broke, has a source.
             _ if status.source().is_some() => Self::Unavailable,
             _ => Self::Unusable,
         }

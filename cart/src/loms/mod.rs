@@ -1,9 +1,9 @@
-//! loms as the cart sees it: how many pieces can be sold, and an order for a cart.
+//! The client of loms: how many pieces can be sold, and an order for a cart.
 
 mod client;
 mod error;
 
-/// What `proto/loms.proto` says, generated.
+/// The code generated from `proto/loms.proto`.
 #[allow(clippy::pedantic, missing_docs)]
 mod wire {
     tonic::include_proto!("_");

@@ -1,4 +1,4 @@
-//! The actor that finds products, and the way to ask it.
+//! The actor that looks up products, and its handle.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -20,11 +20,11 @@ use super::redis_cache::RedisCache;
 use crate::domain::{CartError, Part, Sku};
 use crate::patience;
 
-/// How long this process remembers that a SKU is unknown: long enough to shield the product service from a client that
-/// asks on and on, short enough for a product that is new.
+/// How long this process remembers that a SKU is unknown. Long enough to protect the product
+/// service from a client that keeps asking, short enough for a new product.
 const UNKNOWN_LIVES: Duration = Duration::from_secs(10);
 
-/// How long a look-up may take, however long those wait who want it.
+/// How long a look-up may take, regardless of the deadlines of its callers.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 struct CacheMetrics {
@@ -40,17 +40,18 @@ static CACHE: LazyLock<CacheMetrics> = LazyLock::new(|| CacheMetrics {
     ),
 });
 
-/// Finds products beyond this process' memory. Of those who ask for one SKU at the same time, one starts a look-up and
-/// all get what it finds. The look-up has a time limit of its own, and goes on when those who wait give up.
+/// Looks up products that are not in this process' memory. Concurrent requests for one SKU share
+/// one look-up. It has its own time limit, and continues when its callers give up.
 pub struct ProductActor {
     sources: Arc<Sources>,
-    /// Bounded by the calls that may wait for their turn, and by the commands that may look into Redis.
+    /// Its size is bounded by the calls that may wait for their turn and the commands that may
+    /// query Redis.
     looking: HashMap<Sku, LookUp>,
 }
 
 type LookUp = Shared<LocalBoxFuture<'static, Result<Option<Arc<Product>>, CartError>>>;
 
-/// Asks for products. Cheap to clone.
+/// The handle to look up products. Cheap to clone.
 #[derive(Clone)]
 pub struct Products {
     memory: Memory,
@@ -72,7 +73,7 @@ impl Command for FindProduct {
 }
 
 impl Products {
-    /// Starts the actor. At most `capacity` SKUs stay in memory.
+    /// Starts the actor. At most `capacity` SKUs are kept in memory.
     pub fn start(
         redis: Arc<RedisCache>,
         client: ProductClient,
@@ -90,8 +91,8 @@ impl Products {
         Self { memory, handle: Handle::supervise(options, arbiter, factory) }
     }
 
-    /// The product; `None` when the product service does not know the SKU. What is in memory takes no way through the
-    /// actor.
+    /// Returns the product, or `None` if the product service does not know the SKU. A product in
+    /// memory is returned without asking the actor.
     ///
     /// # Errors
     /// `Overloaded`, `Unavailable`, `DeadlineExceeded`, `BadGateway`.
@@ -103,12 +104,12 @@ impl Products {
         self.handle.ask(FindProduct(sku)).await
     }
 
-    /// Whether the product is in this process' memory, or known there to be none.
+    /// Whether this process' memory has the SKU, as a product or as unknown.
     pub fn remembers(&self, sku: Sku) -> bool {
         self.memory.contains_key(&sku)
     }
 
-    /// Answers all that was accepted, then stops.
+    /// Answers all accepted commands, then stops.
     pub async fn drain(&self) {
         self.handle.drain().await;
     }
@@ -142,7 +143,7 @@ impl Handler<Envelope<FindProduct>> for ProductActor {
 
 impl Sources {
     async fn find(self: Arc<Self>, sku: Sku) -> Result<Option<Arc<Product>>, CartError> {
-        // Another look-up may have ended while this one was in the mailbox.
+        // Another look-up may have ended while this command was in the mailbox.
         if let Some(known) = self.memory.get(&sku).await {
             return Ok(known.product);
         }

@@ -1,4 +1,4 @@
-//! The product service over HTTP: its pace, its timeouts, its retries.
+//! The HTTP client of the product service, with a rate limit, timeouts and retries.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,44 +17,44 @@ use crate::domain::{CartError, Part, Sku};
 const ENHANCE_YOUR_CALM: u16 = 420;
 /// How long a call may wait for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A connection without calls is asked whether it lives, and is closed after a while.
+/// An idle connection is probed after `KEEP_ALIVE` and closed after `IDLE_TIMEOUT`.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// Where the product service is and how it wants to be asked.
+/// The product service's address, and the limits for calls.
 #[derive(Clone, Debug)]
 pub struct ProductServiceSettings {
-    /// The address of its method.
+    /// The URL of the service's method.
     pub url: Url,
-    /// What it knows us by.
+    /// The token that authenticates us.
     pub token: Secret,
-    /// How often a call is repeated after a failure that may pass.
+    /// How many times a call is retried after a transient failure.
     pub max_retries: u32,
-    /// How long a repeated call waits.
+    /// The pause before each retry.
     pub retry_delay: Duration,
-    /// How many calls may leave in any second, repeated ones included.
+    /// The maximum number of calls per second, including retries.
     pub requests_per_second: usize,
     /// How long one call may take.
     pub timeout: Duration,
 }
 
-/// Asks the product service.
+/// The client of the product service.
 pub struct ProductClient {
     connections: Mutex<Connections>,
     settings: ProductServiceSettings,
-    /// The path alone, as the label of metrics.
+    /// Only the path, as the label of metrics.
     path: String,
-    /// The whole URL without a name and a password, for traces.
+    /// The whole URL without user and password, for traces.
     shown_url: String,
     pace: Pace,
 }
 
-/// The connections that are open. A call that gets no answer in time makes all of them suspect, as a firewall that forgot
-/// one forgot the others too: the next call opens another.
+/// The open connections. A call that times out makes all of them suspect, because a firewall that
+/// dropped one has dropped the others too. The next call then opens a new one.
 struct Connections {
     client: Client,
-    /// Raised with each client.
+    /// Incremented with each new client.
     number: u64,
     since: Instant,
 }
@@ -69,7 +69,7 @@ struct GetProduct<'a> {
 struct Failure {
     error: CartError,
     may_pass: bool,
-    /// For the log.
+    /// The cause, for the log.
     cause: String,
 }
 
@@ -77,24 +77,26 @@ impl ProductClient {
     /// A client with its own connections.
     ///
     /// # Errors
-    /// When the TLS of the system cannot be used.
+    /// The system's TLS cannot be used.
     pub fn new(settings: ProductServiceSettings) -> Result<Self, reqwest::Error> {
-        // Another provider may stand already; either serves.
+        // Another provider may already be installed; either one works.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let connections =
             Mutex::new(Connections { client: client(settings.timeout)?, number: 0, since: Instant::now() });
         let pace = Pace::new(settings.requests_per_second, PATIENCE);
         let mut shown_url = settings.url.clone();
-        // Fails only for URLs that no HTTP client takes.
+        // Fails only for URLs that no HTTP client accepts.
         let _ = shown_url.set_username("").and_then(|()| shown_url.set_password(None));
         let path = settings.url.path().to_owned();
         Ok(Self { connections, path, shown_url: shown_url.into(), pace, settings })
     }
 
-    /// The product; `None` when the service does not know the SKU. Repeats what may pass, as long as there is time.
+    /// Returns the product, or `None` if the service does not know the SKU. Retries transient
+    /// failures while there is time.
     ///
     /// # Errors
-    /// `Overloaded` when no call may leave before the deadline; `Unavailable`, `DeadlineExceeded`, `BadGateway`.
+    /// `Overloaded` if the rate limit permits no call before the deadline; `Unavailable`,
+    /// `DeadlineExceeded`, `BadGateway`.
     pub async fn get(&self, sku: Sku) -> Result<Option<Product>, CartError> {
         let mut retries = 0;
         loop {
@@ -119,10 +121,10 @@ impl ProductClient {
         (connections.client.clone(), connections.number)
     }
 
-    /// Leaves the connections of `number` to the calls that are under way.
+    /// Opens new connections for later calls. Calls in progress keep the connections of `number`.
     fn reconnect(&self, number: u64) {
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        // A service that is slow for good gets new connections now and then only.
+        // If the service is permanently slow, its connections are replaced only at this interval.
         if connections.number == number && connections.since.elapsed() >= self.settings.timeout {
             match client(self.settings.timeout) {
                 Ok(client) => {
@@ -235,7 +237,7 @@ impl Failure {
         let part = Part::Products;
         let outcome =
             if error.is_timeout() { CartError::DeadlineExceeded(part) } else { CartError::Unavailable(part) };
-        // The outermost text says only that a request failed.
+        // The outermost error only says that a request failed.
         let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
         let cause = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
         Self { error: outcome, may_pass: true, cause }

@@ -1,4 +1,4 @@
-//! The cache in this process.
+//! The in-process cache.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,14 +9,15 @@ use moka::future::Cache;
 use super::Product;
 use crate::domain::Sku;
 
-/// What is known of a SKU and for how long: `None` means that the product service does not know it.
+/// What is known about a SKU, and for how long. `None` means that the product service does not know
+/// it.
 #[derive(Clone, Debug)]
 pub struct Known {
     pub product: Option<Arc<Product>>,
     pub lives: Duration,
 }
 
-/// Entries that live each for their own time.
+/// A cache in which each entry has its own time to live.
 pub type Memory = Cache<Sku, Known>;
 
 struct OwnLife;

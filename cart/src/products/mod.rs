@@ -1,8 +1,9 @@
-//! What the product service says of a SKU: name and price.
+//! The name and price of a SKU, from the product service.
 //!
-//! Three places are asked in turn: this process, Redis, the product service. An answer lives as long as Redis keeps it,
-//! in this process too. Losing Redis slows and breaks nothing. Concurrent questions for one SKU make one call, and all
-//! calls of this instance keep to a pace, retries included.
+//! Three places are asked in turn: this process, Redis, and the product service. A product expires
+//! in this process when it expires in Redis. Losing Redis makes requests slower but breaks nothing.
+//! Concurrent requests for one SKU share one call, and all calls of this instance, including
+//! retries, share one rate limit.
 
 mod actor;
 mod client;

@@ -1,4 +1,4 @@
-//! How often the product service may be called.
+//! The rate limit for calls to the product service.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,25 +8,26 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::domain::CartError;
 
-/// A second, and what two clocks may differ by within one.
+/// One second, plus the amount by which two clocks may differ within it.
 const WINDOW: Duration = Duration::from_millis(1005);
 
-/// Lets calls leave, in any second no more than allowed, and none later than need be.
+/// Allows at most a fixed number of calls in any second, and delays none longer than necessary.
 ///
-/// A place is taken again a second after its call has been answered, not after it left: so the product service too sees
-/// no more, however long a call travels. A token bucket would see to neither that nor the first second, in which it
-/// lets twice as many pass.
+/// A permit is reused one second after its call was answered, not after the call was sent. The
+/// product service therefore sees no higher rate either, however long a call travels. A token
+/// bucket guarantees neither that nor the limit in the first second, when it permits twice as many.
 pub struct Pace {
     places: Arc<Semaphore>,
-    /// One for each call that may wait for a place before the deadline of most would pass.
+    /// Limits how many calls may wait; further ones would mostly miss their deadlines.
     queue: Semaphore,
 }
 
-/// The permission to make one call; drop it when the call has been answered.
+/// The permission to make one call. Drop it when the call has been answered.
 pub struct Turn(Option<OwnedSemaphorePermit>);
 
 impl Pace {
-    /// At most `per_second` calls in any second, and at most as many waiting as leave in `patience`.
+    /// Allows at most `per_second` calls in any second. At most as many may wait as can be made
+    /// within `patience`.
     pub fn new(per_second: usize, patience: Duration) -> Self {
         let per_second = per_second.max(1);
         let waiting = usize::try_from(patience.as_secs()).unwrap_or(usize::MAX).max(1);
@@ -37,7 +38,7 @@ impl Pace {
     /// Waits for a turn until `deadline`.
     ///
     /// # Errors
-    /// `Overloaded`: at once when too many wait, or at the deadline.
+    /// `Overloaded`: immediately if too many calls wait, otherwise at the deadline.
     pub async fn turn(&self, deadline: Instant) -> Result<Turn, CartError> {
         let _waiting = self.queue.try_acquire().map_err(|_| CartError::Overloaded)?;
         let place = timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await;

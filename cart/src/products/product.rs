@@ -1,12 +1,12 @@
-//! A product, as the product service writes it and as Redis keeps it.
+//! A product, in the format of the product service and of Redis.
 
 use serde::{Deserialize, Serialize};
 
-/// What a SKU is called and costs.
+/// The name and price of a SKU.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Product {
-    /// Its name, for people.
+    /// The product's name, for people.
     pub name: String,
-    /// The price of one piece in the shop's smallest unit of money.
+    /// The price of one piece, in the smallest unit of the shop's currency.
     pub price: u32,
 }

@@ -1,4 +1,4 @@
-//! The cache that all instances share. Every failure of it is a miss.
+//! The cache that all instances share. Every failure counts as a miss.
 
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,10 +23,10 @@ use crate::domain::Sku;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
 const PROBE_PERIOD: Duration = Duration::from_secs(1);
-/// How long sent data may stay without an acknowledgement before the connection counts as dead.
+/// How long sent data may remain unacknowledged before the connection counts as dead.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(2);
-/// Replies that say that the connection leads to a server which cannot serve it, as after a failover. Every other
-/// error in a reply is about the one key or command.
+/// Replies that mean that the connection leads to a server that cannot serve it, for example after
+/// a failover. Every other error reply is about one key or command.
 const OF_THE_CONNECTION: [&str; 5] = ["READONLY", "NOAUTH", "LOADING", "MASTERDOWN", "CLUSTERDOWN"];
 
 static FAILURES: LazyLock<IntCounterVec> = LazyLock::new(|| {
@@ -34,55 +34,56 @@ static FAILURES: LazyLock<IntCounterVec> = LazyLock::new(|| {
     metrics::counters_by("cache_errors_total", help, "operation", &["get", "set"])
 });
 
-/// Where Redis is and how long it keeps a product.
+/// The address of Redis, and how long it keeps a product.
 #[derive(Clone, Debug)]
 pub struct RedisSettings {
     /// The server.
     pub address: HostPort,
-    /// Its password; empty when it has none.
+    /// The password; empty if Redis has none.
     pub password: Secret,
     /// The number of the database.
     pub database: i64,
     /// How long a product is kept.
     pub ttl: Duration,
-    /// How long an answer is waited for. Redis answers in well under a millisecond, or it is of no use.
+    /// How long to wait for an answer. Redis usually answers in well under a millisecond; a slower
+    /// answer is useless.
     pub timeout: Duration,
 }
 
-/// Products in Redis, over one connection. While there is none nobody but [`RedisCache::watch`] talks to Redis, so that
-/// it costs no request a timeout.
+/// Products in Redis, over one connection. While there is no connection, only [`RedisCache::watch`]
+/// talks to Redis, so that no request waits for a timeout.
 pub struct RedisCache {
     pool: Pool,
     ttl: Duration,
     timeout: Duration,
     line: Mutex<Line>,
-    /// The connection is gone or unfit.
+    /// Notified when the connection is lost or must be replaced.
     trouble: Notify,
-    /// Whether a connection has been tried: until then, requests wait for it.
+    /// Whether a first connection attempt has ended. Until then, requests wait for it.
     tried: watch::Sender<bool>,
 }
 
 #[derive(Default)]
 struct Line {
     connection: Option<MultiplexedConnection>,
-    /// Raised with each connection.
+    /// Incremented with each new connection.
     number: u64,
-    /// It answers, and is to be replaced: nothing is written over it.
+    /// The connection answers but must be replaced: nothing is written over it.
     is_unfit: bool,
 }
 
-/// What a command that failed says of its connection.
+/// What a failed command means for its connection.
 enum Failure {
-    /// It works: the reply is an error.
+    /// The connection works, but the reply is an error.
     Reply(RedisError),
     Broken(String),
 }
 
 impl RedisCache {
-    /// A cache that [`RedisCache::watch`] connects.
+    /// A cache without a connection; [`RedisCache::watch`] connects it.
     ///
     /// # Errors
-    /// Settings that no server can have.
+    /// The settings are invalid for every server.
     pub fn new(settings: &RedisSettings) -> RedisResult<Self> {
         LazyLock::force(&FAILURES);
         let mut access = RedisConnectionInfo::default().set_db(settings.database);
@@ -92,7 +93,7 @@ impl RedisCache {
         let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(TCP_USER_TIMEOUT);
         let address = ConnectionAddr::Tcp(settings.address.host.clone(), settings.address.port);
         let info = address.into_connection_info()?.set_redis_settings(access).set_tcp_settings(tcp);
-        // Waits are bounded in `attend` and `bounded`.
+        // `attend` and `bounded` set the timeouts.
         let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
         let manager = Manager::new_with_config(info, config)?;
         let pool = Pool::builder(manager).max_size(1).build();
@@ -114,8 +115,8 @@ impl RedisCache {
         self.ttl
     }
 
-    /// The product, and how long it will be kept from now. A value that is not ours is a miss: it is overwritten when
-    /// the product has been found elsewhere.
+    /// Returns the product, and how long Redis keeps it from now. A value in another format is a
+    /// miss. It is overwritten when the product has been found elsewhere.
     pub async fn get(&self, sku: Sku) -> Option<(Product, Duration)> {
         let key = key(sku);
         let (value, left_ms) = self
@@ -133,7 +134,7 @@ impl RedisCache {
         Some((product, Duration::from_millis(left).min(self.ttl)))
     }
 
-    /// Keeps the product.
+    /// Stores the product.
     pub async fn put(&self, sku: Sku, product: &Product) {
         let Ok(text) = serde_json::to_string(product) else { return };
         let ttl_ms = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX).max(1);
@@ -144,8 +145,8 @@ impl RedisCache {
         .await;
     }
 
-    /// Connects, pings Redis once per second, says so to `component`, and replaces a connection that
-    /// is gone or unfit. Runs until it is dropped.
+    /// Connects, pings Redis once per second and reports the result to `component`. Replaces a
+    /// connection that is lost or unfit. Runs until it is dropped.
     pub async fn watch(&self, component: Component) {
         let mut calm_from = Instant::now();
         loop {
@@ -157,7 +158,8 @@ impl RedisCache {
             tokio::select! {
                 () = sleep(PROBE_PERIOD) => {}
                 () = self.trouble.notified() => {
-                    // The first trouble is seen to at once; a server that makes more gets its second of rest.
+                    // The first trouble is handled immediately. Further trouble is handled at most
+                    // once per second.
                     sleep_until(calm_from).await;
                     calm_from = Instant::now() + PROBE_PERIOD;
                 }
@@ -173,7 +175,8 @@ impl RedisCache {
                 Err(Failure::Broken(_)) => self.lose(number),
             }
         }
-        // All requests share one connection, so it does not go back to the pool, which would ask it at each request.
+        // All requests share this connection. It is taken out of the pool, which would otherwise
+        // check it at each request.
         let connection = timeout(CONNECT_TIMEOUT, self.pool.get()).await;
         let connection = connection.map_err(|_| "no answer".to_owned())?;
         let connection = Connection::take(connection.map_err(|error| error.to_string())?);
@@ -189,7 +192,7 @@ impl RedisCache {
         work: impl AsyncFnOnce(MultiplexedConnection) -> RedisResult<T>,
     ) -> Option<T> {
         if !*self.tried.borrow() {
-            // Once in the life of the process.
+            // This happens only at the start of the process.
             let _ = timeout(CONNECT_TIMEOUT, self.tried.subscribe().wait_for(|tried| *tried)).await;
         }
         let (connection, number) = self.connection(only_reads)?;
@@ -234,14 +237,14 @@ impl RedisCache {
         }
     }
 
-    /// The connection and its number, if there is one that is fit for what is wanted.
+    /// Returns the connection and its number, if there is a connection that permits the operation.
     fn connection(&self, only_reads: bool) -> Option<(MultiplexedConnection, u64)> {
         let line = self.line();
         let connection = line.connection.clone().filter(|_| only_reads || !line.is_unfit)?;
         Some((connection, line.number))
     }
 
-    /// Leaves the connection out from now on.
+    /// Stops using the connection.
     fn lose(&self, number: u64) {
         let mut line = self.line();
         if line.number == number && line.connection.take().is_some() {
@@ -249,7 +252,7 @@ impl RedisCache {
         }
     }
 
-    /// Reads over the connection until there is another one.
+    /// Uses the connection only for reads until it is replaced.
     fn replace(&self, number: u64) {
         let mut line = self.line();
         if line.number == number && !line.is_unfit {

@@ -1,4 +1,4 @@
-//! From a cart to an order, when all goes well and when it does not.
+//! Turning a cart into an order, with and without failures.
 
 use futures::future::join_all;
 use futures::join;
@@ -116,7 +116,7 @@ async fn an_unknown_outcome_is_settled_by_the_next_checkout() {
     shop.loms.next([Fate::AnswerLost(Code::Unavailable); 4]);
     let unknown = client.checkout_with_key(1, "a").await;
     assert_eq!((unknown.status, unknown.code()), (503, "UNAVAILABLE"));
-    // A second, spread by a half.
+    // One second with 50% jitter.
     assert!(matches!(unknown.retry_after, Some(1 | 2)), "{:?}", unknown.retry_after);
     assert_eq!(shop.count("select count(*) from checkout_intents").await, 1);
     assert_eq!(client.lines(1).await, [(1003, 2)], "nothing is taken before the outcome is known");
@@ -224,7 +224,7 @@ async fn an_order_that_was_cancelled_before_its_checkout_was_settled_leaves_the_
     }
     cart.stop().await;
 
-    // The time of its making is a part of an intent's id.
+    // The creation time is part of an intent's id.
     let aged = "update checkout_intents set id = overlay(id::text placing '018f3f64-2e3a' from 1)::uuid";
     shop.execute(aged).await;
     shop.loms.cancel(1000);

@@ -1,4 +1,4 @@
-//! The shipping binary, killed in the middle.
+//! The shipping binary, killed in the middle of its work.
 
 use dev::testing::{ServiceProcess, free_port};
 use serde_json::json;

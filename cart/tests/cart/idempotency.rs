@@ -1,4 +1,4 @@
-//! `Idempotency-Key`, row by row.
+//! `Idempotency-Key`, case by case.
 
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;

@@ -1,4 +1,4 @@
-//! Malformed requests, row by row.
+//! Malformed requests, case by case.
 
 use reqwest::Method;
 use serde_json::json;

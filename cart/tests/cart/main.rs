@@ -1,5 +1,5 @@
-//! The cart service, driven over REST as its clients do, on real `PostgreSQL` and Redis, with a stand-in for each of the
-//! services that it leans on.
+//! The cart service, driven over REST like its clients do, on real `PostgreSQL` and Redis. The two
+//! services that it depends on are stand-ins.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by its panic")]
 

@@ -1,4 +1,4 @@
-//! How the product service, Redis and loms are leaned on, and what happens without them.
+//! How cart uses the product service, Redis and loms, and what happens without them.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use futures::future::join_all;
 
 use crate::support::{Client, Shop};
 
-/// A Redis that is not there, so that each product has to be asked for.
+/// Makes Redis unreachable, so that cart has to ask for each product.
 fn without_redis(shop: &mut Shop) {
     let nowhere = format!("127.0.0.1:{}", free_port());
     shop.set("REDIS_ADDRESS", &nowhere);
@@ -29,7 +29,7 @@ async fn concurrent_questions_for_one_product_make_one_call() {
 #[actix_web::test]
 async fn what_one_instance_asked_the_next_finds_in_redis() {
     let mut shop = Shop::open().await;
-    // A database of Redis that no other test uses.
+    // A Redis database that no other test uses.
     shop.set("REDIS_DB_INDEX", "7").set("REDIS_TIMEOUT", "5s");
     let mut connection = redis(&shop, 7).await;
     redis::cmd("FLUSHDB").exec_async(&mut connection).await.unwrap();
@@ -133,7 +133,7 @@ async fn without_loms_reads_work_and_adds_say_unavailable() {
     assert_eq!(client.lines(1).await, [(1003, 1)]);
     let reply = client.add(1, 1003, 1).await;
     assert_eq!((reply.status, reply.code()), (503, "UNAVAILABLE"));
-    // A second, spread by a half.
+    // One second with 50% jitter.
     assert!(matches!(reply.retry_after, Some(1 | 2)), "{:?}", reply.retry_after);
     assert_eq!(client.remove(1, 1003).await.status, 204);
     cart.stop().await;
@@ -164,7 +164,7 @@ async fn a_large_cart_leaves_the_product_service_to_others() {
     without_redis(&mut shop);
     let cart = shop.start().await;
     let client = Client::of(&cart);
-    // Lines that no process knows the products of, more than may wait for the product service.
+    // Lines whose products no process knows, more than may wait for the product service.
     shop.execute(
         "insert into carts (user_id, version, skus, counts)
          select 1, 1, array_agg(sku), array_agg(1) from generate_series(5000, 5149) as sku",

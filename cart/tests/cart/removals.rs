@@ -1,4 +1,4 @@
-//! What is removed during a checkout, and added again: no piece is lost, none is doubled.
+//! Removing and re-adding pieces during a checkout: none is lost and none is duplicated.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use tonic::Code;
 
 use crate::support::{Client, Fate, Reply, SOON, Shop, eventually};
 
-/// Checks out at `client`, and does `meanwhile` while loms is at it.
+/// Checks out at `client`, and runs `meanwhile` while loms handles the order.
 async fn checkout_during(shop: &Shop, client: &Client, user: i64, meanwhile: impl AsyncFnOnce()) -> Reply {
     let asked = shop.loms.keys_asked().len();
     shop.loms.hold(true);
@@ -114,7 +114,7 @@ async fn a_checkout_that_the_previous_version_left_open_is_settled() {
     let cart = shop.start().await;
     let client = Client::of(&cart);
     client.fill(1, &[(1003, 5)]).await;
-    // The columns that the previous version knows.
+    // Only the columns that the previous version uses.
     let open = "insert into checkout_intents (id, user_id, skus, counts)
                 select gen_random_uuid(), user_id, skus, array[2] from carts";
     shop.execute(open).await;
@@ -123,14 +123,14 @@ async fn a_checkout_that_the_previous_version_left_open_is_settled() {
     cart.stop().await;
 }
 
-/// What a user added, and where each piece is: `free` and `ordering` are in the cart.
+/// What a user added, and where each piece is now: `free` and `ordering` pieces are in the cart.
 #[derive(Default)]
 struct Pieces {
     added: u64,
     removed: u64,
     free: BTreeMap<u64, u64>,
     ordering: BTreeMap<u64, u64>,
-    /// Removed while they were being ordered: removed, unless the order is made.
+    /// Removed while they were being ordered. They count as removed unless the order is created.
     withdrawn: u64,
 }
 
@@ -159,7 +159,7 @@ impl Pieces {
     }
 }
 
-/// Numbers that look random, and are the same for the same seed.
+/// Pseudo-random numbers that depend only on the seed.
 struct Dice(u64);
 
 impl Dice {

@@ -1,4 +1,4 @@
-//! Rows that make no sense, as statements by hand can leave them.
+//! Invalid rows, as manual SQL statements can create them.
 
 use futures::future::{join, join_all};
 

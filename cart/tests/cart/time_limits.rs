@@ -1,4 +1,4 @@
-//! Each request has its own time, and shared work belongs to nobody's.
+//! Each request has its own deadline, and shared work outlives the deadline of a single request.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn a_checkout_that_may_take_a_quarter_of_a_second_succeeds() {
     let cart = shop.start().await;
     let client = Client::of(&cart);
     let mut user = 0;
-    // A busy machine may be late now and then.
+    // On a busy machine a checkout may be late.
     eventually(SOON, "a checkout is in time", async || {
         user += 1;
         client.fill(user, &[(1003, 2)]).await;
@@ -52,7 +52,7 @@ async fn who_waits_longer_for_a_shared_checkout_gets_its_order() {
     let (first, patient) = join(hasty.checkout_with_key(1, "hasty"), async {
         eventually(SOON, "loms is asked", async || !shop.loms.keys_asked().is_empty()).await;
         let release = async {
-            // The one who came first gives up alone.
+            // Only the client that came first gives up.
             eventually(SOON, "the key is free", async || {
                 client.patient_for("100m").checkout_with_key(1, "hasty").await.status == 504
             })

@@ -1,4 +1,5 @@
-//! An order service whose answers say nothing: it is not asked over and over, since each answer may have made an order.
+//! A loms whose answers are unusable. Cart does not repeat the call endlessly, since each call may
+//! have created an order.
 
 use futures::future::join;
 use tonic::Code;
@@ -61,7 +62,7 @@ async fn a_checkout_with_many_unusable_answers_is_left_to_its_user() {
     shop.execute("update checkout_intents set next_attempt_at = now()").await;
     shop.loms.refuse_user(1, None);
     shop.loms.refuse_user(2, None);
-    // Both are due, and the sweeper has seen both when it has settled one.
+    // Both are due, and the sweeper has seen both by the time it has settled one.
     eventually(SOON, "one is settled", async || client.show(2).await.status == 404).await;
     assert_eq!(shop.loms.keys_asked().len(), asked + 1);
     eventually(SOON, "the user settles the other", async || client.checkout(1).await.status == 200).await;

@@ -1,4 +1,4 @@
-//! The product service's stand-in as a program of its own, for the local stack.
+//! The product stand-in as a program, for the local stack.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use dev::product_stand_in::{Controls, serve};
 
-/// Answers for the product service of a local shop.
+/// Serves the product service's interface for a local shop.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// The address to listen on; 0.0.0.0 is every one of this machine.
+    /// The address to listen on. 0.0.0.0 listens on all interfaces.
     #[arg(long, env = "HTTP_HOST", default_value = "127.0.0.1")]
     host: IpAddr,
     /// The port to listen on.

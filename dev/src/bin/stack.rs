@@ -1,4 +1,5 @@
-//! Starts the shop's servers natively: for one test run, or with the services and a visible purchase.
+//! Starts the shop's servers natively, either for one test run or with the services and a demo
+//! purchase.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -12,7 +13,7 @@ use dev::stack::servers;
 use dev::stack::signals::Interruption;
 use dev::stack::test_run;
 
-/// The shop's servers and services, run natively.
+/// Runs the shop's servers and services natively.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -22,7 +23,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Runs a command on servers of its own, whose addresses it finds in `SHOP_TEST_*`.
+    /// Starts a private set of servers and runs a command that finds their addresses in
+    /// `SHOP_TEST_*`.
     Test {
         /// The command and its arguments.
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
@@ -30,15 +32,16 @@ enum Task {
     },
     /// Starts the whole shop on its default ports, plays one purchase, and stays until Ctrl-C.
     Run,
-    /// Starts the servers alone on their default ports, for services that are started by hand, and stays until Ctrl-C.
+    /// Starts only the servers, on their default ports, and stays until Ctrl-C. Use it to start
+    /// services by hand.
     Servers,
     /// Starts the whole shop on its default ports, plays one purchase, and ends.
     Demo,
     /// Deletes the data and logs of the shop that `run` starts. Downloads are kept.
     CleanData,
-    /// Prints free ports of this machine in one line, for scripts.
+    /// Prints free ports of this machine on one line, for scripts.
     FreePorts {
-        /// How many.
+        /// How many ports to print.
         count: usize,
     },
 }

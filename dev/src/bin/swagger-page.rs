@@ -1,4 +1,4 @@
-//! The page with the Swagger UI of all services as a program of its own, for the local stack.
+//! One Swagger UI page for all services, as a program for the local stack.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ use dev::swagger_page::serve;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// The port to listen on, on localhost.
+    /// The port to listen on. The page is served on localhost only.
     #[arg(long, env = "HTTP_PORT", default_value_t = 8089)]
     port: u16,
-    /// Swagger UI's configuration; docker/swagger-ui/swagger-config.json unless given.
+    /// Swagger UI's configuration file. Default: docker/swagger-ui/swagger-config.json.
     #[arg(long, env = "SWAGGER_CONFIG")]
     config: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! HTTP calls that show themselves: what was asked and what came back.
+//! HTTP calls that print each request and its response.
 
 use std::fmt::Write;
 
@@ -15,12 +15,12 @@ impl Calls {
         Self(crate::http::client())
     }
 
-    /// A GET that must succeed.
+    /// Sends a GET. A response without a success status is an error.
     pub async fn get(&self, url: &str) -> Result<Value> {
         self.call(Method::GET, url, None).await
     }
 
-    /// A POST that must succeed.
+    /// Sends a POST. A response without a success status is an error.
     pub async fn post(&self, url: &str, body: Value) -> Result<Value> {
         self.call(Method::POST, url, Some(body)).await
     }

@@ -1,4 +1,4 @@
-//! The shop before one's eyes: starts it, plays one purchase through plain HTTP, says where everything is.
+//! The demo: starts the shop, plays one purchase through plain HTTP, and prints all addresses.
 
 mod calls;
 mod notification;
@@ -14,17 +14,18 @@ use crate::stack::report::{headline, seconds};
 use crate::stack::shop::Shop;
 use crate::stack::signals::Interruption;
 
-/// What comes after the purchase.
+/// What happens after the purchase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Afterwards {
-    /// The shop stays open until a signal comes.
+    /// The shop stays open until a signal arrives.
     Stay,
     /// The shop closes.
     Leave,
 }
 
-/// Starts the shop on its default ports with its data of earlier runs, plays a purchase, and ends by [`Afterwards`].
-/// Nothing but the data is left when this returns.
+/// Starts the shop on its default ports with the data of earlier runs, plays a purchase, and then
+/// does what [`Afterwards`] says. When this returns, every process has stopped and only the data
+/// remain.
 pub async fn run(afterwards: Afterwards, interruption: &mut Interruption) -> Result<u8> {
     let folders = Folders::of_the_project()?;
     let started = Instant::now();

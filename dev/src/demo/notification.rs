@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// Reads what the notifier writes from a moment on.
+/// Reads what the notifier logs from a given moment on.
 #[derive(Debug)]
 pub struct Notifications {
     log: PathBuf,
@@ -15,13 +15,13 @@ pub struct Notifications {
 }
 
 impl Notifications {
-    /// Skips what was written before.
+    /// Starts at the current end of the log and skips everything before it.
     pub fn from_now_on(log: &Path) -> Self {
         let read_bytes = log.metadata().map_or(0, |metadata| metadata.len());
         Self { log: log.to_path_buf(), read_bytes }
     }
 
-    /// Prints every line about `order` until one says that it is PAYED.
+    /// Prints every line about `order` until one of them contains PAYED.
     pub async fn show_until_payed(&mut self, order: i64, deadline: Duration) -> Result<()> {
         let started = Instant::now();
         while started.elapsed() < deadline {
@@ -40,7 +40,7 @@ impl Notifications {
         )
     }
 
-    /// The complete lines since the last call.
+    /// The complete lines that were written since the last call.
     fn next_lines(&mut self) -> Result<Vec<String>> {
         let mut file = File::open(&self.log)?;
         file.seek(SeekFrom::Start(self.read_bytes))?;
@@ -52,7 +52,8 @@ impl Notifications {
     }
 }
 
-/// Whether the line holds the order's number, and not only as a part of a longer one.
+/// Whether the line contains the order's number as a word of its own, not as part of a longer
+/// number.
 fn names(line: &str, order: i64) -> bool {
     let order = order.to_string();
     line.split(|character: char| !character.is_ascii_alphanumeric()).any(|word| word == order)

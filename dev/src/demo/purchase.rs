@@ -1,4 +1,4 @@
-//! One purchase from the cart to the notification.
+//! One purchase, from the cart to the notification.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::stack::shop::{CART_PORT, LOMS_PORT};
 /// The SKUs that a new shop has in stock.
 const IN_STOCK: [u32; 5] = [773_297_411, 1002, 1003, 1004, 1005];
 
-/// Plays the purchase of one unit each of two products by a new user.
+/// Plays a purchase by a new user: one unit each of two products.
 pub async fn play(notifier_log: &Path) -> Result<()> {
     let calls = Calls::new();
     let (cart, loms) = (format!("http://localhost:{CART_PORT}"), format!("http://localhost:{LOMS_PORT}"));
@@ -44,7 +44,7 @@ pub async fn play(notifier_log: &Path) -> Result<()> {
     notifications.show_until_payed(order, Duration::from_secs(20)).await
 }
 
-/// The two SKUs of which most are there, so that a shop which sells out does so as late as it can.
+/// The two SKUs with the most stock, so that repeated demos sell the shop out as late as possible.
 async fn best_stocked(calls: &Calls, loms: &str) -> Result<(u32, u32)> {
     let mut stocks = Vec::new();
     for sku in IN_STOCK {

@@ -1,4 +1,4 @@
-//! Message throughput of the actors, read back from Prometheus.
+//! The actors' message throughput, read from Prometheus.
 
 use std::time::{Duration, Instant};
 
@@ -9,18 +9,19 @@ use serde_json::{Value, json};
 use crate::stack::report::headline;
 use crate::stack::shop::{CART_PORT, LOMS_PORT, PROMETHEUS_PORT};
 
-/// Rules and alerts in Prometheus. The packages of Debian and Ubuntu have only the classic page.
+/// The page with rules and alerts in Prometheus. The Debian and Ubuntu packages have only the
+/// classic page.
 pub const ALERTS: &str = "http://localhost:9090/classic/alerts";
 
-/// Messages a second of each actor.
+/// Messages per second of each actor.
 const QUERY: &str = "sum by (actor) (rate(actor_messages_total[1m]))";
-/// The actor that an event reaches last.
+/// The last actor that an event reaches.
 const LAST: &str = "notification";
 /// The page of Prometheus that draws [`QUERY`].
 pub const PAGE: &str = "http://localhost:9090/graph?g0.expr=sum%20by%20(actor)%20(rate(actor_messages_total%5B1m%5D))\
                         &g0.tab=0&g0.range_input=5m";
 
-/// A rate needs traffic between two looks of Prometheus, which looks every 2 s.
+/// How long to generate traffic. A rate needs traffic between two scrapes, which are 2 s apart.
 const TRAFFIC: Duration = Duration::from_secs(5);
 const GIVE_UP: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);
@@ -50,7 +51,8 @@ pub async fn show() -> Result<()> {
     Ok(())
 }
 
-/// One user who fills a cart, checks out and cancels, over and over: each actor gets work, the stock stays as it was.
+/// Lets one user repeatedly fill a cart, check out and cancel. Each actor gets work, and the stock
+/// stays as it was.
 async fn change_minds(client: &Client, how_long: Duration) -> Result<()> {
     let started = Instant::now();
     let user = 1_000_000_001 + uuid::Uuid::new_v4().as_u128() % 1_000_000_000;

@@ -1,17 +1,17 @@
-//! What the shop sells: a fixed list, the same on every machine. The seeded SKUs are named by hand, the rest is
-//! composed of word lists.
+//! The shop's products: a fixed list, the same on every machine. The seeded SKUs have hand-written
+//! names. The other names are composed from word lists.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::Serialize;
 
-/// A product as the product service tells it.
+/// A product as the product service returns it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Product {
-    /// For people.
+    /// The name that users see.
     pub name: String,
-    /// In the shop's smallest coin.
+    /// In the smallest unit of the shop's currency.
     pub price: u32,
 }
 
@@ -21,11 +21,11 @@ const BY_HAND: [(u32, &str, u32); 6] = [
     (1003, "Enamel mug Northlight, 350 ml", 890),
     (1004, "Head torch Wren, 200 lm", 2750),
     (1005, "Rain jacket Harbour, unisex", 7990),
-    // Costs as much as a price can say.
+    // The highest possible price.
     (4_294_967_295, "Sailing yacht Albatross", 4_294_967_295),
 ];
 
-/// Kind and lowest price.
+/// The kind of product and its lowest price.
 const KINDS: [(&str, u32); 16] = [
     ("Backpack", 4500),
     ("Tea towel", 650),
@@ -63,7 +63,7 @@ static CATALOGUE: LazyLock<BTreeMap<u32, Product>> = LazyLock::new(|| {
     by_hand.chain(composed).collect()
 });
 
-/// The product of a SKU, when the shop has one.
+/// The product with this SKU, or `None` if the shop does not sell it.
 pub fn product(sku: u32) -> Option<&'static Product> {
     CATALOGUE.get(&sku)
 }

@@ -1,24 +1,24 @@
-//! What a test sets on the stand-in and reads from it.
+//! The controls through which a test steers the stand-in and inspects its calls.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So many calls are remembered one by one; all are counted.
+/// The stand-in records this many calls in detail and counts all of them.
 const REMEMBERED: usize = 100_000;
 
 /// A call that reached `/get_product`.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// When it came.
+    /// When the call arrived.
     pub at: Instant,
-    /// The SKU as it was written; empty when the body was malformed.
+    /// The SKU as the client sent it. Empty if the body was malformed.
     pub sku: String,
-    /// The status of its answer.
+    /// The HTTP status of the answer.
     pub status: u16,
 }
 
-/// Failure modes and the record of calls. Shared by all of the stand-in's workers.
+/// Failure modes and the record of calls, shared by all of the stand-in's workers.
 #[derive(Debug, Default)]
 pub struct Controls(Mutex<State>);
 
@@ -31,34 +31,35 @@ struct State {
 }
 
 impl Controls {
-    /// Each answer waits so long from now on.
+    /// Delays each answer by `delay` from now on.
     pub fn delay(&self, delay: Duration) {
         self.state().delay = delay;
     }
 
-    /// The next `calls` calls answer `status`, in addition to failures that were asked for before.
+    /// Answers the next `calls` calls with `status`. Failures that were requested earlier come
+    /// first.
     pub fn fail_next(&self, calls: usize, status: u16) {
         self.state().failures.extend(std::iter::repeat_n(status, calls));
     }
 
-    /// Forgets failures that were asked for and have not happened, and the delay.
+    /// Cancels all requested failures that have not happened yet, and the delay.
     pub fn heal(&self) {
         let mut state = self.state();
         state.failures.clear();
         state.delay = Duration::ZERO;
     }
 
-    /// How many calls came so far.
+    /// How many calls have arrived so far.
     pub fn count(&self) -> u64 {
         self.state().count
     }
 
-    /// The calls so far, oldest first; of very many the latest.
+    /// The calls so far, oldest first. After 100,000 calls only the latest ones are kept.
     pub fn calls(&self) -> Vec<Call> {
         self.state().calls.iter().cloned().collect()
     }
 
-    /// The delay and the failure that apply to a call that just came.
+    /// The delay and the failure that apply to a call that has just arrived.
     pub(super) fn next(&self) -> (Duration, Option<u16>) {
         let mut state = self.state();
         (state.delay, state.failures.pop_front())

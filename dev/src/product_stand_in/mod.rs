@@ -1,6 +1,8 @@
-//! A stand-in for the product service, which is not ours and has no instance for local runs.
+//! A stand-in for the product service, which belongs to another team and has no instance for local
+//! runs.
 //!
-//! It answers as the contract says and enforces nothing but the token; a test may make it slow or make it fail.
+//! It follows the service's contract but enforces only the token. A test may slow it down or make
+//! it fail.
 
 mod catalogue;
 mod controls;

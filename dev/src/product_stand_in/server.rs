@@ -1,4 +1,4 @@
-//! The HTTP side of the stand-in: `POST /get_product` and `GET /livez` and `/readyz`.
+//! The stand-in's HTTP server: `POST /get_product`, `GET /livez` and `GET /readyz`.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, mpsc};
@@ -25,7 +25,7 @@ struct GetProduct {
     sku: String,
 }
 
-/// A stand-in that runs on threads of its own within this process. Dropping it ends it.
+/// A stand-in that runs on its own threads within this process. Dropping it stops it.
 #[derive(Debug)]
 pub struct ProductStandIn {
     base_url: String,
@@ -35,7 +35,7 @@ pub struct ProductStandIn {
 }
 
 impl ProductStandIn {
-    /// Starts a stand-in on a free port of localhost; it answers when this returns.
+    /// Starts a stand-in on a free port of localhost. It answers calls when this returns.
     pub fn start() -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let base_url = format!("http://{}", listener.local_addr()?);
@@ -69,19 +69,20 @@ impl ProductStandIn {
         &self.controls
     }
 
-    /// How many calls came so far.
+    /// How many calls have arrived so far.
     pub fn calls(&self) -> u64 {
         self.controls.count()
     }
 
-    /// Ends the stand-in: its port refuses connections when this returns.
+    /// Stops the stand-in. When this returns, its port refuses connections.
     pub fn stop(mut self) {
         self.end();
     }
 
     fn end(&mut self) {
         let Some(thread) = self.thread.take() else { return };
-        // The command is sent by the call itself; its future only reports the end, as joining the thread does.
+        // Calling `stop` already sends the command. Its future only waits for the end, as joining
+        // the thread does.
         drop(self.handle.stop(false));
         let _ = thread.join();
     }
@@ -93,7 +94,8 @@ impl Drop for ProductStandIn {
     }
 }
 
-/// A server on `listener`. Must be called within an actix system, whose signals it leaves alone.
+/// A server on `listener`. Must be called within an actix system, whose signal handling it leaves
+/// alone.
 pub fn serve(listener: TcpListener, controls: Arc<Controls>) -> Result<Server> {
     let controls = web::Data::from(controls);
     let server = HttpServer::new(move || {

@@ -1,4 +1,4 @@
-//! Where a stack keeps its data and logs, and the lock that keeps a second stack out of them.
+//! The folders for a stack's data and logs, and the lock that keeps a second stack out of them.
 
 use std::fs::{self, File, Permissions, TryLockError};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -25,7 +25,7 @@ pub struct Folders {
 }
 
 impl Folders {
-    /// The project's own folder, `.stack`, whose data outlive the stack.
+    /// The project's own folder, `.stack`. Its data outlive the stack.
     pub fn of_the_project() -> Result<Self> {
         let root = project_root()?;
         let base = root.join(".stack");
@@ -36,12 +36,13 @@ impl Folders {
         Ok(Self { root, base, private: false, _lock: lock })
     }
 
-    /// A new private folder that vanishes with this value. What killed test runs left behind is removed first.
+    /// A new private folder, deleted when this value is dropped. First deletes the folders of test
+    /// runs that were killed.
     pub fn for_a_test_run() -> Result<Self> {
         let parent = std::env::temp_dir();
         remove_abandoned(&parent);
         let folder = tempfile::Builder::new().prefix(TEST_PREFIX).tempdir_in(&parent)?;
-        // Others may pass through (the server's user does), not look around.
+        // Other users, such as the servers' user, may enter the folder but not list it.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o711))?;
         let Some(lock) = try_lock(folder.path())? else {
             bail!("{} is in use", folder.path().display());
@@ -59,12 +60,12 @@ impl Folders {
         &self.base
     }
 
-    /// The data folder of a server; not created.
+    /// The data folder of a server. Does not create it.
     pub fn data(&self, server: &str) -> PathBuf {
         self.base.join(server)
     }
 
-    /// The data folder of a server, created when it is missing.
+    /// The data folder of a server, created if it is missing.
     pub fn create_data(&self, server: &str) -> Result<PathBuf> {
         let folder = self.data(server);
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -87,7 +88,7 @@ impl Folders {
         Ok(())
     }
 
-    /// The folder of Kafka's jars, filled by `make setup` and only read here.
+    /// The folder of Kafka's jars. `make setup` fills it; the stack only reads it.
     pub fn kafka_jars(&self) -> PathBuf {
         self.root.join(".stack").join(CACHE).join("kafka")
     }
@@ -103,7 +104,8 @@ impl Drop for Folders {
     }
 }
 
-/// The project's root: the nearest folder upwards that looks like it, or else the one that this program was built in.
+/// The project's root: the nearest ancestor of the current folder that looks like it, or else the
+/// folder that this program was built from.
 pub fn project_root() -> Result<PathBuf> {
     let looks_like_it = |folder: &&Path| folder.join("docker/postgres/postgresql.conf").is_file();
     let here = std::env::current_dir()?;
@@ -112,7 +114,8 @@ pub fn project_root() -> Result<PathBuf> {
     found.map(Path::to_path_buf).context("the project's folder was not found: run this inside of it")
 }
 
-/// The lock goes with the process that holds it, however that ends.
+/// Locks a folder, or returns `None` if another process holds the lock. The lock ends with its
+/// process, even if that is killed.
 fn try_lock(folder: &Path) -> Result<Option<File>> {
     let path = folder.join(LOCK);
     let file = File::options().create(true).append(true).open(&path);
@@ -126,13 +129,13 @@ fn try_lock(folder: &Path) -> Result<Option<File>> {
 
 fn remove_abandoned(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        // A link, or somebody else's folder, may carry our name to make us remove something.
+        // A link or another user's folder may use our prefix to trick us into deleting something.
         let owned =
             entry.metadata().is_ok_and(|folder| folder.is_dir() && folder.uid() == geteuid().as_raw());
         let ours = owned && entry.file_name().to_str().is_some_and(|name| name.starts_with(TEST_PREFIX));
         let age =
             fs::metadata(entry.path().join(LOCK)).and_then(|lock| lock.modified()).map(|made| made.elapsed());
-        // A younger one may just be coming into being.
+        // A younger folder may belong to a stack that is just starting.
         let old = age.is_ok_and(|age| age.is_ok_and(|age| age > Duration::from_mins(1)));
         if !ours || !old {
             continue;

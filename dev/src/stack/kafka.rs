@@ -1,4 +1,4 @@
-//! Apache Kafka in `KRaft` mode, one node, with the configuration file of docker/kafka.
+//! Apache Kafka in `KRaft` mode as a single node, with the configuration file from docker/kafka.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -20,40 +20,42 @@ use super::tools;
 
 /// The topic of the order events.
 pub const TOPIC: &str = "loms.order-events";
-/// How many partitions [`TOPIC`] has.
+/// The number of partitions of [`TOPIC`].
 pub const PARTITIONS: i32 = 2;
 
-/// 16 bytes in base64, as Kafka wants a cluster's id; one cluster is all that a data folder ever sees.
+/// 16 bytes in base64, the format of Kafka's cluster ids. It can be a constant because a data
+/// folder only ever belongs to one cluster.
 const CLUSTER_ID: &str = "c2hvcC1sb2NhbC1rYWZrYQ";
 
-/// Where Kafka listens on localhost.
+/// The ports that Kafka listens on, on localhost.
 #[derive(Clone, Copy, Debug)]
 pub struct Listeners {
     /// For clients.
     pub port: u16,
     /// For the controller.
     pub controller_port: u16,
-    /// When clients come through a proxy in front of `port`.
+    /// Set if clients connect through a proxy in front of `port`.
     pub proxied: Option<Proxied>,
 }
 
 impl Listeners {
-    /// Without a proxy.
+    /// Listeners without a proxy.
     pub const fn new(port: u16, controller_port: u16) -> Self {
         Self { port, controller_port, proxied: None }
     }
 }
 
-/// What a broker behind a proxy needs besides.
+/// The extra ports of a broker behind a proxy.
 #[derive(Clone, Copy, Debug)]
 pub struct Proxied {
-    /// The proxy's port: clients are told to come there.
+    /// The proxy's port, which the broker advertises to clients.
     pub proxy_port: u16,
-    /// The broker talks to itself here, not through the proxy.
+    /// The port on which the broker talks to itself, bypassing the proxy.
     pub broker_port: u16,
 }
 
-/// Starts Kafka on localhost, creates the topic of the order events when it is missing, and returns when both serve.
+/// Starts Kafka on localhost and creates the topic of the order events if it is missing. Returns
+/// when both are usable.
 pub async fn start(listeners: &Listeners, folders: &Folders) -> Result<Process> {
     let jars = folders.kafka_jars();
     if !jars.join("pom.xml").is_file() {
@@ -77,7 +79,7 @@ pub async fn start(listeners: &Listeners, folders: &Folders) -> Result<Process> 
     Ok(process)
 }
 
-/// A client for creating and deleting topics.
+/// A client that creates and deletes topics.
 pub fn admin_client(host_port: &str) -> Result<AdminClient<DefaultClientContext>> {
     Ok(ClientConfig::new()
         .set("bootstrap.servers", host_port)
@@ -86,7 +88,7 @@ pub fn admin_client(host_port: &str) -> Result<AdminClient<DefaultClientContext>
         .create()?)
 }
 
-/// Creates a topic, unless it is there.
+/// Creates a topic unless it exists.
 pub async fn create_topic(
     admin: &AdminClient<DefaultClientContext>,
     name: &str,
@@ -104,7 +106,8 @@ pub async fn create_topic(
     Ok(())
 }
 
-/// The data come into being beside their place: what a killed start left is removed here.
+/// Formats a temporary folder and renames it when it is complete. Removes what an interrupted start
+/// left there.
 async fn format_storage(listeners: &Listeners, folder: &Path, data: &Path, folders: &Folders) -> Result<()> {
     let unfinished = folder.join("data.unfinished");
     if unfinished.exists() {
@@ -129,7 +132,7 @@ fn java(name: &str, log: &str, class: &str, folders: &Folders) -> Result<Program
     let mut logging_option = OsString::from("-Dlog4j2.configurationFile=");
     logging_option.push(&logging);
     let classpath: PathBuf = folders.kafka_jars().join("*");
-    // A small heap and the first compiler only: the broker shares a developer's machine.
+    // A small heap and only the first-tier compiler: the broker shares a developer's machine.
     Ok(Program::new(name, tools::java()?, folders.log(log))
         .args(["-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"])
         .arg(logging_option)
@@ -146,7 +149,8 @@ fn render_properties(listeners: &Listeners, data: &Path, rendered: &Path, folder
     let mut heard = format!("CONTROLLER://{controller},EXTERNAL://127.0.0.1:{port}");
     let clients_come_to = proxied.map_or(port, |proxied| proxied.proxy_port);
     let mut advertised = format!("CONTROLLER://{controller},EXTERNAL://127.0.0.1:{clients_come_to}");
-    // Where localhost means ::1 too, clients try that first: they are heard there and sent on to the other.
+    // Where localhost also means ::1, clients try that first. Accept them there and advertise
+    // 127.0.0.1 to them.
     if has_ipv6() {
         write!(heard, ",EXTERNAL6://[::1]:{port}")?;
         write!(advertised, ",EXTERNAL6://127.0.0.1:{clients_come_to}")?;

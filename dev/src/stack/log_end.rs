@@ -1,10 +1,10 @@
-//! The end of a log file, for messages.
+//! The end of a log file, for error messages.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// The last `lines` lines of a log file, indented; empty when there are none.
+/// The last `lines` lines of a log file, indented. Empty if there are none.
 pub fn log_end(log: &Path, lines: usize) -> String {
     let mut bytes = Vec::new();
     let read = File::open(log).and_then(|mut file| {

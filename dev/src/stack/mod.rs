@@ -1,7 +1,8 @@
 //! The real servers and services, started natively on this machine.
 //!
-//! Each server has a module of its own and runs with its configuration file of `docker/`. What is started here is a
-//! child process that ends with the value that stands for it; nothing here knows what a test wants.
+//! Each server has its own module and uses its configuration file from `docker/`. Each started
+//! server is a child process that ends when its value is dropped. Nothing here knows about
+//! individual tests.
 
 pub mod folders;
 pub mod kafka;
@@ -24,7 +25,7 @@ pub mod user;
 
 use process::Process;
 
-/// Ends processes in the reverse order of their start.
+/// Stops processes in the reverse order of their start.
 pub fn stop_in_reverse(processes: Vec<Process>) {
     for mut process in processes.into_iter().rev() {
         if let Err(error) = process.stop() {

@@ -1,4 +1,4 @@
-//! Ports: whether one is free, and which one is.
+//! Checks whether a port is free, and finds free ports.
 
 use std::collections::HashSet;
 use std::io::ErrorKind;
@@ -7,12 +7,12 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Result, bail};
 
-/// Free ports are looked for below the range that the kernel gives to outgoing connections, so that none of these can
-/// take the port between the search and the start of the server.
+/// The search stays below the kernel's port range for outgoing connections. Otherwise such a
+/// connection could take the port before the server starts.
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
 
-/// Fails with a message that names the server when its port is taken.
+/// Fails with a message that names the server if its port is taken.
 pub fn require_free(server: &str, port: u16) -> Result<()> {
     if is_free(port) {
         return Ok(());
@@ -22,7 +22,7 @@ pub fn require_free(server: &str, port: u16) -> Result<()> {
     )
 }
 
-/// A port that was free a moment ago and that this process is not given a second time.
+/// A port that was free a moment ago. This process never gets the same port twice.
 pub fn free_port() -> Result<u16> {
     static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);

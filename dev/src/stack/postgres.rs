@@ -1,4 +1,5 @@
-//! `PostgreSQL`: a primary or a streaming replica, with the configuration file of docker/postgres.
+//! `PostgreSQL`: a primary or a streaming replica, with the configuration file from
+//! docker/postgres.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -15,7 +16,7 @@ use super::program::Program;
 use super::tools;
 use super::user::{ServerUser, private_folder};
 
-/// The superuser of every server of the stack, and the services' user.
+/// The superuser of every server in the stack, which is also the services' user.
 pub const USER: &str = "postgres";
 /// The password of [`USER`].
 pub const PASSWORD: &str = "postgres";
@@ -26,22 +27,23 @@ const TOOL_WITHIN: Duration = Duration::from_mins(2);
 /// One `PostgreSQL` server of the stack.
 #[derive(Debug, Clone)]
 pub struct Postgres {
-    /// What people call it.
+    /// The name that people read in messages.
     pub name: &'static str,
-    /// The name of its data folder and its log.
+    /// The name of its data folder and of its log.
     pub folder: &'static str,
     /// The port on localhost.
     pub port: u16,
-    /// Databases that are to exist; none on a replica.
+    /// The databases to create. Empty for a replica.
     pub databases: &'static [&'static str],
-    /// The port of the primary that this server follows.
+    /// The port of the primary that this server follows. `None` for a primary.
     pub replica_of: Option<u16>,
-    /// Made for one test run: created without waiting for the disk.
+    /// Whether the server is for one test run: its data are then created without waiting for the
+    /// disk.
     pub for_tests: bool,
 }
 
 impl Postgres {
-    /// Starts the server on its data of earlier runs, or on new ones, and waits until it serves.
+    /// Starts the server on the data of earlier runs, or on new data, and waits until it is ready.
     pub async fn start(&self, folders: &Folders) -> Result<Process> {
         let user = ServerUser::unless_ordinary()?;
         let data = private_folder(&folders.data("postgres"), user)?.join(self.folder);
@@ -59,7 +61,8 @@ impl Postgres {
         if outcome.is_ok() || !found_earlier {
             return outcome.map(|()| process);
         }
-        // The replica is of another primary than today's, or too far behind it: a new copy is always right.
+        // The replica belongs to another primary, or is too far behind this one. A new copy always
+        // works.
         drop(process);
         fs::remove_dir_all(&data)?;
         self.clone_data(primary, &data, folders, user).await?;
@@ -96,7 +99,7 @@ impl Postgres {
         } else {
             (format!("{} ({program})", self.name), folders.log(&format!("{}-{program}", self.folder)))
         };
-        // SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate one.
+        // PostgreSQL takes SIGINT for a fast shutdown and SIGQUIT for an immediate one.
         Ok(Program::new(name, programs.join(program), log)
             .user(user)
             .signals(Signal::SIGINT, Signal::SIGQUIT))
@@ -125,7 +128,7 @@ impl Postgres {
         Ok(())
     }
 
-    /// Copies the primary unless that was done earlier; tells whether it was.
+    /// Copies the primary unless an earlier run did. Returns whether an earlier run did.
     async fn clone_data(
         &self,
         primary: u16,
@@ -175,7 +178,7 @@ impl Postgres {
     }
 }
 
-/// Connects to a database of the server at `port` of localhost as the stack's superuser.
+/// Connects to a database of the server on `port` of localhost, as the stack's superuser.
 pub async fn connect(port: u16, database: &str) -> Result<PgConnection> {
     let options = PgConnectOptions::new_without_pgpass()
         .host("127.0.0.1")
@@ -190,7 +193,8 @@ fn conninfo(port: u16) -> String {
     format!("host=127.0.0.1 port={port} user={USER} password={PASSWORD} application_name=replica")
 }
 
-/// Data come into being beside their place and are moved there when complete: what a killed start left is removed here.
+/// The temporary folder in which data are created before they are renamed. Removes what an
+/// interrupted start left there.
 fn unfinished(data: &Path) -> Result<PathBuf> {
     let unfinished = data.with_extension("unfinished");
     if unfinished.exists() {
@@ -199,7 +203,8 @@ fn unfinished(data: &Path) -> Result<PathBuf> {
     Ok(unfinished)
 }
 
-/// The server reads a copy: the project's own folder may be closed to the server's user.
+/// Copies the configuration for the server, whose user may not be able to read the project's
+/// folder.
 fn install_configuration(data: &Path, folders: &Folders, user: Option<ServerUser>) -> Result<()> {
     let source = folders.root().join("docker/postgres/postgresql.conf");
     let text = fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;

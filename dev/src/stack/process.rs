@@ -1,4 +1,5 @@
-//! A running process of the stack: how it is watched and ended. What it runs is not known here.
+//! A running process of the stack: how to watch it and how to stop it. Nothing here depends on what
+//! it runs.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -12,10 +13,11 @@ use nix::unistd::Pid;
 
 use super::log_end::log_end;
 
-/// How many lines of a log an error message carries.
+/// How many lines of the log an error message shows.
 const LOG_LINES: usize = 20;
 
-/// A running process. Dropping it ends it: in order while its grace lasts, by SIGKILL after.
+/// A running process. Dropping it stops it with its stop signal, or with SIGKILL once the grace
+/// period is over.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -37,7 +39,7 @@ impl Process {
         Self { name, child, exit: None, log, stop_signal, grace }
     }
 
-    /// What people call it.
+    /// The name that people read in messages.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -47,7 +49,7 @@ impl Process {
         self.child.id()
     }
 
-    /// The file that its output goes to.
+    /// The file that receives its output.
     pub fn log_file(&self) -> &Path {
         &self.log
     }
@@ -69,7 +71,8 @@ impl Process {
         Ok(())
     }
 
-    /// Ends the process and waits for it; a process that outlives its grace is killed.
+    /// Stops the process and waits for it. Kills a process that does not end within its grace
+    /// period.
     pub fn stop(&mut self) -> Result<ExitStatus> {
         self.signal(self.stop_signal)?;
         let asked = Instant::now();
@@ -93,7 +96,8 @@ impl Process {
         Ok(status)
     }
 
-    /// Waits until `probe` succeeds. Fails, with the end of the log, when the process ends or `deadline` passes before.
+    /// Waits until `probe` succeeds. Fails with the end of the log if the process ends, or if
+    /// `deadline` passes first.
     pub async fn until_ready<F>(&mut self, deadline: Duration, mut probe: F) -> Result<()>
     where
         F: AsyncFnMut() -> Result<()>,
@@ -143,7 +147,7 @@ impl Drop for Process {
     }
 }
 
-/// How a process ended, in words.
+/// Describes in words how a process ended.
 pub fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit status {code}"),

@@ -1,7 +1,7 @@
-//! What is to be started, and how. What a running process does is in `process`.
+//! A program to start, and how to start it. The running process is in `process`.
 //!
-//! Each process has a process group of its own, so that the terminal's Ctrl-C reaches the stack alone, which then
-//! ends its processes in order.
+//! Each process gets its own process group. The terminal's Ctrl-C therefore reaches only the stack,
+//! which then stops its processes in order.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -17,7 +17,7 @@ use super::process::{Process, describe};
 use super::tether::{self, tied};
 use super::user::ServerUser;
 
-/// A program that is to be started. Its environment holds `PATH`, `HOME`, `LANG` and what `env` adds, nothing else.
+/// A program to start. Its environment contains only `PATH`, `HOME`, `LANG` and what `env` adds.
 #[derive(Debug, Clone)]
 pub struct Program {
     name: String,
@@ -32,7 +32,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// A program whose output goes to the file `log`; `name` is what people read in messages.
+    /// A program whose output goes to the file `log`. Messages call it `name`.
     pub fn new(name: impl Into<String>, path: impl Into<PathBuf>, log: impl Into<PathBuf>) -> Self {
         Self {
             name: name.into(),
@@ -67,15 +67,15 @@ impl Program {
         self
     }
 
-    /// Runs the program as another user; `None` leaves the user as it is.
+    /// Runs the program as another user. `None` keeps the current user.
     #[must_use]
     pub fn user(mut self, user: Option<ServerUser>) -> Self {
         self.user = user;
         self
     }
 
-    /// The signal that asks the program to end in order (SIGTERM unless told), and the one that the kernel sends when
-    /// the stack is gone (SIGKILL unless told).
+    /// Sets the signal that asks the program to stop (default SIGTERM), and the one that the kernel
+    /// sends if the stack dies (default SIGKILL).
     #[must_use]
     pub fn signals(mut self, stop: Signal, orphan: Signal) -> Self {
         self.stop_signal = stop;
@@ -96,7 +96,7 @@ impl Program {
         Ok(Process::new(self.name.clone(), child, self.log.clone(), self.stop_signal, self.grace))
     }
 
-    /// Runs the program to its end, which must be a success within `deadline`.
+    /// Runs the program to its end. Fails if it does not succeed within `deadline`.
     pub async fn run(&self, deadline: Duration) -> Result<()> {
         let started = Instant::now();
         let mut process = self.start()?;

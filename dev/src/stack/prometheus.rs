@@ -1,4 +1,4 @@
-//! Prometheus, with the configuration of docker/prometheus.
+//! Prometheus, with the configuration from docker/prometheus.
 
 use std::fs;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use super::program::Program;
 use super::tools;
 use crate::http;
 
-/// Starts Prometheus on `port` of localhost and waits until it answers. `targets` are the services by their jobs, each
-/// as `host:port`.
+/// Starts Prometheus on `port` of localhost and waits until it answers. `targets` maps the job of
+/// each service to its `host:port`.
 pub async fn start(port: u16, targets: &[(&str, String)], folders: &Folders) -> Result<Process> {
     let folder = folders.create_data("prometheus")?;
     let configuration = folder.join("configuration");
@@ -30,7 +30,7 @@ pub async fn start(port: u16, targets: &[(&str, String)], folders: &Folders) -> 
         }
     }
     let group = |(job, address): &(&str, String)| json!({"labels": {"job": job}, "targets": [address]});
-    // JSON is YAML, too.
+    // JSON is also valid YAML.
     let groups = Value::Array(targets.iter().map(group).collect());
     fs::write(configuration.join("targets.yml"), groups.to_string())?;
     let mut config_file = std::ffi::OsString::from("--config.file=");

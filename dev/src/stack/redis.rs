@@ -1,4 +1,4 @@
-//! Redis, with the configuration file of docker/redis.
+//! Redis, with the configuration file from docker/redis.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};

@@ -1,4 +1,4 @@
-//! The servers that the shop stands on, started together: `PostgreSQL` three times, Redis, Kafka.
+//! The servers that the shop needs, started together: three `PostgreSQL` servers, Redis and Kafka.
 
 use anyhow::Result;
 
@@ -23,7 +23,7 @@ pub struct ServerPorts {
     pub redis: u16,
     /// Kafka, for clients.
     pub kafka: u16,
-    /// Kafka, for its own controller.
+    /// Kafka, for its controller.
     pub kafka_controller: u16,
 }
 
@@ -50,7 +50,7 @@ impl ServerPorts {
         })
     }
 
-    /// Fails when a port is taken.
+    /// Fails if a port is taken.
     pub fn require_free(&self) -> Result<()> {
         require_free("PostgreSQL shard 0", self.postgres_0)?;
         require_free("PostgreSQL shard 0 replica", self.postgres_replica_0)?;
@@ -61,10 +61,11 @@ impl ServerPorts {
     }
 }
 
-/// Starts the servers alone on their default ports, with their data of earlier runs, and ends them when a signal comes.
+/// Starts only the servers, on their default ports and with the data of earlier runs. Stops them
+/// when a signal arrives.
 ///
 /// # Errors
-/// A port is taken, or a server cannot be started.
+/// If a port is taken, or a server cannot be started.
 pub async fn run(interruption: &mut Interruption) -> Result<u8> {
     let folders = Folders::of_the_project()?;
     ServerPorts::DEFAULT.require_free()?;
@@ -79,8 +80,8 @@ pub async fn run(interruption: &mut Interruption) -> Result<u8> {
     Ok(0)
 }
 
-/// Starts the servers side by side and returns them in the order in which they may be relied upon: whoever stops them
-/// in the reverse order stops no server before its clients. When one fails, those that started are stopped again.
+/// Starts the servers in parallel and returns them in dependency order. Stopping them in reverse
+/// order stops no server before its clients. If one fails, those that started are stopped again.
 pub async fn start(ports: ServerPorts, folders: &Folders, for_tests: bool) -> Result<Vec<Process>> {
     let databases: (&[&str], &[&str]) =
         if for_tests { (&[], &[]) } else { (&["loms", "cart", "notifier"], &["loms", "cart"]) };

@@ -1,4 +1,4 @@
-//! One of our own binaries as a part of the stack.
+//! One of our own binaries as part of the stack.
 
 use std::time::Duration;
 
@@ -9,20 +9,21 @@ use super::process::Process;
 use super::program::Program;
 use crate::http;
 
-/// Settings that a person may hand through to every service; all others keep their defaults, which fit the stack.
+/// Environment variables that are passed on to every service. All other settings keep their
+/// defaults, which fit the stack.
 const HANDED_THROUGH: [&str; 3] = ["RUST_LOG", "RUST_BACKTRACE", "LOG_FORMAT"];
 
-/// A binary that stands beside this one and serves HTTP on `port`.
+/// A binary in the same folder as this one, which serves HTTP on `port`.
 #[derive(Debug, Clone, Copy)]
 pub struct Service {
-    /// The binary, its log, and what people call it.
+    /// The name of the binary and of its log, which messages use too.
     pub name: &'static str,
     /// Its HTTP port.
     pub port: u16,
 }
 
 impl Service {
-    /// Starts the service and waits until its /readyz says 200.
+    /// Starts the service and waits until its /readyz answers 200.
     pub async fn start(&self, folders: &Folders) -> Result<Process> {
         let own = std::env::current_exe()?;
         let binary = own.parent().context("this program has no folder")?.join(self.name);

@@ -1,5 +1,5 @@
-//! The whole shop on its default ports: the servers, the product service's stand-in, the three services, their Swagger UI,
-//! Prometheus.
+//! The whole shop on its default ports: the servers, the product stand-in, the three services,
+//! their Swagger UI, and Prometheus.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,11 +20,11 @@ pub const CART_PORT: u16 = 8082;
 pub const LOMS_PORT: u16 = 8081;
 /// The port of loms' gRPC interface.
 pub const LOMS_GRPC_PORT: u16 = 50051;
-/// The port of the notifier's metrics and health.
+/// The port of the notifier's metrics and health checks.
 pub const NOTIFIER_PORT: u16 = 8083;
-/// The port of the product service's stand-in.
+/// The port of the product stand-in.
 pub const PRODUCTS_PORT: u16 = 8090;
-/// The port of the page that shows the interfaces of all services.
+/// The port of the Swagger UI page for all services.
 pub const SWAGGER_PORT: u16 = 8089;
 /// The port of Prometheus.
 pub const PROMETHEUS_PORT: u16 = 9090;
@@ -35,7 +35,7 @@ const CART: Service = Service { name: "cart", port: CART_PORT };
 const SWAGGER: Service = Service { name: "swagger-page", port: SWAGGER_PORT };
 const NOTIFIER: Service = Service { name: "notifier", port: NOTIFIER_PORT };
 
-/// The running shop. It ends in order with [`Shop::stop`].
+/// The running shop. [`Shop::stop`] stops it in order.
 #[derive(Debug)]
 pub struct Shop {
     processes: Vec<Process>,
@@ -43,7 +43,8 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// Starts everything. When anything fails, or the future is dropped, all that was started is stopped again.
+    /// Starts everything. If anything fails, or the future is dropped, everything that was started
+    /// is stopped again.
     pub async fn start(folders: &Folders) -> Result<Self> {
         ServerPorts::DEFAULT.require_free()?;
         for service in [PRODUCTS, LOMS, CART, NOTIFIER, SWAGGER] {
@@ -76,7 +77,8 @@ impl Shop {
         self.notifier_log.clone()
     }
 
-    /// Waits until one of the processes ends, which none should, and says which with the end of its log.
+    /// Waits until one of the processes ends, which none of them should. Returns an error that
+    /// names it and shows the end of its log.
     pub async fn until_something_ends(&mut self) -> anyhow::Error {
         loop {
             for process in &mut self.processes {
@@ -92,7 +94,7 @@ impl Shop {
         }
     }
 
-    /// Ends everything: the services first, each with the time to finish what it took on, then the servers.
+    /// Stops everything: first the services, each with time to finish its work, then the servers.
     pub fn stop(self) {
         drop(self);
     }

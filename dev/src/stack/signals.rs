@@ -1,9 +1,10 @@
-//! The signals that end the stack in order.
+//! The signals on which the stack stops in order.
 
 use anyhow::Result;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Listens for SIGINT (Ctrl-C), SIGTERM and SIGHUP from its making on: none is lost, none ends the process at once.
+/// Listens for SIGINT (Ctrl-C), SIGTERM and SIGHUP from its creation on. It loses none of them, and
+/// none kills the process.
 #[derive(Debug)]
 pub struct Interruption {
     interrupt: Signal,
@@ -21,7 +22,7 @@ impl Interruption {
         })
     }
 
-    /// Waits for the next of the signals and returns its number.
+    /// Waits for the next of these signals and returns its number.
     pub async fn next(&mut self) -> i32 {
         tokio::select! {
             _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),

@@ -1,4 +1,5 @@
-//! Runs one command, usually `cargo test`, on servers of its own: free ports, a private folder, nothing shared.
+//! Runs one command, usually `cargo test`, on its own servers: free ports, a private folder,
+//! nothing shared.
 
 use std::ffi::OsString;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -17,11 +18,11 @@ use super::signals::Interruption;
 use super::stop_in_reverse;
 use super::tether::{self, tied};
 
-/// Starts the servers, runs the command with their addresses in its environment, removes everything, and returns the
-/// status that the command ended with.
+/// Starts the servers, runs the command with their addresses in its environment, and removes
+/// everything. Returns the command's exit status.
 ///
 /// # Errors
-/// When a server or the command cannot be started; all that had been started is stopped again.
+/// If a server or the command cannot be started. Everything that was started is stopped again.
 pub async fn run(command: &[OsString], interruption: &mut Interruption) -> Result<u8> {
     let started = Instant::now();
     let folders = Folders::for_a_test_run()?;
@@ -44,11 +45,12 @@ async fn run_command(
     interruption: &mut Interruption,
 ) -> Result<u8> {
     let (program, args) = command.split_first().context("no command was given")?;
-    // What the tests leave in temporary folders goes with the servers' data.
+    // The tests' temporary folders are removed together with the servers' data.
     let temporary = folders.create_data("tmp")?;
     let mut command = tied(program, Signal::SIGKILL);
     command.args(args).envs(environment(ports)?).env("TMPDIR", temporary).process_group(0);
-    // `cargo run` sets these for this program; a cargo below would take them for a changed build and build anew.
+    // `cargo run` sets these for this program. A nested cargo would see a changed build and rebuild
+    // everything.
     for (key, _) in std::env::vars_os() {
         let set_by_cargo = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_NAME", "CARGO_CRATE_NAME"];
         if set_by_cargo.iter().any(|prefix| key.to_string_lossy().starts_with(prefix)) {
@@ -59,7 +61,7 @@ async fn run_command(
     let group = Pid::from_raw(i32::try_from(child.id())?);
     loop {
         if let Some(status) = child.try_wait()? {
-            // Whatever the command left running in its group goes with it.
+            // Kill everything that the command left running in its process group.
             let _ = killpg(group, Signal::SIGKILL);
             return Ok(exit_code(status));
         }
@@ -94,7 +96,7 @@ fn exit_code(status: ExitStatus) -> u8 {
     }
 }
 
-/// What a shell reports of a program that a signal ended.
+/// The exit status that a shell reports for a program that a signal ended.
 fn status_of_signal(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(1)
 }

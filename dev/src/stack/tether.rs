@@ -1,4 +1,4 @@
-//! Ties children to this process: should it be killed, the kernel ends them.
+//! Ties child processes to this one: if this process is killed, the kernel ends them.
 
 use std::ffi::OsStr;
 use std::io;
@@ -10,8 +10,8 @@ use nix::sys::signal::Signal;
 
 use super::tools;
 
-/// A command for `program` whose process gets `orphan_signal` when this process is gone. Where `setpriv` is missing it
-/// is a plain command.
+/// A command for `program` whose process receives `orphan_signal` when this process dies. Without
+/// `setpriv` on this machine it is a plain command.
 pub fn tied(program: impl AsRef<OsStr>, orphan_signal: Signal) -> Command {
     let Some(setpriv) = setpriv() else { return Command::new(program) };
     let mut command = Command::new(setpriv);
@@ -27,8 +27,8 @@ fn setpriv() -> Option<&'static Path> {
 
 /// Starts a command that [`tied`] made.
 ///
-/// The kernel's parent-death signal follows the thread that started the child, not the process: children are therefore
-/// started by one thread that lives as long as we do.
+/// The kernel's parent-death signal is tied to the thread that started the child, not to the
+/// process. One thread that lives as long as the process therefore starts all children.
 pub fn spawn(command: Command) -> io::Result<Child> {
     type Request = (Command, mpsc::Sender<io::Result<Child>>);
     static SPAWNER: OnceLock<mpsc::Sender<Request>> = OnceLock::new();

@@ -1,4 +1,4 @@
-//! Finds the programs that the stack runs; names the package when one is missing.
+//! Finds the programs that the stack runs. If one is missing, the error names its package.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-/// A program of `PATH`, or of the folders for servers that the `PATH` of an ordinary user often lacks.
+/// Finds a program in `PATH` or in the system folders, which the `PATH` of an ordinary user often
+/// lacks.
 pub fn find(program: &str) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin", "/usr/bin"].map(PathBuf::from));
@@ -19,7 +20,8 @@ pub fn find(program: &str) -> Result<PathBuf> {
     bail!("{program} is not installed: run `make setup`")
 }
 
-/// Java: the newest of Debian's from 17 on, which is what Kafka needs, else the one of `PATH`.
+/// Finds Java: the newest of Debian's versions, at least the 17 that Kafka needs, or else the one
+/// in `PATH`.
 pub fn java() -> Result<PathBuf> {
     let installed = fs::read_dir("/usr/lib/jvm").into_iter().flatten().flatten().filter_map(|entry| {
         let name = entry.file_name();
@@ -30,8 +32,8 @@ pub fn java() -> Result<PathBuf> {
     installed.max().map_or_else(|| find("java"), |(_, program)| Ok(program))
 }
 
-/// The folder of `PostgreSQL`'s programs: of major version `version` when the data are of that one already, else of
-/// the newest that is installed.
+/// The folder of `PostgreSQL`'s programs. Existing data need their own major `version`; otherwise
+/// this is the newest version that is installed.
 pub fn postgres_programs(version: Option<&str>) -> Result<PathBuf> {
     let mut installed: Vec<(u32, PathBuf)> = Vec::new();
     for entry in fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten() {

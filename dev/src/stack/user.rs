@@ -1,4 +1,5 @@
-//! The user that servers run as which refuse to run as root (`PostgreSQL`), and folders that this user can reach.
+//! The user for servers that refuse to run as root (`PostgreSQL`), and folders that this user can
+//! reach.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -19,7 +20,8 @@ pub struct ServerUser {
 }
 
 impl ServerUser {
-    /// Nobody else when we are an ordinary user ourselves; `postgres`, or else `nobody`, when we are root.
+    /// `None` if this process runs as an ordinary user. As root, the user `postgres`, or `nobody`
+    /// if there is no `postgres`.
     pub fn unless_ordinary() -> Result<Option<Self>> {
         if !Uid::effective().is_root() {
             return Ok(None);
@@ -49,10 +51,10 @@ impl ServerUser {
     }
 }
 
-/// Creates `wanted` as a private folder of `user` and returns where it really is.
+/// Creates `wanted` as a private folder of `user` and returns its real path.
 ///
-/// A home that is closed to others closes everything below it too: the folder then stands in /var/tmp and `wanted` is
-/// a link to it.
+/// If `user` cannot reach `wanted`, for example below a private home folder, the folder is created
+/// in /var/tmp. `wanted` then is a link to it.
 pub fn private_folder(wanted: &Path, user: Option<ServerUser>) -> Result<PathBuf> {
     let Some(user) = user else {
         fs::create_dir_all(wanted).with_context(|| format!("cannot create {}", wanted.display()))?;
@@ -84,7 +86,8 @@ pub fn private_folder(wanted: &Path, user: Option<ServerUser>) -> Result<PathBuf
     close(elsewhere.keep())
 }
 
-/// Removes a folder of the stack with all that is in it, also what one of its links put into /var/tmp.
+/// Removes a folder of the stack and everything in it, including the folders in /var/tmp that it
+/// links to.
 pub fn remove_folder(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         remove_entry(&entry?.path())?;

@@ -1,4 +1,4 @@
-//! A database of one test's own.
+//! A database for one test.
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor};
@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor};
 use super::clean_up;
 use crate::stack::postgres::{PASSWORD, USER, connect};
 
-/// A database that vanishes with this value.
+/// A database that is dropped together with this value.
 #[derive(Debug)]
 pub struct Database {
     /// The server, `host:port`.
@@ -15,8 +15,8 @@ pub struct Database {
     pub name: String,
 }
 
-/// Creates an empty database with a unique name on a server (`host:port`). One made on the primary of shard 0 comes to
-/// its replica too.
+/// Creates an empty database with a unique name on a server (`host:port`). A database on the
+/// primary of shard 0 also appears on its replica.
 pub async fn create_database(host_port: &str, prefix: &str) -> Database {
     let name = format!("{prefix}_{}", uuid::Uuid::new_v4().simple());
     let mut connection = connect(port(host_port), "postgres").await.expect("PostgreSQL answers");
@@ -26,7 +26,8 @@ pub async fn create_database(host_port: &str, prefix: &str) -> Database {
 }
 
 impl Database {
-    /// A database with the same content on the same server. Nobody may be connected to this one.
+    /// Creates a database with the same content on the same server. Nothing may be connected to
+    /// this one meanwhile.
     pub async fn copy(&self) -> Self {
         let name = format!("copy_{}", uuid::Uuid::new_v4().simple());
         let mut connection = connect(port(&self.host_port), "postgres").await.expect("PostgreSQL answers");
@@ -35,7 +36,7 @@ impl Database {
         Self { host_port: self.host_port.clone(), name }
     }
 
-    /// What sqlx needs for a pool.
+    /// The connection options for an sqlx pool.
     pub fn options(&self) -> PgConnectOptions {
         PgConnectOptions::new_without_pgpass()
             .host("127.0.0.1")
@@ -45,17 +46,18 @@ impl Database {
             .database(&self.name)
     }
 
-    /// A connection to this database.
+    /// Opens a connection to this database.
     pub async fn connect(&self) -> PgConnection {
         PgConnection::connect_with(&self.options()).await.expect("the test's database answers")
     }
 
-    /// The settings by which a service finds this database as the primary of shard `shard`.
+    /// The environment variables that make this database a service's primary of shard `shard`.
     pub fn master_env(&self, shard: u16) -> Vec<(String, String)> {
         self.env("MASTER", shard, &self.host_port)
     }
 
-    /// The settings by which a service finds this database on a replica (`host:port`) of shard `shard`.
+    /// The environment variables that make this database a service's replica of shard `shard`, on
+    /// the server `replica` (`host:port`).
     pub fn replica_env(&self, shard: u16, replica: &str) -> Vec<(String, String)> {
         self.env("REPLICA", shard, replica)
     }

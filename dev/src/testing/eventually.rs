@@ -1,14 +1,14 @@
-//! Waiting for what comes in its own time.
+//! Waits for conditions that become true later.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-/// What a condition says: not yet, or a value.
+/// The result of checking a condition: a value, or not yet.
 pub trait Condition {
-    /// What there is once the condition holds.
+    /// The value of a condition that holds.
     type Value;
 
-    /// The value, or why there is none yet.
+    /// The value, or why the condition does not hold yet.
     fn met(self) -> Result<Self::Value, String>;
 }
 
@@ -36,8 +36,8 @@ impl<T, E: Debug> Condition for Result<T, E> {
     }
 }
 
-/// Asks every 20 ms until the condition holds, and returns its value. Panics when `deadline` passes before: `what` says
-/// what was waited for, as in "the order is cancelled".
+/// Checks every 20 ms until the condition holds, and returns its value. Panics if `deadline` passes
+/// first. `what` names the awaited state in the panic message, as in "the order is cancelled".
 pub async fn eventually<C: Condition>(
     deadline: Duration,
     what: &str,
@@ -47,7 +47,7 @@ pub async fn eventually<C: Condition>(
     let mut said = "the condition itself did not answer".to_owned();
     loop {
         let left = deadline.saturating_sub(started.elapsed());
-        // One that does not answer in what is left leaves what was said before.
+        // If the condition does not answer in the remaining time, the previous reason stays.
         if let Ok(answer) = tokio::time::timeout(left.max(Duration::from_millis(1)), condition()).await {
             match answer.met() {
                 Ok(value) => return value,

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use super::{Condition, eventually};
 
-/// Everything works again within this time, on a machine that is busy with other tests. `make faults` measures how long
-/// it takes on an idle one.
+/// The limit within which everything must work again, on a machine that is busy with other tests.
+/// `make faults` measures the time on an idle machine.
 const NORMAL_WITHIN: Duration = Duration::from_secs(30);
 
-/// The file that the measured times are added to, a line `name<tab>seconds` per fault.
+/// The environment variable that names the report file. Each fault adds a line `name<tab>seconds`
+/// to it.
 const REPORT: &str = "SHOP_FAULT_REPORT";
 
-/// A fault that has just passed. `name` is its row of the table in docs/operations.md.
+/// A fault that has just passed. `name` is its row in the table of docs/operations.md.
 #[derive(Debug)]
 pub struct Fault {
     name: &'static str,
@@ -21,12 +22,14 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Starts the clock: the fault has passed, or, where it lasts, has begun and is to be survived.
+    /// Starts the clock. Call it when the fault has passed or, for a lasting fault, when it has
+    /// begun.
     pub fn passed(name: &'static str) -> Self {
         Self { name, passed: Instant::now() }
     }
 
-    /// Waits until `condition` holds, which is when users notice nothing more, and reports how long that took.
+    /// Waits until `condition` holds, which is when users no longer notice the fault. Reports how
+    /// long that took.
     pub async fn normal_when<C: Condition>(self, what: &str, condition: impl AsyncFnMut() -> C) -> C::Value {
         let value = eventually(NORMAL_WITHIN, &format!("{what} after: {}", self.name), condition).await;
         let seconds = self.passed.elapsed().as_secs_f64();

@@ -1,4 +1,5 @@
-//! Helpers for tests that use the real servers: databases and topics of their own, services as processes, waiting.
+//! Helpers for tests that use the real servers: private databases and topics, services as
+//! processes, waiting.
 //!
 //! A helper that cannot do its work panics, which fails the test with the reason.
 #![allow(
@@ -44,12 +45,12 @@ pub struct Servers {
     pub redis: String,
     /// Kafka.
     pub kafka: String,
-    /// Where the services' binaries are.
+    /// The folder of the services' binaries.
     pub bin_dir: PathBuf,
 }
 
 impl Servers {
-    /// What `stack test` put into the environment.
+    /// Reads the addresses that `stack test` put into the environment.
     pub fn from_env() -> Self {
         Self {
             postgres_0: variable("SHOP_TEST_POSTGRES_0"),
@@ -62,7 +63,7 @@ impl Servers {
     }
 }
 
-/// A free port on localhost, never the same twice in one process.
+/// A free port on localhost. One process never gets the same port twice.
 pub fn free_port() -> u16 {
     crate::stack::ports::free_port().expect("a free port")
 }
@@ -76,7 +77,7 @@ fn variable(name: &str) -> String {
     })
 }
 
-/// Runs a clean-up to its end from `Drop`, whatever runtime the test is in.
+/// Runs a clean-up to completion from `Drop`, whatever runtime the test uses.
 fn clean_up(work: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

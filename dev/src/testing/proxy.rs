@@ -1,4 +1,5 @@
-//! A TCP proxy between a service and a server, which fails as networks do: it cuts, silences, refuses and delays.
+//! A TCP proxy between a service and a server that fails as networks do: it cuts, silences, refuses
+//! and delays.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,12 +12,12 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 
-/// The most bytes that are forwarded at once.
+/// The maximum number of bytes that are forwarded at once.
 const CHUNK_BYTES: usize = 16 * 1024;
 
-/// A proxy to one server. Its connections end when it is dropped.
+/// A proxy to one server. Dropping it ends its connections.
 ///
-/// It runs on a thread of its own, so that a test that blocks its runtime does not stop the traffic.
+/// It runs on its own thread, so a test that blocks its runtime does not stop the traffic.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -30,7 +31,7 @@ pub struct Proxy {
 struct Link {
     /// Connections up to this number are closed.
     cut: u64,
-    /// Connections up to this number forward nothing more.
+    /// Connections up to this number forward nothing from now on.
     silenced: u64,
     newcomers: Newcomers,
     /// How long each chunk of bytes is held back.
@@ -58,7 +59,7 @@ impl Proxy {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
                 let listener = TcpListener::bind(("127.0.0.1", super::free_port())).await?;
-                // A proxy whose owner is gone has nobody to serve.
+                // If the owner of the proxy has gone, there is nothing to serve.
                 let _ = ready.send(listener.local_addr()?);
                 tokio::select! {
                     ended = accept(listener, server, state, count) => ended,
@@ -70,12 +71,12 @@ impl Proxy {
         Self { address, link, accepted, _stop: stop }
     }
 
-    /// Where it listens, as `host:port`.
+    /// The address it listens on, as `host:port`.
     pub fn address(&self) -> String {
         self.address.to_string()
     }
 
-    /// Its port.
+    /// The port it listens on.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
@@ -85,20 +86,21 @@ impl Proxy {
         self.accepted.load(Ordering::Acquire)
     }
 
-    /// Closes all open connections, as a server that restarts does. New ones are served.
+    /// Closes all open connections, as a restarting server does. New ones are served.
     pub fn cut(&self) {
         let all = self.accepted();
         self.link.send_modify(|link| link.cut = all);
     }
 
-    /// Forwards nothing more over the open connections, which stay open, as a firewall that forgot them does. New ones
-    /// are served.
+    /// Stops forwarding over the open connections without closing them, as a firewall that lost its
+    /// state does. New ones are served.
     pub fn silence(&self) {
         let all = self.accepted();
         self.link.send_modify(|link| link.silenced = all);
     }
 
-    /// Forwards nothing over any connection, new ones included, as a network that lost its way to the server does.
+    /// Stops forwarding over all connections, including new ones, as a network without a route to
+    /// the server does.
     pub fn silence_all(&self) {
         let all = self.accepted();
         self.link.send_modify(|link| {
@@ -107,7 +109,7 @@ impl Proxy {
         });
     }
 
-    /// Closes all open connections, and each new one at once.
+    /// Closes all open connections, and closes each new one at once.
     pub fn refuse(&self) {
         let all = self.accepted();
         self.link.send_modify(|link| {
@@ -116,12 +118,12 @@ impl Proxy {
         });
     }
 
-    /// Holds back each chunk of bytes, in both directions.
+    /// Holds back each chunk of bytes for `delay`, in both directions.
     pub fn delay(&self, delay: Duration) {
         self.link.send_modify(|link| link.delay = delay);
     }
 
-    /// Serves new connections again, without delay. Those that were silenced stay silent.
+    /// Serves new connections again, without delay. Connections that were silenced stay silent.
     pub fn heal(&self) {
         self.link.send_modify(|link| {
             link.newcomers = Newcomers::Served;
@@ -140,7 +142,7 @@ async fn accept(
         let (client, _) = listener.accept().await?;
         let number = accepted.fetch_add(1, Ordering::AcqRel) + 1;
         let (server, link) = (server.clone(), link.clone());
-        // How a connection ends is for its two sides to see.
+        // Only the two sides need to see how a connection ends.
         tokio::spawn(async move { serve(number, client, &server, link).await });
     }
 }
@@ -150,7 +152,7 @@ async fn serve(number: u64, client: TcpStream, server: &str, link: watch::Receiv
     match newcomers {
         Newcomers::Closed => return Ok(()),
         Newcomers::Silenced => {
-            // Whatever the client sends stays unanswered until the connection is cut.
+            // Nothing that the client sends is answered until the connection is cut.
             until(link, |link| number <= link.cut).await;
             return Ok(());
         }
@@ -197,7 +199,8 @@ async fn forward(
     }
 }
 
-/// Waits until `holds`; for ever when the proxy is gone, whose connections end with it.
+/// Waits until `holds` is true. Waits forever if the proxy is gone, because its connections end
+/// with it.
 async fn until(mut link: watch::Receiver<Link>, holds: impl Fn(&Link) -> bool) {
     if link.wait_for(|link| holds(link)).await.is_err() {
         std::future::pending::<()>().await;

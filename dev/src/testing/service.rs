@@ -1,4 +1,4 @@
-//! One of our services as a process, just as it ships.
+//! One of our services as a process, exactly as it ships.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -15,12 +15,14 @@ use crate::stack::log_end::log_end;
 use crate::stack::process::{Process, Signal};
 use crate::stack::program::Program;
 
-/// A service may take so long to become ready: it migrates its databases first, on a machine that is busy with tests.
+/// How long a service may take to become ready. It first migrates its databases, on a machine that
+/// is busy with tests.
 const READY_WITHIN: Duration = Duration::from_mins(1);
-/// A service must end within 20 s of SIGTERM; a busy machine is given some more.
+/// A service must end within 20 s of SIGTERM. A busy machine gets a little longer.
 const ENDS_WITHIN: Duration = Duration::from_secs(25);
 
-/// A running service. Dropping it kills it; the end of its log is shown when the test fails.
+/// A running service. Dropping it kills it. If the test fails, the end of the service's log is
+/// printed.
 #[derive(Debug)]
 pub struct ServiceProcess {
     binary: String,
@@ -31,15 +33,15 @@ pub struct ServiceProcess {
 }
 
 impl ServiceProcess {
-    /// Starts a built service with `env` and nothing else in its environment, and waits until its /readyz says 200.
-    /// `env` must name the HTTP port (`HTTP_PORT` or `HOST_PORT`).
+    /// Starts a built service with only `env` in its environment, and waits until its /readyz
+    /// answers 200. `env` must contain the HTTP port (`HTTP_PORT` or `HOST_PORT`).
     pub async fn start<K: AsRef<OsStr>, V: AsRef<OsStr>>(binary: &str, env: &[(K, V)]) -> Self {
         let mut service = Self::launch(binary, env);
         service.ready().await;
         service
     }
 
-    /// Starts a built service as [`ServiceProcess::start`] does and does not wait for it.
+    /// Starts a built service like [`ServiceProcess::start`], but does not wait for it.
     pub fn launch<K: AsRef<OsStr>, V: AsRef<OsStr>>(binary: &str, env: &[(K, V)]) -> Self {
         let env: Vec<(OsString, OsString)> =
             env.iter().map(|(key, value)| (key.as_ref().to_owned(), value.as_ref().to_owned())).collect();
@@ -48,7 +50,7 @@ impl ServiceProcess {
         Self { binary: binary.to_owned(), env, process, logs, starts: 1 }
     }
 
-    /// Waits until /readyz says 200.
+    /// Waits until /readyz answers 200.
     pub async fn ready(&mut self) {
         let url = format!("{}/readyz", self.base_url());
         let client = http::client();
@@ -62,7 +64,7 @@ impl ServiceProcess {
         }
     }
 
-    /// `http://127.0.0.1:<port>` of the service's HTTP port.
+    /// The base URL of the service, `http://127.0.0.1:<port>` with its HTTP port.
     pub fn base_url(&self) -> String {
         let setting = self.env.iter().find(|(key, _)| key == "HTTP_PORT" || key == "HOST_PORT");
         let (_, value) = setting.expect("HTTP_PORT or HOST_PORT is set for the service");
@@ -71,7 +73,8 @@ impl ServiceProcess {
         format!("http://127.0.0.1:{port}")
     }
 
-    /// Starts the service again with the same environment, after `kill9` or `terminate`, and waits until it is ready.
+    /// Kills the service if it still runs, starts it again with the same environment, and waits
+    /// until it is ready.
     pub async fn restart(&mut self) {
         self.kill9();
         self.starts += 1;
@@ -79,17 +82,17 @@ impl ServiceProcess {
         self.ready().await;
     }
 
-    /// Kills the service at once and waits until it is gone.
+    /// Kills the service with SIGKILL and waits until it has ended.
     pub fn kill9(&mut self) {
         self.process.kill().expect("the service can be killed");
     }
 
-    /// How the service ended, if it did.
+    /// The exit status, or `None` while the service runs.
     pub fn exited(&mut self) -> Option<ExitStatus> {
         self.process.exit_status().expect("the service can be waited for")
     }
 
-    /// Sends SIGTERM and returns how the service ended.
+    /// Sends SIGTERM, waits for the service to end, and returns its exit status.
     pub async fn terminate(&mut self) -> ExitStatus {
         self.signal(Signal::SIGTERM);
         let asked = Instant::now();
@@ -106,7 +109,7 @@ impl ServiceProcess {
         }
     }
 
-    /// Sends a signal: SIGSTOP freezes the service, SIGCONT lets it go on.
+    /// Sends a signal. SIGSTOP freezes the service; SIGCONT resumes it.
     pub fn signal(&mut self, signal: Signal) {
         self.process.signal(signal).expect("the service can be signalled");
     }
@@ -116,7 +119,7 @@ impl ServiceProcess {
         self.process.id()
     }
 
-    /// Everything that the service wrote so far, over all its starts.
+    /// Everything that the service has logged so far, over all its starts.
     pub fn log(&self) -> String {
         let read = |start| fs::read(self.log_file(start)).unwrap_or_default();
         (1..=self.starts).map(|start| String::from_utf8_lossy(&read(start)).into_owned()).collect()

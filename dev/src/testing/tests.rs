@@ -1,4 +1,4 @@
-//! The helpers themselves, on the real servers.
+//! Tests of the test helpers themselves, on the real servers.
 
 use std::time::Duration;
 
@@ -92,7 +92,7 @@ async fn a_service_process_becomes_ready_restarts_after_a_kill_and_ends_by_sigte
     assert!(service.terminate().await.success());
 }
 
-/// A server that answers each byte with the same one.
+/// A server that echoes each byte.
 async fn echo() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -107,7 +107,7 @@ async fn echo() -> String {
     address
 }
 
-/// Whether a byte comes back soon over the connection; an error when the connection has ended.
+/// Whether a byte is echoed within 300 ms. An error if the connection has ended.
 async fn echoes(connection: &mut TcpStream) -> std::io::Result<bool> {
     connection.write_all(b"?").await?;
     let answer = tokio::time::timeout(Duration::from_millis(300), connection.read_u8()).await;

@@ -1,4 +1,4 @@
-//! A Kafka topic of one test's own.
+//! A Kafka topic for one test.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use rdkafka::admin::{AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, Top
 use super::{clean_up, eventually};
 use crate::stack::kafka::{admin_client, create_topic};
 
-/// A topic that vanishes with this value, and with it the dead-letter topic that a consumer may have made beside it.
+/// A topic that is deleted together with this value, as is the dead-letter topic that a consumer
+/// may have created for it.
 #[derive(Debug)]
 pub struct Topic {
     /// The broker, `host:port`.
@@ -24,7 +25,8 @@ pub async fn unique_topic(host_port: &str, partitions: i32) -> Topic {
     Topic { host_port: host_port.to_owned(), name }
 }
 
-/// Lets a topic take records of at most so many bytes; makes it, with one partition, unless it is there.
+/// Limits the size of a topic's records to `max_bytes`. Creates the topic, with one partition, if
+/// it does not exist.
 pub async fn limit_records(host_port: &str, name: &str, max_bytes: usize) {
     let admin = admin_client(host_port).expect("a Kafka client");
     create_topic(&admin, name, 1).await.expect("a topic can be created");
@@ -38,7 +40,8 @@ pub async fn limit_records(host_port: &str, name: &str, max_bytes: usize) {
 }
 
 impl Topic {
-    /// Deletes the topic and makes an empty one of the same name, as soon as the broker has forgotten the old one.
+    /// Deletes the topic and creates an empty one of the same name as soon as the broker has
+    /// forgotten the old one.
     pub async fn recreate(&self, partitions: i32) {
         let admin = admin_client(&self.host_port).expect("a Kafka client");
         let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(10)));
@@ -64,7 +67,8 @@ impl Drop for Topic {
             (self.host_port.clone(), self.name.clone(), self.dead_letters());
         clean_up(async move {
             let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(10)));
-            // The dead-letter topic is seldom there: what each single deletion says does not matter.
+            // The dead-letter topic rarely exists, so the outcome of each single deletion does not
+            // matter.
             admin_client(&host_port)?.delete_topics(&[&name, &dead_letters], &options).await?;
             Ok(())
         });

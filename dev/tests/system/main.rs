@@ -1,7 +1,9 @@
-//! The whole shop from outside: the binaries that ship, on real servers, asked as clients ask them.
+//! The whole shop from outside: the shipping binaries, on real servers, called as clients call
+//! them.
 //!
-//! Most tests share one running shop and keep out of each other's way by users, SKUs and orders of their own; whoever
-//! stops something or needs other settings starts services of its own. Nothing here knows how a service is made.
+//! Most tests share one running shop and use their own users, SKUs and orders. A test that stops
+//! something or needs other settings starts its own services. The tests do not depend on how a
+//! service is implemented.
 #![allow(
     clippy::expect_used,
     clippy::panic,

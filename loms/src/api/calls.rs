@@ -1,4 +1,4 @@
-//! The calls, message in and message out, as both front-ends make them.
+//! The calls of the API, as both front-ends make them: one message in, one message out.
 
 use shared_actors::telemetry;
 
@@ -10,10 +10,10 @@ use super::list::{Encoded, List, gather};
 use super::proto;
 use super::request::merge_key;
 
-/// The name under which an idempotency key comes beside the message: metadata of gRPC, header of REST.
+/// Name of the gRPC metadata entry or HTTP header that carries an idempotency key.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// The calls of the service.
+/// The calls of the service. Cheap to clone.
 #[derive(Clone)]
 pub struct Calls {
     orders: Orders,
@@ -25,7 +25,7 @@ impl Calls {
         Self { orders, stocks }
     }
 
-    /// `keys` are the values that came as [`IDEMPOTENCY_KEY`].
+    /// Creates an order. `keys` are the values of [`IDEMPOTENCY_KEY`] sent with the request.
     pub async fn order_create<'a>(
         &self,
         mut request: proto::OrderCreateRequest,
@@ -53,7 +53,7 @@ impl Calls {
         self.orders.cancel(OrderId::try_from(request.order_id)?).await
     }
 
-    /// `encode` writes an order as the front-end does.
+    /// Lists orders. `encode` writes one order in the format of the front-end.
     pub async fn orders_all<T>(
         &self,
         request: proto::OrdersAllRequest,
@@ -70,7 +70,7 @@ impl Calls {
         Ok(proto::StocksInfoResponse { count })
     }
 
-    /// `keys` are the values that came as [`IDEMPOTENCY_KEY`].
+    /// Adds or removes stock. `keys` are the values of [`IDEMPOTENCY_KEY`] sent with the request.
     pub async fn stocks_restock<'a>(
         &self,
         mut request: proto::StocksRestockRequest,

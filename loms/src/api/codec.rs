@@ -1,4 +1,4 @@
-//! How messages are read and written: as protobuf, where bytes that are no message are the caller's fault.
+//! Reads and writes protobuf messages. Bytes that are not a valid message are the caller's error.
 
 use std::marker::PhantomData;
 
@@ -7,12 +7,12 @@ use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
 
-/// Requests and answers are small: the default would take 8 KiB for each of them.
+/// Requests and answers are small. The default would allocate 8 KiB for each.
 const BUFFER_BYTES: usize = 512;
 const YIELD_BYTES: usize = 32 * 1024;
 
-/// The codec of every method. Malformed requests are refused as `INVALID_ARGUMENT`; the codec that is used by default
-/// would call them an internal error.
+/// The codec of every method. It refuses malformed requests as `INVALID_ARGUMENT`; the default
+/// codec reports an internal error.
 #[derive(Debug, Clone)]
 pub struct RequestCodec<T, U>(PhantomData<(T, U)>);
 
@@ -41,7 +41,7 @@ where
     }
 }
 
-/// Reads one message.
+/// Decodes one message.
 #[derive(Debug, Clone)]
 pub struct RequestDecoder<U>(ProstDecoder<U>);
 

@@ -1,4 +1,4 @@
-//! The gRPC front-end: unwraps the message, makes the call, wraps the answer.
+//! The gRPC front-end: unwraps the message, makes the call, and wraps the answer.
 
 use prost::Message;
 use prost::encoding::key_len;
@@ -18,14 +18,14 @@ use super::list::{Encoded, List};
 use super::proto::loms_server::{Loms, LomsServer};
 use super::{REQUEST_LIMIT_BYTES, proto};
 
-/// The number of `OrderAllResponse.orders`.
+/// The field number of `OrderAllResponse.orders`.
 const ORDERS_FIELD: u32 = 1;
 
-/// The service as a gRPC server mounts it.
+/// The gRPC service, ready to be mounted in a server.
 pub fn routes(orders: Orders, stocks: Stocks) -> Routes {
     let service = LomsServer::new(LomsService(Calls::new(orders, stocks)));
     let service = service.max_decoding_message_size(REQUEST_LIMIT_BYTES);
-    // The limit holds for what is unpacked.
+    // The size limit applies to decompressed messages, too.
     Routes::new(service.accept_compressed(CompressionEncoding::Gzip))
 }
 
@@ -90,7 +90,7 @@ impl Loms for LomsService {
     }
 }
 
-/// The idempotency keys that came beside the message.
+/// The idempotency keys in the metadata of the request.
 fn keys(metadata: &MetadataMap) -> impl Iterator<Item = &[u8]> {
     metadata.get_all(IDEMPOTENCY_KEY).into_iter().map(MetadataValue::as_bytes)
 }

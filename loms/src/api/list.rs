@@ -1,30 +1,31 @@
-//! A list of orders, gathered page by page until the client has what it asked for or the answer is as large as it may be.
+//! Gathers a list of orders page by page, until the client has what it asked for or the answer
+//! reaches its size limit.
 
 use crate::domain::{MAX_PAGE_SIZE, Order, OrderError, OrderId, PageRequest};
 use crate::orders::Orders;
 
 use super::request::ListRequest;
 
-/// The most bytes of an answer, as it is encoded: common gRPC clients take none over 4 MiB.
+/// Maximum size of an encoded answer, in bytes. Common gRPC clients reject messages over 4 MiB.
 pub const LIST_LIMIT_BYTES: usize = 3 * 1024 * 1024;
 
-/// An order as a front-end writes it.
+/// An order in the format of a front-end.
 pub struct Encoded<T> {
     pub order: T,
-    /// How much of the answer it takes.
+    /// Its share of the answer, in bytes.
     pub bytes: usize,
 }
 
-/// Orders as a front-end writes them.
+/// A list of orders in the format of a front-end.
 #[derive(Debug, PartialEq, Eq)]
 pub struct List<T> {
     /// Newest id first.
     pub orders: Vec<T>,
-    /// Asks for the rest; empty when there is none.
+    /// The page token for the rest of the list. Empty if there is none.
     pub next_page_token: String,
 }
 
-/// Gathers a list.
+/// Reads pages from all shards until the list is complete or full.
 pub async fn gather<T>(
     orders: &Orders,
     request: ListRequest,
@@ -48,20 +49,20 @@ pub async fn gather<T>(
 
 struct Gathering<T> {
     wanted: Option<u32>,
-    /// The last order that was looked at.
+    /// The last order that was read.
     last: Option<OrderId>,
     bytes: usize,
     orders: Vec<T>,
 }
 
 impl<T> Gathering<T> {
-    /// How many orders are missing; `None` when as many are wanted as fit.
+    /// How many orders are missing. `None` if the client wants as many as fit.
     fn missing(&self) -> Option<u32> {
         let gathered = u32::try_from(self.orders.len()).unwrap_or(u32::MAX);
         self.wanted.map(|wanted| wanted.saturating_sub(gathered))
     }
 
-    /// Takes orders for as long as they fit, one at least; answers whether all did.
+    /// Adds orders while they fit, but at least one. Returns whether all of them fitted.
     fn take(
         &mut self,
         orders: Vec<Order>,

@@ -1,4 +1,5 @@
-//! What the build makes of `proto/loms.proto`: messages, server and client. Nothing is written by hand here.
+//! Code generated from `proto/loms.proto`: messages, server and client. Nothing here is written by
+//! hand.
 
 #![allow(clippy::pedantic)]
 

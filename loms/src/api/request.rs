@@ -1,4 +1,5 @@
-//! From messages to the domain: the only way in. Errors name the field as the message spells it.
+//! Converts messages to domain types. Every request passes through here. Errors name the field as
+//! it is spelled in the message.
 
 use crate::domain::{
     IdempotencyKey, Line, Lines, MAX_PAGE_SIZE, NewOrder, OrderError, OrderId, Quantity, Restock, Sku,
@@ -10,7 +11,7 @@ use super::proto;
 impl TryFrom<proto::OrderCreateRequest> for NewOrder {
     type Error = OrderError;
 
-    /// `status` and `id` of the message say nothing about a new order.
+    /// Ignores `status` and `id` of the message: a new order has neither.
     fn try_from(request: proto::OrderCreateRequest) -> Result<Self, OrderError> {
         let order = request.order.ok_or_else(|| OrderError::invalid("order", "is required"))?;
         let user = UserId::try_from(order.user)?;
@@ -31,12 +32,12 @@ impl TryFrom<proto::Item> for Line {
     }
 }
 
-/// Which orders a client wants listed.
+/// Which orders a client wants to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListRequest {
-    /// The most orders; as many as fit when absent.
+    /// Maximum number of orders. `None` means as many as fit.
     pub size: Option<u32>,
-    /// Only orders with lower ids; all when absent.
+    /// Lists only orders with lower ids. `None` means all.
     pub before: Option<OrderId>,
 }
 
@@ -75,10 +76,11 @@ impl TryFrom<proto::StocksRestockRequest> for Restock {
     }
 }
 
-/// Puts the keys that came beside the message (metadata, header) into the message's own.
+/// Merges the keys sent with the request (metadata or header) into the message's own field.
 ///
 /// # Errors
-/// `InvalidArgument` when they differ from each other or from the field, or are no text.
+/// `InvalidArgument` if the keys differ from each other or from the field, or if one is not a valid
+/// key.
 pub fn merge_key<'a>(
     field: &mut String,
     beside: impl IntoIterator<Item = &'a [u8]>,
@@ -86,7 +88,7 @@ pub fn merge_key<'a>(
     const FIELD: &str = "idempotency_key";
     for bytes in beside {
         let key = std::str::from_utf8(bytes).unwrap_or_default();
-        // In the field, empty means none; a header that is there and empty is a mistake.
+        // An empty field means no key. An empty header is a mistake.
         let key = IdempotencyKey::try_from(key)?;
         if field.is_empty() {
             key.as_str().clone_into(field);

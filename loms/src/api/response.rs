@@ -1,4 +1,4 @@
-//! From the domain to messages: the only way out.
+//! Converts domain types to messages. Every answer passes through here.
 
 use crate::domain::{Order, OrderError, StockLevel};
 
@@ -20,7 +20,7 @@ impl From<Order> for proto::Order {
 impl TryFrom<StockLevel> for proto::StocksRestockResponse {
     type Error = OrderError;
 
-    /// The database keeps levels at 0 or above.
+    /// Levels are never negative: the database enforces it.
     fn try_from(level: StockLevel) -> Result<Self, OrderError> {
         let number =
             |pieces: i64| u64::try_from(pieces).map_err(|_| OrderError::internal(format!("{level:?}")));

@@ -1,4 +1,5 @@
-//! What each database knows of its place among the shards, and whether the settings agree.
+//! Records in each database which shard it is and how many shards there are, and checks the
+//! settings against that.
 
 use std::time::Duration;
 
@@ -8,9 +9,9 @@ use sqlx::AssertSqlSafe;
 
 use super::prepare::ShardError;
 
-/// The most shards that a database has been one of, or 0.
+/// The largest number of shards that this database has been part of, or 0.
 const KNOWN: &str = "SELECT coalesce(max(shards), 0) FROM shard_layouts";
-/// The number that a database was first used by; no row when it was never a shard.
+/// The shard number that the database was first used with. No row if it was never a shard.
 const IDENTITY: &str = "SELECT shard FROM shard_identity";
 const REMEMBER: &str = "
 INSERT INTO shard_layouts (shards) SELECT $1 WHERE $1 > (SELECT coalesce(max(shards), 0) FROM shard_layouts)
@@ -20,17 +21,21 @@ SELECT shards FROM (
     SELECT shards, lead(first_used) OVER (ORDER BY shards) AS ended FROM shard_layouts
 ) AS layout WHERE ended > now() - $1";
 
-/// Sees that the databases are the shards that they are given as, in their order, and takes those that were never one.
+/// Checks that each database is the shard it is configured as. Databases that were never a shard
+/// become that shard.
 ///
-/// None is taken before all have been read, and the number of shards is not remembered before all are taken: settings that are
-/// refused do not bind the right ones.
+/// No database is claimed before all have been read, and the number of shards is recorded only
+/// after all are claimed. Refused settings therefore do not prevent a later start with the right
+/// ones.
 ///
 /// # Errors
-/// A database is another shard or lost its orders, shards are left out, or a statement failed.
+/// A database belongs to another shard or lost its orders, shards are missing from the settings, or
+/// a statement failed.
 pub(super) async fn join(pools: &[Pool]) -> Result<(), ShardError> {
     let shards = || (0..).map(ShardIndex::new).zip(pools);
     let known = known(pools).await?;
-    // Read after the number of shards: another instance that starts remembers it when it has taken all of them.
+    // Read after the number of shards: a concurrent instance records that number only after it has
+    // claimed all databases.
     let mut identities = Vec::with_capacity(pools.len());
     for (shard, pool) in shards() {
         let query = sqlx::query_scalar(IDENTITY).fetch_optional(pool);
@@ -45,28 +50,29 @@ pub(super) async fn join(pools: &[Pool]) -> Result<(), ShardError> {
         let remember = sqlx::query(REMEMBER).bind(i32::try_from(pools.len()).unwrap_or(i32::MAX));
         remember.execute(pool).await.map_err(unusable(shard))?;
     }
-    // Another instance may have remembered more meanwhile.
+    // Another instance may have recorded a larger number in the meantime.
     none_is_missing(self::known(pools).await?, pools.len())
 }
 
-/// What one database knows.
+/// The records of one database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// On how many shards orders have been written.
+    /// The number of shards that orders have been written to.
     pub known: i32,
-    /// The number that it was first used by.
+    /// The shard number that the database was first used with.
     pub identity: Option<i32>,
 }
 
-/// Asks one database.
+/// Reads the records of one database.
 pub(super) async fn look(pool: &Pool) -> Result<Seen, sqlx::Error> {
     let known = sqlx::query_scalar(KNOWN).fetch_one(pool).await?;
-    // Read after the number of shards: another instance that starts remembers it when it has taken all of them.
+    // Read after the number of shards: a concurrent instance records that number only after it has
+    // claimed all databases.
     let identity = sqlx::query_scalar(IDENTITY).fetch_optional(pool).await?;
     Ok(Seen { known, identity })
 }
 
-/// On how many shards orders have been written.
+/// The number of shards that orders have been written to, over all databases.
 async fn known(pools: &[Pool]) -> Result<i32, ShardError> {
     let mut known = 0;
     for (shard, pool) in (0..).map(ShardIndex::new).zip(pools) {
@@ -76,13 +82,14 @@ async fn known(pools: &[Pool]) -> Result<i32, ShardError> {
     Ok(known)
 }
 
-/// The layouts of shards that may still hold keys younger than `key_ttl`, as one database tells.
+/// The earlier layouts that may still have keys younger than `key_ttl`, according to one database.
 pub(super) async fn former_layouts(pool: &Pool, key_ttl: Duration) -> Result<Vec<ShardRouter>, sqlx::Error> {
     let former: Vec<i32> = sqlx::query_scalar(FORMER).bind(key_ttl).fetch_all(pool).await?;
     Ok(former.into_iter().filter_map(|shards| ShardRouter::new(u16::try_from(shards).ok()?)).collect())
 }
 
-/// `known` is on how many shards orders have been written; each database has the number that it is found by, if any.
+/// Checks the records against the settings. `known` is the number of shards that orders have been
+/// written to. `identities` has the recorded number of each configured database, if any.
 pub(crate) fn check(known: i32, identities: &[Option<i32>]) -> Result<(), ShardError> {
     let shards = || (0..).map(ShardIndex::new).zip(identities.iter().copied());
     for (shard, found) in shards() {
@@ -104,7 +111,7 @@ pub(super) fn is_shard(wanted: ShardIndex, found: i32) -> Result<(), ShardError>
     if found == i32::from(wanted.get()) { Ok(()) } else { Err(ShardError::WrongShard { wanted, found }) }
 }
 
-/// Makes the database this shard unless it is one; answers which it is.
+/// Makes the database this shard unless it already is a shard. Returns which shard it is.
 async fn claim(pool: &Pool, shard: ShardIndex) -> Result<i32, sqlx::Error> {
     let mut transaction = pool.begin().await?;
     sqlx::query("LOCK TABLE shard_identity IN EXCLUSIVE MODE").execute(&mut transaction).await?;

@@ -1,4 +1,4 @@
-//! The places of the databases among the shards. A database is used as a shard once it is known to be that one.
+//! Checks at startup which shard each database is. A database is used only after that is certain.
 
 use std::time::Duration;
 
@@ -14,28 +14,28 @@ use crate::settings::Settings;
 
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// How long all databases together have to become the shards they are numbered as.
+/// How long joining all databases as shards may take.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What is known of the databases of all shards.
+/// The state of the check over the databases of all shards.
 pub(super) struct Places {
-    /// For these questions alone: the shards' own pools are locked until they are answered.
+    /// Pools only for these checks: the shards' own pools are locked until the checks are done.
     pools: Vec<Pool>,
     key_ttl: Duration,
     seen: watch::Sender<Vec<Option<Seen>>>,
     joining: Mutex<()>,
 }
 
-/// What follows for one shard from what has been seen of all.
+/// The conclusion for one shard, drawn from the records of all databases seen so far.
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
     /// The database is this shard.
     Taken,
-    /// The database has never been used, and orders are on as many shards as are configured.
+    /// The database has never been used, but as many shards as are configured hold orders.
     Lost { known: i32 },
-    /// A shard is new, and not all databases have been seen.
+    /// A shard is new, and not all databases have answered.
     Waits,
-    /// A shard is new, and all databases have been seen.
+    /// A shard is new, and all databases have answered.
     Joins,
 }
 
@@ -48,11 +48,11 @@ impl Places {
         Self { pools, key_ttl: settings.key_ttl, seen, joining: Mutex::default() }
     }
 
-    /// Waits until it is known that the database of `shard` is that shard, or takes it as a new one. Answers the layouts
-    /// of shards that may still hold keys.
+    /// Waits until the database of `shard` is known to be that shard, or claims it as a new one.
+    /// Returns the earlier layouts that may still have keys.
     ///
     /// # Errors
-    /// The database is another shard, or the settings do not agree with where orders are.
+    /// The database belongs to another shard, or the settings contradict the recorded shards.
     pub async fn take(
         &self,
         shard: ShardIndex,
@@ -67,13 +67,13 @@ impl Places {
             let place = place(shard, &changes.borrow_and_update())?;
             match place {
                 Place::Taken => break,
-                // Another instance may have taken it between the two questions; it is asked once more.
+                // Another instance may have claimed it between the two queries, so ask once more.
                 Place::Lost { .. } if !seemed_lost => seemed_lost = true,
                 Place::Lost { known } => return Err(ShardError::ShardLost { shard, known }),
                 Place::Joins => self.join(component).await?,
                 Place::Waits => {
                     component.starting("a shard is new: waiting until the databases of all shards answer");
-                    // The sender lives as long as this.
+                    // The sender lives as long as `self`, so this cannot fail.
                     let _ = changes.changed().await;
                 }
             }
@@ -84,7 +84,7 @@ impl Places {
         Ok(former)
     }
 
-    /// Takes all databases together, unless that was done meanwhile.
+    /// Joins all databases together, unless another shard's task already did.
     async fn join(&self, component: &Component) -> Result<(), ShardError> {
         let _joining = self.joining.lock().await;
         if self.seen.borrow().iter().flatten().any(|seen| is_complete(seen.known, self.pools.len())) {
@@ -119,8 +119,10 @@ fn is_complete(known: i32, configured: usize) -> bool {
     usize::try_from(known).is_ok_and(|known| known == configured)
 }
 
+/// Decides the place of `shard` from the records seen so far.
+///
 /// # Errors
-/// What has been seen contradicts the settings.
+/// The records contradict the settings.
 fn place(shard: ShardIndex, seen: &[Option<Seen>]) -> Result<Place, ShardError> {
     let known = seen.iter().flatten().map(|seen| seen.known).max().unwrap_or_default();
     identity::none_is_missing(known, seen.len())?;
@@ -134,7 +136,7 @@ fn place(shard: ShardIndex, seen: &[Option<Seen>]) -> Result<Place, ShardError> 
     Ok(if seen.iter().all(Option::is_some) { Place::Joins } else { Place::Waits })
 }
 
-/// Asks until the database answers. Fails when asking again cannot help.
+/// Retries until the database answers. Fails if a retry cannot help.
 async fn until_answered<T>(
     shard: ShardIndex,
     component: &Component,

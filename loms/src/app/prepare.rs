@@ -1,4 +1,5 @@
-//! The start of the shards: wait for their databases, migrate them, and see that each is the shard it is taken for.
+//! Prepares the shards at startup: waits for their databases, migrates them, and checks that each
+//! is the configured shard.
 
 use shared_actors::database::{self, DatabaseError, Migrations, Pool, PoolSettings, PrepareError};
 use shared_actors::health::Component;
@@ -11,23 +12,24 @@ use super::places::Places;
 use super::shards::Shard;
 use crate::settings::Settings;
 
-/// The table of the migrations of the stock, which stand in one database with those of the orders.
+/// The migration table of the stock. The stock shares a database with orders, which have a table of
+/// their own.
 const STOCK_MIGRATIONS: &str = "_sqlx_migrations_stock";
 
-/// Why a shard can never be used as it is.
+/// Why a shard cannot be used, and a retry would not help.
 #[derive(Debug, Error)]
 pub enum ShardError {
     /// It cannot be migrated.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
-    /// It is another shard.
+    /// The database belongs to another shard.
     #[error(
         "the database of shard {wanted} belongs to shard {found}: check the order of DATABASE_MASTER_HOST_PORT_k"
     )]
     WrongShard {
-        /// The number by which it is configured.
+        /// The shard number in the settings.
         wanted: ShardIndex,
-        /// The number that it was first used by.
+        /// The shard number that the database was first used with.
         found: i32,
     },
     /// The settings leave out shards that hold orders.
@@ -36,36 +38,36 @@ pub enum ShardError {
          sight; name a database by DATABASE_MASTER_HOST_PORT_k for each k below {known}"
     )]
     ShardsMissing {
-        /// On how many shards orders have been written.
+        /// The number of shards that orders have been written to.
         known: i32,
-        /// How many are configured.
+        /// The number of shards in the settings.
         configured: usize,
     },
-    /// A database was never a shard, and its number was one.
+    /// The database was never used, although its shard holds orders.
     #[error(
         "the database of shard {shard} was never used and the orders stand on {known} shards: check its address and its \
          name, or restore its backup"
     )]
     ShardLost {
-        /// Whose orders are not there.
+        /// The shard whose orders are missing.
         shard: ShardIndex,
-        /// On how many shards orders have been written.
+        /// The number of shards that orders have been written to.
         known: i32,
     },
-    /// A statement fails for good.
+    /// A statement failed, and a retry would not help.
     #[error("shard {shard} cannot be used: {source}")]
     Unusable {
         /// The shard.
         shard: ShardIndex,
-        /// Why.
+        /// The error of the database.
         source: DatabaseError,
     },
 }
 
-/// Waits for the database of `shard`, brings it up to date, and sees that it is the shard it is taken for.
+/// Waits for the database of `shard`, migrates it, and checks that it is that shard.
 ///
-/// Shards are prepared side by side, and one that is away keeps no other from being used. Only when a shard is new do all
-/// have to be there: none is taken before all have been read.
+/// Shards are prepared concurrently, so an unreachable one does not delay the others. Only a new
+/// shard has to wait for all databases: none is claimed before all have been read.
 pub(super) async fn prepare(
     shard: &Shard,
     places: &Places,
@@ -77,25 +79,25 @@ pub(super) async fn prepare(
     prepared(&orders_migrator()).await?;
     let former = places.take(shard.index, &shard.components.identity).await?;
     if shard.index == STOCK_SHARD {
-        // Only now is it known where the stock belongs.
+        // The stock belongs to shard 0, and only now is this database known to be shard 0.
         prepared(&stock_migrator()).await?;
     }
     Ok(former)
 }
 
-/// What health tells of a shard.
+/// The health components of a shard.
 #[derive(Clone)]
 pub(super) struct ShardComponents {
     /// Whether the server answers.
     pub database: Component,
-    /// Whether the database is known to be the shard it is taken for.
+    /// Whether the database is known to be the configured shard.
     pub identity: Component,
 }
 
-/// Brings the databases of all shards up to date once, without waiting.
+/// Migrates the databases of all shards once, without waiting for unreachable ones.
 ///
 /// # Errors
-/// Why one could not be, in words for people.
+/// The reason why a database could not be migrated or joined, as a message for people.
 pub async fn migrate(settings: &Settings) -> Result<(), String> {
     let limits = PoolSettings::new("migrations").with_max_connections(1);
     let mut pools = Vec::new();
@@ -121,5 +123,5 @@ fn stock_migrator() -> Migrator {
     stock
 }
 
-/// The shard where the stock stands.
+/// The shard that holds the stock.
 pub(crate) const STOCK_SHARD: ShardIndex = ShardIndex::new(0);

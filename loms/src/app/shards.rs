@@ -1,4 +1,4 @@
-//! The actors of all shards, put together and ended in order.
+//! Starts the actors of all shards, and stops them in order.
 
 use shared_actors::actor::{Arbiters, TaskHandle};
 use shared_actors::database::{self, Pool, PoolSettings};
@@ -15,7 +15,7 @@ use crate::settings::Settings;
 use crate::stock::StockHandle;
 use crate::sweeper::{self, SweeperParts};
 
-/// One shard at work.
+/// The parts of one shard.
 pub(super) struct Shard {
     pub index: ShardIndex,
     pub settings: ShardSettings,
@@ -29,7 +29,7 @@ pub(super) struct Shard {
     sweeper: TaskHandle,
 }
 
-/// All shards, and the stock of the first one.
+/// All shards, and the stock, which is on the first one.
 pub(super) struct Shards {
     pub stock: StockHandle,
     stock_pool: Pool,
@@ -41,7 +41,7 @@ impl Shards {
     pub fn start(settings: &Settings, health: &Health) -> Self {
         let arbiters = Arbiters::new(settings.arbiters).watched(settings.actor_thread_timeout);
         let limits = PoolSettings::new("loms").with_max_connections(settings.max_connections);
-        // A pool of its own: no list of orders may keep a reservation waiting.
+        // A separate pool: lists of orders must not delay reservations.
         let stock_pool = Pool::new(&settings.shards[STOCK_SHARD.index()].primary, &limits).locked();
         database::show_pool("stock", STOCK_SHARD.index(), &stock_pool);
         let stock = StockHandle::start(stock_pool.clone(), settings.actor_capacity, arbiters.pick(0));
@@ -54,7 +54,7 @@ impl Shards {
         Self { stock, stock_pool, all }
     }
 
-    /// Lets a shard work whose database is known to be the right one.
+    /// Lets a shard work after its database has been identified.
     pub fn begin(&self, shard: &Shard) {
         for pool in self.pools(shard) {
             pool.unlock();
@@ -63,13 +63,13 @@ impl Shards {
         shard.prepared.send_replace(true);
     }
 
-    /// Keeps an eye on the primary of `shard`. Runs until it is dropped.
+    /// Watches the primary of `shard`. Runs until it is dropped.
     pub async fn watch(&self, shard: &Shard) {
         let (primary, component) = (shard.settings.primary.clone(), shard.components.database.clone());
         database::watch(primary, component, self.pools(shard)).await;
     }
 
-    /// The pools of connections to the primary of `shard`.
+    /// The connection pools of the primary of `shard`.
     fn pools(&self, shard: &Shard) -> Vec<Pool> {
         let stock = (shard.index == STOCK_SHARD).then_some(&self.stock_pool);
         stock.into_iter().chain([&shard.pool]).cloned().collect()

@@ -1,4 +1,4 @@
-//! Errors of orders and stock, and the message that clients get.
+//! Errors of orders and stock, and the messages that clients see.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::restock::StockLevel;
 use super::shortage::Shortage;
 use super::status::OrderStatus;
 
-/// Why a use case of orders or stock was not carried out.
+/// Why a use case of orders or stock failed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum OrderError {
     /// The request breaks a rule.
@@ -20,7 +20,7 @@ pub enum OrderError {
     InvalidArgument {
         /// The field at fault, as the client spells it.
         field: &'static str,
-        /// The rule.
+        /// The rule that it breaks.
         message: String,
     },
     /// There is no such order.
@@ -29,12 +29,13 @@ pub enum OrderError {
     /// There is no such SKU.
     #[error("there is no sku {0}")]
     SkuNotFound(Sku),
-    /// The order was written down as failed: a SKU is unknown, or too few are left.
+    /// The order was recorded as failed: a SKU is unknown, or too few pieces are left.
     #[error("order {order} failed: {}", reasons(shortages))]
     OutOfStock {
-        /// The order that can be read as `FAILED`.
+        /// The order, which can be read as `FAILED`.
         order: OrderId,
-        /// What was short, at most [`MAX_SHORTAGES`](super::MAX_SHORTAGES); empty when the order failed earlier.
+        /// The SKUs that were short, at most [`MAX_SHORTAGES`](super::MAX_SHORTAGES). Empty if the
+        /// order failed in an earlier attempt.
         shortages: Vec<Shortage>,
     },
     /// The state of the order forbids the change.
@@ -42,15 +43,15 @@ pub enum OrderError {
     Forbidden {
         /// The order.
         order: OrderId,
-        /// The state it is in.
+        /// Its current state.
         from: OrderStatus,
-        /// The state that was asked for.
+        /// The requested state.
         to: OrderStatus,
     },
-    /// The idempotency key stands for an order with other items.
+    /// The idempotency key belongs to an order with other items.
     #[error("the idempotency key was used for order {order}, whose items differ")]
     KeyReused {
-        /// The order made under the key.
+        /// The order that was created under the key.
         order: OrderId,
     },
     /// Fewer pieces would be left than are reserved.
@@ -62,45 +63,46 @@ pub enum OrderError {
     StockReserved {
         /// The SKU.
         sku: Sku,
-        /// What there is of it.
+        /// Its current level.
         level: StockLevel,
     },
-    /// The idempotency key stands for another restock.
+    /// The idempotency key belongs to another restock.
     #[error("the idempotency key was used for another restock, of sku {sku}")]
     RestockKeyReused {
         /// The SKU that was restocked under the key.
         sku: Sku,
     },
-    /// Too much is waiting; nothing happened.
+    /// Too many commands are waiting. Nothing happened.
     #[error("too much is waiting already")]
     Overloaded {
-        /// When it may be worth to ask again.
+        /// When a retry may succeed.
         retry_after: Duration,
     },
-    /// A database or an actor did not serve. What was asked for may have happened: ask again with the same key.
+    /// A database or an actor failed to serve the request. It may have taken effect, so retry with
+    /// the same key.
     #[error("not available at the moment: {reason}")]
     Unavailable {
-        /// What failed, for the log.
+        /// The cause, for the log.
         reason: String,
     },
-    /// The answer was not there in time. What was asked for may have happened, or may yet.
+    /// The answer did not arrive in time. The request may have taken effect, or may yet.
     #[error("the deadline passed before the answer")]
     DeadlineExceeded,
-    /// A defect of ours.
+    /// An internal error of loms.
     #[error("{reason}")]
     Internal {
-        /// What is wrong, for the log.
+        /// The cause, for the log.
         reason: String,
     },
 }
 
 impl OrderError {
-    /// `field` breaks the rule that `message` tells.
+    /// `field` breaks the rule that `message` states.
     pub fn invalid(field: &'static str, message: impl Into<String>) -> Self {
         Self::InvalidArgument { field, message: message.into() }
     }
 
-    /// A defect of ours, told to the log alone.
+    /// An internal error. Only the log shows `reason`.
     pub fn internal(reason: impl Into<String>) -> Self {
         Self::Internal { reason: reason.into() }
     }

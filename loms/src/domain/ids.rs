@@ -1,15 +1,15 @@
-//! The numbers that name things: SKUs, users and orders.
+//! The ids of SKUs, users and orders.
 
 use std::fmt;
 
 use super::error::OrderError;
 
-/// A stock keeping unit: positive, 32 bits.
+/// The id of a stock keeping unit: a positive 32-bit number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sku(u32);
 
 impl Sku {
-    /// The number itself.
+    /// The id as a number.
     pub const fn get(self) -> u32 {
         self.0
     }
@@ -32,12 +32,12 @@ impl From<Sku> for i64 {
     }
 }
 
-/// A user: a positive number.
+/// The id of a user: a positive 64-bit number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserId(i64);
 
 impl UserId {
-    /// The number itself.
+    /// The id as a number.
     pub const fn get(self) -> i64 {
         self.0
     }
@@ -54,12 +54,12 @@ impl TryFrom<i64> for UserId {
     }
 }
 
-/// An order: a positive number that also says the order's shard.
+/// The id of an order: a positive 64-bit number that also encodes the order's shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderId(i64);
 
 impl OrderId {
-    /// The number itself.
+    /// The id as a number.
     pub const fn get(self) -> i64 {
         self.0
     }

@@ -1,4 +1,4 @@
-//! The key under which a client may create one order several times over and get it once.
+//! The key that makes retries of a create or of a restock safe.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,12 +7,13 @@ use super::error::OrderError;
 
 const MAX_LENGTH: usize = 128;
 
-/// A client's key for one create: 1 to 128 printable ASCII characters; its scope is the user.
+/// A client's idempotency key: 1 to 128 printable ASCII characters. The key of a create is scoped
+/// to its user, the key of a restock to the whole stock.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IdempotencyKey(Arc<str>);
 
 impl IdempotencyKey {
-    /// The key as the client spelt it.
+    /// The key as the client sent it.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! What an order is about: how many pieces of which SKU.
+//! The content of an order: how many pieces of which SKU.
 
 use std::num::NonZeroU32;
 use std::ops::Deref;
@@ -7,15 +7,15 @@ use std::sync::Arc;
 use super::error::OrderError;
 use super::ids::Sku;
 
-/// The most lines of one order, after lines of one SKU have been summed.
+/// Maximum number of lines per order, after lines of the same SKU are summed.
 pub const MAX_LINES: usize = 1000;
 
-/// A number of pieces: positive, 32 bits.
+/// A number of pieces: a positive 32-bit number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Quantity(NonZeroU32);
 
 impl Quantity {
-    /// The number itself.
+    /// The quantity as a number.
     pub const fn get(self) -> u32 {
         self.0.get()
     }
@@ -40,24 +40,26 @@ impl From<Quantity> for i64 {
     }
 }
 
-/// So many pieces of one SKU.
+/// A number of pieces of one SKU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// What.
+    /// The SKU.
     pub sku: Sku,
-    /// How many.
+    /// The number of pieces.
     pub count: Quantity,
 }
 
-/// The lines of an order: at least one, at most [`MAX_LINES`], by rising SKU, each SKU once. Cheap to clone.
+/// The lines of an order: at least one and at most [`MAX_LINES`], in ascending order of SKU, each
+/// SKU once. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lines(Arc<[Line]>);
 
 impl Lines {
-    /// Sorts the lines by SKU and sums those of one SKU.
+    /// Sorts the lines by SKU and sums lines of the same SKU.
     ///
     /// # Errors
-    /// `InvalidArgument` naming `items`, when there are none or too many, or a sum does not fit 32 bits.
+    /// `InvalidArgument` for `items` if there are none or too many, or if a sum does not fit into
+    /// 32 bits.
     pub fn new(lines: impl IntoIterator<Item = Line>) -> Result<Self, OrderError> {
         let mut lines: Vec<Line> = lines.into_iter().collect();
         lines.sort_by_key(|line| line.sku);

@@ -1,6 +1,6 @@
-//! What an order is: values that are checked once at the edge and cannot be wrong after, and what can go wrong.
+//! The domain of orders: values that are validated once at the edge, and errors.
 //!
-//! Nothing here knows a statement, an actor or a wire format.
+//! Nothing here depends on SQL, actors or a wire format.
 
 mod error;
 mod ids;

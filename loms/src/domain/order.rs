@@ -1,53 +1,54 @@
-//! An order as it is asked for, as it stands, and pages of them.
+//! Orders as requested and as stored, and pages of them.
 
 use super::ids::{OrderId, UserId};
 use super::key::IdempotencyKey;
 use super::lines::Lines;
 use super::status::OrderStatus;
 
-/// The most orders of one page.
+/// Maximum number of orders per page.
 pub const MAX_PAGE_SIZE: u32 = 1000;
 
-/// An order that somebody wants.
+/// An order to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewOrder {
-    /// Whose it is; also decides the shard.
+    /// The user who places it. The user also determines the shard.
     pub user: UserId,
-    /// What it is about.
+    /// The ordered lines.
     pub lines: Lines,
-    /// Makes repeated creates one order.
+    /// Makes retries safe: creates with the same key make one order.
     pub key: Option<IdempotencyKey>,
-    /// W3C trace context of the request, for the events.
+    /// W3C trace context of the request, passed on to the events.
     pub traceparent: Option<String>,
 }
 
-/// An order as it stands.
+/// An order in its current state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// Its number.
+    /// Its id.
     pub id: OrderId,
-    /// Whose it is.
+    /// The user who placed it.
     pub user: UserId,
-    /// How far it has come.
+    /// Its state.
     pub status: OrderStatus,
-    /// What it is about.
+    /// The ordered lines.
     pub lines: Lines,
 }
 
-/// Which orders of the list: the newest `size` that are older than `before`.
+/// Selects a page: the newest `size` orders with ids below `before`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageRequest {
-    /// The most orders; values above [`MAX_PAGE_SIZE`] count as that, 0 counts as 1.
+    /// Maximum number of orders. Values above [`MAX_PAGE_SIZE`] are treated as [`MAX_PAGE_SIZE`], 0
+    /// as 1.
     pub size: u32,
-    /// Only orders with lower ids; all when absent.
+    /// Lists only orders with lower ids. `None` means all.
     pub before: Option<OrderId>,
 }
 
-/// Orders by falling id.
+/// A page of orders, highest id first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderPage {
-    /// The page.
+    /// The orders of the page.
     pub orders: Vec<Order>,
-    /// What to ask for as `before` to get the page after this one; `None` on the last page.
+    /// The value of `before` for the next page. `None` on the last page.
     pub next: Option<OrderId>,
 }

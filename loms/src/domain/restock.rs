@@ -1,28 +1,28 @@
-//! Pieces that come into the stock by hand, or leave it.
+//! Manual changes of the stock.
 
 use super::error::OrderError;
 use super::ids::Sku;
 use super::key::IdempotencyKey;
 
-/// What an operator wants done to the stock of one SKU.
+/// A manual change of the stock of one SKU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restock {
-    /// Which SKU; a new one when there is none yet.
+    /// The SKU. It is created if it does not exist and pieces are added.
     pub sku: Sku,
-    /// How many pieces.
+    /// The number of pieces to add or remove.
     pub change: StockChange,
-    /// Makes repeated restocks one; its scope is the whole stock.
+    /// Makes retries safe: restocks with the same key happen once. Its scope is the whole stock.
     pub key: IdempotencyKey,
-    /// W3C trace context of the request, for the history.
+    /// W3C trace context of the request, stored in the history.
     pub traceparent: Option<String>,
 }
 
-/// A number of pieces that come (above 0) or go (below 0).
+/// A number of pieces to add (above 0) or remove (below 0). Never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StockChange(i64);
 
 impl StockChange {
-    /// The number itself.
+    /// The change as a number.
     pub const fn get(self) -> i64 {
         self.0
     }
@@ -39,12 +39,12 @@ impl TryFrom<i64> for StockChange {
     }
 }
 
-/// What there is of a SKU.
+/// The stock level of a SKU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StockLevel {
-    /// How many pieces are there, reserved ones included.
+    /// The number of pieces, including reserved ones.
     pub total: i64,
-    /// How many of them are reserved.
+    /// The number of reserved pieces among them.
     pub reserved: i64,
 }
 
@@ -52,7 +52,8 @@ impl StockLevel {
     /// The level after `change`.
     ///
     /// # Errors
-    /// `StockReserved` when fewer would be left than are reserved; `InvalidArgument` when the total would not fit 63 bits.
+    /// `StockReserved` if fewer pieces would be left than are reserved. `InvalidArgument` if the
+    /// total would not fit into 63 bits.
     pub fn after(self, sku: Sku, change: StockChange) -> Result<Self, OrderError> {
         let total = self.total.checked_add(change.get());
         let total = total.ok_or_else(|| OrderError::invalid("count", "is more than the stock can hold"))?;

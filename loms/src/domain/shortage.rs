@@ -1,21 +1,21 @@
-//! What an order wanted and the stock did not have.
+//! The SKUs that an order wanted and the stock did not have.
 
 use std::fmt;
 
 use super::ids::Sku;
 use super::lines::Quantity;
 
-/// A refusal names at most so many SKUs.
+/// Maximum number of SKUs named in one error.
 pub const MAX_SHORTAGES: usize = 10;
 
-/// A SKU of which too few were left, or that is unknown.
+/// A SKU that is unknown, or of which too few pieces were left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shortage {
-    /// Which.
+    /// The SKU.
     pub sku: Sku,
-    /// How many pieces were wanted.
+    /// The number of pieces wanted.
     pub wanted: Quantity,
-    /// How many were left; `None` when the SKU is unknown.
+    /// The number of pieces left. `None` if the SKU is unknown.
     pub left: Option<u64>,
 }
 

@@ -1,27 +1,27 @@
-//! The states of an order and the ways between them.
+//! The states of an order and the transitions between them.
 
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// How far an order has come.
+/// The state of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OrderStatus {
-    /// Asked for; nothing is decided yet.
+    /// Requested; nothing is decided yet.
     New,
     /// Its stock is reserved.
     AwaitingPayment,
-    /// Stock was short. Final.
+    /// Stock was short, or the attempt to create it was given up. Final.
     Failed,
-    /// Paid; its stock is gone. Final.
+    /// Paid; its pieces left the stock. Final.
     Payed,
-    /// Given up before it was paid; its stock is free again. Final.
+    /// Cancelled before it was paid; its pieces can be sold again. Final.
     Cancelled,
 }
 
 impl OrderStatus {
-    /// Every state, in the order of an order's life.
+    /// All states, in the order of an order's life.
     pub const ALL: [Self; 5] = [Self::New, Self::AwaitingPayment, Self::Failed, Self::Payed, Self::Cancelled];
 
     /// The name on the wire, in events and in the database.
@@ -35,7 +35,7 @@ impl OrderStatus {
         }
     }
 
-    /// Whether an order may go from this state to `to`.
+    /// Whether an order may change from this state to `to`.
     pub const fn may_become(self, to: Self) -> bool {
         matches!(
             (self, to),
@@ -51,7 +51,7 @@ impl fmt::Display for OrderStatus {
     }
 }
 
-/// Not the name of a state.
+/// The text is not the name of a state.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{0:?} is not the state of an order")]
 pub struct UnknownStatus(String);

@@ -1,4 +1,5 @@
-//! The answers to the requests of one batch. Requests with one key are answered together, by what the key has led to.
+//! The answers to the requests of one batch. Requests with the same key are answered together, by
+//! the outcome of that key.
 
 use std::collections::HashMap;
 
@@ -7,15 +8,15 @@ use crate::domain::{IdempotencyKey, Lines, NewOrder, Order, OrderError, OrderId,
 pub(super) type Answer = Result<OrderId, OrderError>;
 pub(super) type Key<'a> = (UserId, &'a IdempotencyKey);
 
-/// What an attempt at an order led to.
+/// The outcome of an attempt to create an order.
 pub(super) enum Outcome {
     Answered(Answer),
-    /// The key stands for an order with other lines, where those can be read.
+    /// The key belongs to an order with other lines. The lines are `None` if they cannot be read.
     Reused {
         order: OrderId,
         lines: Option<Lines>,
     },
-    /// An earlier attempt under the key had been given up, and holds nothing any more.
+    /// An earlier attempt under the key was given up and no longer holds stock.
     GivenUp,
 }
 
@@ -23,8 +24,8 @@ pub(super) fn key_of(request: &NewOrder) -> Option<Key<'_>> {
     Some((request.user, request.key.as_ref()?))
 }
 
-/// The requests that have no answer yet, those of one key together: the first of each group is carried out, the others
-/// share its order.
+/// Groups the unanswered requests by key. The first request of each group is carried out; the
+/// others share its order.
 pub(super) fn open_groups(requests: &[NewOrder], answers: &[Option<Answer>]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     let mut by_key: HashMap<Key<'_>, usize> = HashMap::new();
@@ -39,7 +40,7 @@ pub(super) fn open_groups(requests: &[NewOrder], answers: &[Option<Answer>]) -> 
     groups
 }
 
-/// What a request is told whose key has led to `order`.
+/// The answer to a request whose key led to `order`.
 pub(super) fn answer_with(order: &Order, request: &NewOrder) -> Answer {
     if order.lines != request.lines {
         Err(OrderError::KeyReused { order: order.id })
@@ -58,7 +59,8 @@ pub(super) fn outcome_with(order: &Order, request: &NewOrder) -> Outcome {
     }
 }
 
-/// What the leader's outcome says about a request of its group; `None` when it has to be attempted itself.
+/// The answer that the leader's outcome implies for a request of its group. `None` if the request
+/// needs an attempt of its own.
 pub(super) fn answer_beside(leader: &NewOrder, outcome: &Outcome, request: &NewOrder) -> Option<Answer> {
     let reused = |order: OrderId| Some(Err(OrderError::KeyReused { order }));
     match outcome {
@@ -71,7 +73,8 @@ pub(super) fn answer_beside(leader: &NewOrder, outcome: &Outcome, request: &NewO
     }
 }
 
-/// The number of shards was changed between two attempts under one key, and the user has another shard now.
+/// The number of shards changed between two attempts under one key, and the user now belongs to
+/// another shard.
 pub(super) fn elsewhere(order: OrderId) -> OrderError {
     OrderError::Unavailable { reason: format!("the key holds stock for order {order} of another shard") }
 }
@@ -80,7 +83,7 @@ pub(super) fn unanswered() -> OrderError {
     OrderError::Unavailable { reason: "the order was there and then was not".to_owned() }
 }
 
-/// The attempt took so long that its order was given up, and stands as failed.
+/// The attempt took so long that its order was given up and recorded as failed.
 pub(super) fn too_late(order: OrderId) -> OrderError {
     OrderError::Unavailable { reason: format!("order {order} was given up before it was written down") }
 }

@@ -1,8 +1,13 @@
-//! The command to pay or cancel an order: decide, then settle with the stock. The workflow of one batch.
+//! The command to pay or cancel an order: decide, then settle with the stock. Workflow of one
+//! batch.
 //!
-//! The row of the order is the decision. What it does to the stock is written down with it, and done before the answer
-//! when the stock answers in time; the sweeper does it otherwise. A cancellation is not confirmed before that, whoever
-//! decided it: who reads the stock after the answer finds the items there. A payment frees nothing and need not wait.
+//! Updating the row of the order is the decision. Its effect on the stock is recorded in the same
+//! statement. The effect is applied before the answer if the stock responds in time; otherwise the
+//! sweeper applies it.
+//!
+//! A cancellation is confirmed only after its effect is applied, no matter which request decided
+//! it. A client that reads the stock afterwards therefore sees the items again. A payment frees
+//! nothing and need not wait.
 
 use std::collections::HashSet;
 
@@ -16,8 +21,8 @@ use crate::domain::{OrderError, OrderId, OrderStatus};
 use crate::retry::after_conflict;
 use crate::stock::{Effect, EffectKind};
 
-/// Pay or cancel an order; answers whether this very batch changed it. Of several changes of one order the first one
-/// counts.
+/// Pays or cancels an order. Returns whether this batch changed the order. If a batch has several
+/// changes of one order, the first counts.
 pub(crate) struct ChangeState {
     pub order: OrderId,
     pub to: OrderStatus,
@@ -54,7 +59,7 @@ impl OrderShard {
         crash_point!("change::begun");
         let mut made = self.decide(&changes).await?;
         let mut others = self.others(&firsts, &made).await?;
-        // Such an order was being written down when the change came, and is there now.
+        // The order was still being inserted when the first update ran. It is visible now.
         let awaiting = |change: &Change<'_>| others.get(&change.order) == Some(&OrderStatus::AwaitingPayment);
         let again: Vec<Change<'_>> = changes.iter().filter(|change| awaiting(change)).copied().collect();
         if !again.is_empty() {
@@ -70,7 +75,7 @@ impl OrderShard {
         let returned = effects.iter().filter(|effect| effect.kind == EffectKind::Return);
         let mut held: HashSet<OrderId> = returned.map(|effect| effect.order).collect();
         if effects.is_empty() {
-            // Nothing is held.
+            // No effect is pending, so there is nothing to settle.
         } else if let Some(settled) = self.settle_unless_silent(effects).await {
             held.retain(|order| settled.refused.contains(order));
         }
@@ -82,7 +87,7 @@ impl OrderShard {
         Ok(batch.iter().map(answer_to).collect())
     }
 
-    /// Changes those orders that await their payment, and tells what became of them.
+    /// Changes those orders that await their payment. Returns their new states.
     async fn decide(&self, changes: &[Change<'_>]) -> Result<States, DatabaseError> {
         let made = after_conflict(|| queries::change_states(&self.primary, changes)).await?;
         crash_point!("change::decided");
@@ -106,7 +111,7 @@ impl OrderShard {
         Ok(queries::states_of(&self.primary, &others).await?)
     }
 
-    /// What those of `orders` that are cancelled still have to give back.
+    /// The effects that the cancelled ones among `orders` still have to apply.
     async fn unsettled(&self, orders: &States) -> Result<Vec<Effect>, DatabaseError> {
         let cancelled = orders.iter().filter(|(_, state)| **state == OrderStatus::Cancelled);
         let cancelled: Vec<i64> = cancelled.map(|(order, _)| order.get()).collect();
@@ -130,7 +135,7 @@ fn answer(change: &ChangeState, state: Option<OrderStatus>) -> Result<(), OrderE
     }
 }
 
-/// The order is cancelled for good; asking again is answered well once its items are back.
+/// The cancellation is final. A retry succeeds once the items are back in the stock.
 fn not_settled(order: OrderId) -> OrderError {
     OrderError::Unavailable { reason: format!("order {order} is cancelled, its items are not back yet") }
 }

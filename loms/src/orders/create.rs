@@ -1,10 +1,11 @@
-//! The command to create an order: reserve, then write down. The workflow of one batch, from the requests to their
-//! answers.
+//! The command to create an order: reserve stock, then insert the order. Workflow of one batch.
 //!
-//! It runs in the actor's own future: a client that hangs up cancels nothing half-way. What a crash leaves behind is a
-//! reservation without an order, which a retry under the same key finds again and the sweeper gives back otherwise. Nothing
-//! is reserved before the primary that is to keep the orders has answered, and what is held for orders that certainly were
-//! not written down is given back at once.
+//! The batch runs in the actor's own future, so a client that disconnects does not interrupt it. A
+//! crash can leave a reservation without an order. A retry under the same key finds that
+//! reservation; otherwise the sweeper gives it back.
+//!
+//! Nothing is reserved until the shard's primary has proved that it answers. If an insert certainly
+//! did not happen, the stock of orders without a key is given back at once.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,14 +23,15 @@ use crate::domain::{NewOrder, OrderError, OrderId, OrderStatus};
 use crate::retry::after_conflict;
 use crate::stock::{Effect, EffectKind, Reservation, ReservationRequest};
 
-/// How often a batch is attempted, so that those who share a key with others are answered: once for whoever came first, once
-/// for those with the lines that the key stands for, and once more for each attempt that had been given up.
+/// How many times a batch is attempted, so that requests that share a key all get an answer. One
+/// attempt serves the first request, one the requests with the lines of the key's order. Each
+/// attempt that was given up takes one more.
 const ROUNDS: usize = 4;
 
-/// How many lines of orders one batch writes down.
+/// Maximum number of order lines that one batch inserts.
 const MAX_LINES_OF_BATCH: usize = 4_000;
 
-/// Create an order.
+/// Creates an order.
 pub(super) struct CreateOrder(pub NewOrder);
 
 impl Command for CreateOrder {
@@ -79,7 +81,7 @@ impl OrderShard {
         Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(contended()))).collect())
     }
 
-    /// Answers the requests whose key has led to an order before.
+    /// Answers the requests whose key already led to an order.
     async fn answer_known(
         &self,
         requests: &[NewOrder],
@@ -99,7 +101,7 @@ impl OrderShard {
         Ok(())
     }
 
-    /// Reserves for orders, and writes them down as what that led to.
+    /// Reserves stock for the orders, and inserts each in the resulting state.
     async fn attempt(&self, orders: &[&NewOrder]) -> Result<Vec<Outcome>, OrderError> {
         crash_point!("create::looked_up");
         let ids = self.ids.take(&self.primary, orders.len()).await.map_err(DatabaseError::from)?;
@@ -141,7 +143,7 @@ impl OrderShard {
         Ok(outcomes)
     }
 
-    /// Inserts the rows, and answers those that were there before.
+    /// Inserts the rows. Returns those that already existed.
     async fn write_down<'a, 'b>(&self, rows: &'b [Row<'a>]) -> Result<Vec<&'b Row<'a>>, OrderError> {
         let wanted: Vec<InsertedRow<'_>> = rows.iter().map(|row| row.inserted).collect();
         match self.insert(&wanted).await {
@@ -159,12 +161,13 @@ impl OrderShard {
         }
     }
 
-    /// Writes orders down, and answers the ids of those that were not there before.
+    /// Inserts orders. Returns the ids of those that did not exist before.
     pub(crate) async fn insert(&self, rows: &[InsertedRow<'_>]) -> Result<HashSet<OrderId>, DatabaseError> {
         if rows.is_empty() {
             return Ok(HashSet::new());
         }
-        // In one order wherever they come from: two instances with the same orders or keys would wait for each other.
+        // Sorted, so that two instances with the same orders or keys lock them in the same order
+        // and cannot deadlock.
         let mut sorted = rows.to_vec();
         sorted.sort_unstable_by_key(|row| (key_of(row.order), row.id));
         let inserted = after_conflict(|| queries::insert(&self.primary, &sorted, self.payment_ttl)).await?;
@@ -176,8 +179,9 @@ impl OrderShard {
         Ok(inserted)
     }
 
-    /// What became of orders that somebody else wrote down first, under the same key or in the place of an attempt that had
-    /// been given up. What they hold beside the winner's order is given back.
+    /// The outcomes of orders that another request inserted first, under the same key or as the
+    /// tombstone of an attempt that was given up. Stock that they hold in addition to the winning
+    /// order is given back.
     async fn winners(&self, lost: &[&Row<'_>]) -> Result<HashMap<OrderId, Outcome>, OrderError> {
         let keys: Vec<Key<'_>> = lost.iter().filter_map(|row| key_of(row.inserted.order)).collect();
         let by_key = queries::find_by_keys(&self.primary, &keys).await.map_err(DatabaseError::from)?;
@@ -208,7 +212,7 @@ impl OrderShard {
                 inserted.id,
                 match (given_up, adopted) {
                     (true, true) => Outcome::GivenUp,
-                    // Its client has long been told that the time is over.
+                    // Its client has already received a deadline error.
                     (true, false) => Outcome::Answered(Err(too_late(inserted.id))),
                     (false, _) => outcome_with(winner, inserted.order),
                 },
@@ -222,8 +226,9 @@ impl OrderShard {
         Ok(outcomes)
     }
 
-    /// Gives back what is held for orders that nobody can get. Where an order may be written down yet, by this attempt or by
-    /// another one under its key, its reservation stays: the sweeper decides when no transaction can be under way any more.
+    /// Gives back the stock of orders that will never exist. A reservation stays if this attempt or
+    /// another one under its key may still insert the order. The sweeper decides about it once no
+    /// transaction can still be running.
     async fn give_back(&self, orders: Vec<OrderId>) {
         let count = orders.len();
         if count == 0 {
@@ -236,7 +241,7 @@ impl OrderShard {
     }
 }
 
-/// An order on its way into the database.
+/// An order to insert.
 struct Row<'a> {
     inserted: InsertedRow<'a>,
     /// Its reservation was made by an earlier attempt under its key.

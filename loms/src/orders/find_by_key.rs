@@ -1,4 +1,5 @@
-//! The command to find the order that was made under a user's idempotency key: one query per batch, on the primary.
+//! The command to find the order that was created under a user's idempotency key: one query per
+//! batch, on the primary.
 
 use shared_actors::actor::{BatchLimits, Command, Commit};
 use shared_actors::database::DatabaseError;
@@ -7,7 +8,7 @@ use super::queries;
 use super::shard::{LIMITS, OrderShard};
 use crate::domain::{IdempotencyKey, Order, OrderError, UserId};
 
-/// Find the order of this key.
+/// Finds the order with this key.
 pub(super) struct FindByKey(pub UserId, pub IdempotencyKey);
 
 impl Command for FindByKey {

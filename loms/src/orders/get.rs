@@ -1,4 +1,4 @@
-//! The command to read an order as it stands: one query per batch, on the primary.
+//! The command to read the current state of an order: one query per batch, on the primary.
 
 use shared_actors::actor::{BatchLimits, Command, Commit};
 use shared_actors::database::DatabaseError;
@@ -7,7 +7,7 @@ use super::queries;
 use super::shard::{LIMITS, OrderShard};
 use crate::domain::{Order, OrderError, OrderId};
 
-/// Read an order.
+/// Reads an order.
 pub(super) struct GetOrder(pub OrderId);
 
 impl Command for GetOrder {

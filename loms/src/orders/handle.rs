@@ -1,4 +1,4 @@
-//! The way to one shard of orders.
+//! The handle of one shard of orders.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use super::queries::ShardPage;
 use super::shard::{OrderShard, OrderShardActor, OrderShardParts};
 use crate::domain::{NewOrder, Order, OrderError, OrderId};
 
-/// An order of more lines is a large one.
+/// An order with more lines than this is large.
 const LARGE_LINES: usize = 64;
-/// Large orders have one in so many of the places that others have.
+/// The capacity for large orders is the capacity for other orders divided by this.
 const LARGE_SHARE: usize = 16;
 
-/// Asks one shard of orders. Cheap to clone.
+/// The handle of one shard of orders. Cheap to clone.
 #[derive(Clone)]
 pub struct OrderShardHandle {
     creates: Handle<OrderShardActor>,
@@ -33,9 +33,9 @@ pub struct OrderShardHandle {
 }
 
 impl OrderShardHandle {
-    /// Starts the shard's actors on `arbiter`. Creates, which wait for the stock, changes and reads each have an actor of
-    /// their own, which holds at most `capacity` of them: none takes the places of another. Creates of many lines, which take
-    /// long, and lists have a few beside.
+    /// Starts the shard's actors on `arbiter`. Creates, changes and reads each have their own actor
+    /// with `capacity` places, so no kind takes places from another. Creates wait for the stock.
+    /// Large creates take long; they and lists have separate actors with less capacity.
     pub fn start(parts: OrderShardParts, capacity: usize, arbiter: &ArbiterHandle) -> Self {
         let shard = Arc::new(OrderShard::new(parts));
         let actor = |name, capacity| {
@@ -66,7 +66,7 @@ impl OrderShardHandle {
         &self.shard
     }
 
-    /// The most commands of one kind that the shard holds.
+    /// Maximum number of commands of one kind that the shard holds.
     pub(crate) fn capacity(&self) -> usize {
         self.capacity
     }
@@ -77,7 +77,7 @@ impl OrderShardHandle {
         actor.ask(CreateOrder(order)).await
     }
 
-    /// The order that was made here under the key of `order`.
+    /// The order that was created on this shard under the key of `order`.
     pub(super) async fn made_for(&self, order: &NewOrder) -> Result<Option<Order>, OrderError> {
         let Some(key) = order.key.clone() else { return Ok(None) };
         self.reads.ask(FindByKey(order.user, key)).await
@@ -95,7 +95,7 @@ impl OrderShardHandle {
         self.lists.ask(ListOrders { before, limit }).await
     }
 
-    /// Takes nothing more, and returns when all that was taken is answered.
+    /// Refuses new commands, and returns when all accepted ones are answered.
     pub async fn drain(&self) {
         futures::join!(
             self.creates.drain(),

@@ -1,4 +1,4 @@
-//! Order ids, taken from the shard's sequence a block at a time.
+//! Order ids, taken in blocks from the shard's sequence.
 
 use shared_actors::database::Pool;
 use std::collections::VecDeque;
@@ -8,12 +8,13 @@ use tokio::sync::Mutex;
 use super::queries;
 use crate::domain::OrderId;
 
-/// How many ids are fetched at first, and at the most: each time twice as many, since fetching waits for the disk. What a
-/// process holds when it ends is never used.
+/// Size of the first and of the largest block of ids. Each block is twice as large as the last,
+/// because fetching one waits for the disk. Ids that a process still holds when it ends are never
+/// used.
 const FIRST_BLOCK: usize = 64;
 const LARGEST_BLOCK: usize = 4096;
 
-/// Ids of one shard that this process may use.
+/// Order ids of one shard that are reserved for this process.
 #[derive(Default)]
 pub(super) struct IdBlock(Mutex<Ids>);
 
@@ -24,7 +25,7 @@ struct Ids {
 }
 
 impl IdBlock {
-    /// `count` ids, rising.
+    /// Takes `count` ids, in ascending order.
     pub async fn take(&self, pool: &Pool, count: usize) -> Result<Vec<OrderId>, sqlx::Error> {
         let mut ids = self.0.lock().await;
         if ids.left.len() < count {

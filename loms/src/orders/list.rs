@@ -1,6 +1,7 @@
-//! The command to list the orders of one shard, from a replica that is recent enough or else from the primary.
+//! The command to list the orders of one shard, from a replica that is recent enough, or else from
+//! the primary.
 //!
-//! Few lists run at once, so that they leave connections to everything else that uses the pool of the shard.
+//! Few lists run at once, so that the shard's pool has connections left for everything else.
 
 use shared_actors::actor::{BatchLimits, Command, Commit, one_by_one};
 use shared_actors::database::DatabaseError;
@@ -10,13 +11,13 @@ use super::queries::{self, ShardPage};
 use super::shard::OrderShard;
 use crate::domain::{OrderError, OrderId};
 
-/// How many lists of a shard run at once.
+/// Maximum number of lists of a shard that run at once.
 const CONCURRENCY: usize = 2;
 
-/// How many lists may wait or run at once; more are refused as `Overloaded`.
+/// Maximum number of lists that wait or run. Any more are refused as `Overloaded`.
 pub(super) const CAPACITY: usize = 64 + CONCURRENCY;
 
-/// Read the newest orders that are older than `before`, newest first.
+/// Reads the newest orders with ids below `before`, newest first.
 pub(super) struct ListOrders {
     pub before: Option<OrderId>,
     pub limit: u32,
@@ -30,7 +31,7 @@ impl Command for ListOrders {
 
 impl Commit<ListOrders> for OrderShard {
     fn limits(&self) -> BatchLimits {
-        // Each list is a query of its own.
+        // Each list is a separate query.
         BatchLimits { commands: 1, concurrency: CONCURRENCY, ..BatchLimits::default() }
     }
 
@@ -56,7 +57,7 @@ impl OrderShard {
                 Ok(page)
             }
             Err(error) => {
-                // An old list is better than none.
+                // A stale list is better than none.
                 let old = async { self.replica.as_ref()?.page_however_old(before, limit).await };
                 let page = old.await.ok_or_else(|| DatabaseError::from(error))?;
                 metrics::list_served("replica");

@@ -1,4 +1,4 @@
-//! How many orders went where.
+//! Metrics of orders.
 
 use std::sync::LazyLock;
 
@@ -23,7 +23,7 @@ static UNREADABLE: LazyLock<IntCounter> = LazyLock::new(|| {
     metrics::counter("orders_unreadable_total", help)
 });
 
-/// The counters of orders by the state that they entered.
+/// Counters of orders by the state they entered.
 pub(super) struct OrderMetrics {
     by_state: [IntCounter; OrderStatus::ALL.len()],
 }
@@ -36,7 +36,7 @@ impl OrderMetrics {
         Self { by_state: OrderStatus::ALL.map(|state| ORDERS.with_label_values(&[state.as_str()])) }
     }
 
-    /// Counts new orders, each of which failed or not.
+    /// Counts new orders. Each item says whether the order failed.
     pub fn created(&self, failed: impl Iterator<Item = bool>) {
         for failed in failed {
             self.entered(OrderStatus::New);
@@ -49,17 +49,17 @@ impl OrderMetrics {
     }
 }
 
-/// Counts effects that the stock did not admit.
+/// Counts effects that the stock refused.
 pub(super) fn effects_refused(count: usize) {
     EFFECTS_REFUSED.inc_by(count as u64);
 }
 
-/// Counts a row that does not hold an order.
+/// Counts a row that cannot be decoded as an order.
 pub(super) fn unreadable() {
     UNREADABLE.inc();
 }
 
-/// Counts a list that `source` (`primary` or `replica`) served.
+/// Counts a list that was served by `source` (`primary` or `replica`).
 pub(super) fn list_served(source: &str) {
     LISTS.with_label_values(&[source]).inc();
 }

@@ -1,7 +1,7 @@
-//! Orders: created, paid, cancelled and read, each on the shard that its id names.
+//! Orders are created, paid, cancelled and read, each on the shard that its id names.
 //!
-//! [`Orders`] is all that front-ends see. Behind it the actors of each shard execute commands in batches, one file per
-//! command: [`create`], [`change`], [`get`], [`find_by_key`], [`list`].
+//! [`Orders`] is the interface for front-ends. Behind it, the actors of each shard execute commands
+//! in batches, one file per command: [`create`], [`change`], [`get`], [`find_by_key`], [`list`].
 
 mod answers;
 mod change;
@@ -45,28 +45,30 @@ use turns::ListTurns;
 pub struct Orders {
     router: ShardRouter,
     shards: Arc<[OrderShardHandle]>,
-    /// The layouts before this one, for as long as keys that were used then are remembered.
+    /// Earlier layouts, for as long as keys from that time are remembered.
     former: Arc<OnceLock<Vec<ShardRouter>>>,
     turns: ListTurns,
 }
 
 impl Orders {
-    /// The use cases over `shards`, of which `router` knows the number.
+    /// Creates the use cases over `shards`. `router` must have as many shards.
     pub fn new(router: ShardRouter, shards: Vec<OrderShardHandle>) -> Self {
         Self { router, shards: shards.into(), former: Arc::default(), turns: ListTurns::default() }
     }
 
-    /// Tells how users were spread before, once that is known: their keys are looked for where they belonged, too.
+    /// Sets the earlier layouts, once they are known. Keys are then also looked up on the shards
+    /// that users belonged to before.
     pub(crate) fn moved_from(&self, former: Vec<ShardRouter>) {
-        // The first answer counts: layouts do not change while an instance runs.
+        // The first value counts: layouts do not change while an instance runs.
         let _ = self.former.set(former);
     }
 
-    /// Reserves the lines and writes the order down. Answers once that is durable.
+    /// Reserves the lines and stores the order. Returns once both are durable.
     ///
     /// # Errors
-    /// `OutOfStock` with the id of the order, which can be read as `FAILED`; `KeyReused`; `Overloaded`, when nothing
-    /// happened; `Unavailable` and `DeadlineExceeded`, when that is unknown: ask again with the same key.
+    /// `OutOfStock` with the id of the order, which can be read as `FAILED`. `KeyReused`.
+    /// `Overloaded` if nothing happened. After `Unavailable` and `DeadlineExceeded` the outcome is
+    /// unknown: retry with the same key.
     pub async fn create(&self, order: NewOrder) -> Result<OrderId, OrderError> {
         let home = self.router.shard_of_user(order.user.get());
         for shard in self.former_homes(&order, home) {
@@ -77,7 +79,8 @@ impl Orders {
         self.shards[home.index()].create(order).await
     }
 
-    /// Where an order under this key may stand because its user belonged there, other than `home`.
+    /// The shards other than `home` that the user belonged to earlier, where an order under this
+    /// key may be.
     fn former_homes(&self, order: &NewOrder, home: ShardIndex) -> BTreeSet<ShardIndex> {
         if order.key.is_none() {
             return BTreeSet::new();
@@ -87,20 +90,21 @@ impl Orders {
         homes.filter(|shard| *shard != home).collect()
     }
 
-    /// Pays an order that awaits it; one that is paid already stays so, and one whose time is over is cancelled.
+    /// Pays an order that awaits its payment. A paid order stays paid. An order whose payment
+    /// deadline has passed is cancelled instead.
     ///
     /// # Errors
-    /// `OrderNotFound`; `Forbidden` in any other state.
+    /// `OrderNotFound`. `Forbidden` in any other state.
     pub async fn pay(&self, id: OrderId) -> Result<(), OrderError> {
         self.change(id, OrderStatus::Payed).await
     }
 
-    /// Cancels an order that awaits its payment; one that is cancelled already stays so. Answers once its items are back
-    /// in the stock.
+    /// Cancels an order that awaits its payment. A cancelled order stays cancelled. Returns once
+    /// its items are back in the stock.
     ///
     /// # Errors
-    /// `OrderNotFound`; `Forbidden` in any other state; `Unavailable`, among others, when the order is cancelled but its
-    /// items are not back yet: ask again.
+    /// `OrderNotFound`. `Forbidden` in any other state. `Unavailable`, among other reasons, if the
+    /// order is cancelled but its items are not back yet: retry.
     pub async fn cancel(&self, id: OrderId) -> Result<(), OrderError> {
         self.change(id, OrderStatus::Cancelled).await
     }
@@ -110,7 +114,7 @@ impl Orders {
         self.shard_of(order)?.change(ChangeState { order, to, traceparent }).await.map(drop)
     }
 
-    /// An order as it stands, with every change that was answered before.
+    /// Returns the current state of an order, including every change that was confirmed before.
     ///
     /// # Errors
     /// `OrderNotFound`.
@@ -118,15 +122,17 @@ impl Orders {
         self.shard_of(id)?.get(id).await
     }
 
-    /// A page of the orders of all shards, highest id first. May lag behind by the bound on replicas.
+    /// Returns a page of the orders of all shards, highest id first. It may lag by up to
+    /// `REPLICA_MAX_LAG`, or more while a primary does not answer.
     ///
     /// # Errors
-    /// `Overloaded`, while a shard has as many lists as it may hold.
+    /// `Overloaded` if a shard holds its maximum number of lists.
     pub async fn list(&self, page: PageRequest) -> Result<OrderPage, OrderError> {
         let size = page.size.clamp(1, MAX_PAGE_SIZE);
         let lists = self.shards.iter().map(|shard| shard.list(page.before, size));
         let pages = try_join_all(lists).await?;
-        // A shard whose page ends there may have more orders below; those of others wait for them.
+        // A shard whose page ends at this id may have more orders below it. Lower orders of other
+        // shards wait for the next page.
         let mut next = pages.iter().filter_map(|page| page.rest_below).max();
         let mut orders: Vec<Order> = pages.into_iter().flat_map(|page| page.orders).collect();
         orders.retain(|order| next.is_none_or(|next| order.id.get() >= next));
@@ -139,10 +145,11 @@ impl Orders {
         Ok(OrderPage { orders, next })
     }
 
-    /// Waits for the turn to gather a list of several pages: few are gathered at once, since each is kept in memory.
+    /// Waits for permission to gather a list of several pages. Few lists are gathered at once,
+    /// because each is kept in memory.
     ///
     /// # Errors
-    /// `Overloaded`, while as many wait as may; `DeadlineExceeded`.
+    /// `Overloaded` if too many lists are waiting. `DeadlineExceeded`.
     pub async fn turn_to_list(&self) -> Result<ListTurn, OrderError> {
         self.turns.take().await
     }

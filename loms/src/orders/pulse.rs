@@ -1,4 +1,5 @@
-//! Whether the primary of a shard answers: what it cannot serve is refused at once, and no stock is held for it.
+//! Checks whether the primary of a shard answers. If it does not, commands fail at once and no
+//! stock is reserved for them.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,10 +11,11 @@ use super::queries;
 use super::shard::OrderShard;
 use crate::domain::OrderError;
 
-/// For how long after an answer of the primary stock is reserved without asking it again.
+/// For this long after an answer of the primary, stock is reserved without checking the primary
+/// again.
 const PROVEN_FOR: Duration = Duration::from_millis(100);
 
-/// How long the primary has to prove that it answers.
+/// How long the primary has to answer the check.
 const SILENT_AFTER: Duration = Duration::from_secs(2);
 
 /// When the primary last answered a statement of a workflow.
@@ -21,7 +23,7 @@ const SILENT_AFTER: Duration = Duration::from_secs(2);
 pub(super) struct Pulse(Mutex<Option<Instant>>);
 
 impl Pulse {
-    /// The primary has answered a statement.
+    /// Records that the primary has just answered a statement.
     pub fn beat(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
@@ -33,12 +35,13 @@ impl Pulse {
 }
 
 impl OrderShard {
-    /// Whether the primary is known not to answer.
+    /// Whether the primary is known to be unreachable.
     pub(super) fn is_away(&self) -> bool {
         self.primary.why_unreachable().is_some()
     }
 
-    /// Makes sure that the primary answers and can be written, so that what is reserved next can be written down.
+    /// Checks that the primary answers and accepts writes, so that orders for the next reservations
+    /// can be inserted.
     pub(super) async fn prove(&self) -> Result<(), OrderError> {
         if self.pulse.beat_just_now() && !self.is_away() {
             return Ok(());

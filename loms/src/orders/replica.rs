@@ -13,10 +13,10 @@ use tokio::time::timeout;
 
 use super::queries::{self, Lineage, ReplicaState, ShardPage};
 
-/// A replica that is slower to answer is not read: the primary has the same.
+/// A replica that takes longer to answer is not read; the primary has the same orders.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 
-/// How long the replica has when it is the last one to be asked.
+/// How long the replica has to answer when the primary cannot serve the list.
 const LAST_RESORT_WITHIN: Duration = Duration::from_secs(5);
 
 static LAG: LazyLock<GaugeVec> = LazyLock::new(|| {
@@ -29,29 +29,29 @@ static USABLE: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     metrics::gauges("replica_usable", help, &["shard"])
 });
 
-/// Where lists may be read, and by how much that may lag.
+/// A replica that lists may be read from, and how far it may lag.
 pub struct ReplicaParts {
-    /// The replica itself.
+    /// The replica's address and credentials.
     pub database: DatabaseSettings,
     /// Connections for lists.
     pub pool: Pool,
-    /// How far it may be behind its primary.
+    /// Maximum lag behind the primary.
     pub max_lag: Duration,
 }
 
 pub(super) struct Replica {
     shard: ShardIndex,
     parts: ReplicaParts,
-    /// Whether it repeats the primary, as it was when both were last asked.
+    /// Whether it replicated the primary when both were last queried.
     fit: AtomicBool,
     usable: AtomicBool,
-    /// Why it was not usable when that was last told.
+    /// The reason that was logged last for not reading it.
     told: Mutex<Option<Unfit>>,
     lag_seconds: Gauge,
     shown_usable: IntGauge,
 }
 
-/// Why a server is no replica of the primary.
+/// Why a server is not a replica of the primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Unfit {
     #[error("it was promoted: it takes writes of its own")]
@@ -90,7 +90,8 @@ impl Replica {
         &self.parts.database
     }
 
-    /// The newest orders that are older than `before`; `None` unless the replica may be read and answers soon.
+    /// The newest orders with ids below `before`. `None` if the replica may not be read or does not
+    /// answer in time.
     pub async fn page(&self, before: i64, limit: i64) -> Option<ShardPage> {
         if !self.usable.load(Ordering::Relaxed) {
             return None;
@@ -100,13 +101,14 @@ impl Replica {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer in time".to_owned(),
         };
-        // The next lists are not tried before the next measurement.
+        // Lists do not try the replica again before the next check.
         self.show(None, false);
         tracing::warn!(reason, shard = %self.shard, "the replica failed, reading from the primary");
         None
     }
 
-    /// The same, however far the replica is behind and with more time: for when the primary cannot be asked.
+    /// The same, but whatever the lag and with a longer timeout. Used when the primary cannot
+    /// answer.
     pub async fn page_however_old(&self, before: i64, limit: i64) -> Option<ShardPage> {
         if !self.fit.load(Ordering::Relaxed) {
             return None;
@@ -120,8 +122,9 @@ impl Replica {
         None
     }
 
-    /// Takes in what the replica said of itself, if it answered, given the `primary` as it was when it last did. While the
-    /// primary is away, a list that lags by more than the bound is better than none.
+    /// Takes in the state that the replica reported, if it answered, and the last known lineage of
+    /// the primary. While the primary is unreachable, the replica is shown as usable whatever its
+    /// lag: a stale list is better than none.
     pub fn judge(&self, state: Option<&ReplicaState>, primary: Option<Lineage>, primary_is_away: bool) {
         let (Some(state), Some(primary)) = (state, primary) else { return self.show(None, false) };
         let unfit = Unfit::why(state, primary);
@@ -130,7 +133,8 @@ impl Replica {
         let lag = state.lag.filter(|_| unfit.is_none());
         let recent = lag.is_some_and(|lag| lag < self.parts.max_lag);
         self.show(lag, recent || (unfit.is_none() && primary_is_away));
-        // While the primary is away, lists take what there is. When it is back, they do not before it was asked.
+        // Lists read a stale replica only while the primary is unreachable. Once the primary is
+        // back, they wait for the next check.
         self.usable.store(recent, Ordering::Relaxed);
     }
 

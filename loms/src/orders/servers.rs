@@ -1,7 +1,7 @@
 //! Checks once per second whether a shard's replica may be read.
 //!
-//! The replica alone cannot tell: cut off from its primary, it has everything it ever received for a minute; promoted, it
-//! never lags. So both servers are asked, over connections of their own.
+//! The replica alone cannot tell. Cut off from its primary, it seems up to date for a minute; once
+//! promoted, it never lags. So both servers are queried, over separate connections.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::shard::OrderShard;
 
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// A primary that does not answer for longer is away.
+/// A primary that takes longer to answer counts as unreachable.
 const PRIMARY_ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 impl OrderShard {
@@ -28,7 +28,8 @@ impl OrderShard {
         let mut earlier: Option<LogPosition> = None;
         loop {
             ticks.tick().await;
-            // In this order: what the primary did after its answer is nothing that the replica lacks.
+            // The primary is asked first, so that the replica is not expected to have anything
+            // written after its answer.
             let now = if self.is_away() {
                 // The session is as dead as the primary.
                 of_primary.close();
@@ -39,7 +40,8 @@ impl OrderShard {
             let (position, before) = (now.as_ref(), earlier.as_ref());
             let state = async |server: &mut _| queries::replica_state(server, position, before).await;
             let state = of_replica.ask(ANSWER_WITHIN, state).await.ok();
-            // Without the primary's word nothing tells how far the replica is behind.
+            // The lag cannot be judged without a position of the primary, unless the primary is
+            // unreachable.
             let state = state.filter(|_| position.is_some() || self.is_away());
             let lineage = position.or(before).map(|position| position.lineage);
             replica.judge(state.as_ref(), lineage, self.is_away());

@@ -1,4 +1,5 @@
-//! What changed orders do to the stock, and how long an answer waits for that.
+//! Applies the effects of changed orders to the stock, and limits how long an answer waits for
+//! that.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -12,10 +13,11 @@ use super::{metrics, queries};
 use crate::domain::{OrderError, OrderId};
 use crate::stock::{Effect, Settlement};
 
-/// How long an answer waits for the stock, and for how long after that in vain the next ones do not.
+/// How long an answer waits for the stock. After a timeout, later answers skip the wait for this
+/// long.
 const STOCK_BOUND: Duration = Duration::from_secs(2);
 
-/// Since when the stock is known not to answer.
+/// When the stock last failed to answer in time, if it has not answered since.
 #[derive(Default)]
 pub(super) struct Silence(Mutex<Option<Instant>>);
 
@@ -30,23 +32,24 @@ impl Silence {
     }
 }
 
-/// What became of effects that were settled.
+/// The result of settling effects.
 pub(crate) struct Settled {
-    /// How many were forgotten, now and by this process.
+    /// How many pending effects this call deleted.
     pub forgotten: usize,
-    /// The orders whose effects the stock does not admit.
+    /// The orders whose effects the stock refused.
     pub refused: HashSet<OrderId>,
 }
 
 impl OrderShard {
-    /// Settles unless the stock was silent just now: batches that wait one after another for a server that does not answer would
-    /// hold up payments, which need nothing of it. Answers as [`Self::settle`] does.
+    /// Settles, unless the stock has just timed out. Without this check, batches that wait one
+    /// after another for a dead server would delay payments, which do not depend on it. Returns the
+    /// same as [`Self::settle`].
     pub(super) async fn settle_unless_silent(&self, effects: Vec<Effect>) -> Option<Settled> {
         if self.silence.lasts() { None } else { self.settle(effects).await }
     }
 
-    /// Does to the stock what changed orders require, and forgets the effects; what the stock does not admit is set aside.
-    /// `None` when that did not work: the effects stay written down.
+    /// Applies effects to the stock and deletes them. Effects that the stock refuses are set aside.
+    /// Returns `None` on failure; the effects then stay recorded.
     pub(crate) async fn settle(&self, effects: Vec<Effect>) -> Option<Settled> {
         let count = effects.len();
         let settled = async {
@@ -70,8 +73,8 @@ impl OrderShard {
         result.inspect_err(left).ok()
     }
 
-    /// Writes down which effects the stock does not admit. They are tried again from time to time: somebody has to mend
-    /// the row of the stock that stands in their way.
+    /// Marks the effects that the stock refused. The sweeper retries them from time to time, but an
+    /// operator must first repair the row of the stock that blocks them.
     pub(crate) async fn set_aside(&self, refused: &[Effect]) -> Result<(), OrderError> {
         if refused.is_empty() {
             return Ok(());

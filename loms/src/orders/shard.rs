@@ -1,4 +1,4 @@
-//! What all commands of one shard of orders share. Each command has a file of its own.
+//! The state that all commands of one shard of orders share. Each command has its own file.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use crate::domain::OrderId;
 use crate::outbox::RelayHandle;
 use crate::stock::StockHandle;
 
-/// Batches of commands: while one waits for the stock or the disk, another one is on its way.
+/// Limits of one batch. While one batch waits for the stock or the disk, a second one runs.
 pub(super) const LIMITS: BatchLimits = BatchLimits { commands: 256, weight: usize::MAX, concurrency: 2 };
 
 /// Executes the commands of one shard of orders.
 pub(super) type OrderShardActor = BatchActor<OrderShard>;
 
-/// One shard of orders: its databases and whom it needs.
+/// One shard of orders: its databases and the actors it depends on.
 pub(crate) struct OrderShard {
     pub(crate) index: ShardIndex,
     pub(super) database: DatabaseSettings,
@@ -37,19 +37,19 @@ pub(crate) struct OrderShard {
     pub(super) metrics: OrderMetrics,
 }
 
-/// What a shard of orders is made of.
+/// The parts of a shard of orders.
 pub struct OrderShardParts {
-    /// Its number.
+    /// The number of the shard.
     pub index: ShardIndex,
-    /// Where decisions are made.
+    /// The primary, where orders are decided.
     pub database: DatabaseSettings,
-    /// Connections to it.
+    /// Connections to the primary.
     pub primary: Pool,
-    /// Where lists may be read.
+    /// The replica that lists may be read from.
     pub replica: Option<ReplicaParts>,
-    /// Who reserves.
+    /// The stock that orders reserve from.
     pub stock: StockHandle,
-    /// Who publishes this shard's events.
+    /// The relay that publishes this shard's events.
     pub relay: RelayHandle,
     /// How long an order may await its payment.
     pub payment_ttl: Duration,

@@ -1,4 +1,4 @@
-//! How many lists are gathered at once.
+//! Limits how many lists are gathered at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use tokio::time::timeout_at;
 
 use crate::domain::OrderError;
 
-/// Each keeps its answer in memory until it is complete.
+/// Maximum number of lists gathered at once. Each is kept in memory until it is complete.
 const AT_ONCE: usize = 4;
-/// How many may wait for their turn beside those.
+/// Maximum number of lists that wait for their turn.
 const WAITING: usize = 64;
-/// How long one waits where the request has no earlier deadline.
+/// How long a list waits for its turn, unless the request has an earlier deadline.
 const PATIENCE: Duration = Duration::from_secs(10);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The turns of all front-ends. Cheap to clone.
+/// The turns for lists, shared by all front-ends. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct ListTurns {
     places: Arc<Semaphore>,
     turns: Arc<Semaphore>,
 }
 
-/// The right to gather a list; over when it is dropped.
+/// The right to gather a list. Dropping it ends the turn.
 #[derive(Debug)]
 pub struct ListTurn {
     _place: OwnedSemaphorePermit,

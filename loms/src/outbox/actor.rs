@@ -1,4 +1,4 @@
-//! The actor that keeps a shard's relay going: wakes it, and ends it when nothing waits.
+//! The actor that runs a shard's relay: it wakes the relay, and ends it once no events wait.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use shared_actors::actor::{ActorOptions, AskError, Command, Envelope, Handle, Re
 
 use super::relay::{Relay, RelayParts};
 
-/// Wakes that come while the actor is busy add nothing to those that wait already.
+/// Further wakes of a busy actor add nothing to those that are queued.
 const CAPACITY: usize = 64;
 
-/// Look into the outbox now.
+/// Tells the relay to read the outbox now.
 struct Wake;
 
 impl Command for Wake {
@@ -20,7 +20,8 @@ impl Command for Wake {
     const NAME: &'static str = "wake";
 }
 
-/// End the relay when nothing waits any more, soon in any case; answered when it has ended.
+/// Ends the relay once no events wait, or after a few seconds in any case. Answered when it has
+/// ended.
 struct Finish;
 
 impl Command for Finish {
@@ -79,7 +80,8 @@ impl Handler<Envelope<Finish>> for RelayActor {
 pub struct RelayHandle(Handle<RelayActor>);
 
 impl RelayHandle {
-    /// Starts the relay on `arbiter`. It works while it holds the shard's lease, which one instance does at a time.
+    /// Starts the relay on `arbiter`. It publishes only while it holds the shard's lease, which one
+    /// instance holds at a time.
     pub fn start(parts: RelayParts, arbiter: &ArbiterHandle) -> Self {
         let relay = Arc::new(Relay::new(parts));
         let build = move |_: &mut Context<RelayActor>| RelayActor {
@@ -90,13 +92,14 @@ impl RelayHandle {
         Self(Handle::supervise(ActorOptions::new("relay").capacity(CAPACITY), arbiter, build))
     }
 
-    /// Says that there is something to publish.
+    /// Notifies the relay that there are events to publish.
     pub fn wake(&self) {
-        // A relay that is full of wakes is going to look anyway.
+        // If the mailbox is full of wakes, the relay will read the outbox anyway.
         let _ = self.0.tell(Wake);
     }
 
-    /// Ends the relay when nothing waits any more, soon in any case, and gives its lease back.
+    /// Ends the relay once no events wait, or after a few seconds in any case, and releases its
+    /// lease.
     pub async fn stop(&self) {
         if let Err(error) = self.0.ask(Finish).await {
             tracing::warn!(%error, "the relay did not end by itself");

@@ -1,4 +1,4 @@
-//! An event as Kafka's readers see it: JSON, with the headers of `CloudEvents`.
+//! An event in the format that Kafka consumers see: JSON, with `CloudEvents` headers.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
@@ -39,7 +39,7 @@ struct Item {
 }
 
 impl OrderEvent {
-    /// The record that tells of this event; `shard` is where the order lives.
+    /// The Kafka record of this event. `shard` is the shard of the order.
     pub fn to_record(&self, topic: &str, shard: ShardIndex) -> Result<Record, serde_json::Error> {
         let occurred_at = self.occurred_at.to_rfc3339_opts(SecondsFormat::Micros, true);
         let items = self.skus.iter().zip(&self.counts).map(|(sku, count)| Item { sku: *sku, count: *count });

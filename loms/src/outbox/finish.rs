@@ -1,11 +1,11 @@
-//! The end of a relay: asked for once, waited for everywhere.
+//! The request to end a relay: set once, awaited in several places.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-/// Since when a relay is to end, if it is.
+/// When the relay was asked to end, if it was.
 pub(super) struct Finish(watch::Sender<Option<Instant>>);
 
 impl Finish {
@@ -21,22 +21,23 @@ impl Finish {
         self.0.borrow().is_some()
     }
 
-    /// Whether it was asked for longer ago than `limit`.
+    /// Whether the end was requested more than `limit` ago.
     pub fn is_overdue(&self, limit: Duration) -> bool {
         self.0.borrow().is_some_and(|since| since.elapsed() > limit)
     }
 
     pub async fn asked(&self) {
-        // The sender is our own: waiting cannot fail.
+        // This cannot fail: `self` owns the sender.
         let _ = self.0.subscribe().wait_for(Option::is_some).await;
     }
 
-    /// Returns when it is asked for, after `limit` at the latest.
+    /// Returns when the end is requested, or after `limit`.
     pub async fn rest(&self, limit: Duration) {
         let _ = timeout(limit, self.asked()).await;
     }
 
-    /// The result of `work`; `None` when it is asked for and `work` is not done `grace` later.
+    /// Returns the result of `work`. Returns `None` if the end is requested and `work` takes more
+    /// than `grace` after that.
     pub async fn or<T>(&self, grace: Duration, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             done = work => Some(done),

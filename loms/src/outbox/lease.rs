@@ -1,8 +1,9 @@
-//! The right to publish a shard's events: a lock that lives and dies with one connection.
+//! The right to publish a shard's events: an advisory lock that is bound to one connection.
 //!
-//! Whoever is killed loses it with the connection; whoever freezes loses it when the server ends the silent session.
-//! A statement that is not answered in time counts as a loss: its connection is dropped.
-//! All that the holder does to the outbox goes over this very connection, so that after a loss it can do no more.
+//! A killed process loses the lease with its connection. A frozen process loses it when the server
+//! ends the idle session. A statement that is not answered in time counts as a loss, and its
+//! connection is dropped. The holder changes the outbox only over this connection, so after a loss
+//! it can change nothing.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -16,9 +17,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use super::metrics::RelayMetrics;
 use super::queries;
 
-/// How often a session that waits says that it lives.
+/// How often an idle session sends a statement to stay alive.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
-/// How long the server waits for a session that says nothing, or that does not take what it was sent.
+/// How long the server waits for a session that sends nothing, or does not acknowledge what it was
+/// sent.
 const SILENCE: &str = "5s";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -28,16 +30,17 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// A connection that may ask for the lease.
+    /// Opens a connection that can take the lease.
     pub async fn connect(database: &DatabaseSettings) -> Result<Self, sqlx::Error> {
         let options = connect_options(database, "loms relay").options([
             ("idle_session_timeout", SILENCE),
             ("tcp_user_timeout", SILENCE),
             ("statement_timeout", &STATEMENT_TIMEOUT.as_millis().to_string()),
-            // All that it writes are deletions: one that a crash of the server undoes publishes some events again.
+            // The session only deletes rows, and before that records the events that are set aside.
+            // If a crash of the server undoes its last commits, some events are published again.
             ("synchronous_commit", "off"),
-            // It only ever looks up a few rows by index. A plan that was made while the tables were empty, with scans of
-            // whole tables, would be kept while they grow.
+            // The session only looks up a few rows by index. A plan made while the tables were
+            // empty would use full scans, and would be kept as the tables grow.
             ("enable_seqscan", "off"),
             ("enable_hashjoin", "off"),
             ("enable_mergejoin", "off"),
@@ -47,7 +50,7 @@ impl Lease {
         Ok(Self { connection })
     }
 
-    /// Takes the lease unless another session has it.
+    /// Takes the lease, unless another session holds it.
     pub async fn take(&mut self) -> Result<bool, sqlx::Error> {
         queries::take_lease(&mut self.connection).await
     }
@@ -57,10 +60,11 @@ impl Lease {
         &mut self.connection
     }
 
-    /// Does `work` while the session says that it lives.
+    /// Runs `work` while keeping the session alive.
     ///
     /// # Errors
-    /// When the lease is lost. The work is dropped then, which does not undo what it has begun elsewhere.
+    /// Fails if the lease is lost. `work` is then dropped, which does not undo what it has already
+    /// done elsewhere.
     pub async fn hold_while<T>(
         &mut self,
         metrics: &RelayMetrics,
@@ -77,14 +81,14 @@ impl Lease {
         }
     }
 
-    /// Shows how much waits, which also says that the session lives.
+    /// Updates the backlog metrics. The statement also keeps the session alive.
     pub async fn measure(&mut self, metrics: &RelayMetrics) -> Result<(), sqlx::Error> {
         let (events, oldest_age_seconds) = queries::measure(&mut self.connection).await?;
         metrics.waiting(events, oldest_age_seconds);
         Ok(())
     }
 
-    /// Gives the lease back at once.
+    /// Releases the lease at once by closing the connection.
     pub async fn close(self) {
         match timeout(CONNECT_TIMEOUT, self.connection.close()).await {
             Ok(Ok(())) => {}

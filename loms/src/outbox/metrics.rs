@@ -1,4 +1,4 @@
-//! What can be seen of a relay from outside.
+//! The metrics of a relay.
 
 use std::sync::LazyLock;
 
@@ -42,11 +42,11 @@ static SET_ASIDE: LazyLock<IntCounterVec> = LazyLock::new(|| {
 /// Why an event is set aside.
 #[derive(Clone, Copy)]
 pub(super) enum SetAside {
-    /// No order knows it.
+    /// The order or its history is missing, or cannot be decoded.
     Unknown,
-    /// Kafka refuses it.
+    /// Kafka refuses the event.
     Refused,
-    /// An earlier event of its order was refused.
+    /// An earlier event of the same order was refused.
     Held,
 }
 
@@ -88,7 +88,7 @@ impl RelayMetrics {
         }
     }
 
-    /// Another instance may hold the lease now, and shows what waits.
+    /// Resets the gauges. Another instance may hold the lease now, and then reports the backlog.
     pub fn lost(&self) {
         self.holder.set(0);
         self.waiting(0, 0.0);

@@ -1,7 +1,8 @@
-//! The way of events from the database to Kafka.
+//! Publishes events from the database to Kafka.
 //!
-//! Whoever changes an order writes the event in the same statement; here one relay a shard reads what is written,
-//! publishes it and deletes it. Nothing here decides anything about orders.
+//! Each statement that changes an order also writes the event to the outbox. One relay per shard
+//! reads the outbox, publishes the events and deletes them. This module decides nothing about
+//! orders.
 
 mod actor;
 mod event;

@@ -1,4 +1,5 @@
-//! The publication of a batch of events: what Kafka refuses for good is found, and the rest is published in order.
+//! Publishes a batch of events. It isolates events that Kafka refuses for good, and publishes the
+//! rest in order.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,31 +11,33 @@ use tokio::time::sleep;
 
 use super::event::OrderEvent;
 
-/// Why an event waits for one that was refused.
+/// Why an event waits for an earlier one that was refused.
 pub(super) const HELD: &str = "an earlier event of the order was refused";
 
-/// How often a part of a refused batch is retried. After a refusal the producer may need a new epoch, and starting over
-/// with the whole batch would meet the same refusal.
+/// How often a part of a refused batch is retried. After a refusal the producer may need a new
+/// epoch. Starting over with the whole batch would meet the same refusal.
 const RETRIES: u32 = 4;
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_millis(500) };
 
-/// Events that are not published, with the reasons, by order and sequence.
+/// Events that are not published, by order and sequence, with the reasons.
 pub(super) type Refused = BTreeMap<(i64, i32), String>;
 
-/// Where events go.
+/// Where events are published.
 pub(super) struct Destination<'a> {
     pub producer: &'a ProducerHandle,
     pub topic: &'a str,
     pub shard: ShardIndex,
 }
 
-/// Publishes the events, in one transaction unless Kafka refuses that, and says which of them it refuses for good. Later
-/// events of the same orders are held back, so that the events of each order keep their sequence.
+/// Publishes the events, in one transaction unless Kafka refuses it, and returns those that Kafka
+/// refuses for good. Later events of the same orders are held back, so that the events of each
+/// order stay in sequence.
 ///
-/// Kafka refuses a batch as a whole, and may name the wrong record: halves are tried until what it refuses is alone.
+/// Kafka refuses a batch as a whole, and may name the wrong record. The batch is halved until a
+/// refused event is alone.
 pub(super) async fn publish(to: &Destination<'_>, events: &[OrderEvent]) -> Result<Refused, ProducerError> {
     let mut refused = Refused::new();
-    // The last part is the next one.
+    // A stack: the last part is published next.
     let mut parts = vec![events];
     let mut failures = 0;
     while let Some(part) = parts.pop() {

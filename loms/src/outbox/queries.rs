@@ -1,4 +1,4 @@
-//! Every statement about the outbox. All go over the connection that holds the shard's lease.
+//! All statements about the outbox. They use the connection that holds the shard's lease.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use super::event::OrderEvent;
 use super::publication::Refused;
 use crate::items::Numbers;
 
-/// A connection that is silent for longer is dead. The server ends the session of a relay that is silent for as long.
+/// A connection that does not answer for this long is dead. The server ends the session of a relay
+/// that is idle for as long.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 async fn within<T>(
@@ -23,19 +24,21 @@ async fn within<T>(
     deadline::scope(Instant::now() + ANSWER_TIMEOUT, observe(category, request)).await
 }
 
-/// Locks are a database's own, and a shard is a database: one key serves all shards.
+/// Advisory locks are per database, and each shard has its own database, so one key serves all
+/// shards.
 const TAKE_LEASE: &str = "SELECT pg_try_advisory_lock(x'6c6f6d73'::bigint)";
 
-/// Makes this session the one that publishes the shard's events, unless another one is.
+/// Makes this session the publisher of the shard's events, unless another session already is.
 pub(super) async fn take_lease(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     within("take_lease", sqlx::query_scalar(TAKE_LEASE).fetch_one(connection)).await
 }
 
-/// How many events one read returns, rounded up to the end of the last row; the limit in [`READ`].
+/// How many events one read returns, rounded up to whole rows. Same as the limit in [`READ`].
 pub(super) const BATCH_EVENTS: usize = 500;
 
-/// Whole rows of the outbox until they hold 500 events: one transaction of Kafka's costs the same for one event and for
-/// hundreds. The limit is part of the text so that the planner knows how little is read.
+/// Reads whole rows of the outbox until they hold 500 events: one Kafka transaction costs the same
+/// for one event as for hundreds. The limit is a literal, so that the planner knows how few rows
+/// are read.
 const READ: &str = "
 WITH oldest AS (
     SELECT id, sum(events) OVER (ORDER BY id) - events AS events_before
@@ -54,7 +57,8 @@ LEFT JOIN order_history AS history USING (order_id, sequence)
 LEFT JOIN orders ON orders.id = waiting.order_id
 ORDER BY waiting.id, waiting.position";
 
-/// A row of the outbox with one of its events, and what is known of that; some of it is `NULL` when nothing is.
+/// One event of a row of the outbox, with its order and its history. The optional columns are
+/// `NULL` if those are missing.
 #[derive(sqlx::FromRow)]
 struct EventRow {
     id: i64,
@@ -86,19 +90,20 @@ impl EventRow {
     }
 }
 
-/// Events that wait.
+/// Events that wait to be published.
 #[derive(Default)]
 pub(super) struct Waiting {
-    /// The rows of the outbox that they come from.
+    /// The rows of the outbox that contain them.
     pub rows: Vec<i64>,
     pub events: Vec<OrderEvent>,
-    /// Order and sequence of those that cannot be told: their order or its history is missing, or cannot be read.
+    /// Order and sequence of events that cannot be published: the order or its history is missing
+    /// or cannot be decoded.
     pub unknown: Vec<(i64, i32)>,
-    /// Those of orders with an event that Kafka has refused.
+    /// Order and sequence of events whose order has an event that Kafka refused.
     pub held: Vec<(i64, i32)>,
 }
 
-/// The events that wait longest, in the order in which they were written.
+/// Reads the events that have waited longest, in the order in which they were written.
 pub(super) async fn read(connection: &mut PgConnection) -> Result<Waiting, sqlx::Error> {
     let found: Vec<EventRow> = within("read_outbox", sqlx::query_as(READ).fetch_all(connection)).await?;
     let mut waiting = Waiting { events: Vec::with_capacity(found.len()), ..Waiting::default() };
@@ -122,7 +127,8 @@ pub(super) async fn read(connection: &mut PgConnection) -> Result<Waiting, sqlx:
 const SET_ASIDE: &str = "
 INSERT INTO unknown_events (order_id, sequence) SELECT * FROM unnest($1::bigint[], $2::int[]) ON CONFLICT DO NOTHING";
 
-/// Writes down events that cannot be told, for people to look into; their rows may go then.
+/// Records events that cannot be published, for operators to look into. Their rows may be deleted
+/// after that.
 pub(super) async fn set_aside(
     connection: &mut PgConnection,
     events: &[(i64, i32)],
@@ -137,7 +143,7 @@ const REFUSE: &str = "
 INSERT INTO refused_events (order_id, sequence, reason)
 SELECT * FROM unnest($1::bigint[], $2::int[], $3::text[]) ON CONFLICT DO NOTHING";
 
-/// Writes down events that Kafka refuses; their rows may go then.
+/// Records events that Kafka refuses. Their rows may be deleted after that.
 pub(super) async fn refuse(connection: &mut PgConnection, refused: &Refused) -> Result<(), sqlx::Error> {
     let (orders, sequences): (Vec<i64>, Vec<i32>) = refused.keys().copied().unzip();
     let reasons: Vec<&str> = refused.values().map(String::as_str).collect();
@@ -148,14 +154,14 @@ pub(super) async fn refuse(connection: &mut PgConnection, refused: &Refused) -> 
 
 const DELETE: &str = "DELETE FROM outbox WHERE id = ANY($1)";
 
-/// Forgets rows whose events are published.
+/// Deletes rows whose events are published or set aside.
 pub(super) async fn delete(connection: &mut PgConnection, rows: &[i64]) -> Result<(), sqlx::Error> {
     within("delete_outbox", sqlx::query(DELETE).bind(rows).execute(connection)).await?;
     Ok(())
 }
 
-/// No more rows than this are counted: the holder says by this statement that it lives, and a backlog of days may not make it
-/// a long one.
+/// At most this many rows are counted. The holder keeps its session alive with this statement, so
+/// it must stay fast even with a backlog of days.
 const COUNTED_ROWS: i64 = 100_000;
 
 const MEASURE: &str = "
@@ -167,7 +173,8 @@ SELECT coalesce(sum(events), 0)::bigint,
     ), 0)::float8
 FROM (SELECT events FROM outbox ORDER BY id LIMIT $1) AS counted";
 
-/// How many events wait, in the first [`COUNTED_ROWS`] rows, and for how many seconds the oldest one does.
+/// Measures how many events wait, in the first [`COUNTED_ROWS`] rows, and the age of the oldest one
+/// in seconds.
 pub(super) async fn measure(connection: &mut PgConnection) -> Result<(i64, f64), sqlx::Error> {
     within("measure_outbox", sqlx::query_as(MEASURE).bind(COUNTED_ROWS).fetch_one(connection)).await
 }

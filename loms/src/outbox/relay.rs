@@ -1,4 +1,5 @@
-//! The relay of one shard: takes the lease, then reads, publishes and deletes events until it loses it or is ended.
+//! The relay of one shard: takes the lease, then reads, publishes and deletes events until it loses
+//! the lease or is ended.
 
 use std::time::Duration;
 
@@ -22,32 +23,37 @@ use super::trace;
 
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(5) };
 
-/// How often a transaction of Kafka's is begun at the most while there is less to publish than one of them takes. It
-/// costs as much for one event as for hundreds: an idle relay publishes at once, a busy one lets events gather.
+/// Minimum time between two Kafka transactions while less than a full batch waits. A transaction
+/// costs as much for one event as for hundreds. An idle relay publishes at once; a busy one lets
+/// events gather.
 const GATHERING: Duration = Duration::from_millis(40);
 
-/// How often an idle relay looks into the outbox: it is not notified of what other instances write.
+/// How often an idle relay polls the outbox. It is not notified of what other instances write.
 const IDLE_POLL: Duration = Duration::from_millis(50);
 
-/// How long a relay that is ended goes on publishing what waits: no other instance may be there to do it soon.
+/// How long a relay that is ending continues to publish waiting events. There may be no other
+/// instance to do it soon.
 const LAST_EVENTS: Duration = Duration::from_secs(3);
 
-/// How long a relay that is ended waits for what it is publishing. What is acknowledged later will be published twice.
+/// How long a relay that is ending waits for its current publication. Events acknowledged after
+/// that will be published twice.
 const LAST_PUBLICATION: Duration = Duration::from_secs(5);
 
-/// What a relay is made of.
+/// The parts of a relay.
 pub struct RelayParts {
     /// The shard whose events it publishes.
     pub shard: ShardIndex,
     /// The shard's primary.
     pub database: DatabaseSettings,
-    /// Where the events go.
+    /// The topic that it publishes to.
     pub topic: String,
-    /// Who publishes; transactional under an id of this shard, so that an earlier holder of the lease cannot.
+    /// The producer. Its transactional id is that of the shard, which fences an earlier holder of
+    /// the lease.
     pub producer: ProducerHandle,
-    /// How often to look into the outbox when nobody says that there is something; 50 ms if it is longer.
+    /// How often to poll the outbox if nothing wakes the relay. At most 50 ms; longer values are
+    /// treated as 50 ms.
     pub interval: Duration,
-    /// Turns true when the databases of all shards are ready to be used.
+    /// Becomes true when the shard's database is ready to be used.
     pub prepared: watch::Receiver<bool>,
 }
 
@@ -58,7 +64,7 @@ pub(super) struct Relay {
     finish: Finish,
 }
 
-/// Why a relay that held the lease does so no more.
+/// Why a relay that held the lease stopped publishing.
 enum Ended {
     Finished,
     /// Another instance publishes now.
@@ -75,7 +81,7 @@ impl Relay {
         self.wake.notify_one();
     }
 
-    /// Lets [`Self::run`] return as soon as nothing waits any more, soon in any case.
+    /// Makes [`Self::run`] return once no events wait, or after a few seconds in any case.
     pub fn finish(&self) {
         self.finish.ask();
     }
@@ -133,7 +139,8 @@ impl Relay {
                 if self.finish.is_asked() {
                     break;
                 }
-                // Who has lost the lease meanwhile must not take the transactional id from its new holder.
+                // Checks the lease first: a relay that has lost it must not take the transactional
+                // id from the new holder.
                 lease.measure(&self.metrics).await?;
                 let fence = self.finish.or(Duration::ZERO, self.parts.producer.fence());
                 match lease.hold_while(&self.metrics, fence).await? {
@@ -166,7 +173,8 @@ impl Relay {
                 queries::delete(lease.connection(), &rows).await?;
                 continue;
             }
-            // What was not published at once has been created already.
+            // After a failure, the events may already have creation spans, so none are created
+            // again.
             let span =
                 if failures == 0 { trace::sending(&self.parts.topic, &mut events) } else { Span::none() };
             let publish = publication::publish(&to, &events).instrument(span.clone());
@@ -190,7 +198,8 @@ impl Relay {
                     if error == ProducerError::Fenced {
                         return Ok(Ended::Fenced);
                     }
-                    // The publication may still be under way, or the producer be a new one.
+                    // The publication may still be in progress, or the producer may have been
+                    // replaced.
                     alone = false;
                     self.back_off(lease, &mut failures, &error).await?;
                 }
@@ -236,7 +245,7 @@ impl Relay {
         lease.hold_while(&self.metrics, self.finish.rest(wait)).await
     }
 
-    /// Returns when woken or ended, after `limit` at the latest.
+    /// Returns when woken or asked to end, or after `limit`.
     async fn pause(&self, limit: Duration) {
         tokio::select! {
             () = self.wake.notified() => {}

@@ -1,4 +1,4 @@
-//! The traces of events: each continues that of the change it tells of.
+//! The traces of events. Each continues the trace of the change that it reports.
 
 use shared_actors::kafka;
 use shared_actors::telemetry::{self, TraceContext};
@@ -6,7 +6,8 @@ use tracing::Span;
 
 use super::event::OrderEvent;
 
-/// Gives each event the context of its creation, which lasted until now, and opens the span in which all are sent.
+/// Creates a span for the creation of each event, up to now, and stores its context in the event.
+/// Returns the span in which all are sent.
 pub(super) fn sending(topic: &str, events: &mut [OrderEvent]) -> Span {
     if !telemetry::is_exporting() {
         return Span::none();

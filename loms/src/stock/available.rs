@@ -1,4 +1,4 @@
-//! The command to tell how much of a SKU is left: one query per batch.
+//! The command to read how much of a SKU is left: one query per batch.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use super::queries;
 use super::shard::StockShard;
 use crate::domain::{OrderError, Sku};
 
-/// Tell how many pieces are left to reserve.
+/// Returns how many pieces are left to reserve.
 pub(super) struct GetAvailable(pub Sku);
 
 impl Command for GetAvailable {
@@ -20,7 +20,7 @@ impl Command for GetAvailable {
 
 impl Commit<GetAvailable> for StockShard {
     fn limits(&self) -> BatchLimits {
-        // While one batch waits for the database, another one is on its way.
+        // While one batch waits for the database, another one runs.
         BatchLimits { concurrency: 2, ..BatchLimits::default() }
     }
 

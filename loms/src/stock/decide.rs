@@ -1,63 +1,63 @@
-//! Who gets what of the stock: pure decisions over rows that somebody else has read and locked.
+//! Decides which requests get stock: pure functions over rows that the caller has read and locked.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::domain::{IdempotencyKey, Lines, MAX_SHORTAGES, OrderId, Shortage, Sku, UserId};
 
-/// Stock wanted for an order that is about to be written down.
+/// A request to reserve stock for an order that is about to be inserted.
 #[derive(Clone, Debug)]
 pub struct ReservationRequest {
     /// The order.
     pub order: OrderId,
-    /// Whose order it is.
+    /// The user who places it.
     pub user: UserId,
-    /// The key under which an earlier attempt may have reserved already.
+    /// The idempotency key, under which an earlier attempt may already have reserved.
     pub key: Option<IdempotencyKey>,
-    /// What is wanted: all of it or nothing.
+    /// The lines to reserve: all or none.
     pub lines: Lines,
 }
 
-/// What became of a [`ReservationRequest`].
+/// The result of a [`ReservationRequest`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reservation {
-    /// All of it is held for `order`, which is another one than asked for where an earlier attempt under the same key
-    /// holds it.
+    /// All lines are held for `order`. It differs from the requested order if an earlier attempt
+    /// under the same key holds them.
     Held {
-        /// The order.
+        /// The order that holds the stock.
         order: OrderId,
     },
-    /// A SKU is unknown or too few are left; nothing is held.
+    /// A SKU is unknown or too few pieces are left. Nothing is held.
     Short {
-        /// Which, at most [`MAX_SHORTAGES`] of them.
+        /// The SKUs that are short, at most [`MAX_SHORTAGES`].
         shortages: Vec<Shortage>,
     },
-    /// The key holds stock for other lines.
+    /// The key already holds stock for other lines.
     KeyReused {
         /// The order of the earlier attempt.
         order: OrderId,
-        /// Its lines; `None` when they cannot be read.
+        /// Its lines. `None` if they cannot be read.
         lines: Option<Lines>,
     },
 }
 
-/// What is left to reserve, by SKU. A SKU that is not here does not exist.
+/// How many pieces are left to reserve, by SKU. SKUs that do not exist are absent.
 pub(super) type Available = HashMap<Sku, i64>;
 
-/// The open reservations made under a key, each with its lines, unless those cannot be read.
+/// The open reservations by key, with their lines. The lines are `None` if they cannot be read.
 pub(super) type ByKey = HashMap<(UserId, IdempotencyKey), (OrderId, Option<Lines>)>;
 
-/// The answers to a batch of requests and what has to be written for them.
+/// The answers to a batch of requests, and the changes to write.
 #[derive(Debug, Default)]
 pub(super) struct Decision {
-    /// One per request, at its index.
+    /// One answer per request, at the same index.
     pub answers: Vec<Reservation>,
     /// The indices of the requests that get a new reservation.
     pub granted: Vec<usize>,
-    /// How much more is reserved of each SKU.
+    /// By how much the reserved count of each SKU grows.
     pub reserved: BTreeMap<Sku, i64>,
 }
 
-/// Decides the requests in their order, each against what those before it left.
+/// Decides the requests in order. Each sees the stock that the ones before it left.
 pub(super) fn decide(
     mut available: Available,
     mut by_key: ByKey,
@@ -94,7 +94,7 @@ pub(super) fn decide(
     decision
 }
 
-/// The lines that what is left does not cover.
+/// The lines that the remaining stock does not cover.
 fn shortages(available: &Available, lines: &Lines) -> impl Iterator<Item = Shortage> {
     lines.iter().filter_map(|line| {
         let left = available.get(&line.sku).copied();

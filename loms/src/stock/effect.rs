@@ -1,4 +1,4 @@
-//! What a paid, cancelled or abandoned order does to the stock.
+//! The effects of paid, cancelled or failed orders on the stock.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use crate::domain::{OrderId, OrderStatus};
 pub enum EffectKind {
     /// They were paid and leave the stock.
     Take,
-    /// They are free again.
+    /// They can be sold again.
     Return,
 }
 
@@ -22,7 +22,7 @@ impl EffectKind {
         }
     }
 
-    /// What an order's change to `status` does to its reservation; `None` when it leaves it alone.
+    /// The effect of an order's change to `status`. `None` if the reservation stays as it is.
     pub const fn of(status: OrderStatus) -> Option<Self> {
         match status {
             OrderStatus::Payed => Some(Self::Take),
@@ -32,17 +32,17 @@ impl EffectKind {
     }
 }
 
-/// What became of effects.
+/// The result of applying effects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settlement {
-    /// The orders whose reservations were ended just now; those of the others had been before.
+    /// The orders whose reservations this call ended. Those of other orders had already ended.
     pub ended: Vec<OrderId>,
-    /// The orders whose effects the stock does not admit: their reservations stand as they did.
+    /// The orders whose effects the stock refused. Their reservations are unchanged.
     pub refused: Vec<OrderId>,
 }
 
 impl Settlement {
-    /// The part that concerns the orders of these effects.
+    /// The part of the result that concerns the orders of these effects.
     pub(super) fn of(&self, effects: &[Effect]) -> Self {
         let orders: HashSet<OrderId> = effects.iter().map(|effect| effect.order).collect();
         let own = |all: &[OrderId]| all.iter().copied().filter(|order| orders.contains(order)).collect();
@@ -50,11 +50,11 @@ impl Settlement {
     }
 }
 
-/// Settles the reservation of one order, once.
+/// Ends the reservation of one order. Applying it again changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Effect {
     /// The order.
     pub order: OrderId,
-    /// What happens to what it holds.
+    /// What happens to the pieces that it holds.
     pub kind: EffectKind,
 }

@@ -1,4 +1,4 @@
-//! The way to the stock.
+//! The handle of the stock.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::settle::Settle;
 use super::shard::{StockShard, StockShardActor};
 use crate::domain::{OrderError, Restock, Sku, StockLevel};
 
-/// Asks the shard of the stock. Cheap to clone.
+/// The handle of the stock. Cheap to clone.
 #[derive(Clone)]
 pub struct StockHandle {
     changes: Handle<StockShardActor>,
@@ -26,8 +26,9 @@ pub struct StockHandle {
 }
 
 impl StockHandle {
-    /// Starts the actors on `arbiter`. One holds at most `capacity` changes, each a batch of some shard; another one at
-    /// most `capacity` reads; restocks have a few places of their own.
+    /// Starts the actors on `arbiter`. One holds at most `capacity` changes, each a batch from a
+    /// shard of orders. Another holds at most `capacity` reads. Restocks have a separate actor with
+    /// less capacity.
     pub fn start(pool: Pool, capacity: usize, arbiter: &ArbiterHandle) -> Self {
         let shard = Arc::new(StockShard::new(pool));
         let actor = |name, capacity| {
@@ -42,48 +43,50 @@ impl StockHandle {
         }
     }
 
-    /// Reserves for each request all of its lines or nothing, in their order. Answers once that is durable.
+    /// Reserves all lines of each request or none, in the order of the requests. Returns once the
+    /// reservations are durable.
     ///
-    /// Asking again under a request's key finds what the first attempt holds.
+    /// A retry under a request's key finds what the first attempt holds.
     ///
     /// # Errors
-    /// `Unavailable` and `DeadlineExceeded` leave open whether anything was reserved.
+    /// After `Unavailable` and `DeadlineExceeded` it is unknown whether anything was reserved.
     pub async fn reserve(&self, requests: Vec<ReservationRequest>) -> Result<Vec<Reservation>, OrderError> {
         self.changes.ask(Reserve(requests)).await
     }
 
-    /// Ends the reservations of orders; those that have none any more are passed over, so that asking again is safe.
+    /// Ends the reservations of orders. Orders without a reservation are skipped, so retries are
+    /// safe.
     pub async fn settle(&self, effects: Vec<Effect>) -> Result<Settlement, OrderError> {
         self.changes.ask(Settle(effects)).await
     }
 
-    /// Adds pieces or takes some away, once for each key.
+    /// Adds or removes pieces, once per key.
     ///
     /// # Errors
-    /// As [`super::Stocks::restock`].
+    /// The same as [`super::Stocks::restock`].
     pub async fn restock(&self, restock: Restock) -> Result<StockLevel, OrderError> {
         self.restocks.ask(RestockSku(restock)).await
     }
 
-    /// How many pieces of `sku` are left to reserve.
+    /// Returns how many pieces of `sku` are left to reserve.
     ///
     /// # Errors
-    /// `SkuNotFound`, and what the database or the actor cannot serve.
+    /// `SkuNotFound`, and the errors of the database and the actor.
     pub async fn available(&self, sku: Sku) -> Result<u64, OrderError> {
         self.reads.ask(GetAvailable(sku)).await
     }
 
-    /// Reservations that have been open for a while, the oldest first.
+    /// Reservations that have been open for a while, oldest first.
     pub(crate) async fn open_since(&self, wanted: &OpenSince) -> Result<Vec<OpenReservation>, sqlx::Error> {
         queries::open_since(&self.shard.pool, wanted).await
     }
 
-    /// What these orders hold, those whose lines cannot be read left out.
+    /// The reservations of these orders. Those whose lines cannot be read are left out.
     pub(crate) async fn held_by(&self, orders: &[i64]) -> Result<Vec<ReservationRequest>, sqlx::Error> {
         queries::held_by(&self.shard.pool, orders).await
     }
 
-    /// Takes nothing more, and returns when all that was taken is answered.
+    /// Refuses new commands, and returns when all accepted ones are answered.
     pub async fn drain(&self) {
         self.changes.drain().await;
         self.restocks.drain().await;

@@ -1,7 +1,9 @@
-//! Stock: how much of each SKU is there, how much of it is reserved, and for whom. It is kept on shard 0.
+//! The stock: how much of each SKU there is, how much is reserved, and for which orders. It is on
+//! shard 0.
 //!
-//! One file per command: [`reserve`], which decides in [`decide`] over locked rows; [`settle`], which ends reservations as
-//! their [`effect`] says; [`restock`]; [`available`]. Nothing here knows the table of orders.
+//! One file per command: [`reserve`] uses [`decide`] over locked rows, [`settle`] ends reservations
+//! according to their [`effect`], [`restock`], and [`available`]. Nothing here depends on the table
+//! of orders.
 
 mod available;
 mod decide;
@@ -20,17 +22,17 @@ pub use effect::{Effect, EffectKind, Settlement};
 pub use handle::StockHandle;
 pub(crate) use queries::OpenSince;
 
-/// The stock, as the front-ends see it.
+/// The stock, as the front-ends see it. Cheap to clone.
 #[derive(Clone)]
 pub struct Stocks(StockHandle);
 
 impl Stocks {
-    /// The use cases of the stock behind `handle`.
+    /// Creates the use cases of the stock behind `handle`.
     pub const fn new(handle: StockHandle) -> Self {
         Self(handle)
     }
 
-    /// How many pieces of `sku` are left to reserve.
+    /// Returns how many pieces of `sku` are left to reserve.
     ///
     /// # Errors
     /// `SkuNotFound`, `Overloaded`, `Unavailable`, `DeadlineExceeded`.
@@ -38,12 +40,15 @@ impl Stocks {
         self.0.available(sku).await
     }
 
-    /// Adds pieces to the stock of a SKU, which is new if need be, or takes some away; answers what there was right
-    /// after. A key that was used before gets the answer of that time.
+    /// Adds pieces to the stock of a SKU, creating the SKU if necessary, or removes pieces. Returns
+    /// the level right after the change. A retry with the same key gets the answer of the first
+    /// call.
     ///
     /// # Errors
-    /// `SkuNotFound`, when pieces are to go that nobody has; `StockReserved`; `RestockKeyReused`; `Overloaded`, when nothing
-    /// happened; `Unavailable` and `DeadlineExceeded`, when that is unknown: ask again with the same key.
+    /// `SkuNotFound` if pieces are removed from an unknown SKU. `StockReserved`.
+    /// `RestockKeyReused`. `InvalidArgument` if the total would be too large. `Overloaded` if
+    /// nothing happened. After `Unavailable` and `DeadlineExceeded` the outcome is unknown: retry
+    /// with the same key.
     pub async fn restock(&self, restock: Restock) -> Result<StockLevel, OrderError> {
         self.0.restock(restock).await
     }

@@ -1,4 +1,5 @@
-//! The command to reserve stock for orders: lock the rows, decide, write. One transaction per batch.
+//! The command to reserve stock for orders: lock the rows, decide, write. One transaction per
+//! batch.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use super::shard::{MAX_LINES_OF_BATCH, StockShard};
 use crate::domain::OrderError;
 use crate::retry::after_conflict;
 
-/// Reserve stock for orders; answers one [`Reservation`] per request, in their order.
+/// Reserves stock for orders. Returns one [`Reservation`] per request, in the same order.
 pub(super) struct Reserve(pub Vec<ReservationRequest>);
 
 impl Command for Reserve {
@@ -35,7 +36,8 @@ impl Commit<Reserve> for StockShard {
         let requests: Vec<ReservationRequest> =
             batch.into_iter().flat_map(|Reserve(requests)| requests).collect();
         let _turn = self.turn.lock().await;
-        // A conflict: another instance made a reservation under one of the keys in between. It will be found now.
+        // A conflict means that another instance reserved under one of the keys in the meantime.
+        // The retry finds that reservation.
         match after_conflict(|| self.reserve(&requests)).await {
             Ok(answers) => {
                 assert_eq!(answers.len(), requests.len(), "each request has an answer");
@@ -58,7 +60,8 @@ impl StockShard {
         let mut transaction = observe("begin", self.pool.begin()).await?;
         let available = queries::lock_stock(&mut transaction, &skus).await?;
         crash_point!("reserve::locked");
-        // Read after taking the locks: their previous holder may have reserved under one of these keys.
+        // Read after taking the locks: their previous holder may have reserved under one of these
+        // keys.
         let by_key = if keys.is_empty() {
             ByKey::new()
         } else {

@@ -1,4 +1,4 @@
-//! The command to restock: pieces that come or go by hand, once for each key.
+//! The command to restock: pieces are added or removed by hand, once per key.
 
 use shared_actors::actor::{BatchLimits, Command, Commit, one_by_one};
 use shared_actors::crash_point;
@@ -9,10 +9,10 @@ use super::shard::StockShard;
 use crate::domain::{OrderError, Restock, StockLevel};
 use crate::retry::after_conflict;
 
-/// How many restocks may wait; more are refused as `Overloaded`.
+/// Maximum number of waiting restocks. Any more are refused as `Overloaded`.
 pub(super) const CAPACITY: usize = 256;
 
-/// Add pieces to a SKU or take some away.
+/// Adds pieces to a SKU or removes them.
 pub(super) struct RestockSku(pub Restock);
 
 impl Command for RestockSku {
@@ -23,31 +23,34 @@ impl Command for RestockSku {
 
 impl Commit<RestockSku> for StockShard {
     fn limits(&self) -> BatchLimits {
-        // They are few: each has a transaction of its own.
+        // Restocks are rare, so each has its own transaction.
         BatchLimits { commands: 1, ..BatchLimits::default() }
     }
 
     async fn commit(&self, batch: Vec<RestockSku>) -> Vec<Result<StockLevel, OrderError>> {
         one_by_one(batch, async |RestockSku(wanted)| {
             let _turn = self.turn.lock().await;
-            // A conflict: another instance was the first to use the key. Its restock will be found now.
+            // A conflict means that another instance used the key first. The retry finds its
+            // restock.
             after_conflict(|| restock(&self.pool, &wanted)).await?
         })
         .await
     }
 }
 
-/// A restock in one transaction: the key's earlier one answers, or the level changes with its row of history.
+/// Restocks in one transaction. If the key was used before, the earlier restock is the answer.
+/// Otherwise, the level changes and the history gets a row.
 ///
 /// # Errors
-/// Within: why it is refused. Without: what the database says; a conflict when another instance was first to use the key.
+/// The inner error is why the restock is refused. The outer one is the error of the database, such
+/// as a conflict if another instance used the key first.
 async fn restock(pool: &Pool, restock: &Restock) -> Result<Result<StockLevel, OrderError>, sqlx::Error> {
     let mut transaction = observe("begin", pool.begin()).await?;
     if restock.change.get() > 0 {
         queries::add_sku(&mut transaction, restock.sku).await?;
     }
     let level = queries::lock_level(&mut transaction, restock.sku).await?;
-    // Look after taking the lock: its previous holder may have restocked under this key.
+    // Read after taking the lock: its previous holder may have restocked under this key.
     if let Some(earlier) = queries::find_restock(&mut transaction, &restock.key).await? {
         let same = (earlier.sku, earlier.count) == (restock.sku, restock.change.get());
         let reused = Err(OrderError::RestockKeyReused { sku: earlier.sku });

@@ -1,4 +1,5 @@
-//! The command to settle reservations: what was paid leaves the stock, what was cancelled is free again.
+//! The command to settle reservations: paid pieces leave the stock, cancelled ones can be sold
+//! again.
 
 use std::collections::HashSet;
 
@@ -12,7 +13,7 @@ use super::shard::{MAX_LINES_OF_BATCH, StockShard};
 use crate::domain::OrderError;
 use crate::retry::after_conflict;
 
-/// Settle reservations; those settled before are passed over.
+/// Settles reservations. Those that are already settled are skipped.
 pub(super) struct Settle(pub Vec<Effect>);
 
 impl Command for Settle {
@@ -34,13 +35,15 @@ impl Commit<Settle> for StockShard {
 }
 
 impl StockShard {
-    /// Settles together what can be. An effect that the stock does not admit, because somebody changed a row by hand, must not
-    /// fail the others: the effects are halved until it is alone.
+    /// Settles the effects together where possible. If a row was edited by hand, the stock may
+    /// refuse an effect. Such an effect must not fail the others, so the effects are halved until
+    /// it is alone.
     async fn settle(&self, effects: Vec<Effect>) -> Result<Settlement, DatabaseError> {
         let mut settlement = Settlement::default();
         let mut parts = vec![effects];
         while let Some(mut part) = parts.pop() {
-            // Each transaction takes its turn, so that orders are reserved between two of them.
+            // Each transaction takes its own turn, so that reservations can run between two of
+            // them.
             let turn = self.turn.lock().await;
             let settled = after_conflict(|| queries::settle(&self.pool, &part, MAX_LINES_OF_BATCH)).await;
             drop(turn);

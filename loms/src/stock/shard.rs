@@ -1,10 +1,11 @@
-//! What all commands of the stock share. Each command has a file of its own.
+//! The state that all commands of the stock share. Each command has its own file.
 
 use shared_actors::actor::BatchActor;
 use shared_actors::database::Pool;
 use tokio::sync::Mutex;
 
-/// How many lines of orders one transaction reserves or settles: one client's large orders hold up nobody's small ones for long.
+/// Maximum number of order lines that one transaction reserves or settles. It keeps large orders of
+/// one client from delaying small orders of others for long.
 pub(super) const MAX_LINES_OF_BATCH: u16 = 4_000;
 
 /// Executes the commands of the stock.
@@ -13,7 +14,8 @@ pub(super) type StockShardActor = BatchActor<StockShard>;
 /// The database of the stock, and the turn to write to it.
 pub(super) struct StockShard {
     pub pool: Pool,
-    /// Reserving and settling change the same few rows: they queue here, for no connection and no row lock.
+    /// Reserving, settling and restocking change the same few rows. They queue here instead of
+    /// waiting for a connection or a row lock.
     pub turn: Mutex<()>,
 }
 

@@ -1,15 +1,17 @@
-//! How far a sweep over open reservations has come.
+//! How far a sweep over open reservations has progressed.
 
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-/// A reservation bears the time at which its transaction began. One that is committed later than the grace after that
-/// appears behind the cursor: it is found after this time at the latest.
+/// A reservation's timestamp is the start of its transaction. A reservation that commits later than
+/// the grace after that appears behind the cursor. The sweep finds it after this time at the
+/// latest.
 const START_OVER: Duration = Duration::from_mins(5);
 
-/// The youngest reservation that was looked at. Those up to it are not looked at again before the cursor starts over:
-/// whether a reservation has an order does not change any more once it is older than the longest transaction.
+/// The last reservation that was checked. It and earlier ones are not checked again until the
+/// cursor starts over. Whether a reservation has an order no longer changes once it is older than
+/// the longest transaction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor {
     pub created_at: DateTime<Utc>,
@@ -18,18 +20,18 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    /// Before the first reservation.
+    /// A cursor before the first reservation.
     pub const fn start(now: Instant) -> Self {
         Self { created_at: DateTime::UNIX_EPOCH, order: 0, started: now }
     }
 
-    /// At this reservation.
+    /// Moves the cursor to this reservation.
     pub const fn advance(&mut self, created_at: DateTime<Utc>, order: i64) {
         self.created_at = created_at;
         self.order = order;
     }
 
-    /// Goes back before the first reservation when the last time was long enough ago.
+    /// Moves the cursor back to the start if it last started long enough ago.
     pub fn start_over_when_due(&mut self, now: Instant) {
         if now.duration_since(self.started) >= START_OVER {
             *self = Self::start(now);

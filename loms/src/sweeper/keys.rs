@@ -1,4 +1,4 @@
-//! Idempotency keys that are too old to be asked for again are forgotten.
+//! Deletes idempotency keys that have expired.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use crate::orders::{OrderShard, queries};
 
 const LIMIT: i64 = 1000;
 
-/// Forgets the keys of orders that were made more than `age` ago and are done with.
+/// Deletes the keys of orders that were created more than `age` ago and have nothing left to
+/// settle.
 pub(super) async fn forget_keys(shard: &OrderShard, age: Duration) -> Result<Pass, OrderError> {
     for _ in 0..PAGES {
         let forgotten = queries::forget_keys(&shard.primary, age, LIMIT).await;

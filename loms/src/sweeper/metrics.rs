@@ -1,4 +1,4 @@
-//! How much there was to put right.
+//! Metrics of the sweepers.
 
 use std::sync::LazyLock;
 
@@ -10,12 +10,12 @@ static SWEPT: LazyLock<IntCounterVec> = LazyLock::new(|| {
     metrics::counters_by("swept_total", help, "kind", &["payment", "settlement", "reservation", "key"])
 });
 
-/// Serves the counters from now on, as 0.
+/// Registers the counters, so that they are exported as 0.
 pub(super) fn begin() {
     LazyLock::force(&SWEPT);
 }
 
-/// Counts what was put right.
+/// Counts repairs.
 pub(super) fn swept(kind: &str, count: usize) {
     SWEPT.with_label_values(&[kind]).inc_by(count as u64);
 }

@@ -1,8 +1,8 @@
-//! What time and crashes leave behind, put right: orders that nobody paid, stock that was not settled, reservations
-//! without an order, keys that nobody asks for any more.
+//! Repairs what expiry and crashes leave: unpaid orders, unsettled stock, reservations without an
+//! order, expired keys.
 //!
-//! A pass does a bounded part of what there is; the next one goes on from there. Every step is safe beside other
-//! instances that do the same, and safe to be cut off anywhere.
+//! A pass does a bounded amount of work, and the next one continues from there. Every step is safe
+//! to run concurrently with other instances, and safe to interrupt at any point.
 
 mod cursor;
 mod keys;
@@ -14,6 +14,6 @@ mod task;
 
 pub use task::{SweeperParts, start};
 
-/// The most pages that a step takes per pass, so that no step delays the others. One that takes them all answers
-/// [`Pass::More`](shared_actors::actor::Pass::More).
+/// Maximum number of pages per step and pass, so that no step delays the others. A step that uses
+/// all of them returns [`Pass::More`](shared_actors::actor::Pass::More).
 const PAGES: usize = 20;

@@ -1,4 +1,4 @@
-//! Orders whose time to be paid is over are cancelled.
+//! Cancels orders whose payment deadline has passed.
 
 use futures::future::join_all;
 use shared_actors::actor::Pass;
@@ -10,14 +10,14 @@ use super::metrics::swept;
 use crate::domain::{OrderError, OrderStatus};
 use crate::orders::{ChangeState, OrderShardHandle, queries};
 
-/// As many as one batch of changes takes.
+/// The size of one batch of changes.
 const BATCH: usize = 256;
 
-/// A sweep takes at most one in so many of the places for commands: the others are for clients.
+/// A sweep uses at most the capacity divided by this, and leaves the rest to clients.
 const SHARE: usize = 4;
 
-/// Cancels what is due, the same way as a client would. What is not cancelled because too much is waiting already is left
-/// to the next pass.
+/// Cancels due orders in the same way as a client does. Orders that are refused because of overload
+/// are left to the next pass.
 pub(super) async fn cancel_unpaid(orders: &OrderShardHandle) -> Result<Pass, OrderError> {
     let limit = (orders.capacity() / SHARE).clamp(1, BATCH);
     for _ in 0..PAGES {
@@ -30,7 +30,7 @@ pub(super) async fn cancel_unpaid(orders: &OrderShardHandle) -> Result<Pass, Ord
             |order| orders.change(ChangeState { order, to: OrderStatus::Cancelled, traceparent: None });
         let answers = join_all(due.iter().map(|order| cancel(*order))).await;
         crash_point!("sweep::cancelled");
-        // One that another instance cancelled is counted there.
+        // An order that another instance cancelled is counted there.
         swept("payment", answers.iter().filter(|answer| **answer == Ok(true)).count());
         let left: Vec<OrderError> = answers.into_iter().filter_map(Result::err).filter(is_left).collect();
         if let Some(error) = left.first() {
@@ -45,7 +45,8 @@ pub(super) async fn cancel_unpaid(orders: &OrderShardHandle) -> Result<Pass, Ord
     Ok(Pass::More)
 }
 
-/// Whether something is left to do after this refusal: an order that was paid in the very last moment is done with.
+/// Whether work is left after this error. An order that was paid at the last moment needs nothing
+/// more.
 fn is_left(refusal: &OrderError) -> bool {
     !matches!(refusal, OrderError::Forbidden { .. })
 }

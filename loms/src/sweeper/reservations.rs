@@ -1,4 +1,4 @@
-//! Reservations whose order was never written down are given back.
+//! Gives back reservations whose order was never inserted.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -15,11 +15,11 @@ use crate::orders::{InsertedRow, OrderShard, queries};
 use crate::stock::{Effect, EffectKind, OpenSince, ReservationRequest, Settlement, StockHandle};
 
 const LIMIT: i64 = 1000;
-/// How many orders are written down as failed together: their events stand in one row of the outbox.
+/// How many tombstones are inserted together. Their events share one row of the outbox.
 const TOMBSTONES: usize = 100;
 
-/// Looks at the shard's open reservations that are older than `grace` and were not looked at since the cursor started: as
-/// many as one pass may, the next one goes on at the cursor.
+/// Checks the shard's open reservations that are older than `grace`, from the cursor on. A pass
+/// checks a bounded number, and the next one continues at the cursor.
 pub(super) async fn give_back_orphans(
     shard: &OrderShard,
     stock: &StockHandle,
@@ -48,14 +48,14 @@ pub(super) async fn give_back_orphans(
     Ok(Pass::More)
 }
 
-/// The orders that are there and hold their reservation by right. A failed one holds none.
+/// Those of the orders that exist and have not failed. Only these own their reservation.
 async fn owned(shard: &OrderShard, ids: &[i64]) -> Result<HashSet<i64>, OrderError> {
     let owned = queries::not_failed(&shard.primary, ids).await.map_err(DatabaseError::from)?;
     Ok(owned.into_iter().map(OrderId::get).collect())
 }
 
-/// Writes each order down as failed first: whoever is still about to write it finds it taken. Only then does its
-/// reservation go; one whose order was written down after all stays.
+/// Inserts each order as failed first, so that a late insert of the order fails. Only then is its
+/// reservation given back. If the order was inserted after all, its reservation stays.
 async fn give_back(shard: &OrderShard, stock: &StockHandle, orphans: &[i64]) -> Result<(), OrderError> {
     let held = stock.held_by(orphans).await.map_err(DatabaseError::from)?;
     let failed: Vec<(OrderId, NewOrder)> = held.into_iter().map(tombstone).collect();
@@ -80,7 +80,7 @@ async fn give_back(shard: &OrderShard, stock: &StockHandle, orphans: &[i64]) -> 
     Ok(())
 }
 
-/// The order without its key: its client may come back, and then the key leads to an order that can still be made.
+/// A failed order without the key, so that a client's retry with the key can still create an order.
 fn tombstone(held: ReservationRequest) -> (OrderId, NewOrder) {
     let ReservationRequest { order, user, lines, .. } = held;
     (order, NewOrder { user, lines, key: None, traceparent: None })

@@ -1,4 +1,4 @@
-//! Paid and cancelled orders whose effect on the stock was not applied in time: it is now.
+//! Applies effects of paid and cancelled orders that were not applied in time.
 
 use std::time::Duration;
 
@@ -11,13 +11,14 @@ use super::metrics::swept;
 use crate::domain::OrderError;
 use crate::orders::{OrderShard, queries};
 
-/// The request that changed the order applies its effect itself within this time, or not at all.
+/// The request that changed the order applies its effect within this time, or not at all.
 const GRACE: Duration = Duration::from_secs(3);
 const LIMIT: i64 = 500;
-/// An effect that the stock refused is tried again after this time: only somebody who mends the stock can change its mind.
+/// How long to wait before retrying an effect that the stock refused. It fails until an operator
+/// repairs the stock.
 const REFUSED_REST: Duration = Duration::from_secs(10);
 
-/// Applies effects that are late, the oldest orders first.
+/// Applies late effects, in the order of their order ids.
 pub(super) async fn settle_late(shard: &OrderShard) -> Result<Pass, OrderError> {
     for _ in 0..PAGES {
         let late = queries::late_effects(&shard.primary, GRACE, REFUSED_REST, LIMIT).await;

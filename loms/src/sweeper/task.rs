@@ -1,4 +1,4 @@
-//! The task that sweeps one shard at intervals.
+//! The periodic task that sweeps one shard.
 
 use std::time::{Duration, Instant};
 
@@ -16,28 +16,29 @@ use crate::domain::OrderError;
 use crate::orders::OrderShardHandle;
 use crate::stock::StockHandle;
 
-/// What a sweeper is made of.
+/// The parts of a sweeper.
 #[derive(Clone)]
 pub struct SweeperParts {
     /// The shard to sweep.
     pub orders: OrderShardHandle,
-    /// Who holds the reservations.
+    /// The stock, which holds the reservations.
     pub stock: StockHandle,
     /// How often to sweep.
     pub interval: Duration,
-    /// How old a reservation without an order must be to be given back; longer than any transaction may take.
+    /// Minimum age at which a reservation without an order is given back. Must be longer than any
+    /// transaction.
     pub reservation_grace: Duration,
     /// How long the idempotency key of an order is remembered.
     pub key_ttl: Duration,
-    /// Turns true when the databases of all shards are ready to be used.
+    /// Becomes true when the shard's database is ready to be used.
     pub prepared: watch::Receiver<bool>,
 }
 
 struct Sweeper {
     parts: SweeperParts,
-    /// How far the reservations were looked at.
+    /// How far the reservations have been checked.
     cursor: Cursor,
-    /// Whether all of them were.
+    /// Whether the last pass reached the end of the reservations.
     at_end: bool,
 }
 
@@ -49,7 +50,7 @@ impl Sweeper {
 
 impl Periodic for Sweeper {
     async fn ready(&mut self) {
-        // The sender is gone only when the service ends.
+        // The sender is dropped only when the service ends.
         let _ = self.parts.prepared.wait_for(|prepared| *prepared).await;
     }
 
@@ -62,7 +63,8 @@ impl Periodic for Sweeper {
                 Pass::Done
             })
         };
-        // Not before it has come to the end, or it would never look at the youngest of very many.
+        // The cursor starts over only after it has reached the end. Otherwise, it would never reach
+        // the youngest of very many reservations.
         if self.at_end {
             self.cursor.start_over_when_due(Instant::now());
         }

@@ -1,7 +1,8 @@
-//! What changes of orders set off: events that wait for the relay, and effects that the stock still has to see.
+//! Checks the results of order changes: events that wait for the relay, and pending effects on the
+//! stock.
 //!
-//! The relay forgets what it published, so that an event which is not in the outbox counts as published. Only where an
-//! earlier one of the same order still waits is it known to be lost.
+//! The relay deletes what it published, so an event that is not in the outbox counts as published.
+//! It is known to be lost only if an earlier event of the same order still waits.
 
 use super::queries::{
     self, CHANGES, Check, DUPLICATE_EVENT_IDS, EFFECTS, EVENTS, MISPLACED_EFFECTS, REFUSED_EFFECTS,
@@ -53,7 +54,7 @@ static ADMITTED: Invariant = Invariant {
     ids: "orders",
 };
 
-/// What is checked on each shard of orders.
+/// The checks for each shard of orders.
 pub(super) fn checks() -> Vec<Check> {
     vec![
         Check::new(&IDS, CHANGES, DUPLICATE_EVENT_IDS),
@@ -62,7 +63,7 @@ pub(super) fn checks() -> Vec<Check> {
         Check::new(&ORDERED, EVENTS, queries::misordered_events()),
         Check::new(&COMPLETE, EVENTS, queries::lost_events()),
         Check::new(&ADMITTED, EFFECTS, REFUSED_EFFECTS),
-        // Whatever is still to be done is half way between two states.
+        // Each pending effect is a step between two states, so it counts as open.
         Check::new(&FITTING, EFFECTS, MISPLACED_EFFECTS).open(),
     ]
 }

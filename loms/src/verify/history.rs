@@ -1,4 +1,4 @@
-//! The history of orders: a change a row, from NEW to where the order is.
+//! Checks the history of orders: one row per change, from NEW to the current state.
 
 use super::queries::{self, CHANGES, Check, GAPS, LOST_CHANGES, ORDERS, OTHER_SEQUENCES, OTHER_STATES};
 use super::report::Invariant;
@@ -38,7 +38,7 @@ static STATE: Invariant = Invariant {
     ids: "orders",
 };
 
-/// What is checked on each shard of orders.
+/// The checks for each shard of orders.
 pub(super) fn checks() -> Vec<Check> {
     vec![
         Check::new(&OWNED, CHANGES, LOST_CHANGES),

@@ -1,10 +1,14 @@
-//! `loms verify`: reads the databases of all shards, and checks what the protocol of orders promises.
+//! `loms verify`: reads the databases of all shards, and checks the guarantees of the order
+//! protocol.
 //!
-//! It changes nothing, locks nothing, and may run beside instances at work: each database is read as it was at one moment
-//! ([`snapshot`]), and what of different databases is laid side by side says only what the order of those moments allows
-//! ([`reservations`], [`totals`]). Half-way states that the protocol lets be are open, not violated. Memory is bounded by the
-//! number of SKUs and by a page of rows: all else is counted in SQL. Statements stand in [`queries`], one group of
-//! invariants in each other file.
+//! It writes nothing, takes no locks, and may run while loms is serving. Each database is read as
+//! of one moment ([`snapshot`]). Comparisons between databases conclude only what the order of
+//! those moments allows ([`reservations`], [`totals`]). Intermediate states that the protocol
+//! allows are reported as open, not as violations.
+//!
+//! Memory is bounded by the number of SKUs, one page of rows, and at most 100,000 suspects.
+//! Everything else is counted in SQL. SQL statements are in [`queries`]; each other file contains
+//! one group of invariants.
 
 mod error;
 mod events;
@@ -32,7 +36,7 @@ pub use report::{Finding, Invariant, Report, TOLD_IDS};
 /// Checks every invariant over the primaries of all shards.
 ///
 /// # Errors
-/// A database cannot be read: nothing is said about any invariant then.
+/// A database cannot be read. Then nothing is reported about any invariant.
 pub async fn verify(settings: &Settings) -> Result<Report, VerifyError> {
     let mut round = Round::begin(settings).await?;
     let router = round.router;
@@ -56,7 +60,7 @@ pub async fn verify(settings: &Settings) -> Result<Report, VerifyError> {
     Ok(report)
 }
 
-/// What is to be said of the orders of one shard by themselves.
+/// The findings about the orders of one shard by themselves.
 async fn shard(snapshot: &mut Snapshot, router: ShardRouter) -> Result<Vec<Finding>, VerifyError> {
     let mut findings = run(snapshot, orders::checks(snapshot.shard)).await?;
     findings.push(orders::users(snapshot, router).await?);

@@ -1,4 +1,4 @@
-//! Orders by themselves: their lines, their keys, and whether they are where they belong.
+//! Checks orders by themselves: their lines, their keys, and whether they are on the right shard.
 
 use shared_actors::shard::{ShardIndex, ShardRouter};
 
@@ -44,7 +44,7 @@ static USERS: Invariant = Invariant {
 
 const FIRST_SHARD: ShardIndex = ShardIndex::new(0);
 
-/// What is checked on each shard of orders in SQL.
+/// The checks for each shard of orders that run in SQL.
 pub(super) fn checks(shard: ShardIndex) -> Vec<Check> {
     vec![
         Check::new(&LINES, ORDERS, WRONG_LINES),
@@ -54,12 +54,12 @@ pub(super) fn checks(shard: ShardIndex) -> Vec<Check> {
     ]
 }
 
-/// The hash of users is not known to the database: they are read. Orders stay where they are when shards are added, so
-/// the shard may be the user's among fewer of them.
+/// The database cannot compute the hash of a user, so users are read. Orders stay where they are
+/// when shards are added. An order's shard may therefore be its user's shard in a smaller layout.
 pub(super) async fn users(snapshot: &mut Snapshot, router: ShardRouter) -> Result<Finding, VerifyError> {
     let shard = snapshot.shard;
     let mut finding = Finding::of(&USERS);
-    // When it was the only one, it was everybody's.
+    // With a single shard, shard 0 was the shard of every user.
     if shard == FIRST_SHARD {
         return Ok(finding);
     }

@@ -1,51 +1,51 @@
-//! What was found, and how people and scripts read it.
+//! The findings, formatted for people and scripts.
 
 use std::fmt;
 
-/// How many offending ids are told of one invariant; the others are counted.
+/// Maximum number of violating ids reported per invariant. The others are only counted.
 pub const TOLD_IDS: usize = 20;
 
-/// Something that must hold over the databases.
+/// A statement that must hold over the databases.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Invariant {
     /// Its name, for scripts and runbooks.
     pub name: &'static str,
-    /// What it says.
+    /// The statement in words.
     pub says: &'static str,
-    /// What it is checked on, in the plural.
+    /// The things that are checked, in the plural.
     pub checked: &'static str,
-    /// What the ids of violations are ids of.
+    /// The things that the reported ids identify.
     pub ids: &'static str,
 }
 
-/// What became of one invariant.
+/// The result of checking one invariant.
 #[derive(Clone, Debug)]
 pub struct Finding {
     /// The invariant.
     pub invariant: &'static Invariant,
-    /// How many rows or pairs of rows were looked at.
+    /// How many rows or pairs of rows were checked.
     pub checked: u64,
-    /// How many are half way between two states, where the protocol lets them be.
+    /// How many are in an intermediate state that the protocol allows.
     pub open: u64,
-    /// How many violate it.
+    /// How many violate the invariant.
     pub violations: u64,
-    /// The first [`TOLD_IDS`] of those, rising.
+    /// The first [`TOLD_IDS`] violating ids, in ascending order.
     pub ids: Vec<i64>,
 }
 
 impl Finding {
-    /// Nothing looked at yet.
+    /// An empty finding: nothing has been checked yet.
     pub const fn of(invariant: &'static Invariant) -> Self {
         Self { invariant, checked: 0, open: 0, violations: 0, ids: Vec::new() }
     }
 
-    /// One more that violates it.
+    /// Adds one violation.
     pub(super) fn violated_by(&mut self, id: i64) {
         self.violations += 1;
         self.tell([id]);
     }
 
-    /// Takes in what another shard, or another part of this one, showed about the same invariant.
+    /// Adds the finding of another shard, or of another part of this one, about the same invariant.
     pub(super) fn merge(&mut self, other: &Self) {
         self.checked += other.checked;
         self.open += other.open;
@@ -60,10 +60,10 @@ impl Finding {
     }
 }
 
-/// What became of all invariants. Its text is a table, and the ids of what is wrong below it.
+/// The results of all invariants. Displays as a table, followed by the ids of violations.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// One an invariant.
+    /// One finding per invariant.
     pub findings: Vec<Finding>,
 }
 
@@ -73,12 +73,12 @@ impl Report {
         self.violated().next().is_none()
     }
 
-    /// Those that are violated.
+    /// The findings with violations.
     pub fn violated(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.violations > 0)
     }
 
-    /// Adds findings, each to what is known of its invariant.
+    /// Adds findings. Those about the same invariant are merged.
     pub(super) fn add(&mut self, findings: impl IntoIterator<Item = Finding>) {
         for finding in findings {
             match self.findings.iter_mut().find(|known| known.invariant == finding.invariant) {

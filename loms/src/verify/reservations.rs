@@ -1,12 +1,16 @@
-//! Reservations and orders, which may stand on different servers: who holds what, and whether it is the right thing.
+//! Compares reservations with orders, which may be on different servers: each reservation must
+//! belong to the right order.
 //!
-//! A reservation is there before its order is, and gone before the effect of its order is forgotten. So with orders read
-//! before the stock, before and after it:
+//! A reservation exists before its order does, and is gone before the effect of its order is
+//! deleted. Orders are read once before the stock and once after it. Therefore:
 //!
-//! - a reservation whose order was settled before, its effect forgotten, was left behind for good;
-//! - an order that awaits its payment before and after did so in between, and must have held its stock.
+//! - If a reservation's order was already settled before, and its effect deleted, the reservation
+//!   will never be removed.
+//! - If an order awaits its payment both before and after, it did so in between, and must have held
+//!   its stock.
 //!
-//! What a sweeper puts right in its own time cannot be told from one moment: those are suspects, for [`recheck`].
+//! A single moment does not show whether a sweeper will still repair something. Such reservations
+//! are suspects, for [`recheck`].
 //!
 //! [`recheck`]: super::suspects::recheck
 
@@ -37,25 +41,26 @@ static HOLDING: Invariant = Invariant {
     ids: "orders",
 };
 
-/// More suspects than this are taken for violations at once.
+/// Any suspects beyond this number count as violations at once.
 const MAX_SUSPECTS: usize = 100_000;
 
-/// Reservations that a sweeper should have given back, and what they violate if it does not.
+/// Reservations that a sweeper should have given back, and the invariants that they violate if it
+/// does not.
 pub(super) type Suspects = BTreeMap<i64, &'static Invariant>;
 
-/// What the comparison showed.
+/// The result of the comparison.
 pub(super) struct Compared {
     pub owned: Finding,
     pub settled: Finding,
     pub fitting: Finding,
     pub holding: Finding,
     pub suspects: Suspects,
-    /// What paid orders still held when the stock was read.
+    /// The pieces that paid orders still held when the stock was read.
     pub held_by_paid: Pieces,
 }
 
 impl Compared {
-    /// The finding about one of the invariants of a reservation's standing.
+    /// The finding about one of the two invariants on which a reservation's standing depends.
     fn about(&mut self, invariant: &'static Invariant) -> &mut Finding {
         if *invariant == OWNED { &mut self.owned } else { &mut self.settled }
     }
@@ -85,7 +90,7 @@ impl Compared {
     }
 }
 
-/// Lays all reservations beside all orders.
+/// Compares all reservations with all orders.
 pub(super) async fn compare(round: &mut Round, grace: Duration) -> Result<Compared, VerifyError> {
     let mut compared = Compared {
         owned: Finding::of(&OWNED),
@@ -95,7 +100,7 @@ pub(super) async fn compare(round: &mut Round, grace: Duration) -> Result<Compar
         suspects: Suspects::new(),
         held_by_paid: Pieces::new(),
     };
-    // Those of no order have negative ids.
+    // Reservations without an order, such as seeded ones, have negative ids.
     let mut last = -1;
     loop {
         let page =
@@ -112,7 +117,7 @@ pub(super) async fn compare(round: &mut Round, grace: Duration) -> Result<Compar
     }
 }
 
-/// The orders with these ids, each on the shard that its id names.
+/// The orders with these ids, each read from the shard that its id names.
 pub(super) async fn orders(
     router: ShardRouter,
     snapshots: &mut [Snapshot],
@@ -146,7 +151,7 @@ async fn awaiting(round: &mut Round, grace: Duration) -> Result<Finding, VerifyE
                     Some(order) if order.state == OrderStatus::AwaitingPayment.as_str() => {
                         finding.violated_by(id);
                     }
-                    // It was settled meanwhile.
+                    // It was settled in the meantime.
                     _ => finding.open += 1,
                 }
             }
@@ -159,7 +164,7 @@ async fn awaiting(round: &mut Round, grace: Duration) -> Result<Finding, VerifyE
     Ok(finding)
 }
 
-/// Those of the orders that hold nothing.
+/// Those of the orders that hold no reservation.
 pub(super) async fn without_reservation(
     stock: &mut Snapshot,
     orders: &[i64],

@@ -1,9 +1,11 @@
-//! Consistent reads of one database each, and what their order says about rows of different ones.
+//! Consistent reads of one database each, and the conclusions that their order allows about rows of
+//! different databases.
 //!
-//! A snapshot is a read-only transaction at REPEATABLE READ: it sees what was committed when it began, and locks nothing.
-//! Those of a round are taken one after the other, all orders, then the stock, then all orders again. Every step of the
-//! protocol waits for the commit of the one before, so a step that one snapshot shows was preceded by all that leads up to it
-//! in every later one.
+//! A snapshot is a read-only transaction at REPEATABLE READ. It sees what was committed when it
+//! began, and takes no locks. The snapshots of a round are taken one after the other: all orders,
+//! then the stock, then all orders again. Every step of the protocol waits for the commit of the
+//! previous step. So if one snapshot shows a step, every later snapshot shows all the steps before
+//! it.
 
 use std::time::Duration;
 
@@ -22,22 +24,23 @@ use crate::settings::Settings;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A full scan of a large table takes its time; a server that says nothing for longer is away.
+/// A full scan of a large table takes time. A server that does not answer for longer counts as
+/// unreachable.
 const STATEMENT_TIMEOUT: Duration = Duration::from_mins(10);
 const ANSWER_TIMEOUT: Duration = STATEMENT_TIMEOUT.saturating_add(Duration::from_secs(5));
 
-/// How long a snapshot may wait for its turn. One that is left behind by a process that froze would keep the server from
-/// cleaning up what was changed since.
+/// How long a snapshot may wait for its turn. A snapshot of a frozen process would keep the server
+/// from vacuuming rows that changed since.
 const IDLE_TIMEOUT: Duration = Duration::from_hours(1);
 
-/// A database as it was at one moment.
+/// A database as of one moment.
 pub(super) struct Snapshot {
     pub shard: ShardIndex,
     connection: PgConnection,
 }
 
 impl Snapshot {
-    /// Connects, and begins a transaction that sees nothing yet: its first statement decides what.
+    /// Connects and begins a transaction. Its first statement fixes the snapshot.
     async fn connect(shard: ShardIndex, settings: &DatabaseSettings) -> Result<Self, VerifyError> {
         let options = connect_options(settings, "loms verify").options([
             ("statement_timeout", STATEMENT_TIMEOUT.as_millis().to_string().as_str()),
@@ -53,10 +56,10 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// Sends statements.
+    /// Runs statements.
     ///
     /// # Errors
-    /// What the database says; `Silent` when it says nothing.
+    /// `Read` if the database reports an error. `Silent` if it does not answer in time.
     pub async fn read<T>(
         &mut self,
         statements: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
@@ -68,12 +71,14 @@ impl Snapshot {
         }
     }
 
-    /// Fixes what is seen: all that is committed now. Answers what the database knows of its place.
+    /// Fixes the snapshot: it sees everything that is committed now. Returns the database's record
+    /// of its place.
     async fn fix(&mut self) -> Result<Place, VerifyError> {
         self.read(queries::place).await
     }
 
-    /// Closes in good order, which ends the transaction; a connection that is dropped does so too.
+    /// Closes the connection in an orderly way, which ends the transaction. Dropping the connection
+    /// ends it, too.
     async fn close(self) {
         let _ = timeout(CONNECT_TIMEOUT, self.connection.close()).await;
     }
@@ -88,7 +93,7 @@ pub(super) struct Round {
 }
 
 impl Round {
-    /// Connects first, so that there is as little time between the snapshots as can be.
+    /// Opens all connections first, so that little time passes between the snapshots.
     pub async fn begin(settings: &Settings) -> Result<Self, VerifyError> {
         let shards = || settings.router.all().zip(&settings.shards);
         let orders = || try_join_all(shards().map(|(index, shard)| Snapshot::connect(index, &shard.primary)));
@@ -108,7 +113,8 @@ impl Round {
     }
 }
 
-/// Refuses databases that are not all the shards, in their order, as a start does.
+/// Refuses databases that are not all the shards in the configured order, as loms does when it
+/// starts.
 fn are_the_shards(places: &[Place]) -> Result<(), VerifyError> {
     let known = places.iter().map(|place| place.known_shards).max().unwrap_or_default();
     let identities: Vec<Option<i32>> = places.iter().map(|place| place.shard).collect();

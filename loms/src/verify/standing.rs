@@ -1,4 +1,4 @@
-//! By what right a reservation is there: a pure judgement over what snapshots show.
+//! Judges whether a reservation is legitimate: a pure function over the rows that snapshots show.
 
 use super::queries::{OrderNow, Reservation};
 use super::report::Invariant;
@@ -18,16 +18,16 @@ pub(super) static SETTLED: Invariant = Invariant {
     ids: "orders",
 };
 
-/// What a reservation is to the order that a snapshot taken before it shows.
+/// How a reservation relates to its order, as shown by a snapshot taken earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// The order holds it.
+    /// The order owns it.
     Owned,
-    /// Something is still to be done about it, and there is time.
+    /// It is still to be settled or given its order, and there is time left.
     Open(&'static Invariant),
     /// A sweeper should have given it back by now, and may be about to.
     Late(&'static Invariant),
-    /// Nothing that works as it should leads to it.
+    /// No correct execution leads to it.
     Wrong(&'static Invariant),
 }
 
@@ -38,12 +38,12 @@ pub(super) fn standing(reservation: &Reservation, order: Option<&OrderNow>) -> S
     };
     match order.state.parse() {
         Ok(OrderStatus::Payed | OrderStatus::Cancelled) if !order.effect => Standing::Wrong(&SETTLED),
-        // The stock is told next, also of an order that was written in place of one that never came.
+        // The stock is settled next. This also applies to a tombstone.
         Ok(OrderStatus::Payed | OrderStatus::Cancelled | OrderStatus::Failed) if order.young => {
             Standing::Open(&SETTLED)
         }
         Ok(OrderStatus::Payed | OrderStatus::Cancelled | OrderStatus::Failed) => Standing::Late(&SETTLED),
-        // States that an order cannot be in are told of where states are checked.
+        // Other checks report states that an order cannot be in.
         Ok(OrderStatus::AwaitingPayment | OrderStatus::New) | Err(_) => Standing::Owned,
     }
 }

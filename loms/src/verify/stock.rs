@@ -1,4 +1,4 @@
-//! The stock by itself: what is reserved of it, and what it began with.
+//! Checks the stock by itself: reserved counts and seeded totals.
 
 use super::queries::{Check, HELD, OUT_OF_BOUNDS, SKUS, UNSEEDED};
 use super::report::Invariant;
@@ -20,7 +20,7 @@ static SEEDED: Invariant = Invariant {
     ids: "SKUs",
 };
 
-/// What is checked on the shard of the stock alone.
+/// The checks for the shard of the stock.
 pub(super) fn checks() -> Vec<Check> {
     vec![
         Check::new(&BOUNDS, SKUS, OUT_OF_BOUNDS),

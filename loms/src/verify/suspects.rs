@@ -1,4 +1,4 @@
-//! Reservations that a sweeper may be about to give back: they count as violations when it does not.
+//! Reservations that a sweeper may be about to give back. They count as violations if it does not.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use super::snapshot::Round;
 use super::standing::{Standing, standing};
 use crate::settings::Settings;
 
-/// How often suspects are looked at again, with a sweep of every instance in between.
+/// How often suspects are checked again. Between two checks, every instance has time to sweep.
 const LOOKS: u32 = 5;
 const SHORTEST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// How many are looked at together.
+/// How many suspects are checked together.
 const CHUNK: usize = 1000;
 
-/// Waits for sweepers, and answers the suspects that are still there and still without a right to be.
+/// Waits for sweepers, and returns the suspects that still exist without being legitimate.
 pub(super) async fn recheck(settings: &Settings, mut suspects: Suspects) -> Result<Suspects, VerifyError> {
     for _ in 0..LOOKS {
         if suspects.is_empty() {

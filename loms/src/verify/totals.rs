@@ -1,9 +1,12 @@
-//! What is left of each SKU: what it began with and what was restocked, less what was paid.
+//! Checks the total of each SKU: the seeded total plus restocks, less paid pieces.
 //!
-//! Orders paid before the stock was read, whose reservations were gone by then, have left it; those that are paid
-//! afterwards held a reservation, except the few that were both begun and paid between the snapshots. So what was taken
-//! lies between two sums, which are equal in a quiet moment. Anything outside is a violation; where they differ and the stock
-//! lies between, nothing more can be said, and the SKU is open.
+//! The pieces of an order have left the stock if it was paid before the stock was read and its
+//! reservation was gone by then. Orders paid later still held a reservation, except the few that
+//! were both created and paid between the snapshots. So the pieces taken from the stock lie between
+//! two sums. The sums are equal when nothing happens in between.
+//!
+//! Anything outside this range is a violation. If the sums differ and the stock lies between them,
+//! nothing more can be concluded, and the SKU is open.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -21,7 +24,8 @@ static TOTAL: Invariant = Invariant {
     ids: "SKUs",
 };
 
-/// Compares totals; `held_by_paid` is what paid orders still held when the stock was read.
+/// Compares totals. `held_by_paid` are the pieces that paid orders still held when the stock was
+/// read.
 pub(super) async fn compare(round: &mut Round, held_by_paid: &Pieces) -> Result<Finding, VerifyError> {
     let mut paid = Pieces::new();
     for snapshot in &mut round.after {
@@ -33,7 +37,7 @@ pub(super) async fn compare(round: &mut Round, held_by_paid: &Pieces) -> Result<
     let mut known = HashSet::new();
     for (sku, total, seeded) in round.stock.read(queries::stock).await? {
         known.insert(sku);
-        // What was never seeded is told of where that is checked.
+        // Another check reports SKUs that were never seeded.
         let (Some(total), Some(seeded)) = (total, seeded) else { continue };
         finding.checked += 1;
         let most = of(&paid, sku) - of(held_by_paid, sku);
@@ -51,8 +55,9 @@ pub(super) async fn compare(round: &mut Round, held_by_paid: &Pieces) -> Result<
     Ok(finding)
 }
 
-/// What was paid by orders of which the snapshots do not tell whether the stock had seen them: begun and paid between
-/// those of the orders, and with no reservation when the stock was read.
+/// The pieces of paid orders for which the snapshots do not show whether the stock was already
+/// settled. These orders were created and paid between the two snapshots of orders, and had no
+/// reservation when the stock was read.
 async fn undecided(round: &mut Round) -> Result<Pieces, VerifyError> {
     let mut pieces = Pieces::new();
     for index in 0..round.after.len() {

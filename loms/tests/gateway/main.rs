@@ -1,4 +1,4 @@
-//! The REST gateway of the application that ships, on real databases, beside its gRPC front-end.
+//! The shipping application's REST gateway, on real databases, next to its gRPC front-end.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by its panic")]
 

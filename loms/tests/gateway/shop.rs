@@ -1,4 +1,4 @@
-//! One application of a test's own, and a client of it.
+//! An application for one test, and a client for it.
 
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
@@ -15,7 +15,7 @@ use tonic::transport::{Channel, Endpoint};
 
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
-/// loms with two shards, open for calls. Dropping it stops it as SIGTERM would.
+/// loms with two shards, ready for calls. Dropping it stops it as SIGTERM would.
 pub struct Shop {
     http: String,
     grpc: String,
@@ -24,7 +24,7 @@ pub struct Shop {
     _topic: Topic,
 }
 
-/// What the gateway answered.
+/// The gateway's answer.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -49,7 +49,8 @@ impl Shop {
             pairs.extend(database.master_env(shard));
         }
         let mut settings = Settings::read(Reader::from_pairs(pairs)).unwrap();
-        // The test's own thread, which waits for the end, is the one that would hang up.
+        // The test's thread blocks until the application has stopped, so its client cannot close
+        // connections.
         settings.grpc.stop_timeout = Duration::from_millis(50);
         let (application, [http, grpc]) = Running::start(settings).await;
         let [http, grpc] = [http, grpc].map(|address| format!("http://{address}"));
@@ -66,7 +67,7 @@ impl Shop {
         answer(http_client().post(self.url(path)).body(body.to_owned())).await
     }
 
-    /// The id of the order that the body creates.
+    /// Creates the order in the body and returns its id.
     pub async fn create(&self, body: &str) -> String {
         self.post("/v1/orders", body).await.is_created()
     }
@@ -76,12 +77,13 @@ impl Shop {
         answer(request.body(body.to_owned())).await
     }
 
-    /// Whose pages may read the answer, as a browser is told.
+    /// The `Access-Control-Allow-Origin` header that a page of `origin` gets for a GET, if any.
     pub async fn allowed_origin(&self, path: &str, origin: &str) -> Option<String> {
         allowed(http_client().get(self.url(path)).header("Origin", origin)).await
     }
 
-    /// Whose pages may send a create, as a browser is told when it asks before.
+    /// The `Access-Control-Allow-Origin` header in the answer to a preflight request for a create,
+    /// if any.
     pub async fn preflight(&self, path: &str, origin: &str) -> Option<String> {
         let request = http_client().request("OPTIONS".parse().unwrap(), self.url(path));
         let request = request.header("Origin", origin).header("Access-Control-Request-Method", "POST");
@@ -101,7 +103,7 @@ impl Shop {
     }
 }
 
-/// An application on a thread of its own, so that it can be waited for when it stops.
+/// An application on its own thread, so that a test can wait for it to stop.
 struct Running {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -142,13 +144,13 @@ impl Answer {
         self.body["orderId"].as_str().expect("a 64-bit integer is a string").to_owned()
     }
 
-    /// An error in the gateway's shape, whose message holds `part`.
+    /// Asserts that this is an error in the gateway's format whose message contains `part`.
     #[track_caller]
     pub fn is_error(&self, status: u16, code: Code, part: &str) {
         self.is_error_with(status, code, part, &json!([]));
     }
 
-    /// The same with details.
+    /// Like [`Self::is_error`], with details.
     pub fn is_error_with(&self, status: u16, code: Code, part: &str, details: &Value) {
         let message = self.body["message"].as_str().unwrap_or_default();
         assert!(!message.is_empty() && message.contains(part), "{part:?} is not told: {self:?}");
@@ -156,7 +158,7 @@ impl Answer {
     }
 }
 
-/// The body of an order in the gateway's JSON.
+/// The JSON body that creates an order through the gateway.
 pub fn order(user: i64, items: &[(u32, u32)]) -> String {
     let items: Vec<Value> = items.iter().map(|(sku, count)| json!({"sku": sku, "count": count})).collect();
     json!({"order": {"user": user, "items": items}}).to_string()

@@ -1,4 +1,4 @@
-//! Processes that are killed and frozen.
+//! Killed and frozen processes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::events::{Events, stories, story};
 use crate::invariants;
 use crate::shop::Backend;
 
-/// Creates an order for one piece of the SKU 1 under a key; answers its id.
+/// Creates an order for one piece of the SKU 1 under a key. Returns its id.
 async fn create(client: &Client, loms: &str, user: u32) -> Result<String, String> {
     let body = json!({"order": {"user": user, "items": [{"sku": 1, "count": 1}]}});
     let request = client.post(format!("{loms}/v1/orders")).header("Idempotency-Key", "k").json(&body);
@@ -78,7 +78,7 @@ async fn a_frozen_instance_loses_the_relay_to_another_one() {
         orders += 3;
     }
     events.when(orders).await;
-    // What is published and not yet forgotten would be published again.
+    // Events that are published but still in the outbox would be published again.
     backend.at_rest().await;
 
     first.signal(Signal::SIGSTOP);

@@ -1,4 +1,4 @@
-//! Sweeps beside clients when there is little room for both.
+//! Sweeps that compete with clients for few places.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use crate::timeouts::{NOT_SWEEPING, SWEEPING, all_are_done, create, end_time};
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// A quarter of the places is the sweep's: with six of eight left, six clients are served while it waits for the database.
+/// A sweep may take a quarter of the places. With six of eight left, six clients are served while
+/// it waits for the database.
 #[actix::test]
 async fn a_sweep_that_is_stuck_leaves_most_of_the_room_to_clients() {
     let backend = Backend::new().await;
@@ -35,7 +36,8 @@ async fn a_sweep_that_is_stuck_leaves_most_of_the_room_to_clients() {
     }
 }
 
-/// With room for one cancellation at a time, a pass does twenty of them and goes on to the next step; ten wait for the next pass.
+/// With room for one cancellation at a time, a pass cancels twenty orders and goes on to the next
+/// step. The other ten wait for the next pass.
 #[actix::test]
 async fn a_step_that_has_much_to_do_lets_the_others_go_first_and_goes_on_at_once() {
     let backend = Backend::new().await;
@@ -72,7 +74,7 @@ async fn what_a_sweep_finds_no_room_for_is_told_once_and_left_to_a_later_one() {
         let request = client.post(format!("{base}/v1/orders/{order}/pay"));
         actix::spawn(async move { request.send().await.unwrap().status() })
     };
-    // Twice as many as there is room for, of which half are refused.
+    // Twice as many payments as there are places, so half of them are refused.
     let payments: Vec<_> = orders[..40].iter().chain(&orders[..40]).map(|order| pay(order.get())).collect();
     let refused = || payments.iter().filter(|payment| payment.is_finished()).count();
     eventually(SOON, "there is no room left", async || refused() == 40).await;

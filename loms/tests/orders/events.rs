@@ -1,4 +1,4 @@
-//! The events of orders in Kafka.
+//! Order events in Kafka.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -36,7 +36,7 @@ impl Events {
         (events, consumer)
     }
 
-    /// Those that came after the first `known` ones.
+    /// The records after the first `known` ones.
     pub fn since(&self, known: usize) -> Vec<ReceivedRecord> {
         self.0.lock().unwrap()[known..].to_vec()
     }
@@ -51,7 +51,7 @@ impl Events {
     }
 }
 
-/// The sequences and states of each order, in the order in which they came.
+/// The sequences and states of each order, in the order of arrival.
 pub fn stories(records: &[ReceivedRecord]) -> BTreeMap<i64, Vec<(i64, String)>> {
     let mut stories = BTreeMap::<i64, Vec<(i64, String)>>::new();
     for record in records {
@@ -132,7 +132,7 @@ async fn events_that_no_order_knows_are_set_aside_and_hold_nobody_up() {
     let (events, consumer) = Events::read(&backend);
     let known = shop.orders.create(order(1, &[(1002, 1)])).await.unwrap();
     events.when(2).await;
-    // What is strange stands alone, many times, and beside an event that can be told.
+    // The unknown events come alone, many times, and next to an event that can be published.
     for (orders, sequences, events, times) in
         [(vec![900_001_i64], vec![1], 1, 1100), (vec![900_001, 1001], vec![2, 2], 2, 1)]
     {

@@ -1,11 +1,12 @@
-//! Holding up what is about to be written down, at a place that no lock of a row reaches.
+//! Blocks writes at a point that no row lock reaches.
 
 use std::time::Duration;
 
 use dev::testing::eventually;
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
 
-/// While it stands, whoever is about to write that an order is in one state waits; every other statement goes on.
+/// While the gate is closed, every write that moves an order to one state waits. Every other
+/// statement proceeds.
 pub struct Gate<'a> {
     pool: &'a PgPool,
     key: i64,
@@ -13,7 +14,7 @@ pub struct Gate<'a> {
 }
 
 impl<'a> Gate<'a> {
-    /// Stands before `state` on one shard.
+    /// Closes a gate in front of `state` on one shard.
     pub async fn before(state: &str, pool: &'a PgPool) -> Self {
         let key: i64 = sqlx::query_scalar("SELECT hashtext($1)::bigint & x'ffffff'::bigint")
             .bind(state)
@@ -37,7 +38,7 @@ impl<'a> Gate<'a> {
         Self { pool, key, held }
     }
 
-    /// Returns when somebody waits.
+    /// Returns when a statement waits at the gate.
     pub async fn is_reached(&self) {
         let waiting = "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database
             WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted AND objid::bigint = $1)";
@@ -47,7 +48,7 @@ impl<'a> Gate<'a> {
         eventually(Duration::from_secs(20), "somebody waits at the gate", waits).await;
     }
 
-    /// Lets everybody through, now and later.
+    /// Lets all statements through, now and later.
     pub async fn open(self) {
         self.held.rollback().await.unwrap();
     }

@@ -65,7 +65,7 @@ async fn a_failed_order_stays_failed_under_its_key() {
     let refused = shop.orders.create(keyed("k", 1, &[(7, 1)])).await;
     let Err(OrderError::OutOfStock { order: failed, .. }) = refused else { panic!("{refused:?}") };
     backend.add_stock(7, 10).await;
-    // What was short then is not remembered.
+    // The shortages of the first attempt are not stored.
     let again = OrderError::OutOfStock { order: failed, shortages: Vec::new() };
     assert_eq!(shop.orders.create(keyed("k", 1, &[(7, 1)])).await, Err(again));
     assert!(shop.orders.create(order(1, &[(7, 1)])).await.is_ok());
@@ -149,7 +149,7 @@ async fn many_bodies_under_one_key_cost_as_much_as_one() {
     assert_eq!(answers.remove(0), Ok(id(5_001)));
     let reused = Err(OrderError::KeyReused { order: id(5_001) });
     assert!(answers.iter().all(|answer| *answer == reused), "{answers:?}");
-    // Each attempt takes a number.
+    // Each attempt uses up one order number.
     let after = shop.orders.create(order(1, &[(1003, 1)])).await.unwrap();
     let attempts = (after.get() - before.get()) / 1_000 - 1;
     assert!(attempts <= 10, "{attempts} attempts");
@@ -162,7 +162,7 @@ async fn a_retry_that_meets_the_reservation_of_an_attempt_that_was_given_up_make
     let backend = Backend::new().await;
     let shop = backend.open(&[("SWEEP_INTERVAL", "1h")]).await;
     backend.leave_reservation(5_001, 1, Some("k"), 1002, 30).await;
-    // The sweeper dies before it gives back what the order held.
+    // The sweeper died before it returned the order's pieces.
     let tombstone = "INSERT INTO orders (id, state, user_id, skus, counts, sequence)
         VALUES (5001, 'FAILED', 1, '{1002}', '{30}', 2)";
     sqlx::query(tombstone).execute(&backend.pools[1]).await.unwrap();

@@ -1,4 +1,4 @@
-//! What must hold over all databases whenever nothing is under way.
+//! Invariants across all databases that hold whenever no work is in progress.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,15 +8,15 @@ use sqlx::PgPool;
 
 use crate::shop::Backend;
 
-/// What each SKU began with, and what was restocked since.
+/// The initial count of each SKU, and what was restocked since.
 const SEEDED: &str = "SELECT sku, total_count + coalesce((
         SELECT sum(count)::bigint FROM stock_history AS history WHERE history.sku = stock_seed.sku
     ), 0) FROM stock_seed";
 
 type Counts = BTreeMap<i64, i64>;
 
-/// Waits until the invariants hold: effects that wait for a sweeper are part of the system. Fails when transactions ever waited
-/// for one another in a circle, although that heals.
+/// Waits until the invariants hold, because effects that wait for a sweeper are normal. Fails if
+/// there was ever a deadlock, although deadlocks resolve themselves.
 pub async fn hold(backend: &Backend) {
     eventually(Duration::from_secs(20), "the invariants hold", async || check(backend).await).await;
     for (shard, pool) in backend.pools.iter().enumerate() {

@@ -19,7 +19,7 @@ async fn pages_lead_through_all_shards_from_the_newest_order_to_the_oldest() {
     }
     created.sort_by_key(|order| std::cmp::Reverse(*order));
 
-    // A list may lag, as far as the replica does.
+    // A list may lag by as much as the replica does.
     let newest = async || shop.orders.list(PageRequest { size: 100, before: None }).await.unwrap();
     let all = async || newest().await.orders.len() == 25;
     eventually(Duration::from_secs(10), "the replica has every order", all).await;

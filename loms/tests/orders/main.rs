@@ -1,4 +1,4 @@
-//! Orders, stock and events of the application that ships, on real databases and a real broker.
+//! Orders, stock and events of the shipping application, on real databases and a real broker.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by its panic")]
 

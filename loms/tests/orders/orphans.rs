@@ -1,4 +1,4 @@
-//! Races of the sweeper with those whose leftovers it clears away, and with other sweepers.
+//! Races between the sweeper and the processes whose leftovers it removes, and between sweepers.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ async fn an_order_that_comes_after_its_tombstone_is_lost_and_its_client_is_told(
             assert!(matches!(shop.orders.pay(order).await, Err(OrderError::Forbidden { .. })));
         }
     }
-    // The key has led to nothing, and so does not stand in the way of a retry.
+    // The key has no order, so it does not block a retry.
     let retry = sweeper.orders.create(keyed("k", 1, &[(1002, 10)])).await.unwrap();
     assert_eq!(client.orders.create(keyed("k", 1, &[(1002, 10)])).await, Ok(retry));
     assert_eq!(sweeper.left(1002).await, 170);
@@ -63,7 +63,7 @@ async fn an_order_that_comes_between_the_look_and_the_tombstone_lives() {
     tombstone.is_reached().await;
     insert.open().await;
     let orders: Vec<OrderId> = slow.await.unwrap().into_iter().map(Result::unwrap).collect();
-    // Once this younger one is given back, the sweeper has decided about the two.
+    // By the time this younger orphan is returned, the sweeper has decided about the other two.
     backend.leave_reservation(700_001, 1, None, 1002, 30).await;
     tombstone.open().await;
     eventually(SOON, "the orphan is given back", async || sweeper.left(1002).await == 165).await;
@@ -81,7 +81,8 @@ async fn an_order_that_comes_between_the_look_and_the_tombstone_lives() {
     }
 }
 
-/// The state after instances died between the reservation and the order: `count` times two pieces of SKU 1.
+/// The `Access-Control-Allow-Origin` header in the answer to a preflight request for a create, if
+/// any.
 async fn leave_orphans(pool: &PgPool, shard: i64, count: i64) {
     let statement = "WITH orphans AS (
             INSERT INTO reservations (order_id, user_id, idempotency_key, skus, counts)
@@ -92,7 +93,8 @@ async fn leave_orphans(pool: &PgPool, shard: i64, count: i64) {
     sqlx::query(statement).bind(shard).bind(count).execute(pool).await.unwrap();
 }
 
-/// The state after an instance died between a change and its effect on the stock. Every other order is paid.
+/// Creates the state after an instance died between a change and its effect on the stock. Every
+/// other order is paid.
 async fn leave_effects(pool: &PgPool) {
     let statement = "WITH changed AS (
             UPDATE orders SET sequence = 3, state = CASE id / 1000 % 2 WHEN 0 THEN 'PAYED' ELSE 'CANCELLED' END
@@ -145,7 +147,8 @@ async fn several_sweepers_put_hundreds_of_leftovers_right_once_each() {
     }
 }
 
-/// Reservations of 12 orders of 1,000 lines each, all at once, and a record of how many lines each transaction ends.
+/// Creates reservations for 12 orders of 1,000 lines each, all at once. Records how many lines each
+/// transaction ends.
 const LEAVE_LARGE_RESERVATIONS: &str = "
 INSERT INTO stock (sku, total_count, reserved_count) SELECT sku, 100, 12 FROM generate_series(5001, 6000) AS sku;
 INSERT INTO stock_seed (sku, total_count) SELECT sku, 100 FROM generate_series(5001, 6000) AS sku;

@@ -1,4 +1,4 @@
-//! Paying, cancelling, and the time to do so.
+//! Paying, cancelling, and the payment deadline.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! How the database carries statements out, as tables grow from nothing.
+//! How the database executes statements as tables grow from empty.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::shop::{Backend, order};
 const SOON: Duration = Duration::from_secs(20);
 const SKUS: u32 = 1_000;
 
-/// How often a table of shard 0 was read as a whole, and how often by an index.
+/// How many sequential scans and index scans a table of shard 0 has had.
 async fn scans(backend: &Backend, table: &str) -> (i64, i64) {
     let query =
         format!("SELECT seq_scan, coalesce(idx_scan, 0) FROM pg_stat_user_tables WHERE relname = '{table}'");
@@ -22,7 +22,7 @@ async fn scans(backend: &Backend, table: &str) -> (i64, i64) {
 async fn no_statement_about_orders_reads_the_whole_stock_however_small_it_was_when_it_was_planned() {
     let backend = Backend::new().await;
     let shop = backend.open(&[("SWEEP_INTERVAL", "50ms")]).await;
-    // What reads the tables at the start has done so.
+    // The reads of the tables at the start are over.
     let before = (scans(&backend, "stock").await.0, scans(&backend, "reservations").await.0);
     let statement = "WITH skus AS (
             INSERT INTO stock (sku, total_count, reserved_count) SELECT sku, 1000, 0 FROM generate_series(1, $1) AS sku
@@ -42,7 +42,7 @@ async fn no_statement_about_orders_reads_the_whole_stock_however_small_it_was_wh
             orders += 1;
         }
     }
-    // The database counts what a session did some time later.
+    // The database updates its counts of a session's reads with a delay.
     eventually(SOON, "the reads by index are counted", async || {
         let (_, by_index) = scans(&backend, "stock").await;
         if by_index >= orders { Ok(()) } else { Err(by_index) }

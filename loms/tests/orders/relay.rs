@@ -1,4 +1,4 @@
-//! The relay: what it does about events that Kafka refuses, how soon it publishes, and what that costs.
+//! The relay: how it handles events that Kafka refuses, how soon it publishes, and what that costs.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::shop::{Backend, order};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// Whose orders live on shard 1.
+/// A user whose orders are on shard 1.
 const USER: i64 = 1;
 
 async fn count(pool: &PgPool, of: &str) -> i64 {
@@ -32,7 +32,7 @@ async fn an_event_that_kafka_refuses_holds_up_only_its_order_and_can_be_taken_up
     limit_records(&backend.topic.host_port, &backend.topic.name, 2_000).await;
     let shop = backend.open(&[]).await;
     let (events, consumer) = Events::read(&backend);
-    // Nobody has these products: the order fails, and its two events are too large.
+    // These products have no stock: the order fails, and its two events are too large.
     let many: Vec<(u32, u32)> = (1..=200).map(|sku| (3_000_000 + sku, 1)).collect();
     let small = order(USER, &[(1002, 1)]);
     let first = shop.orders.create(small.clone()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Pieces that come into the stock by hand, or leave it.
+//! Adding pieces to the stock by hand, and removing them.
 
 use futures::future::join_all;
 use loms::domain::{IdempotencyKey, OrderError, Restock, Sku, StockChange, StockLevel};

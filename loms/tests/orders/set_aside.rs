@@ -1,4 +1,4 @@
-//! One row that somebody changed by hand concerns nobody but those who ask for it.
+//! A row that was changed by hand affects only the users who need it.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::shop::{Backend, Shop, id, order};
 const SOON: Duration = Duration::from_secs(40);
 const SWEEPING: [(&str, &str); 1] = [("SWEEP_INTERVAL", "50ms")];
 
-/// The orders whose effects the stock does not admit, as `loms verify` tells.
+/// The orders whose effects the stock rejects, according to `loms verify`.
 async fn set_aside(backend: &Backend) -> Vec<i64> {
     let report = verify(&backend.settings(&SWEEPING)).await.unwrap();
     let told = report.findings.iter().find(|finding| finding.invariant.name == "effect-not-refused");
@@ -44,7 +44,7 @@ async fn an_effect_that_the_stock_does_not_admit_holds_up_no_other_one_until_the
     assert_eq!(shop.left(1003).await, 220);
     assert_eq!(set_aside(&backend).await, [stuck.get()]);
 
-    // The sweeper gets past it, too.
+    // The sweeper gets past the rejected effect, too.
     let late = shop.orders.create(order(1, &[(1004, 1)])).await.unwrap();
     leave_effect(&backend, late.get()).await;
     eventually(SOON, "a later effect is settled", async || shop.left(1004).await == 260).await;
@@ -58,7 +58,7 @@ async fn an_effect_that_the_stock_does_not_admit_holds_up_no_other_one_until_the
     shop.close().await;
 }
 
-/// The state after an instance died between a cancellation and its effect on the stock.
+/// Creates the state after an instance died between a cancellation and its effect on the stock.
 async fn leave_effect(backend: &Backend, order: i64) {
     let statement = "WITH changed AS (
             UPDATE orders SET sequence = 3, state = 'CANCELLED' WHERE id = $1 RETURNING id
@@ -89,13 +89,13 @@ async fn an_orphan_that_the_stock_does_not_admit_holds_up_no_other_one() {
     shop.close().await;
 }
 
-/// Counts of one line that nobody can read as those of an order.
+/// Counts of one line that are not valid for an order.
 const UNREADABLE: [&str; 3] = ["{0}", "{NULL}", "{{1}}"];
 
 #[actix::test]
 async fn reservations_that_cannot_be_read_keep_no_other_orphan_from_being_given_back() {
     let backend = Backend::new().await;
-    // It makes the tables.
+    // Opening a shop creates the tables.
     backend.open(&[]).await.close().await;
     for (order, counts) in [700_001, 701_001, 702_001].into_iter().zip(UNREADABLE) {
         backend.leave_reservation(order, 1, None, 1002, 1).await;

@@ -1,4 +1,4 @@
-//! One application of a test's own, driven through its use cases, with a look into its databases.
+//! An application for one test, driven through its use cases, with access to its databases.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 pub const READY_WITHIN: Duration = Duration::from_mins(1);
 
-/// What one test's applications share: the databases of two shards, and a topic.
+/// What the applications of one test share: the databases of two shards, and a topic.
 pub struct Backend {
     pub servers: Servers,
     pub databases: [Database; 2],
@@ -52,7 +52,7 @@ impl Backend {
         Settings::read(Reader::from_pairs(self.environment("127.0.0.1:0", extra))).unwrap()
     }
 
-    /// What is set for an application that serves HTTP at `http`.
+    /// The environment of an application that serves HTTP at `http`.
     pub fn environment(&self, http: &str, extra: &[(&str, &str)]) -> Vec<(String, String)> {
         let mut pairs = vec![
             ("HTTP_PORT".to_owned(), http.to_owned()),
@@ -68,13 +68,13 @@ impl Backend {
         pairs
     }
 
-    /// Starts a process of its own, and waits until it is ready.
+    /// Starts a separate process and waits until it is ready.
     pub async fn launch(&self, extra: &[(&str, &str)]) -> ServiceProcess {
         let address = format!("127.0.0.1:{}", free_port());
         ServiceProcess::start("loms", &self.environment(&address, extra)).await
     }
 
-    /// Starts an application, and waits until it is ready.
+    /// Starts an application in this process and waits until it is ready.
     pub async fn open(&self, extra: &[(&str, &str)]) -> Shop {
         let application = Application::build(&self.settings(extra)).await.unwrap();
         let (orders, stocks) = (application.orders().clone(), application.stocks().clone());
@@ -87,7 +87,7 @@ impl Backend {
         Shop { orders, stocks, stop, running }
     }
 
-    /// Puts a SKU into the stock.
+    /// Adds a SKU to the stock.
     pub async fn add_stock(&self, sku: i64, total: i64) {
         for statement in [
             "INSERT INTO stock (sku, total_count, reserved_count) VALUES ($1, $2, 0)",
@@ -97,12 +97,12 @@ impl Backend {
         }
     }
 
-    /// Waits until no event and no effect is under way.
+    /// Waits until no event and no effect is pending.
     pub async fn at_rest(&self) {
         self.at_rest_on(&self.pools).await;
     }
 
-    /// The same for some of the databases.
+    /// Like [`Self::at_rest`], for some of the databases.
     pub async fn at_rest_on(&self, pools: &[PgPool]) {
         let left = async |pool: &PgPool| -> i64 {
             let query = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM stock_effects)";
@@ -119,7 +119,7 @@ impl Backend {
         eventually(Duration::from_secs(20), "nothing is under way", all_done).await;
     }
 
-    /// The state of an order as its row says.
+    /// The state of an order according to its row. `None` if there is no such order.
     pub async fn state(&self, id: i64) -> Option<String> {
         let pool = &self.pools[usize::try_from(id % 1000).unwrap()];
         sqlx::query_scalar("SELECT state FROM orders WHERE id = $1")
@@ -129,7 +129,7 @@ impl Backend {
             .unwrap()
     }
 
-    /// Writes the state after an instance died between the reservation and the order.
+    /// Creates the state after an instance died between the reservation and the order.
     pub async fn leave_reservation(&self, order: i64, user: i64, key: Option<&str>, sku: i64, count: i64) {
         sqlx::query("UPDATE stock SET reserved_count = reserved_count + $2 WHERE sku = $1")
             .bind(sku)
@@ -152,7 +152,7 @@ impl Backend {
 }
 
 impl Shop {
-    /// How many pieces of a SKU are left.
+    /// The number of pieces of a SKU that are left.
     pub async fn left(&self, sku: u32) -> u64 {
         self.stocks.available(Sku::try_from(sku).unwrap()).await.unwrap()
     }
@@ -165,7 +165,7 @@ impl Shop {
     }
 }
 
-/// An order of `user` for so many of each SKU.
+/// An order of `user` for the given count of each SKU.
 pub fn order(user: i64, items: &[(u32, u32)]) -> NewOrder {
     let line = |(sku, count): &(u32, u32)| Line {
         sku: Sku::try_from(*sku).unwrap(),
@@ -179,7 +179,7 @@ pub fn order(user: i64, items: &[(u32, u32)]) -> NewOrder {
     }
 }
 
-/// The same under a key.
+/// Like [`order`], under a key.
 pub fn keyed(key: &str, user: i64, items: &[(u32, u32)]) -> NewOrder {
     NewOrder { key: Some(IdempotencyKey::try_from(key).unwrap()), ..order(user, items) }
 }

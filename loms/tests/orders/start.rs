@@ -1,4 +1,4 @@
-//! Starting, and what forbids it.
+//! Starting, and the reasons to refuse it.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::shop::{Backend, READY_WITHIN, keyed, order};
 
-/// Why it does not start.
+/// The reason why the application refuses to start.
 async fn refused(backend: &Backend, extra: &[(&str, &str)]) -> StartError {
     let application = Application::build(&backend.settings(extra)).await.unwrap();
     let refused = timeout(READY_WITHIN, application.run_until(std::future::pending())).await;

@@ -84,7 +84,7 @@ async fn a_cancellation_is_not_confirmed_while_the_stock_is_stuck() {
     assert_eq!(shop.left(1002).await, 170);
 
     stuck.rollback().await.unwrap();
-    // For a while after waiting in vain nobody waits for the stock.
+    // After a wait for the stock has timed out, loms does not wait for it again for a while.
     eventually(SOON, "the cancellation is confirmed", async || shop.orders.cancel(order).await).await;
     assert_eq!(shop.left(1002).await, 180);
     invariants::hold(&backend).await;

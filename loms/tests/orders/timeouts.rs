@@ -1,4 +1,5 @@
-//! Many orders whose time to be paid ends at once: beside clients, and at several instances.
+//! Many orders that reach their payment deadline at once, while clients are active and at several
+//! instances.
 
 use std::time::Duration;
 
@@ -17,20 +18,20 @@ const SOON: Duration = Duration::from_secs(20);
 pub const SWEEPING: [(&str, &str); 1] = [("SWEEP_INTERVAL", "20ms")];
 pub const NOT_SWEEPING: [(&str, &str); 1] = [("SWEEP_INTERVAL", "1h")];
 
-/// Creates orders of one piece of the SKU 1 for a user of shard 1.
+/// Creates orders for one piece of SKU 1 each, by a user of shard 1.
 pub async fn create(shop: &Shop, count: usize) -> Vec<OrderId> {
     let created = join_all((0..count).map(|_| shop.orders.create(order(1, &[(1, 1)])))).await;
     created.into_iter().map(Result::unwrap).collect()
 }
 
-/// Ends the time of these orders of shard 1, in one transaction.
+/// Makes the payment deadline of these orders of shard 1 pass, in one transaction.
 pub async fn end_time(backend: &Backend, orders: &[OrderId]) {
     let orders: Vec<i64> = orders.iter().map(|order| order.get()).collect();
     let query = sqlx::query("UPDATE orders SET pay_before = now() WHERE id = ANY($1)").bind(orders);
     query.execute(&backend.pools[1]).await.unwrap();
 }
 
-/// Waits until no order of shard 1 awaits its payment.
+/// Waits until no order of shard 1 awaits payment.
 pub async fn all_are_done(backend: &Backend) {
     let query = "SELECT count(*) FROM orders WHERE state = 'AWAITING_PAYMENT'";
     eventually(SOON, "no order awaits its payment", async || {
@@ -69,7 +70,8 @@ async fn a_thousand_orders_that_are_due_at_once_are_cancelled_in_a_few_batches()
     shop.close().await;
 }
 
-/// One client's try to pay or to cancel an order; a cancellation whose items are not back yet is asked for again.
+/// One client's attempt to pay or cancel an order. Repeats a cancellation whose items are not back
+/// yet.
 async fn attempt(
     shop: &Shop,
     order: OrderId,
@@ -85,8 +87,9 @@ async fn attempt(
     (order, to, told.await)
 }
 
-/// The time of sixty orders ends while clients pay and cancel them, at two instances that both sweep. Each order goes one way,
-/// and every client is told which; rounds are played until payments and the timeout have both won some orders of one.
+/// Sixty orders reach their payment deadline while clients pay and cancel them, at two instances
+/// that both sweep. Each order takes one of these ways, and every client learns which. Rounds
+/// repeat until payments and the timeout have each won some orders of one round.
 #[actix::test]
 async fn of_a_payment_a_cancellation_and_the_timeout_one_wins_and_everybody_is_told_which() {
     let backend = Backend::new().await;
@@ -127,12 +130,13 @@ async fn of_a_payment_a_cancellation_and_the_timeout_one_wins_and_everybody_is_t
     }
 }
 
-/// What somebody must be told who wanted an order to become `to`, and it became `state`.
+/// The answer that a client must get if it wanted `to` for an order that became `state`.
 fn truth(order: OrderId, state: OrderStatus, to: OrderStatus) -> Result<(), OrderError> {
     if state == to { Ok(()) } else { Err(OrderError::Forbidden { order, from: state, to }) }
 }
 
-/// The database's clock is set ahead by a day, that of the process is not: unqualified, `now()` is the test's own.
+/// The database's clock is a day ahead of the process's: an unqualified `now()` is the test's own
+/// function.
 #[actix::test]
 async fn what_is_due_is_told_by_the_clock_of_the_database() {
     let backend = Backend::new().await;
@@ -178,7 +182,7 @@ async fn a_payment_that_comes_too_late_is_refused_even_if_no_sweeper_has_come_by
     shop.close().await;
 }
 
-/// More than one pass of a sweeper takes, and the next one comes an hour later.
+/// The due orders are more than one pass of a sweeper takes, and the next pass comes an hour later.
 #[actix::test]
 async fn orders_that_are_due_are_cancelled_without_a_pause_until_none_is_left() {
     const DUE: i64 = 6_000;

@@ -1,4 +1,4 @@
-//! What the HTTP port shows: operations only, since the notifier has no requests of its own.
+//! The HTTP port. It serves only operations, because the notifier has no API.
 
 mod errors;
 mod openapi;

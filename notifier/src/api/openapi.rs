@@ -11,7 +11,7 @@ use utoipa::OpenApi;
 ))]
 struct Document;
 
-/// The document of the port; the routes that every service has are added where it is served.
+/// The port's document. The routes that every service has are added when it is served.
 pub fn document() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }

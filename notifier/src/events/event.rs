@@ -1,4 +1,4 @@
-//! What an order event says. `proto/order-event.schema.json` describes it for others.
+//! Order events. `proto/order-event.schema.json` describes them for other consumers.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -7,18 +7,18 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
-/// One change of one order's state.
+/// One change of an order's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderEvent {
-    /// Tells this event from every other one.
+    /// The unique id of the event.
     pub event_id: Uuid,
     /// The order.
     pub order_id: i64,
-    /// Its place among the events of the order, from 1.
+    /// The event's position among the events of the order, from 1.
     pub sequence: NonZeroU32,
-    /// The state that the order is in since.
+    /// The state of the order after the change.
     pub state: OrderState,
-    /// Whose order it is.
+    /// The user who ordered.
     pub user_id: i64,
     /// What was ordered; never empty.
     pub items: Vec<Item>,
@@ -30,15 +30,15 @@ pub struct OrderEvent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OrderState {
-    /// Taken.
+    /// The order was created.
     New,
-    /// Its stock is reserved.
+    /// The stock is reserved.
     AwaitingPayment,
-    /// Stock was short.
+    /// There was not enough stock.
     Failed,
-    /// Paid; spelt as on the wire.
+    /// The order is paid; spelled as on the wire.
     Payed,
-    /// Given up.
+    /// The order was cancelled.
     Cancelled,
 }
 
@@ -47,12 +47,12 @@ pub enum OrderState {
 pub struct Item {
     /// The product.
     pub sku: NonZeroU32,
-    /// How many of it.
+    /// The number of pieces.
     pub count: NonZeroU32,
 }
 
 impl OrderState {
-    /// As it is spelt on the wire.
+    /// The name of the state on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::New => "NEW",
@@ -70,7 +70,7 @@ impl fmt::Display for OrderState {
     }
 }
 
-/// The event in one line, for people.
+/// Formats the event as one line for people.
 impl fmt::Display for OrderEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { order_id, user_id, state, sequence, items, .. } = self;

@@ -1,4 +1,4 @@
-//! Order events: what one says, and how it is read. What is done about one is none of this folder's business.
+//! Order events and how they are parsed. This module does not decide what to do about them.
 
 mod event;
 mod parse;

@@ -1,4 +1,4 @@
-//! Reading an event from a record's value, and saying exactly why it cannot be read.
+//! Parses an event from a record's value, or returns exactly why that fails.
 
 use std::num::NonZeroU32;
 
@@ -10,32 +10,33 @@ use uuid::Uuid;
 
 use super::{Item, OrderEvent, OrderState};
 
-/// The end of `ce_type` of each event that is known here.
+/// The suffix of `ce_type` for the supported version of events.
 const VERSION: &str = ".v1";
 
-/// Why a record holds no event. Trying again does not help.
+/// Why a record contains no event. A retry cannot succeed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Poison {
-    /// A later version of the event, which may mean something else.
+    /// Another version of the event, which may have another meaning.
     #[error("the type {0:?} is none that is known here")]
     UnknownType(String),
-    /// The value is longer than what is read.
+    /// The value is longer than the limit.
     #[error("the value has {bytes} bytes, at most {limit} are read")]
     TooLarge {
-        /// How long it is.
+        /// The length of the value.
         bytes: usize,
-        /// How long it may be.
+        /// The maximum length.
         limit: usize,
     },
     /// The value is not a JSON object.
     #[error("the value is not a JSON object: {0}")]
     NotJson(String),
-    /// A field is missing, or has a value that it cannot have.
+    /// A field is missing or has an invalid value.
     #[error("not an order event: {0}")]
     NotAnEvent(String),
 }
 
-/// The wire's names in lower case: they match without regard to case, as they do for the other readers of the topic.
+/// The field names in lower case. They match without regard to case, as for the other consumers of
+/// the topic.
 #[derive(Deserialize)]
 struct Wire {
     id: i64,
@@ -51,11 +52,11 @@ struct Wire {
 }
 
 impl OrderEvent {
-    /// Reads the event from a record's value of at most `limit` bytes. `ce_type` is the header of that name; records of
-    /// others than loms may have none.
+    /// Parses an event from a record's value of at most `limit` bytes. `ce_type` is the header of
+    /// that name. Records from producers other than loms may not have it.
     ///
     /// # Errors
-    /// Why the record is none.
+    /// Why the record is not an event.
     pub fn parse(ce_type: Option<&str>, value: &[u8], limit: usize) -> Result<Self, Poison> {
         if let Some(unknown) = ce_type.filter(|ce_type| !ce_type.ends_with(VERSION)) {
             return Err(Poison::UnknownType(unknown.to_owned()));

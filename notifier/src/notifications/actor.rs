@@ -1,4 +1,5 @@
-//! The actor between the consumer and the inbox; all events of a delivery go through one transaction.
+//! The actor between the consumer and the inbox. It processes the events of a batch in one
+//! transaction at a time.
 
 use shared_actors::database::Pool;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use tokio::sync::Mutex;
 use super::channel::Channel;
 use super::effect::{self, Handled, Incoming, Next};
 
-/// Send what has not been sent of these, in order.
+/// Send the notifications of this batch that have not been sent, in order.
 struct Notify {
     batch: Arc<[Incoming]>,
     from: Next,
@@ -24,13 +25,13 @@ impl Command for Notify {
     const NAME: &'static str = "notify";
 }
 
-/// Why a batch has to come again.
+/// Why a batch must be delivered again.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum NotifyError {
     /// The database or the channel is down, or the answer did not come in time.
     #[error("{reason}")]
     Unavailable {
-        /// What it said.
+        /// The error message.
         reason: String,
     },
 }
@@ -45,7 +46,8 @@ struct NotificationActor {
     pool: Pool,
     channel: Arc<dyn Channel>,
     max_retries: u32,
-    /// Held by the batch under way: one that is delivered again must not run beside its first run.
+    /// Held by the batch in progress, because a batch that is delivered again must not run
+    /// concurrently with its first run.
     turn: Arc<Mutex<()>>,
 }
 
@@ -66,7 +68,7 @@ impl Handler<Envelope<Notify>> for NotificationActor {
     }
 }
 
-/// Asks for notifications. Cheap to clone.
+/// The handle to send notifications. Cheap to clone.
 #[derive(Clone)]
 pub struct NotificationHandle(Handle<NotificationActor>);
 
@@ -82,13 +84,14 @@ impl NotificationHandle {
         }))
     }
 
-    /// Sends what has not been sent of the batch, in order, beginning at `from`, and says where to go on; which it does
-    /// after a few seconds even if more is left. The answer comes after the commit.
+    /// Sends the notifications of the batch that have not been sent, in order, starting at `from`.
+    /// Returns after the commit, with the position to continue from. It returns after a few seconds
+    /// even if more is left.
     pub(super) async fn notify(&self, batch: Arc<[Incoming]>, from: Next) -> Result<Handled, NotifyError> {
         self.0.ask(Notify { batch, from }).await
     }
 
-    /// Takes nothing more, and returns when all that was taken is answered.
+    /// Accepts no more batches, and returns when all accepted ones are answered.
     pub async fn drain(&self) {
         self.0.drain().await;
     }

@@ -1,4 +1,4 @@
-//! Channels: the ways to reach people. A webhook or mail is another [`Channel`].
+//! Channels: the ways to reach people. A webhook or mail would be another [`Channel`].
 
 use futures::future::{LocalBoxFuture, ready};
 use thiserror::Error;
@@ -6,12 +6,12 @@ use tracing::info;
 
 use crate::events::OrderEvent;
 
-/// What a channel is to send.
+/// A notification for a channel to send.
 #[derive(Clone, Debug)]
 pub struct Notification {
-    /// What happened.
+    /// The event.
     pub event: OrderEvent,
-    /// The same in one line, for people.
+    /// The event in one line, for people.
     pub text: String,
 }
 
@@ -24,34 +24,35 @@ impl From<OrderEvent> for Notification {
 /// Why a channel did not send.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ChannelError {
-    /// This notification is refused, for a reason of its own. Tried again a bounded number of times.
+    /// The channel refuses this notification. It is retried a limited number of times.
     #[error("refused: {reason}")]
     Refused {
-        /// What the channel said.
+        /// The channel's error message.
         reason: String,
     },
-    /// Nothing can be sent at the moment. Tried again until it can.
+    /// The channel cannot send anything at the moment. It is retried until it can.
     #[error("unavailable: {reason}")]
     Unavailable {
-        /// What the channel said.
+        /// The channel's error message.
         reason: String,
     },
 }
 
 /// A way to reach people.
 ///
-/// `send` comes before the commit of the inbox: a crash in between sends a notification twice, and never loses one. A
-/// channel that can recognise a repetition should do so by the event's id. One that takes longer than 5 s counts as
-/// unavailable, and is asked again.
+/// `send` runs before the commit of the inbox. A crash in between sends a notification twice, and
+/// never loses one. A channel that can recognise duplicates should do so by the event's id. A
+/// channel that takes longer than 5 s counts as unavailable, and is retried.
 pub trait Channel: Send + Sync + 'static {
-    /// The value of the label `channel` in metrics and in the table of notifications.
+    /// The channel's name: the label `channel` in metrics, and the value in the table of
+    /// notifications.
     fn name(&self) -> &'static str;
 
-    /// Sends one notification; runs in the span that continues the trace of the event.
+    /// Sends one notification. Runs in a span that continues the trace of the event.
     fn send<'a>(&'a self, notification: &'a Notification) -> LocalBoxFuture<'a, Result<(), ChannelError>>;
 }
 
-/// One line in the log, at level info under the target `notification`.
+/// Writes one line to the log, at level info under the target `notification`.
 #[derive(Clone, Copy, Debug)]
 pub struct LogChannel;
 

@@ -1,4 +1,5 @@
-//! The effect of a batch of events: the inbox says which are new, the channel sends these, one commit keeps both.
+//! Processes a batch of events: the inbox shows which are new, the channel sends them, and one
+//! commit records both.
 
 use std::time::Duration;
 
@@ -13,52 +14,54 @@ use super::actor::NotifyError;
 use super::channel::{Channel, ChannelError, Notification};
 use super::queries;
 
-/// How long one transaction goes on sending before it keeps what was sent.
+/// How long one transaction may send before it commits.
 const SENDING: Duration = Duration::from_secs(2);
-/// How long a channel may take for one attempt.
+/// How long one attempt of a channel may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
 const RETRIES: Backoff = Backoff { first: Duration::from_millis(20), max: Duration::from_millis(500) };
 
-/// A notification to be sent, and the span in which its event is processed.
+/// A notification to send, and the span in which its event is processed.
 #[derive(Clone, Debug)]
 pub struct Incoming {
     pub notification: Notification,
     pub span: Span,
 }
 
-/// What became of one event.
+/// How one event was handled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Sent,
-    /// It had been sent before.
+    /// The event had been handled before.
     Duplicate,
-    /// The channel refused it for good.
+    /// The channel has refused it too often.
     Refused {
         reason: String,
     },
 }
 
-/// Where in a batch to go on.
+/// Where in a batch to continue.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Next {
-    /// The first event that is not handled.
+    /// The index of the first event that is not handled.
     pub index: usize,
-    /// How often the channel has refused it so far.
+    /// How many times the channel has refused that event so far.
     pub refusals: u32,
 }
 
-/// What became of some events of a batch.
+/// The result for some events of a batch.
 #[derive(Debug)]
 pub struct Handled {
     /// One per event, in order.
     pub outcomes: Vec<Outcome>,
-    /// The event behind them.
+    /// The position after these events.
     pub next: Next,
 }
 
-/// Sends what has not been sent, in order, beginning at `from`: up to the first event that the channel refuses for good or
-/// cannot send now, or for [`SENDING`]. What comes after has to be asked for again: so one transaction stays short, and
-/// a slow channel keeps what it has sent.
+/// Sends the notifications that have not been sent, in order, starting at `from`.
+///
+/// Stops after the first event that the channel refuses for good, before the first one that it
+/// cannot send now, or after [`SENDING`]. The caller asks again for the rest. A transaction thus
+/// stays short, and a slow channel keeps what it has sent.
 pub(super) async fn notify(
     pool: &Pool,
     channel: &dyn Channel,
@@ -75,7 +78,7 @@ pub(super) async fn notify(
     let mut sent = Vec::with_capacity(batch.len());
     for incoming in batch {
         let event_id = incoming.notification.event.event_id;
-        // Removing it makes a second copy in the same batch a duplicate.
+        // Removing the id makes a second copy in the same batch a duplicate.
         if !new.remove(&event_id) {
             outcomes.push(Outcome::Duplicate);
             continue;
@@ -94,7 +97,7 @@ pub(super) async fn notify(
             Sending::Unavailable { reason } if outcomes.is_empty() => {
                 return Err(NotifyError::Unavailable { reason });
             }
-            // What was sent before is kept; the next call starts with this one.
+            // Notifications sent so far are kept; the next call starts with this one.
             Sending::Unavailable { .. } | Sending::Later => {}
         }
         new.insert(event_id);
@@ -112,7 +115,7 @@ pub(super) async fn notify(
     Ok(Handled { outcomes, next })
 }
 
-/// How the sending of one event ended.
+/// How sending one notification ended.
 enum Sending {
     Sent,
     Refused {
@@ -121,7 +124,7 @@ enum Sending {
     Unavailable {
         reason: String,
     },
-    /// There is no time left in this transaction.
+    /// No time is left in this transaction.
     Later,
 }
 
@@ -170,7 +173,7 @@ async fn send(
 
 impl From<sqlx::Error> for NotifyError {
     fn from(error: sqlx::Error) -> Self {
-        // A defect looks like an outage from here: the events wait, and nothing is lost, until it is mended.
+        // A bug is treated like an outage: the events wait until it is fixed, and nothing is lost.
         Self::Unavailable { reason: DatabaseError::from(error).to_string() }
     }
 }

@@ -1,4 +1,4 @@
-//! The notifier's own metrics.
+//! The metrics of notifications.
 
 use std::sync::LazyLock;
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
 use shared_actors::metrics;
 
-/// Seconds; from an event that goes straight through to one that waited for a long outage.
+/// In seconds: from an event without delay to one that waited for a long outage.
 const DELAY_BUCKETS_SECONDS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0];
 
 static NOTIFICATIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
@@ -18,7 +18,7 @@ static DELAY: LazyLock<HistogramVec> = LazyLock::new(|| {
     metrics::histograms("notification_delay_seconds", help, &["channel"], DELAY_BUCKETS_SECONDS)
 });
 
-/// What became of the events for one channel.
+/// Counts how records were handled, for one channel.
 #[derive(Clone)]
 pub struct NotificationMetrics {
     sent: IntCounter,
@@ -29,7 +29,7 @@ pub struct NotificationMetrics {
 }
 
 impl NotificationMetrics {
-    /// The metrics of the channel called `channel`, served from now on.
+    /// The metrics of `channel`, served from now on.
     pub fn new(channel: &str) -> Self {
         let outcome = |outcome| NOTIFICATIONS.with_label_values(&[channel, outcome]);
         Self {
@@ -41,10 +41,11 @@ impl NotificationMetrics {
         }
     }
 
-    /// Counts a notification of something that happened at `occurred_at`, by the clock of the database.
+    /// Counts the notification of an event that happened at `occurred_at`, by the clock of the
+    /// database.
     pub(super) fn sent(&self, occurred_at: DateTime<Utc>) {
         self.sent.inc();
-        // Where clocks differ, it may seem to have been sent before it happened.
+        // If clocks differ, it may seem to have been sent before the event.
         self.delay.observe((Utc::now() - occurred_at).as_seconds_f64().max(0.0));
     }
 

@@ -1,6 +1,7 @@
-//! What is done about order events: each is notified once, or ends as a dead letter.
+//! Processes order events: each one is notified once, or becomes a dead letter.
 //!
-//! Records come in through [`NotificationSink`]; [`NotificationHandle`] does the effect together with the inbox.
+//! [`NotificationSink`] receives the records. [`NotificationHandle`] sends the notifications and
+//! records them in the inbox.
 
 mod actor;
 mod channel;

@@ -1,4 +1,4 @@
-//! The statements on the inbox.
+//! The SQL of the inbox.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::channel::Notification;
 use super::effect::Incoming;
 
-/// Enters the events that were not there; answers which ones these are. An event that another transaction is entering
-/// at the same time waits for the end of that one.
+/// Inserts the events that are not in the inbox yet, and returns their ids. If another transaction
+/// is inserting the same event, the statement waits for its end.
 pub(super) async fn receive(
     connection: &mut Transaction,
     batch: &[Incoming],
@@ -21,7 +21,8 @@ pub(super) async fn receive(
     let order_ids: Vec<i64> = events().map(|event| event.order_id).collect();
     let sequences: Vec<i32> = events().map(|event| event.sequence.get().cast_signed()).collect();
     let states: Vec<&str> = events().map(|event| event.state.as_str()).collect();
-    // In one order everywhere, so that two notifiers with the same events cannot wait for each other.
+    // All notifiers insert in the same order, so that two of them with the same events cannot
+    // deadlock.
     let statement = "insert into inbox (event_id, order_id, sequence, state) \
          select * from unnest($1::uuid[], $2::bigint[], $3::int[], $4::text[]) as event (id, order_id, sequence, state) \
          order by id on conflict do nothing returning event_id";
@@ -35,7 +36,7 @@ pub(super) async fn receive(
     Ok(received.into_iter().collect())
 }
 
-/// Takes back events for which nothing was done.
+/// Removes events that were not handled.
 pub(super) async fn give_back(connection: &mut Transaction, event_ids: &[Uuid]) -> Result<(), sqlx::Error> {
     let statement = "delete from inbox where event_id = any($1)";
     sqlx::query(statement).bind(event_ids).execute(connection).await.map(drop)
@@ -54,7 +55,8 @@ pub(super) async fn record(
     sqlx::query(statement).bind(channel).bind(event_ids).bind(texts).execute(connection).await.map(drop)
 }
 
-/// Deletes up to `limit` events that were received longer than `ttl` ago, and says how many there were.
+/// Deletes up to `limit` events that were received longer than `ttl` ago, and returns how many were
+/// deleted.
 pub(super) async fn forget(pool: &Pool, ttl: Duration, limit: u32) -> Result<u64, sqlx::Error> {
     let statement = "delete from inbox where event_id in ( \
          select event_id from inbox where received_at < now() - make_interval(secs => $1) \

@@ -1,4 +1,4 @@
-//! Where the consumer's records go: events to the actor, what is none to the dead letters.
+//! Receives the consumer's records. Events go to the actor, all others to the dead letters.
 
 use std::sync::Arc;
 
@@ -17,15 +17,15 @@ use crate::events::OrderEvent;
 /// Handles every record of a batch before the batch counts as done.
 #[derive(Clone)]
 pub struct NotificationSink {
-    /// Does the effects.
+    /// Sends the notifications.
     pub notifications: NotificationHandle,
-    /// Takes what cannot be handled.
+    /// Takes records that cannot be processed.
     pub dead_letters: DeadLetters,
     /// The consumer group, for traces.
     pub group: String,
-    /// Counts what becomes of them.
+    /// Counts how records are handled.
     pub metrics: NotificationMetrics,
-    /// An event with a longer value is a dead letter.
+    /// The maximum length of a value in bytes. An event with a longer value becomes a dead letter.
     pub event_max_bytes: usize,
 }
 
@@ -42,7 +42,7 @@ impl NotificationSink {
         let mut records = Vec::with_capacity(batch.len());
         let mut events = Vec::with_capacity(batch.len());
         for record in batch {
-            // Deletes a key from a compacted topic, and says nothing of an order.
+            // A tombstone deletes a key from a compacted topic; it is not an event.
             let Some(payload) = record.payload.as_deref() else {
                 self.metrics.tombstone();
                 continue;
@@ -56,7 +56,8 @@ impl NotificationSink {
                 Err(reason) => poison.push(DeadLetter::new(record, reason.to_string())),
             }
         }
-        // Poison waits for no channel and no inbox, and they do not wait for its topic.
+        // Poison and events do not wait for each other: the channel, the inbox or the dead-letter
+        // topic may be down.
         let (poison, events) = join!(self.bury(poison), self.notify(&records, events, batch));
         poison.and(events)?;
         self.dead_letters.batch_is_done();
@@ -97,7 +98,8 @@ impl NotificationSink {
     }
 }
 
-/// The span of a whole batch; that of its first event, for the log's sake, where nobody looks at spans of batches.
+/// The span of the whole batch. If spans of batches are not recorded, returns the span of the first
+/// event, so that log lines have a trace.
 fn delivering(events: &[Incoming], batch: &[ReceivedRecord]) -> Span {
     let first = || events.first().map_or_else(Span::none, |first| first.span.clone());
     if !telemetry::is_exporting() {

@@ -1,4 +1,4 @@
-//! Forgets events, and what was sent because of them, that are too old to be delivered again.
+//! Deletes events that are too old to be delivered again, and their notifications.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use tracing::{debug, warn};
 
 use super::queries;
 
-/// How many events one statement forgets, so that none holds locks for long.
+/// How many events one statement deletes, so that none holds locks for long.
 const BATCH: u32 = 1000;
 
-/// Deletes old events once per minute, in batches. Several instances may do so at once.
+/// Deletes old events once per minute, in batches. Several instances may run at once.
 pub struct InboxSweeper {
     pool: Pool,
     ttl: Duration,
@@ -21,7 +21,7 @@ impl InboxSweeper {
     /// The time between two passes.
     pub const PERIOD: Duration = Duration::from_mins(1);
 
-    /// Forgets what was received longer than `ttl` ago.
+    /// Deletes events that were received longer than `ttl` ago.
     pub fn new(pool: Pool, ttl: Duration) -> Self {
         Self { pool, ttl }
     }

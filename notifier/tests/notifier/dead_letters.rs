@@ -1,4 +1,4 @@
-//! Records that cannot be handled end in the dead-letter topic, with their reason, and are in nobody's way.
+//! Records that cannot be processed go to the dead-letter topic with the reason, and block nothing.
 
 use dev::testing::eventually;
 use shared_actors::kafka::{Headers, Record};
@@ -162,7 +162,7 @@ async fn dead_letters_do_not_wait_for_the_inbox_and_come_once() {
     let poison = Record::new(&world.topic.name, "2000", "no json");
     world.producer.publish(vec![poison, world.record(&event(2000, 1, "NEW"))]).await.unwrap();
     assert_eq!(world.dead_letters(1).await.len(), 1);
-    // The statement that waits for the lock times out, and the batch is delivered once more.
+    // The statement that waits for the lock times out, and the batch is delivered again.
     let retried =
         format!("kafka_consumer_records_total{{outcome=\"retried\",topic=\"{}\"}} 0", world.topic.name);
     eventually(SOON, "the batch is tried again", async || {

@@ -1,4 +1,5 @@
-//! Each event is notified once, in the order of its order's events, whoever reads it and however often.
+//! Each event is notified once, in the order of its order's events, regardless of who reads it and
+//! how often.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,7 +21,7 @@ async fn an_event_is_notified_once_however_often_it_is_delivered() {
     world.publish(&[second.clone(), first.clone()]).await;
     notifier.stop().await;
 
-    // Another group reads everything from the beginning: a redelivery of the whole topic.
+    // Another group reads everything from the beginning, which redelivers the whole topic.
     let last = event(1000, 3, "PAYED");
     world.publish(std::slice::from_ref(&last)).await;
     let again = world.start("another", &channel);

@@ -1,4 +1,4 @@
-//! Faults that pass: what waits meanwhile comes afterwards, once.
+//! Temporary faults: what was waiting is delivered afterwards, once.
 
 use dev::testing::{Fault, eventually};
 use shared_actors::kafka::Record;

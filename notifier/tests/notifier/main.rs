@@ -1,4 +1,5 @@
-//! The notifier on a real Kafka and a real `PostgreSQL`: in this process with a channel that remembers, and as it ships.
+//! The notifier on a real Kafka and a real `PostgreSQL`: in this process with a recording channel,
+//! and as it ships.
 
 mod dead_letters;
 mod delivery;

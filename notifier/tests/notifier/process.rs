@@ -1,4 +1,4 @@
-//! The notifier as it ships: its line in the log, its port, its end.
+//! The notifier as it ships: its log line, its port, its shutdown.
 
 use std::process::Command;
 use std::time::Duration;
@@ -14,7 +14,7 @@ async fn it_prints_one_line_an_event_with_its_trace_and_ends_when_told() {
     let mut env = world.env("one");
     env.retain(|(name, _)| name != "HTTP_PORT" && name != "DATABASE_MASTER_NAME_0");
     env.push(("HTTP_PORT".to_owned(), free_port().to_string()));
-    // A database that is not there yet.
+    // A database that does not exist yet.
     let database = format!("{}_new", world.database.name);
     env.push(("DATABASE_MASTER_NAME_0".to_owned(), database.clone()));
     let mut notifier = ServiceProcess::start("notifier", &env).await;

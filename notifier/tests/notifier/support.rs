@@ -1,4 +1,4 @@
-//! A topic and a database of a test's own, notifiers on them, and a channel that remembers.
+//! A private topic and database for each test, notifiers that use them, and a recording channel.
 #![allow(clippy::unwrap_used, reason = "a test's helper fails the test by its panic")]
 
 use std::sync::{Arc, Mutex};
@@ -46,7 +46,7 @@ impl World {
 
     pub fn env(&self, group: &str) -> Vec<(String, String)> {
         let mut env = self.database.master_env(0);
-        // Those of other tests would join and leave a group of the same name.
+        // The group name is unique, or notifiers of other tests would join and leave the group.
         let group = format!("{group} of {}", self.topic.name);
         let more = [
             ("KAFKA_BROKER", self.topic.host_port.as_str()),
@@ -91,8 +91,8 @@ impl World {
         sqlx::query(statement).execute(&mut connection).await.unwrap();
     }
 
-    /// How many partitions a topic has; `Err` when there is no such topic. Asks for all topics, since a broker may
-    /// create one that is asked for by name.
+    /// The number of partitions of a topic. `Err` if the topic does not exist. Asks for all topics,
+    /// because a broker may create a topic that is asked for by name.
     pub fn partitions(&self, topic: &str) -> Result<usize, &'static str> {
         let client: BaseConsumer =
             ClientConfig::new().set("bootstrap.servers", &self.topic.host_port).create().unwrap();
@@ -101,19 +101,19 @@ impl World {
         found.map(|found| found.partitions().len()).ok_or("no such topic")
     }
 
-    /// How many records the first partition of a topic has.
+    /// The number of records in the first partition of a topic.
     pub fn end_of(&self, topic: &str) -> i64 {
         let client: BaseConsumer =
             ClientConfig::new().set("bootstrap.servers", &self.topic.host_port).create().unwrap();
         client.fetch_watermarks(topic, 0, SOON).unwrap().1
     }
 
-    /// Makes a dead-letter topic that takes records of at most so many bytes.
+    /// Creates a dead-letter topic that accepts records of at most `max_bytes`.
     pub async fn limit_dead_letters(&self, max_bytes: usize) {
         limit_records(&self.topic.host_port, &self.topic.dead_letters(), max_bytes).await;
     }
 
-    /// The first `count` dead letters, in the order of their reading.
+    /// The first `count` dead letters, in the order in which they were read.
     pub async fn dead_letters(&self, count: usize) -> Vec<ReceivedRecord> {
         let sink = MemorySink::default();
         let topic = self.topic.dead_letters();
@@ -143,13 +143,13 @@ pub fn event(order: i64, sequence: u32, state: &str) -> Value {
     })
 }
 
-/// Remembers what it sent; refuses the orders that it is told to refuse.
+/// Records what it sent, and refuses the orders that it was told to refuse.
 #[derive(Clone, Default)]
 pub struct MemoryChannel {
     sent: Arc<Mutex<Vec<Notification>>>,
     refused_order: Option<i64>,
     pub refusals: Arc<Mutex<usize>>,
-    /// How long it takes for each notification.
+    /// How long each notification takes.
     duration: Duration,
     stuck: watch::Sender<bool>,
 }
@@ -163,7 +163,7 @@ impl MemoryChannel {
         Self { duration, ..Self::default() }
     }
 
-    /// From now on it answers nothing, or answers again.
+    /// Stops answering, or answers again.
     pub fn stick(&self, stuck: bool) {
         self.stuck.send_replace(stuck);
     }

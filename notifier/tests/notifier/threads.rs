@@ -1,11 +1,11 @@
-//! A thread of a Kafka client that panics is replaced, and nothing is lost or repeated.
+//! If a thread of a Kafka client panics, it is replaced, and nothing is lost or repeated.
 
 use dev::testing::{ServiceProcess, eventually, free_port};
 use shared_actors::kafka::Record;
 
 use crate::support::{SOON, World, event};
 
-/// A notifier with one thread that panics when it comes to `point` for the `times`-th time.
+/// Starts a notifier in which one thread panics when it reaches `point` for the `times`-th time.
 async fn notifier_that_panics(world: &World, point: &str, times: u32) -> ServiceProcess {
     let mut env = world.env("one");
     env.retain(|(name, _)| name != "HTTP_PORT");
@@ -18,7 +18,7 @@ async fn says(notifier: &ServiceProcess, text: &str) {
     eventually(SOON, &format!("the log says {text:?}"), async || notifier.log().contains(text)).await;
 }
 
-/// Publishes an event and waits until exactly one line tells of it.
+/// Publishes an event and waits until exactly one log line reports it.
 async fn notifies(world: &World, notifier: &ServiceProcess, order: i64) {
     world.publish(&[event(order, 1, "NEW")]).await;
     let line = format!("order {order} of user");

@@ -1,4 +1,4 @@
-//! The threads that actors live on.
+//! The threads that actors run on.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use actix::{Arbiter, ArbiterHandle};
 
 use super::watchdog;
 
-/// The arbiters (threads with an event loop each) among which a service spreads its actors.
+/// The arbiters (threads with one event loop each) that a service spreads its actors over.
 ///
 /// Cheap to clone. An actor stays on its arbiter for life, restarts included.
 #[derive(Clone)]
 pub struct Arbiters(Vec<ArbiterHandle>);
 
 impl Arbiters {
-    /// A thread of actors may hang for so long by default: far longer than any work on it takes.
+    /// How long an actor thread may hang by default. No work on it takes nearly as long.
     pub const TIMEOUT: Duration = Duration::from_mins(1);
 
-    /// Starts `threads` arbiters; with 0, actors share the thread of the running System, which saves each hop
-    /// between threads and is the fastest choice while one core is enough.
+    /// Starts `threads` arbiters. With 0, actors share the thread of the running System. That saves
+    /// hops between threads and is the fastest choice while one core is enough.
     ///
     /// # Panics
-    /// Outside a running actix System.
+    /// Panics outside a running actix System.
     pub fn new(threads: usize) -> Self {
         if threads == 0 {
             return Self(vec![Arbiter::current()]);
@@ -28,7 +28,8 @@ impl Arbiters {
         Self((0..threads).map(|_| Arbiter::new().handle()).collect())
     }
 
-    /// Ends the process when one of the threads hangs for longer than `timeout`: nothing else could mend that.
+    /// Ends the process if one of the threads hangs for longer than `timeout`. Nothing else could
+    /// free a blocked thread.
     #[must_use]
     pub fn watched(self, timeout: Duration) -> Self {
         for arbiter in &self.0 {
@@ -37,7 +38,7 @@ impl Arbiters {
         self
     }
 
-    /// The arbiter of the actor number `index`: the same for the same index.
+    /// The arbiter for actor number `index`. The same index always gets the same arbiter.
     pub fn pick(&self, index: usize) -> &ArbiterHandle {
         &self.0[index % self.0.len()]
     }

@@ -1,7 +1,8 @@
-//! Group commit: an actor does the I/O of all commands that wait, together.
+//! Group commit: an actor does the I/O of all waiting commands together.
 //!
-//! While one batch is with the database, the next one collects. No timer starts a batch: an idle actor starts a command
-//! at once, and a busy one starts all that came in meanwhile when the batch before has ended.
+//! While one batch is in the database, the next one collects. No timer starts a batch. An idle
+//! actor starts a command at once. A busy actor starts everything that arrived in the meantime when
+//! the current batch ends.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -21,29 +22,29 @@ use super::options::ActorOptions;
 use crate::deadline;
 use crate::telemetry::{self, TraceContext};
 
-/// How often the commands that wait behind a slow batch are searched for those past their deadline.
+/// How often the commands that wait behind a slow batch are checked for expired deadlines.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The limits of the batches of one command.
+/// The batch limits of one command type.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchLimits {
-    /// The most commands per batch.
+    /// The maximum number of commands per batch.
     pub commands: usize,
-    /// The most that the commands of a batch weigh together, see [`Commit::weight`]. A heavier command is a batch of its
-    /// own.
+    /// The maximum total weight of a batch, see [`Commit::weight`]. A heavier command gets a batch
+    /// of its own.
     pub weight: usize,
     /// How many batches run at once.
     pub concurrency: usize,
 }
 
 impl Default for BatchLimits {
-    /// 256 commands per batch, whatever they weigh, and one batch at a time.
+    /// 256 commands per batch, no weight limit, and one batch at a time.
     fn default() -> Self {
         Self { commands: 256, weight: usize::MAX, concurrency: 1 }
     }
 }
 
-/// The commands `C` that a [`BatchActor`] of this state executes, batch by batch.
+/// The state of a [`BatchActor`] that executes commands `C` in batches.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -76,20 +77,22 @@ impl Default for BatchLimits {
 /// });
 /// ```
 pub trait Commit<C: Command>: Send + Sync + 'static {
-    /// The limits of its batches.
+    /// The batch limits of this command type.
     fn limits(&self) -> BatchLimits {
         BatchLimits::default()
     }
 
-    /// How much of [`BatchLimits::weight`] a command takes: 1, unless commands differ in how much work they are.
+    /// How much of [`BatchLimits::weight`] a command takes. The default is 1; override it if
+    /// commands differ in the work that they cause.
     fn weight(_command: &C) -> usize {
         1
     }
 
-    /// Executes a batch, which is never empty, and answers each command at its own index.
+    /// Executes a batch, which is never empty. Returns one answer per command, at the same index.
     ///
-    /// A panic, or another number of answers than commands, fails all commands of the batch as unavailable, and no
-    /// others. The deadline of what the batch asks in turn is the latest one of its commands.
+    /// If it panics or returns a different number of answers, all commands of this batch fail as
+    /// unavailable. Other batches are not affected. The work of a batch runs under the latest
+    /// deadline of its commands.
     fn commit(&self, batch: Vec<C>) -> impl Future<Output = Vec<Result<C::Output, C::Error>>>;
 }
 
@@ -102,16 +105,17 @@ pub async fn one_by_one<C, R>(batch: Vec<C>, execute: impl AsyncFn(C) -> R) -> V
     answers
 }
 
-/// An actor that collects commands and executes them in batches, as `S` implements [`Commit`] for them. Commands of one
-/// type share batches; those of different types do not wait for each other.
+/// An actor that collects commands and executes them in batches, using the [`Commit`]
+/// implementations of `S`. Commands of the same type share batches. Commands of different types do
+/// not wait for each other.
 pub struct BatchActor<S> {
     state: Arc<S>,
-    /// One [`Lane`] per type of command.
+    /// One [`Lane`] per command type.
     lanes: Vec<Box<dyn Any>>,
 }
 
 impl<S: Send + Sync + 'static> BatchActor<S> {
-    /// Starts a supervised actor on `arbiter`. It keeps `state` when it is rebuilt.
+    /// Starts a supervised actor on `arbiter`. A rebuilt actor keeps `state`.
     pub fn start(options: ActorOptions, arbiter: &ArbiterHandle, state: Arc<S>) -> Handle<Self> {
         Handle::supervise(options, arbiter, move |_| Self { state: Arc::clone(&state), lanes: Vec::new() })
     }
@@ -131,7 +135,8 @@ impl<S: Send + Sync + 'static> BatchActor<S> {
         }
     }
 
-    /// Starts a batch of what waits in the lane, or sees to it that what expires there does not wait for long.
+    /// Starts a batch from the lane. If all batches are running already, sets a timer that drops
+    /// expired commands.
     fn start_batch<C: Command>(&mut self, ctx: &mut Context<Self>)
     where
         S: Commit<C>,
@@ -144,7 +149,7 @@ impl<S: Send + Sync + 'static> BatchActor<S> {
             return;
         }
         lane.running += 1;
-        // The batch is taken when this is first polled, which is after the mailbox has been emptied into the lane.
+        // The batch is taken at the first poll, after the mailbox has been emptied into the lane.
         let batch = fut::ready(()).then(|(), actor: &mut Self, _: &mut Context<Self>| {
             let (commands, responders) = actor.lane::<C>().next_batch(S::weight);
             wrap_future(execute(Arc::clone(&actor.state), commands, responders))
@@ -158,8 +163,8 @@ impl<S: Send + Sync + 'static> BatchActor<S> {
         }));
     }
 
-    /// Sets a timer that frees the places of commands whose callers have gone. A batch that takes long would keep them
-    /// until it ends.
+    /// Sets a timer that frees the places of expired commands. Without it, a slow batch would keep
+    /// their places occupied until it ends.
     fn expire_later<C: Command>(ctx: &mut Context<Self>)
     where
         S: Commit<C>,
@@ -188,12 +193,12 @@ impl<S: Commit<C>, C: Command> Handler<Envelope<C>> for BatchActor<S> {
     }
 }
 
-/// The commands of one type that wait for their batch.
+/// The commands of one type that wait for a batch.
 struct Lane<C: Command> {
     waiting: VecDeque<Envelope<C>>,
     /// How many batches are running.
     running: usize,
-    /// Whether a timer is set that will look for expired commands.
+    /// Whether a timer is set that drops expired commands.
     expiring: bool,
     limits: BatchLimits,
 }
@@ -215,7 +220,7 @@ impl<C: Command> Lane<C> {
         }
     }
 
-    /// Takes the next batch. Commands past their deadline are dropped on the way and do not count.
+    /// Takes the next batch. Expired commands are dropped and do not count toward the limits.
     fn next_batch(&mut self, weight: impl Fn(&C) -> usize) -> (Vec<C>, Vec<Responder<C>>) {
         let size = self.waiting.len().min(self.limits.commands);
         let mut batch = (Vec::with_capacity(size), Vec::with_capacity(size));
@@ -236,8 +241,8 @@ impl<C: Command> Lane<C> {
     }
 }
 
-/// Executes a batch in its span and within the latest deadline of its commands, and answers them. The commands of a
-/// batch that panics are dropped, and so answered as unavailable.
+/// Executes a batch in its span, under the latest deadline of its commands, and answers them. If
+/// the batch panics, its commands are dropped, which answers them as unavailable.
 async fn execute<S: Commit<C>, C: Command>(state: Arc<S>, commands: Vec<C>, responders: Vec<Responder<C>>) {
     let Some(first) = responders.first() else { return };
     first.observe_batch(commands.len());
@@ -256,7 +261,7 @@ async fn execute<S: Commit<C>, C: Command>(state: Arc<S>, commands: Vec<C>, resp
     }
 }
 
-/// The span of a batch: within the trace of one of its commands, linked with the others.
+/// The span of a batch. It continues the trace of one of its commands and links to the others.
 fn batch_span<C: Command>(responders: &[Responder<C>]) -> Span {
     let first = responders[0].span();
     if !telemetry::is_exporting() {

@@ -1,35 +1,36 @@
-//! What can be asked of an actor, and how the asking itself can fail.
+//! Commands to an actor, and the ways in which asking can fail.
 
 use std::time::Duration;
 
 use thiserror::Error;
 
-/// A command to an actor: its data, and the type of its answer.
+/// A command to an actor: its data and the type of its answer.
 ///
 /// Commands are named in the imperative (`ReserveStock`).
 pub trait Command: Send + 'static {
-    /// What the actor answers when it did the work.
+    /// The actor's answer on success.
     type Output: Send + 'static;
-    /// What the actor answers when it could not; also carries the failures of the asking itself.
+    /// The actor's answer on failure. It also carries every [`AskError`].
     type Error: From<AskError> + Send + 'static;
-    /// The value of the label `message` in metrics and of the command in spans, in lower snake case.
+    /// The value of the label `message` in metrics and the name of the command in spans, in lower
+    /// snake case.
     const NAME: &'static str;
 }
 
-/// Why a command was not answered by its actor.
+/// Why an actor did not answer a command.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum AskError {
-    /// The actor has as much work as it may hold. Nothing happened.
+    /// The actor is at capacity. The command was not executed.
     #[error("too much is waiting already, try again in {retry_after:?}")]
     Overloaded {
-        /// When it may be worth to ask again.
+        /// How long to wait before a retry.
         retry_after: Duration,
     },
-    /// The deadline passed first. The command may have been done, or may still be.
+    /// The deadline passed before the answer. The command may have been executed, or may still be.
     #[error("the deadline passed before the answer")]
     DeadlineExceeded,
-    /// The actor died over the command, or is being restarted, or is stopping. Where the command had been
-    /// admitted before that, its outcome is unknown.
+    /// The actor panicked during the command, is being restarted, or is stopping. If the command
+    /// had been admitted before, its outcome is unknown.
     #[error("not available at the moment")]
     Unavailable,
 }

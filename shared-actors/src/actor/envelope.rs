@@ -1,4 +1,4 @@
-//! A command on its way: the message that actix carries, with the context that the command runs in.
+//! A command in transit: the message that actix carries, with the context that the command runs in.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,9 +12,9 @@ use super::metrics::CommandMetrics;
 use crate::telemetry::PastSpan;
 use crate::{deadline, telemetry};
 
-/// A command with its context, as it waits in an actor's mailbox.
+/// A command in an actor's mailbox, with its context.
 ///
-/// An envelope that is dropped unopened answers [`super::AskError::Unavailable`].
+/// Dropping an envelope unopened answers [`super::AskError::Unavailable`].
 pub struct Envelope<C: Command> {
     command: C,
     responder: Responder<C>,
@@ -38,15 +38,15 @@ impl<C: Command> Envelope<C> {
         &self.command
     }
 
-    /// Opens the envelope: the command starts now. `None` when its deadline has passed, in which case nobody waits
-    /// for it any more and it must not be run.
+    /// Opens the envelope: the command starts now. Returns `None` if the deadline has passed.
+    /// Nobody waits for the answer then, and the command must not run.
     pub fn begin(self) -> Option<(C, Responder<C>)> {
         let Self { command, mut responder } = self;
         responder.begin().then_some((command, responder))
     }
 
-    /// Runs the command in a task of its own on this arbiter, beside others of the same actor, and answers with
-    /// what `work` returns. A panic in `work` fails this command alone.
+    /// Runs the command in its own task on this arbiter, concurrently with other commands of the
+    /// same actor. The result of `work` is the answer. A panic in `work` fails only this command.
     pub fn run<F>(self, work: impl FnOnce(C) -> F)
     where
         F: Future<Output = Result<C::Output, C::Error>> + 'static,
@@ -57,7 +57,7 @@ impl<C: Command> Envelope<C> {
     }
 }
 
-/// Work of a keyed actor. While one lives, the actor is not passivated.
+/// Work of a keyed actor. The actor is not passivated while an `Activity` exists.
 #[derive(Clone, Debug)]
 pub struct Activity(#[expect(dead_code, reason = "held, never looked at")] Option<Arc<()>>);
 
@@ -67,18 +67,19 @@ enum Stage {
     Ended,
 }
 
-/// The duty to answer one command, with the context that the command runs in.
+/// The obligation to answer one command, with the context that the command runs in.
 ///
-/// A responder that is dropped unanswered answers [`super::AskError::Unavailable`].
+/// Dropping a responder without an answer answers [`super::AskError::Unavailable`].
 pub struct Responder<C: Command> {
     reply: Option<oneshot::Sender<Result<C::Output, C::Error>>>,
     deadline: Instant,
-    /// The span of the command, below the asking one; the asking one itself where nobody looks at commands.
+    /// The span of the command, a child of the caller's span. If command spans are disabled, it is
+    /// the caller's span itself.
     span: Span,
     stage: Stage,
     metrics: Arc<CommandMetrics>,
     _permit: OwnedSemaphorePermit,
-    /// Keeps the actor of a key in memory for as long as it has work.
+    /// Keeps the actor of a key in memory while it has work.
     activity: Option<Arc<()>>,
 }
 
@@ -106,7 +107,7 @@ impl<C: Command> Responder<C> {
             self.stage = Stage::Ended;
             self.metrics.expired.inc();
             self.fail("expired");
-            // Who asked may not have noticed yet: a busy thread is late with its timers.
+            // The caller may not have noticed yet: a busy thread runs its timers late.
             if let Some(reply) = self.reply.take() {
                 let _ = reply.send(Err(AskError::DeadlineExceeded.into()));
             }
@@ -117,7 +118,7 @@ impl<C: Command> Responder<C> {
         true
     }
 
-    /// Makes the wait in the mailbox a span of its own.
+    /// Records the wait in the mailbox as a span of its own.
     fn show_wait(&self, waited: Duration) {
         if telemetry::is_exporting() {
             let start = SystemTime::now().checked_sub(waited).unwrap_or(SystemTime::UNIX_EPOCH);
@@ -125,18 +126,20 @@ impl<C: Command> Responder<C> {
         }
     }
 
-    /// The command ends unanswered. What its actor refuses is an answer, and no failure of the operation.
+    /// Marks the command as failed because it ends without an answer. An error that the actor
+    /// answers is not a failure of the operation.
     fn fail(&self, outcome: &str) {
         self.span.record("actor.outcome", outcome);
         telemetry::failed(&self.span, outcome);
     }
 
-    /// By when the answer is wanted.
+    /// The time by which the caller wants the answer.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// Keeps the actor of this command's key in memory, as the command itself does: for work that outlives the answer.
+    /// Keeps the actor of this command's key in memory, as the command itself does. Use it for work
+    /// that outlives the answer.
     pub fn activity(&self) -> Activity {
         Activity(self.activity.clone())
     }
@@ -154,12 +157,12 @@ impl<C: Command> Responder<C> {
         self.metrics.actor
     }
 
-    /// `future` within the deadline scope and the span of the command.
+    /// Runs `future` under the deadline and in the span of the command.
     pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F, C> {
         deadline::scope(self.deadline, future).instrument(self.span.clone())
     }
 
-    /// Answers the command, and frees its place in the actor's queue.
+    /// Answers the command and frees its place in the actor's queue.
     pub fn answer(mut self, result: Result<C::Output, C::Error>) {
         if let Stage::Running { since } = self.stage {
             self.metrics.in_flight.dec();
@@ -173,7 +176,7 @@ impl<C: Command> Responder<C> {
             self.span.record("actor.outcome", "error");
         }
         if let Some(reply) = self.reply.take() {
-            // A caller that is gone has no use for the answer.
+            // If the caller is gone, nobody needs the answer.
             let _ = reply.send(result);
         }
     }

@@ -1,4 +1,4 @@
-//! The bounded entrance of an actor: admits a command, or refuses it at once.
+//! The bounded entrance of an actor: admits a command or refuses it at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +19,10 @@ pub(super) struct Gate {
     pub metrics: ActorMetrics,
 }
 
-/// A place among the commands that are queued or running.
+/// A place among the queued or running commands.
 pub(super) struct Permit(OwnedSemaphorePermit);
 
-/// The answer to an admitted command, yet to come.
+/// The pending answer to an admitted command.
 pub(super) struct Pending<C: Command> {
     reply: oneshot::Receiver<Result<C::Output, C::Error>>,
     deadline: Instant,
@@ -37,7 +37,7 @@ impl Gate {
         Self { permits, capacity, deadline, retry_after, metrics }
     }
 
-    /// Admits a command that will be answered.
+    /// Admits a command whose caller waits for the answer.
     pub fn admit<C: Command>(&self, command: C) -> Result<(Envelope<C>, Pending<C>), AskError> {
         Ok(self.seal(self.permit::<C>()?, command, None))
     }
@@ -48,7 +48,7 @@ impl Gate {
         Ok(self.envelope(permit, command, None, Instant::now() + self.deadline, None))
     }
 
-    /// A place for a command that will be sealed.
+    /// Takes a place for a command that is passed to [`Self::seal`] later.
     pub fn permit<C: Command>(&self) -> Result<Permit, AskError> {
         match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => Ok(Permit(permit)),
@@ -60,7 +60,8 @@ impl Gate {
         }
     }
 
-    /// Makes a command that was admitted, and will be answered, ready to be sent.
+    /// Puts an admitted command into an envelope, ready to be sent. The caller waits for the
+    /// answer.
     pub fn seal<C: Command>(
         &self,
         permit: Permit,
@@ -72,7 +73,7 @@ impl Gate {
         (self.envelope(permit, command, Some(sender), deadline, activity), Pending { reply, deadline })
     }
 
-    /// Refuses a command for want of room.
+    /// Counts a command that is refused because there is no free place, and returns the error.
     pub fn refuse<C: Command>(&self) -> AskError {
         self.metrics.command(C::NAME).overloaded.inc();
         AskError::Overloaded { retry_after: self.retry_after }
@@ -90,9 +91,9 @@ impl Gate {
         Envelope::new(command, Responder::new(reply, deadline, metrics, permit, activity))
     }
 
-    /// Admits nothing more, and waits until all that was admitted is answered.
+    /// Admits no more commands and waits until all admitted ones are answered.
     pub async fn drain(&self) {
-        // Waiting for all permits holds back each one that comes home, so that nobody else gets it.
+        // Waiting for all permits holds back every permit that is returned, so nobody else gets it.
         let all = self.permits.acquire_many(self.capacity).await;
         self.permits.close();
         drop(all);

@@ -1,4 +1,4 @@
-//! The way to ask one supervised actor.
+//! The handle of one supervised actor.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -12,7 +12,8 @@ use super::gate::Gate;
 use super::options::ActorOptions;
 use super::supervisor;
 
-/// Asks one actor. Cheap to clone; outlives the actor's restarts; admits no more than the actor's capacity.
+/// Sends commands to one actor. Cheap to clone. It survives restarts of the actor, and admits no
+/// more commands than the actor's capacity.
 pub struct Handle<A: Actor> {
     pub(super) shared: Arc<Shared<A>>,
 }
@@ -20,9 +21,9 @@ pub struct Handle<A: Actor> {
 pub(super) struct Shared<A: Actor> {
     pub options: ActorOptions,
     pub gate: Gate,
-    /// The living actor; `None` before the first and after the last one.
+    /// The address of the running actor. `None` before the first start and after the final stop.
     pub address: RwLock<Option<Addr<A>>>,
-    /// Changed, or dropped with the last handle, to end the actor and its supervision.
+    /// Changing it, or dropping it with the last handle, ends the actor and its supervision.
     pub stop: watch::Sender<()>,
 }
 
@@ -33,8 +34,9 @@ impl<A: Actor> Clone for Handle<A> {
 }
 
 impl<A: Actor<Context = Context<A>>> Handle<A> {
-    /// Starts an actor on `arbiter` and keeps it alive: when it panics, `factory` builds another one there after the
-    /// backoff of `options`. The actor ends with [`Handle::drain`], or when the last clone of the handle is gone.
+    /// Starts an actor on `arbiter` and keeps it alive. If the actor panics, `factory` builds a new
+    /// one on the same arbiter, after the backoff of `options`. The actor ends with
+    /// [`Handle::drain`], or when the last clone of the handle is dropped.
     pub fn supervise(
         options: ActorOptions,
         arbiter: &ArbiterHandle,
@@ -47,8 +49,9 @@ impl<A: Actor<Context = Context<A>>> Handle<A> {
         Self { shared }
     }
 
-    /// Admits nothing more, waits until all that was accepted is answered, then stops the actor. Whoever asks later
-    /// gets [`AskError::Unavailable`]. The wait has no bound of its own: see [`crate::shutdown::Shutdown`].
+    /// Admits no more commands, waits until all admitted ones are answered, then stops the actor.
+    /// Later commands get [`AskError::Unavailable`]. The wait has no time limit of its own: see
+    /// [`crate::shutdown::Shutdown`].
     pub async fn drain(&self) {
         self.shared.gate.drain().await;
         self.shared.stop.send_replace(());
@@ -56,11 +59,11 @@ impl<A: Actor<Context = Context<A>>> Handle<A> {
 }
 
 impl<A: Actor> Handle<A> {
-    /// Asks the actor, and waits for the answer until the deadline of the current task or the actor's own, whichever
-    /// is earlier.
+    /// Asks the actor and waits for the answer. The wait ends at the deadline of the current task
+    /// or at the actor's own deadline, whichever is earlier.
     ///
     /// # Errors
-    /// What the actor answers, and each [`AskError`] as the command's error.
+    /// The actor's own error, or an [`AskError`] converted to the command's error type.
     pub async fn ask<C>(&self, command: C) -> Result<C::Output, C::Error>
     where
         C: Command,
@@ -72,10 +75,10 @@ impl<A: Actor> Handle<A> {
         pending.answer().await
     }
 
-    /// Hands the actor a command without waiting for its answer.
+    /// Sends a command to the actor without waiting for the answer.
     ///
     /// # Errors
-    /// `Overloaded` and `Unavailable`, when the command was not admitted.
+    /// `Overloaded` or `Unavailable` if the command was not admitted.
     pub fn tell<C>(&self, command: C) -> Result<(), AskError>
     where
         C: Command,
@@ -86,7 +89,7 @@ impl<A: Actor> Handle<A> {
         Ok(())
     }
 
-    /// An envelope for an actor that is gone is dropped here, and so answered.
+    /// Sends the envelope. If the actor is gone, the envelope is dropped here, which answers it.
     fn deliver<C>(&self, envelope: Envelope<C>)
     where
         C: Command,
@@ -95,7 +98,7 @@ impl<A: Actor> Handle<A> {
     {
         let address = self.shared.address.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(address) = &*address {
-            // Not bounded by actix' mailbox: the gate has bounded it already.
+            // `do_send` ignores the limit of actix's mailbox: the gate already bounds the queue.
             address.do_send(envelope);
         }
     }

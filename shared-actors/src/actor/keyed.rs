@@ -1,8 +1,10 @@
-//! One actor a key, activated on demand, passivated when idle or past a cap on how many may live.
+//! One actor per key. Actors are activated on demand. They are passivated when idle, or when too
+//! many of them are live.
 //!
-//! Passivation forgets an actor that has nothing to do; it must be able to find all it needs again. It never takes an
-//! actor with a command queued or running, or with an [`Activity`](super::Activity) of one, so that a key never has two
-//! actors at work in one process. A command that is refused activates no actor, and makes room for none.
+//! Passivation drops an idle actor, so an actor must be able to load everything it needs again. It
+//! never drops an actor with a queued or running command, or with an [`Activity`](super::Activity)
+//! of one. A key therefore never has two working actors in one process. A refused command activates
+//! no actor and evicts none.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,9 +21,9 @@ use super::envelope::Envelope;
 use super::gate::{Gate, Pending};
 use super::supervisor::LiveCount;
 
-/// How many of the least recently used actors are looked at for idle ones when there are too many.
+/// How many of the least recently used actors are checked for idle ones when there are too many.
 const EVICTION_SCAN: usize = 16;
-/// How many actors are passivated under one lock, which every command takes.
+/// How many actors are passivated while holding the lock once. Every command takes this lock.
 const PASSIVATION_SLICE: usize = 256;
 
 /// The limits of the actors of one type.
@@ -29,22 +31,24 @@ const PASSIVATION_SLICE: usize = 256;
 pub struct KeyedOptions {
     /// The value of the label `actor` in metrics.
     pub name: &'static str,
-    /// How many commands may be queued or running at once, for all keys together.
+    /// How many commands may be queued or running at once, over all keys.
     pub capacity: usize,
-    /// How many of them for one key.
+    /// How many commands may be queued or running at once for one key.
     pub capacity_per_key: usize,
-    /// How many actors stay in memory; more do only while nearly all of them are at work.
+    /// How many actors stay in memory. There are more only while the least recently used ones are
+    /// busy.
     pub max_live: usize,
-    /// How long an actor without a command stays in memory.
+    /// How long an actor without commands stays in memory.
     pub idle: Duration,
-    /// How long an answer may take where the asking task has no earlier deadline.
+    /// How long an answer may take if the asking task has no earlier deadline.
     pub deadline: Duration,
-    /// What `Overloaded` tells the caller to wait.
+    /// The retry delay that `Overloaded` reports to the caller.
     pub retry_after: Duration,
 }
 
 impl KeyedOptions {
-    /// 10,000 commands, 64 a key, 50,000 live actors, idle for 5 minutes, deadline 10 s, retry after 1 s.
+    /// 10,000 commands, 64 per key, 50,000 live actors, idle for 5 minutes, deadline 10 s, retry
+    /// after 1 s.
     pub fn new(name: &'static str) -> Self {
         Self {
             name,
@@ -58,7 +62,7 @@ impl KeyedOptions {
     }
 }
 
-/// Asks the actor of a key. Cheap to clone.
+/// Sends commands to the actor of a key. Cheap to clone.
 pub struct KeyedHandle<K, A: Actor> {
     shared: Arc<Shared<K, A>>,
 }
@@ -82,7 +86,7 @@ struct Shared<K, A: Actor> {
 struct Live<A: Actor> {
     address: Addr<A>,
     used: Instant,
-    /// Each command queued or running holds a clone.
+    /// Each queued or running command holds a clone, and so does each `Activity`.
     activity: Arc<()>,
     _count: LiveCount,
 }
@@ -98,7 +102,8 @@ where
     K: Hash + Eq + Clone + Send + 'static,
     A: Actor<Context = Context<A>>,
 {
-    /// Actors that `factory` makes for a key, spread over `arbiters`. Must be called within a running actix System.
+    /// A handle to actors that `factory` builds per key, spread over `arbiters`. Must be called
+    /// within a running actix System.
     pub fn new(
         options: KeyedOptions,
         arbiters: Arbiters,
@@ -126,11 +131,11 @@ where
         Self { shared }
     }
 
-    /// Asks the actor of `key`, which is activated when it is not in memory.
+    /// Asks the actor of `key`. Activates the actor first if it is not in memory.
     ///
     /// # Errors
-    /// What the actor answers, and each [`super::AskError`] as the command's error; `Overloaded` also when this one
-    /// key has as much work as it may hold.
+    /// The actor's own error, or a [`super::AskError`] converted to the command's error type.
+    /// `Overloaded` is also returned if this key is at its capacity.
     pub async fn ask<C>(&self, key: &K, command: C) -> Result<C::Output, C::Error>
     where
         C: Command,
@@ -140,7 +145,7 @@ where
         self.send(key, command)?.answer().await
     }
 
-    /// Admits nothing more, waits until all that was accepted is answered, then lets every actor go.
+    /// Admits no more commands, waits until all admitted ones are answered, then drops every actor.
     pub async fn drain(&self) {
         self.shared.gate.drain().await;
         self.shared.lock().clear();
@@ -151,7 +156,7 @@ where
         self.shared.lock().len()
     }
 
-    /// The activity, taken under the lock, is what keeps passivation from taking the actor before it has the command.
+    /// Takes the activity under the lock. It prevents passivation before the actor has the command.
     fn send<C>(&self, key: &K, command: C) -> Result<Pending<C>, C::Error>
     where
         C: Command,
@@ -178,7 +183,8 @@ where
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The actor of `key`, and what keeps it in memory; `None` when the key has as much work as it may hold.
+    /// The actor of `key`, and the activity that keeps it in memory. `None` if the key is at its
+    /// capacity.
     fn enter(&self, key: &K) -> Option<(Addr<A>, Arc<()>)> {
         let mut actors = self.lock();
         let actor = self.activate(&mut actors, key);
@@ -213,7 +219,8 @@ where
         }
     }
 
-    /// Makes room, in bounded time. Those found at work are looked at again only after all others.
+    /// Evicts idle actors, in bounded time. Busy ones move to the back and are checked again only
+    /// after all others.
     fn make_room(&self, actors: &mut LruCache<K, Live<A>>) {
         for _ in 0..EVICTION_SCAN {
             if actors.len() < self.options.max_live {
@@ -239,7 +246,7 @@ where
         }
     }
 
-    /// Answers whether more may be due.
+    /// Returns whether more actors may be due.
     fn passivate_slice(&self) -> bool {
         let mut actors = self.lock();
         for _ in 0..PASSIVATION_SLICE.min(actors.len()) {
@@ -251,14 +258,14 @@ where
             if idle {
                 self.passivate(&mut actors, &key);
             } else if let Some(actor) = actors.get_mut(&key) {
-                // At work is in use; looking at it moved it behind the others.
+                // A busy actor is in use. `get_mut` moved it behind the others.
                 actor.used = Instant::now();
             }
         }
         true
     }
 
-    /// Without an address left, actix ends the actor.
+    /// When its last address is dropped, actix ends the actor.
     fn passivate(&self, actors: &mut LruCache<K, Live<A>>, key: &K) {
         actors.pop(key);
         self.gate.metrics.passivations.inc();

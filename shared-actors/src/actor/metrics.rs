@@ -1,4 +1,4 @@
-//! The metric families that every actor has, resolved once a handle and once a command type.
+//! The metric families of every actor, resolved once per handle and once per command type.
 
 use std::sync::{Arc, LazyLock, RwLock};
 
@@ -10,7 +10,7 @@ use tracing::{Span, field};
 
 use crate::detail_span;
 
-/// Seconds; from an in-process answer to the longest deadline.
+/// In seconds, from an in-process answer to the longest deadline.
 const DURATION_BUCKETS_SECONDS: &[f64] =
     &[0.000_05, 0.000_2, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 const BATCH_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
@@ -117,7 +117,8 @@ impl ActorMetrics {
         }
     }
 
-    /// The metrics of the command called `command`: a scan of a handful of names, no hashing on the hot path.
+    /// The metrics of the command named `command`. Scanning a handful of names avoids hashing on
+    /// the hot path.
     pub fn command(&self, command: &'static str) -> Arc<CommandMetrics> {
         let known = |commands: &[Arc<CommandMetrics>]| {
             commands.iter().find(|known| known.command == command).map(Arc::clone)
@@ -155,7 +156,7 @@ impl ActorMetrics {
 }
 
 impl CommandMetrics {
-    /// The span of a command that is asked now.
+    /// Opens the span of a command.
     pub fn open_span(&self) -> Span {
         detail_span!(
             "command",

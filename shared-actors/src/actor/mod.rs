@@ -1,16 +1,19 @@
 //! Supervised, bounded, observable actors on actix.
 //!
-//! An actor is reached through a typed handle only: [`Handle`] for one actor, [`KeyedHandle`] for one actor a key.
-//! A handle admits at most its capacity of commands that are queued or running and answers
-//! [`AskError::Overloaded`] past that, at once. Each admitted command travels in an [`Envelope`] with its permit,
-//! its enqueue time, its deadline and its span, and is answered exactly once: by the actor, or with
-//! [`AskError::Unavailable`] when the actor died over it.
+//! An actor is reached only through a typed handle: [`Handle`] for one actor, [`KeyedHandle`] for
+//! one actor per key. A handle admits at most its capacity of queued or running commands. Beyond
+//! that, it returns [`AskError::Overloaded`] at once. Each admitted command travels in an
+//! [`Envelope`] with its permit, its enqueue time, its deadline and its span. It is answered
+//! exactly once: by the actor, with [`AskError::DeadlineExceeded`] if it expired before it started,
+//! or with [`AskError::Unavailable`] if the actor died during the command.
 //!
-//! - [`Handle::supervise`] rebuilds an actor that panicked, with exponential backoff, behind the same handle.
-//! - [`BatchActor`] does the I/O of all commands that wait, together: implement [`Commit`] for them.
-//! - [`TaskHandle`] keeps work going that nobody asks for, such as a sweep once per minute.
-//! - [`KeyedHandle`] activates an actor a key on demand and passivates it when idle.
-//! - [`Arbiters`] are the threads that actors live on.
+//! - [`Handle::supervise`] rebuilds an actor that panicked, with exponential backoff, behind the
+//!   same handle.
+//! - [`BatchActor`] does the I/O of all waiting commands together: implement [`Commit`] for its
+//!   state.
+//! - [`TaskHandle`] keeps background work running, such as a sweep once per minute.
+//! - [`KeyedHandle`] activates one actor per key on demand and passivates it when idle.
+//! - [`Arbiters`] are the threads that actors run on.
 //!
 //! ```
 //! use actix::{Actor, Context, Handler};
@@ -36,7 +39,9 @@
 //!
 //! actix::System::new().block_on(async {
 //!     let arbiters = Arbiters::new(0);
-//!     let stock = Handle::supervise(ActorOptions::new("stock"), arbiters.pick(0), |_| StockActor { total: 40 });
+//!     let stock = Handle::supervise(ActorOptions::new("stock"), arbiters.pick(0), |_| {
+//!         StockActor { total: 40 }
+//!     });
 //!     assert_eq!(stock.ask(AddStock(2)).await.unwrap(), 42);
 //!     stock.drain().await;
 //! });

@@ -6,20 +6,20 @@ use std::time::Duration;
 /// The limits of one supervised actor.
 #[derive(Clone, Debug)]
 pub struct ActorOptions {
-    /// The value of the label `actor` in metrics, in lower snake case; actors of one type share it.
+    /// The value of the label `actor` in metrics, in lower snake case. Actors of one type share it.
     pub name: &'static str,
     /// How many commands may be queued or running at once.
     pub capacity: usize,
-    /// How long an answer may take where the asking task has no earlier deadline.
+    /// How long an answer may take if the asking task has no earlier deadline.
     pub deadline: Duration,
-    /// What [`super::AskError::Overloaded`] tells the caller to wait.
+    /// The retry delay that [`super::AskError::Overloaded`] reports to the caller.
     pub retry_after: Duration,
-    /// How long a restart waits.
+    /// How long to wait before a restart.
     pub backoff: Backoff,
 }
 
 impl ActorOptions {
-    /// Capacity 1,024, deadline 10 s, retry after 1 s, restarts after 100 ms doubling to 10 s.
+    /// Capacity 1,024, deadline 10 s, retry after 1 s. Restarts wait 100 ms, doubling up to 10 s.
     pub fn new(name: &'static str) -> Self {
         Self {
             name,
@@ -30,21 +30,21 @@ impl ActorOptions {
         }
     }
 
-    /// Admits at most `capacity` commands that are queued or running.
+    /// Sets how many commands may be queued or running at once.
     #[must_use]
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
         self
     }
 
-    /// Answers `DeadlineExceeded` after at most `deadline`.
+    /// Sets how long an answer may take before the caller gets `DeadlineExceeded`.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// Waits by `backoff` before restarts.
+    /// Sets the backoff before restarts.
     #[must_use]
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
@@ -52,12 +52,13 @@ impl ActorOptions {
     }
 }
 
-/// Exponential backoff: the first wait, doubled after each failure up to the longest.
+/// Exponential backoff: the first wait doubles after each failure, up to the longest wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     /// The wait after the first failure.
     pub first: Duration,
-    /// The longest wait. What has lived for longer than this counts as healthy: its next failure waits `first`.
+    /// The longest wait. Work that has run for longer than this counts as healthy, so its next
+    /// failure waits `first` again.
     pub max: Duration,
 }
 
@@ -72,7 +73,10 @@ impl Backoff {
     ///
     /// ```
     /// use std::time::Duration;
-    /// let backoff = shared_actors::actor::Backoff { first: Duration::from_millis(100), max: Duration::from_secs(1) };
+    /// let backoff = shared_actors::actor::Backoff {
+    ///     first: Duration::from_millis(100),
+    ///     max: Duration::from_secs(1),
+    /// };
     /// let waits: Vec<u128> = (1..=5).map(|failures| backoff.wait(failures).as_millis()).collect();
     /// assert_eq!(waits, [100, 200, 400, 800, 1000]);
     /// ```
@@ -80,17 +84,20 @@ impl Backoff {
         self.first.saturating_mul(2u32.saturating_pow(failures.saturating_sub(1))).min(self.max)
     }
 
-    /// As [`Backoff::wait`], but spread between a half and one and a half of it, so that those who failed together do
-    /// not come back together.
+    /// Like [`Backoff::wait`], but spread at random between 50% and 150% of it, so that peers that
+    /// failed together do not retry together.
     ///
     /// ```
     /// use std::time::Duration;
-    /// let backoff = shared_actors::actor::Backoff { first: Duration::from_secs(1), max: Duration::from_secs(1) };
+    /// let backoff = shared_actors::actor::Backoff {
+    ///     first: Duration::from_secs(1),
+    ///     max: Duration::from_secs(1),
+    /// };
     /// let wait = backoff.jittered(1);
     /// assert!(Duration::from_millis(500) <= wait && wait <= Duration::from_millis(1500));
     /// ```
     pub fn jittered(&self, failures: u32) -> Duration {
-        // Each `RandomState` has keys of its own, which makes the hash of nothing a random number.
+        // Each `RandomState` has its own keys, so even the hash of nothing is a random number.
         let thousandths = u32::try_from(RandomState::new().hash_one(()) % 1001).unwrap_or(0);
         self.wait(failures).saturating_mul(500 + thousandths) / 1000
     }

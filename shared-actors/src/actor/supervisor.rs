@@ -1,5 +1,5 @@
-//! Keeps one actor alive: notices its end, waits, rebuilds it and publishes its new address. Ends the process when that
-//! does not help.
+//! Keeps one actor alive: detects its end, waits, rebuilds it and publishes its new address. Ends
+//! the process if restarts do not help.
 
 use std::sync::{Arc, PoisonError, Weak};
 
@@ -12,20 +12,20 @@ use tracing::error;
 use super::handle::Shared;
 use crate::process;
 
-/// An actor that fails this often in a row cannot be repaired within the process.
+/// After this many failures in a row, restarts within the process do not help.
 const MAX_FAILURES: u32 = 20;
 
-/// What the supervisor holds of a living actor.
+/// The supervisor's side of a running actor.
 struct Life {
     born: Instant,
-    /// Sent or dropped to ask the actor to stop.
+    /// Sending on it, or dropping it, asks the actor to stop.
     stop: oneshot::Sender<()>,
-    /// Ends when the actor's context is gone, after a stop and a panic alike.
+    /// Completes when the actor's context is gone, after a stop or a panic.
     ended: oneshot::Receiver<()>,
 }
 
-/// Starts the first actor, whose address is published before this returns, and the task that watches over it until
-/// `stop` changes or its sender is gone.
+/// Starts the first actor and the task that supervises it. The actor's address is published before
+/// this returns. The task ends when `stop` changes or its sender is dropped.
 pub(super) fn start<A, F>(
     shared: &Arc<Shared<A>>,
     mut stop: watch::Receiver<()>,
@@ -44,7 +44,7 @@ pub(super) fn start<A, F>(
             () = keep_alive(weak.clone(), own_arbiter, factory, life) => {}
             _ = stop.changed() => {}
         }
-        // Dropping the life that was kept has stopped the actor.
+        // Dropping the `Life` of `keep_alive` has stopped the actor.
         if let Some(shared) = weak.upgrade() {
             shared.address.write().unwrap_or_else(PoisonError::into_inner).take();
         }
@@ -94,7 +94,7 @@ where
     let live = LiveCount::new(shared.gate.metrics.live.clone());
     let factory = Arc::clone(factory);
     let address = A::start_in_arbiter(arbiter, move |ctx| {
-        // `alive` and `live` are owned by the actor's context: they go when it goes, however that happens.
+        // The actor's context owns `alive` and `live`. They are dropped with it, however it ends.
         let until_stopped = async move {
             let _ = stopped.await;
             (alive, live)
@@ -106,7 +106,7 @@ where
     Life { born: Instant::now(), stop, ended }
 }
 
-/// Counts one living actor for as long as it exists.
+/// Counts one running actor until this is dropped.
 pub(super) struct LiveCount(prometheus::IntGauge);
 
 impl LiveCount {

@@ -1,4 +1,4 @@
-//! Work that nobody asks for: it begins with the process, and is begun again when it panics.
+//! Background work: it starts with the process and is restarted if it panics.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,23 +12,23 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::handle::Handle;
 use super::options::ActorOptions;
 
-/// Work that is done again and again, such as a sweep.
+/// Work that is done repeatedly, such as a sweep.
 pub trait Periodic: 'static {
-    /// Waits until the first pass may begin.
+    /// Waits until the first pass may start.
     fn ready(&mut self) -> impl Future<Output = ()> {
         async {}
     }
 
-    /// Does a bounded part of what there is to do.
+    /// Does a bounded part of the pending work.
     fn pass(&mut self) -> impl Future<Output = Pass>;
 }
 
 /// How a pass ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
-    /// The next one begins after the period.
+    /// The next pass starts after the period.
     Done,
-    /// There is more to do: the next one begins at once.
+    /// There is more to do: the next pass starts at once.
     More,
 }
 
@@ -49,7 +49,8 @@ impl Actor for TaskActor {
 }
 
 impl TaskHandle {
-    /// Runs `work` on `arbiter`. It is begun again after the backoff of `options` when it panics, and not when it ends.
+    /// Runs `work` on `arbiter`. If it panics, it is restarted after the backoff of `options`. If
+    /// it ends, it is not restarted.
     pub fn start<F: Future<Output = ()> + 'static>(
         options: ActorOptions,
         arbiter: &ArbiterHandle,
@@ -59,8 +60,8 @@ impl TaskHandle {
         Self(Handle::supervise(options.capacity(1), arbiter, move |_| TaskActor(Arc::clone(&work))))
     }
 
-    /// Passes once per `period` on `arbiter`; a pass that takes longer delays the next one. `build` makes the work
-    /// anew after a panic.
+    /// Runs one pass per `period` on `arbiter`. A pass that takes longer delays the next one. After
+    /// a panic, `build` creates the work again.
     pub fn periodic<P: Periodic>(
         options: ActorOptions,
         arbiter: &ArbiterHandle,
@@ -81,7 +82,7 @@ impl TaskHandle {
         })
     }
 
-    /// Ends the work, wherever it is.
+    /// Stops the work, even in the middle of a pass.
     pub async fn stop(&self) {
         self.0.drain().await;
     }

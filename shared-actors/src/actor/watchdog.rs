@@ -1,5 +1,5 @@
-//! Ends the process when a thread of actors hangs: a handler that blocks it, or loops, stops all actors on it, and no
-//! supervision within the thread can notice.
+//! Ends the process if an actor thread hangs. A handler that blocks or loops stops all actors on
+//! its thread, and supervision within the thread cannot notice that.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, Once, PoisonError, Weak};
@@ -10,7 +10,7 @@ use prometheus::{Gauge, GaugeVec};
 
 use crate::{metrics, process};
 
-/// How often a thread shows that it is alive, and how often that is looked at.
+/// How often a thread shows that it is alive, and how often the watchdog checks.
 const BEAT: Duration = Duration::from_secs(1);
 
 static THREADS: Mutex<Vec<Thread>> = Mutex::new(Vec::new());
@@ -21,9 +21,9 @@ static LAG: LazyLock<Gauge> = LazyLock::new(|| {
     lag.with_label_values::<&str>(&[])
 });
 
-/// A thread of actors.
+/// A watched actor thread.
 struct Thread {
-    /// When it was last alive. Gone with the thread's event loop.
+    /// When it was last alive. Dropped with the thread's event loop.
     beat: Weak<Beat>,
     /// How long it may hang.
     timeout: Duration,
@@ -45,7 +45,7 @@ impl Beat {
     }
 }
 
-/// Ends the process when nothing runs on `arbiter` for longer than `timeout`.
+/// Ends the process if nothing runs on `arbiter` for longer than `timeout`.
 pub(super) fn watch(arbiter: &ArbiterHandle, timeout: Duration) {
     static WATCHING: Once = Once::new();
     let beat = Arc::new(Beat { origin: Instant::now(), last: AtomicU64::new(0) });
@@ -71,7 +71,7 @@ fn look_again_and_again() {
     loop {
         let asleep = Instant::now();
         std::thread::sleep(BEAT);
-        // A process that was frozen as a whole has no thread that hangs.
+        // If the whole process was frozen, no single thread hangs.
         if asleep.elapsed() < 2 * BEAT
             && let Some(hanging) = look()
         {
@@ -80,7 +80,7 @@ fn look_again_and_again() {
     }
 }
 
-/// For how long a thread hangs that hangs for longer than it may.
+/// How long a thread has hung, if it has hung for longer than its timeout.
 fn look() -> Option<Duration> {
     let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
     threads.retain(|thread| thread.beat.strong_count() > 0);

@@ -1,4 +1,4 @@
-//! What a failed statement means to the one who sent it.
+//! Database errors, classified by what they mean to the caller.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,26 +8,28 @@ use crate::error::{ErrorCode, ServiceError};
 /// A database error by class. Cheap to clone, so that a batch can give it to each of its commands.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// The server is away or refuses work. When it happened to a commit, its outcome is unknown.
+    /// The server is unreachable or refuses work. If this happened during a commit, the outcome is
+    /// unknown.
     #[error("database unavailable: {0}")]
     Unavailable(#[source] Arc<sqlx::Error>),
-    /// Another transaction came first: a unique key, a serialization failure or a deadlock. Nothing was changed.
+    /// Another transaction came first: a unique key violation, a serialization failure or a
+    /// deadlock. Nothing was changed.
     #[error("database conflict: {0}")]
     Conflict(#[source] Arc<sqlx::Error>),
-    /// A defect: a statement or a row that is not as the code believes.
+    /// A defect: a statement or a row does not match what the code expects.
     #[error("database error: {0}")]
     Internal(#[source] Arc<sqlx::Error>),
 }
 
 impl DatabaseError {
-    /// The name of the constraint that was violated, when one was.
+    /// The name of the violated constraint, if there is one.
     pub fn constraint(&self) -> Option<&str> {
         let (Self::Unavailable(error) | Self::Conflict(error) | Self::Internal(error)) = self;
         error.as_database_error()?.constraint()
     }
 
-    /// Whether the statement certainly changed nothing: it never reached the server, or the server refused it. Otherwise its
-    /// commit may have happened.
+    /// Whether the statement certainly changed nothing, because it never reached the server or the
+    /// server refused it. If this is false, its commit may have happened.
     pub fn changed_nothing(&self) -> bool {
         let (Self::Unavailable(error) | Self::Conflict(error) | Self::Internal(error)) = self;
         match &**error {
@@ -38,7 +40,7 @@ impl DatabaseError {
         }
     }
 
-    /// Whether asking again may help without anybody's doing.
+    /// Whether a retry may succeed without anyone intervening.
     pub const fn is_transient(&self) -> bool {
         !matches!(self, Self::Internal(_))
     }
@@ -56,7 +58,7 @@ impl From<sqlx::Error> for DatabaseError {
     }
 }
 
-/// Whether the server or the way to it is at fault, and not the statement.
+/// Whether the server or the network is at fault, and not the statement.
 pub(super) fn is_outage(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(database) => database.code().is_some_and(|code| is_outage_code(&code)),
@@ -71,7 +73,7 @@ pub(super) fn is_outage(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether the connection is of no use any more.
+/// Whether the connection can no longer be used.
 pub(super) fn is_lost(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(database) => database.code().is_some_and(|code| is_lost_code(&code)),
@@ -82,39 +84,42 @@ pub(super) fn is_lost(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Connection trouble (08), a server that shuts down or crashed (57P), a transaction that idled too long (25P03): the
-/// server has closed the connection, or will.
+/// Connection errors (08), a server that is shutting down or has crashed (57P), a transaction that
+/// was idle too long (25P03). The server has closed the connection, or will.
 fn is_lost_code(code: &str) -> bool {
     code.starts_with("08") || code.starts_with("57P") || code == "25P03"
 }
 
-/// Whether the server, or this session with it, takes no changes: a replica, or a primary that an operator or a failover
-/// has made read-only.
+/// Whether the server or this session is read-only: a replica, or a primary that an operator or a
+/// failover has made read-only.
 pub(super) fn is_read_only(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some("25006")
 }
 
-/// Whether the server ended the transaction so that others, which it waited for in a circle, go on.
+/// Whether the server aborted the transaction to resolve a deadlock.
 pub(super) fn is_deadlock(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some("40P01")
 }
 
-/// Connection trouble (08), a login that is refused (28), no resources (53), intervention and timeouts (57), trouble with
-/// the server's disk (58), a database that is not there (3D000), a lock not to be had, a primary that became a replica, a
-/// transaction that idled too long.
+/// The classes are connection errors (08), refused logins (28), insufficient resources (53),
+/// operator intervention and timeouts (57), and disk errors of the server (58). The single codes
+/// are a missing database (3D000), a lock that is not available (55P03), a primary that became
+/// read-only (25006), and a transaction that was idle too long (25P03).
 fn is_outage_code(code: &str) -> bool {
     ["08", "28", "53", "57", "58"].iter().any(|class| code.starts_with(class))
         || matches!(code, "3D000" | "55P03" | "25006" | "25P03")
 }
 
-/// Whether the server refuses to let us in: a wrong user or password, or no rule for us.
+/// Whether the server refuses the login: a wrong user or password, or no access rule for us.
 pub(super) fn is_refused_login(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| code.starts_with("28"))
 }
 
-/// All but those of a session that ends within a statement, which may end after its commit: trouble with the connection
-/// (08), with the disk (58) or within the server (XX), its end (57P), and an outcome that the server does not know.
+/// Whether the code means that the server refused the statement. Some errors end the session within
+/// a statement, possibly after its commit, and do not count: connection errors (08), disk errors
+/// (58), internal errors (XX) and the end of the server (57P). An outcome that the server does not
+/// know (40003) does not count either. A server that accepts no sessions yet (57P03) does count.
 fn is_refusal_code(code: &str) -> bool {
     let ends_session = ["08", "57P", "58", "XX"].iter().any(|class| code.starts_with(class));
     code == "57P03" || !(ends_session || code == "40003")

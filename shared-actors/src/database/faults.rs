@@ -1,4 +1,4 @@
-//! Pools on networks and servers that fail.
+//! Tests of pools on networks and servers that fail.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::settings::{DatabaseSettings, Reader, ShardDefaults, ShardSettings};
 const CONNECTIONS: u32 = 4;
 const SOON: Duration = Duration::from_secs(20);
 
-/// How `database` is found at `host_port`.
+/// The settings that reach `database` at `host_port`.
 fn settings(database: &Database, host_port: &str) -> DatabaseSettings {
     let defaults = ShardDefaults { primaries: &[], replicas: &[], name: "" };
     let mut env = database.master_env(0);
@@ -38,7 +38,7 @@ async fn full_pool() -> (Database, Proxy, DatabaseSettings, Pool) {
     (database, proxy, settings, pool)
 }
 
-/// A statement that is given up after a second.
+/// Runs a statement at its deadline, so that it is given up after one second.
 async fn ask(pool: &Pool) -> Result<(), DatabaseError> {
     let asked = observe("ask", sqlx::query("SELECT 1").execute(pool));
     deadline::scope(Instant::now(), asked).await?;
@@ -95,7 +95,7 @@ async fn statements_on_connections_that_the_watch_finds_dead_are_given_up_long_b
     let component = health.component("database");
     let watching = actix_rt::spawn(watch(settings, component, vec![pool.clone()]));
     eventually(SOON, "the server is watched", async || health.is_ready()).await;
-    // The session of the watch and one statement; both are dead from here on.
+    // The session of the watch and that of the next statement are dead from here on.
     proxy.silence();
     let asked = Instant::now();
     let error = observe("long", sqlx::query("SELECT 1").execute(&pool)).await.unwrap_err();
@@ -159,7 +159,7 @@ async fn a_login_that_the_server_refuses_is_an_outage() {
     assert!(matches!(error, DatabaseError::Unavailable(_)), "{error}");
 }
 
-/// One migration, which takes this long.
+/// A single migration that takes `seconds`.
 fn migrator(seconds: u32) -> Migrator {
     let sql = AssertSqlSafe(format!("SELECT pg_sleep({seconds})")).into_sql_str();
     let migration = Migration::new(1, "slow".into(), MigrationType::Simple, sql, false);

@@ -1,4 +1,4 @@
-//! A connection of a pool while it is in use, and its way back.
+//! A pooled connection while it is in use, and its return to the pool.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,14 +14,14 @@ use super::error::{is_lost, is_read_only};
 use super::observe::no_answer;
 use super::trust::Trust;
 
-/// How long the way back may take: the pool asks each connection that comes back whether it lives, and a transaction
-/// that was not committed is rolled back. A connection that takes longer is closed.
+/// How long the return of a connection may take. The pool pings each returned connection, and an
+/// uncommitted transaction is rolled back first. A connection that takes longer is closed.
 const RELEASE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long a statement waits at least, also when its connection or its server is known to be dead.
+/// How long a statement waits at least, even if its connection or its server is known to be dead.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
 
-/// A connection that goes back to its pool when this is dropped.
+/// A connection that returns to its pool when this is dropped.
 #[derive(Debug)]
 pub(super) struct Lease {
     /// `None` only within `drop`.
@@ -33,11 +33,11 @@ pub(super) struct Lease {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Idle,
-    /// A statement is under way, or was abandoned.
+    /// A statement is running or was abandoned.
     Busy,
     /// A transaction is open.
     Open,
-    /// It must not be used again.
+    /// The connection must not be used again.
     Lost,
 }
 
@@ -46,7 +46,8 @@ impl Lease {
         Self { connection: Some(connection), trust, state: State::Idle }
     }
 
-    /// Runs one statement. Dropped before its end, the statement is abandoned and the connection is closed.
+    /// Runs one statement. If this is dropped before it completes, the statement is abandoned and
+    /// the connection is closed.
     pub async fn run<T>(
         &mut self,
         statement: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
@@ -72,7 +73,7 @@ impl Lease {
         result
     }
 
-    /// Runs one statement and answers all that comes back.
+    /// Runs one statement and returns all its results.
     pub async fn fetch<'q, E: Execute<'q, Postgres> + 'q>(
         &mut self,
         query: E,
@@ -89,7 +90,7 @@ async fn given_up(trust: &Trust) {
         _ = trust.until_unreachable() => {}
     }
     tokio::time::sleep(GIVE_UP_AFTER.saturating_sub(begun.elapsed())).await;
-    // One that lives after all answers meanwhile.
+    // A connection that works after all answers within this time.
     tokio::time::sleep(RELEASE_TIMEOUT).await;
 }
 
@@ -124,7 +125,8 @@ impl Drop for Lease {
     }
 }
 
-/// An open transaction; statements are run on it as on a connection. Dropped uncommitted, it is rolled back.
+/// An open transaction. Statements run on it as on a connection. Dropping it uncommitted rolls it
+/// back.
 #[derive(Debug)]
 pub struct Transaction {
     lease: Lease,
@@ -137,12 +139,12 @@ impl Transaction {
         Ok(Self { lease })
     }
 
-    /// Makes everything durable that was done in it.
+    /// Commits the transaction: its changes become durable.
     ///
     /// # Errors
-    /// The server refuses, or does not answer: the outcome is unknown then.
+    /// The server refuses or does not answer. Without an answer, the outcome is unknown.
     pub async fn commit(mut self) -> Result<(), sqlx::Error> {
-        // Whatever the server answers, nothing is open afterwards.
+        // Whatever the server answers, no transaction is open afterwards.
         self.lease.state = State::Idle;
         self.lease.run(async |connection| connection.execute("COMMIT").await).await.map(drop)
     }

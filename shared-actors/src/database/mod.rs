@@ -1,6 +1,7 @@
-//! `PostgreSQL` as every service uses it: bounded pools, a start that waits and migrates, errors by class.
+//! `PostgreSQL` as every service uses it: bounded pools, a startup that waits and migrates, and
+//! errors by class.
 //!
-//! No statement of any domain lives here.
+//! The statements of the domains live elsewhere.
 
 mod error;
 #[cfg(test)]

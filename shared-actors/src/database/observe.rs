@@ -1,4 +1,4 @@
-//! What every statement goes through: its metrics, and the time after which nobody waits for it any more.
+//! The wrapper around every statement: its metrics, and the time after which it is given up.
 
 use std::io;
 use std::sync::LazyLock;
@@ -10,11 +10,12 @@ use tracing::{Instrument, field};
 use super::STATEMENT_TIMEOUT;
 use crate::{deadline, detail_span, metrics, telemetry};
 
-/// A server that lives has ended the statement by then; one that is silent would never be noticed.
+/// A working server has ended the statement by then. Without this limit, a server that does not
+/// answer would never be noticed.
 const ANSWER_TIMEOUT: Duration = STATEMENT_TIMEOUT.saturating_add(Duration::from_secs(2));
 
-/// A statement is waited for so long whatever the deadline: its connection is closed when nobody waits for it any more,
-/// and impatient clients must not cost the server a login for each request.
+/// How long a statement is waited for at least, whatever the deadline. Giving up closes its
+/// connection, and impatient clients must not cost the server one login per request.
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 
 static REQUESTS: LazyLock<IntCounterVec> =
@@ -24,12 +25,14 @@ static DURATION: LazyLock<HistogramVec> = LazyLock::new(|| {
     metrics::latencies("db_request_duration_seconds", help, &["category", "status"])
 });
 
-/// Counts and times one request to the database under `category`, such as `reserve` or `insert_orders`. It is given up at
-/// the deadline of the current task, though not within its first second, and 2 s after [`STATEMENT_TIMEOUT`] at the
-/// latest. A caller may wait less: a request that is dropped counts as failed.
+/// Counts and times one database request under `category`, such as `reserve` or `insert_orders`.
+/// The request is given up at the deadline of the current task. It always gets at least one second,
+/// and at most 2 s more than [`STATEMENT_TIMEOUT`]. A caller may wait less: a request that is
+/// dropped counts as failed.
 ///
 /// # Errors
-/// Those of `request`; an `Io` error, an outage, when there was no answer in time: the outcome is unknown then.
+/// The error of `request`. If there is no answer in time, an `Io` error, which is classified as an
+/// outage. The outcome is unknown then.
 pub async fn observe<T, E: From<sqlx::Error>>(
     category: &'static str,
     request: impl Future<Output = Result<T, E>>,
@@ -64,7 +67,7 @@ async fn answered_by<T, E: From<sqlx::Error>>(
     result
 }
 
-/// A request that is under way. Dropped without an answer, it was abandoned.
+/// A request in progress. If it is dropped without an answer, it counts as failed.
 struct Waiting {
     category: &'static str,
     since: Instant,

@@ -1,27 +1,27 @@
-//! Whose database it is: ours, nobody's yet, or somebody else's, which is left alone.
+//! Whether a database is ours, still empty, or in use by another program. The latter is left alone.
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, FromRow};
 
-/// How many tables of a foreign database are named.
+/// How many tables of a foreign database an error names.
 const NAMED_TABLES: usize = 5;
 
-/// Tables, but those that belong to an extension.
+/// All tables except those of extensions.
 const TABLES: &str = "
 SELECT relname::text FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
   AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')
 ORDER BY relname";
 
-/// The table of each migrator begins like this.
+/// The prefix of every migrator's table name.
 const MIGRATIONS: &str = "_sqlx_migrations";
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Owner {
-    /// It is empty, or it has been migrated by this program.
+    /// The database is empty, or this program has migrated it.
     Us,
-    /// What is in it.
+    /// Another program uses the database. The text describes its contents.
     SomebodyElse(String),
 }
 
@@ -31,13 +31,13 @@ struct FirstMigration {
     description: String,
 }
 
-/// Tells whose the database is before anything in it is changed.
+/// Determines the owner of the database, before anything in it is changed.
 pub(super) async fn of(connection: &mut PgConnection, migrator: &Migrator) -> Result<Owner, sqlx::Error> {
     let tables: Vec<String> = sqlx::query_scalar(TABLES).fetch_all(&mut *connection).await?;
     if tables.iter().any(|table| *table == migrator.table_name) {
         return of_migrations(connection, migrator).await;
     }
-    // Another migrator of ours may have been here before.
+    // Another of our migrators may have run here before.
     if tables.is_empty() || tables.iter().any(|table| table.starts_with(MIGRATIONS)) {
         return Ok(Owner::Us);
     }
@@ -46,7 +46,7 @@ pub(super) async fn of(connection: &mut PgConnection, migrator: &Migrator) -> Re
     Ok(Owner::SomebodyElse(format!("the tables {}{more}", named.join(", "))))
 }
 
-/// Each program's first migration has its own name.
+/// Compares the first migration, which has a different name in each program.
 async fn of_migrations(connection: &mut PgConnection, migrator: &Migrator) -> Result<Owner, sqlx::Error> {
     let statement =
         format!("SELECT version, description FROM {} ORDER BY version LIMIT 1", migrator.table_name);

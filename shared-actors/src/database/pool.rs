@@ -1,4 +1,4 @@
-//! Bounded pools of connections, which replace dead connections by themselves.
+//! Bounded connection pools that replace dead connections by themselves.
 
 use std::io;
 use std::pin::Pin;
@@ -19,45 +19,45 @@ use super::lease::{Lease, Transaction};
 use super::trust::{Trust, Verdict};
 use crate::settings::DatabaseSettings;
 
-/// How long a statement may run before the server ends it.
+/// How long a statement may run before the server cancels it.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a server has to open a session, however short statements wait for one. A server under load takes longer to
-/// open one than to answer over it.
+/// How long a server has to open a session, even if statements wait less than that for one. A
+/// server under load takes longer to open a session than to answer over an open one.
 pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A connection that rested longer is asked whether it lives before it is used again.
+/// A connection that was idle for longer than this is pinged before it is used again.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 
-/// How long a connection has to answer when it is asked whether it lives.
+/// How long a connection has to answer a ping.
 const PING_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Each statement of a service looks a few rows up by an index. A plan that was made for a table while it was empty, or
-/// small, and is kept, must not read all of it later.
+/// The statements of a service look up a few rows by an index. The server may keep a plan that it
+/// made while a table was empty or small. That plan must not read the whole table later.
 const LOOKUPS: &[(&str, &str)] = &[("enable_seqscan", "off")];
 
 /// Limits of a pool.
 #[derive(Clone, Debug)]
 pub struct PoolSettings {
-    /// What `PostgreSQL` shows as the client's name.
+    /// The client's name as `PostgreSQL` shows it.
     pub application_name: String,
-    /// The most connections.
+    /// The maximum number of connections.
     pub max_connections: u32,
-    /// How long a statement may wait for a connection, at most 5 s. One that is being opened meanwhile is there for the next
-    /// statement.
+    /// How long a statement may wait for a connection, at most 5 s. A connection that is still
+    /// being opened then serves a later statement.
     pub acquire_timeout: Duration,
-    /// How long a statement may run, though never longer than [`STATEMENT_TIMEOUT`], before the server ends it.
+    /// How long a statement may run before the server cancels it, at most [`STATEMENT_TIMEOUT`].
     pub statement_timeout: Duration,
-    /// How long a transaction may idle before the server ends it. A process that hangs keeps others from the rows that
-    /// it has locked for as long.
+    /// How long a transaction may be idle before the server ends it. This limits how long a process
+    /// that hangs can block others with its row locks.
     pub transaction_idle_timeout: Duration,
-    /// More settings of each session, such as `("enable_seqscan", "off")`.
+    /// Additional settings of each session, such as `("enable_seqscan", "off")`.
     pub session: &'static [(&'static str, &'static str)],
 }
 
 impl PoolSettings {
-    /// Eight connections, 3 s to get one, 10 s per statement, 3 s between two of a transaction, and plans that look rows up
-    /// by an index.
+    /// Eight connections, 3 s to get one, 10 s per statement, 3 s of idle time within a
+    /// transaction, and plans that prefer an index.
     pub fn new(application_name: impl Into<String>) -> Self {
         Self {
             application_name: application_name.into(),
@@ -69,7 +69,7 @@ impl PoolSettings {
         }
     }
 
-    /// The same with another size.
+    /// Sets the maximum number of connections.
     #[must_use]
     pub fn with_max_connections(mut self, max_connections: u32) -> Self {
         self.max_connections = max_connections;
@@ -77,7 +77,7 @@ impl PoolSettings {
     }
 }
 
-/// Where and as whom to connect. Statements are not logged: they are timed where they are made.
+/// How to connect to a database. Statements are not logged, because callers time them.
 pub fn connect_options(settings: &DatabaseSettings, application_name: &str) -> PgConnectOptions {
     PgConnectOptions::new_without_pgpass()
         .host(&settings.address.host)
@@ -90,32 +90,36 @@ pub fn connect_options(settings: &DatabaseSettings, application_name: &str) -> P
         .disable_statement_logging()
 }
 
-/// A pool of connections to one database. Cheap to clone. Statements are run on it as on a pool of sqlx:
-/// `query.fetch_all(&pool)`.
+/// A pool of connections to one database. Cheap to clone. Statements run on it as on a pool of
+/// sqlx: `query.fetch_all(&pool)`.
 ///
-/// - It connects when it is first used, so that it can be made before its server is up.
+/// - It connects on first use, so it can be created before its server is up.
 /// - A connection whose statement was abandoned is closed.
-/// - A connection that takes longer to open than its statement waits is opened all the same, one at a time.
-/// - When one connection turns out to be dead, or its server read-only, all that were opened before are replaced.
-/// - While [`super::watch`] finds that the server does not answer, statements fail at once, and those under way soon.
+/// - A connection that takes longer to open than its statement waits is opened anyway, one at a
+///   time.
+/// - After one connection is lost, the others are pinged before their next use. If a ping gets no
+///   answer, or the server is read-only, all connections opened before are replaced.
+/// - While [`super::watch`] finds the server unreachable, new statements fail at once and running
+///   ones soon.
 #[derive(Clone, Debug)]
 pub struct Pool {
     connections: PgPool,
     trust: Arc<Trust>,
     acquire_timeout: Duration,
-    /// Whether a connection is being opened that nobody waits for any more.
+    /// Whether a connection is being opened that no statement waits for.
     opens_unasked: Arc<AtomicBool>,
 }
 
 impl Pool {
-    /// A pool without connections. To be called on a runtime.
+    /// A pool without connections. Must be called on a runtime.
     ///
     /// ```
     /// use shared_actors::database::{Pool, PoolSettings};
     /// use shared_actors::settings::{Reader, ShardDefaults, ShardSettings};
     ///
     /// # actix_rt::System::new().block_on(async {
-    /// let defaults = ShardDefaults { primaries: &["localhost:5432"], replicas: &[], name: "cart" };
+    /// let defaults =
+    ///     ShardDefaults { primaries: &["localhost:5432"], replicas: &[], name: "cart" };
     /// let shards = ShardSettings::read(&mut Reader::from_env(), &defaults);
     /// let pool = Pool::new(&shards[0].primary, &PoolSettings::new("cart"));
     /// assert_eq!(pool.size(), 0);
@@ -142,27 +146,27 @@ impl Pool {
         Self { connections, trust, acquire_timeout, opens_unasked: Arc::default() }
     }
 
-    /// The same pool, on which every statement fails at once until [`Self::unlock`].
+    /// Locks the pool: every statement fails at once until [`Self::unlock`].
     #[must_use]
     pub fn locked(self) -> Self {
         self.trust.unreachable("it is not known yet whether the database can be used");
         self
     }
 
-    /// Lets statements in.
+    /// Unlocks the pool.
     pub fn unlock(&self) {
         self.trust.reachable();
     }
 
-    /// Begins a transaction. It is rolled back when it is dropped uncommitted.
+    /// Begins a transaction. Dropping it uncommitted rolls it back.
     ///
     /// # Errors
-    /// No connection was to be had, or the server refuses.
+    /// No connection is available in time, or the server refuses.
     pub async fn begin(&self) -> Result<Transaction, sqlx::Error> {
         Transaction::begin(self.acquire().await?).await
     }
 
-    /// Closes all connections, after those in use have come back.
+    /// Closes all connections, and waits for those in use to be returned.
     pub async fn close(&self) {
         self.connections.close().await;
     }
@@ -172,23 +176,23 @@ impl Pool {
         self.connections.is_closed()
     }
 
-    /// How many connections there are.
+    /// The number of connections, whether idle or in use.
     pub fn size(&self) -> u32 {
         self.connections.size()
     }
 
-    /// How many of them are not in use.
+    /// The number of idle connections.
     pub fn num_idle(&self) -> usize {
         self.connections.num_idle()
     }
 
-    /// How many there may be.
+    /// The maximum number of connections.
     pub fn max_connections(&self) -> u32 {
         self.connections.options().get_max_connections()
     }
 
-    /// Why no statement is let in: the pool is [locked](Self::locked), or [`super::watch`] knows that the server does not
-    /// answer.
+    /// Why statements fail at once: the pool is [locked](Self::locked), or [`super::watch`] finds
+    /// the server unreachable. `None` if neither is the case.
     pub fn why_unreachable(&self) -> Option<String> {
         self.trust.why_unreachable()
     }
@@ -215,16 +219,16 @@ impl Pool {
     }
 }
 
-/// Nothing was sent to the server.
+/// The error of a statement that was never sent to the server.
 fn unreachable(reason: &str) -> sqlx::Error {
     let reason = format!("no statement is sent: {reason}");
     sqlx::Error::Io(io::Error::new(io::ErrorKind::ConnectionRefused, reason))
 }
 
-/// The wait for a connection. Were the opening of one abandoned with each statement that cannot wait so long, a server
-/// that is slow to open sessions would never be reached.
+/// The wait for a connection. If a statement stops waiting, the connection is opened anyway.
+/// Otherwise, a server that is slow to open sessions would never be reached.
 struct Acquiring<'a> {
-    /// `None` once it is over.
+    /// `None` once the wait is over.
     connection: Option<BoxFuture<'static, Result<PoolConnection<Postgres>, sqlx::Error>>>,
     opens_unasked: &'a Arc<AtomicBool>,
 }
@@ -251,7 +255,7 @@ impl Drop for Acquiring<'_> {
         }
         let opens_unasked = Arc::clone(self.opens_unasked);
         runtime.spawn(async move {
-            // Dropped, it goes to the pool. An error is told to those who ask next.
+            // Dropping the connection returns it to the pool. An error is left to the next callers.
             drop(connection.await);
             opens_unasked.store(false, Ordering::Release);
         });
@@ -276,7 +280,7 @@ async fn is_usable(connection: &mut PgConnection, age: Duration, idle: Duration,
             false
         }
         Err(_) => {
-            // The others rested as long: nobody else shall wait for them.
+            // The other connections were idle as long, so no other statement should wait for them.
             trust.condemn();
             false
         }

@@ -1,4 +1,4 @@
-//! How full the pools are, read when Prometheus asks.
+//! How full the pools are, read at each Prometheus scrape.
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 
@@ -9,8 +9,8 @@ use prometheus::{IntGaugeVec, Opts};
 use super::Pool;
 use crate::metrics;
 
-/// Shows the connections of `pool` as `db_pool_connections` and `db_pool_max_connections` until it is closed. `name`
-/// says what it is for, `shard` whose database it is of.
+/// Exports the connections of `pool` as `db_pool_connections` and `db_pool_max_connections` until
+/// the pool is closed. `name` says what the pool is for, and `shard` which shard it connects to.
 pub fn show_pool(name: &'static str, shard: usize, pool: &Pool) {
     let shown = ShownPool { name, shard: shard.to_string(), pool: pool.clone() };
     POOLS.lock().unwrap_or_else(PoisonError::into_inner).push(shown);
@@ -58,7 +58,8 @@ impl Collector for PoolCollector {
         self.max.reset();
         for ShownPool { name, shard, pool } in &*pools {
             let all = i64::from(pool.size());
-            // Both numbers move on their own: what is idle is never more than there is.
+            // The two numbers change independently. Never report more idle connections than there
+            // are.
             let idle = i64::try_from(pool.num_idle()).unwrap_or(all).min(all);
             self.connections.with_label_values(&[*name, shard, "idle"]).set(idle);
             self.connections.with_label_values(&[*name, shard, "busy"]).set(all - idle);

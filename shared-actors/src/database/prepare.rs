@@ -1,4 +1,5 @@
-//! The start of a database: wait for the server, create the database, migrate; or wait until somebody did.
+//! The startup of a database: waits for the server, creates the database and migrates it, or waits
+//! until another process has done so.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -21,63 +22,68 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const INVALID_CATALOG_NAME: &str = "3D000";
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
-/// How long a migration waits for a lock: the lock that lets one process at a time migrate, or a table that is in use.
-/// Later statements on the same table queue behind it, so it gives up soon and tries again.
+/// How long a migration waits for a lock: the lock that lets one process migrate at a time, or that
+/// of a table in use. Later statements on the same table queue behind the migration, so it gives up
+/// soon and retries.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often the server is asked whether it still works on a migration.
+/// How often the server is asked whether it is still working on a migration.
 const LOOK_PERIOD: Duration = Duration::from_secs(2);
 
-/// A migration of which the server knows nothing for so many looks is begun again: its connection is dead.
+/// If this many checks in a row find the server not working on a migration, its connection is dead
+/// and the migration is started again.
 const MAX_IDLE_LOOKS: u32 = 2;
 
-/// A migration that takes longer is reported.
+/// A migration that takes longer than this is reported.
 const SLOW: Duration = Duration::from_secs(5);
 
-/// How long [`migrate_now`] tries again while something is in its way.
+/// How long [`migrate_now`] retries while a lock is in its way.
 const MIGRATE_WITHIN: Duration = Duration::from_mins(1);
 
 /// Who brings the schema up to date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Migrations {
-    /// This process, under a lock that lets one process at a time do it; it creates the database too.
+    /// This process, under a lock that lets one process migrate at a time. It also creates the
+    /// database.
     Apply,
-    /// Somebody else: wait until they did.
+    /// Another process: wait until it has done so.
     Await,
 }
 
-/// What waiting cannot mend.
+/// A failure that waiting cannot fix.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    /// A migration fails, or one that was applied is not the same any more.
+    /// A migration fails, or one that was applied has changed since.
     #[error("database {database} cannot be migrated: {reason}")]
     Migration {
-        /// Which database, as `host:port/name`.
+        /// The database, as `host:port/name`.
         database: String,
-        /// Why.
+        /// What went wrong.
         reason: MigrateError,
     },
-    /// The database is in use for something else. Nothing in it was changed.
+    /// Another program uses the database. Nothing in it was changed.
     #[error(
         "database {database} belongs to somebody else: it has {contents}. Nothing in it was changed. Check \
          DATABASE_MASTER_HOST_PORT_k and DATABASE_MASTER_NAME_k, or name an empty database"
     )]
     Foreign {
-        /// Which database, as `host:port/name`.
+        /// The database, as `host:port/name`.
         database: String,
-        /// What is in it.
+        /// What the database contains.
         contents: String,
     },
 }
 
-/// Waits, with backoff, until the database is there and has the schema of every one of `migrators`, then marks
-/// `component` ready. Meanwhile the component says what is missing. Each attempt is bounded; their number is not.
+/// Waits, with backoff, until the database exists and has the schema of every one of `migrators`,
+/// then marks `component` ready. Until then, the component reports what is missing. A migration may
+/// take as long as the server works on it. The number of attempts is unlimited.
 ///
-/// Migrations that a newer version has applied are left alone: a version works beside the schema of the next one. Several
-/// migrators on one database need a table name each.
+/// Migrations that a newer version has applied are left alone: each version works with the schema
+/// of the next one. If several migrators share a database, each needs its own table name.
 ///
 /// # Errors
-/// A migration that fails; an outage in the middle of one is waited for instead. A database that is not ours.
+/// A migration fails, or the database belongs to another program. An outage during a migration is
+/// not an error: `prepare` waits until it is over.
 pub async fn prepare(
     settings: &DatabaseSettings,
     migrators: &[&Migrator],
@@ -96,7 +102,7 @@ pub async fn prepare(
         let attempt = if let Ok(attempt) = tokio::time::timeout(SLOW, &mut attempt).await {
             attempt
         } else {
-            // Other shards must not wait for this one.
+            // Reports the shard as failing, so that the other shards do not wait for it.
             component.waiting("a migration takes long, or the server stopped answering during it");
             attempt.await
         };
@@ -127,11 +133,11 @@ pub async fn prepare(
     }
 }
 
-/// Creates and migrates a database: what `<binary> migrate` does. Tries again for a minute while another process migrates
-/// or a table is locked, and says so.
+/// Creates and migrates a database, for `<binary> migrate`. Retries for a minute while another
+/// process is migrating or a table is locked, and logs that.
 ///
 /// # Errors
-/// Why it did not happen, in words for people.
+/// Why the migration failed, as a message for people.
 pub async fn migrate_now(settings: &DatabaseSettings, migrators: &[&Migrator]) -> Result<(), String> {
     let give_up = Instant::now() + MIGRATE_WITHIN;
     loop {
@@ -151,7 +157,7 @@ pub async fn migrate_now(settings: &DatabaseSettings, migrators: &[&Migrator]) -
 
 enum Failure {
     Transient(String),
-    /// The server does not let us in.
+    /// The server refuses the login.
     Refused(String),
     Final(PrepareError),
 }
@@ -185,8 +191,9 @@ async fn apply(settings: &DatabaseSettings, migrators: &[&Migrator]) -> Result<(
             let database = describe(settings);
             return Err(Failure::Final(PrepareError::Foreign { database, contents }));
         }
-        // The migrator locks the database against the migrators of other processes; its connection is our own,
-        // so that closing it gives the lock back after a failure too, and no statement timeout applies.
+        // The migrator takes a lock against the migrators of other processes. The connection does
+        // not come from a pool: closing it releases the lock after a failure, too, and no statement
+        // timeout applies.
         let run = beside_newer(migrator);
         let backend = sqlx::query_scalar("SELECT pg_backend_pid()");
         let backend: i32 = soon(backend.fetch_one(&mut connection)).await?;
@@ -196,12 +203,13 @@ async fn apply(settings: &DatabaseSettings, migrators: &[&Migrator]) -> Result<(
     connection.close().await.map_err(Failure::from)
 }
 
-/// The answer to a short statement. A connection that died without a word would never give one.
+/// Waits for the answer to a short statement. Without the timeout, a dead connection would block it
+/// forever.
 async fn soon<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
     tokio::time::timeout(STATEMENT_TIMEOUT, statement).await.unwrap_or_else(|_| Err(no_answer()))
 }
 
-/// Runs migrations for as long as the server works on them, however long that is.
+/// Runs migrations for as long as the server works on them, without a time limit.
 async fn while_at_work<T>(
     settings: &DatabaseSettings,
     backend: i32,
@@ -221,7 +229,7 @@ async fn while_at_work<T>(
         let at_work = probe.ask(CONNECT_TIMEOUT, at_work).await.unwrap_or(false);
         idle_looks = if at_work { 0 } else { idle_looks + 1 };
     }
-    // It holds the lock of the migrations for as long as it lives.
+    // Ends the session, which holds the migration lock for as long as it lives.
     let end = async |server: &mut PgConnection| {
         sqlx::query("SELECT pg_terminate_backend($1)").bind(backend).execute(server).await
     };
@@ -229,7 +237,7 @@ async fn while_at_work<T>(
     Err(no_answer())
 }
 
-/// The same migrations, for a database that may have those of a newer version, too.
+/// The same migrations, for a database that may also have migrations of a newer version.
 fn beside_newer(migrator: &Migrator) -> Migrator {
     Migrator {
         migrations: migrator.migrations.clone(),

@@ -1,4 +1,4 @@
-//! A session of its own to ask a server how it is.
+//! A dedicated session for checking a server.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -13,25 +13,27 @@ use super::observe::no_answer;
 use super::pool::OPEN_TIMEOUT;
 use crate::settings::DatabaseSettings;
 
-/// A server that is asked again and again, over a session that stays open.
+/// Asks a server repeatedly, over a session that stays open.
 ///
-/// A login that takes longer than a question may wait goes on in the background, for the next question. If each attempt
-/// were abandoned, a server that is slow to open sessions would never be reached.
+/// A login that takes longer than the caller waits continues in the background, for the next
+/// question. If every attempt were abandoned, a server that is slow to open sessions would never be
+/// reached.
 pub struct Probe {
     options: PgConnectOptions,
     session: Option<PgConnection>,
-    /// At most one login.
+    /// At most one login at a time.
     login: JoinSet<Result<PgConnection, sqlx::Error>>,
 }
 
 impl Probe {
-    /// Connects when it is first asked. `application_name` is what the server shows as the client's name.
+    /// A probe that connects when it is first asked. The server shows `application_name` as the
+    /// client's name.
     pub fn new(settings: &DatabaseSettings, application_name: &str) -> Self {
         let options = connect_options(settings, application_name);
         Self { options, session: None, login: JoinSet::new() }
     }
 
-    /// Whether a session is open. It may be dead without a word.
+    /// Whether a session is open. It may be dead already.
     pub(super) const fn is_open(&self) -> bool {
         self.session.is_some()
     }
@@ -41,11 +43,12 @@ impl Probe {
         self.session = None;
     }
 
-    /// What the server answers within this time, after at most as long for the login. A session that fails or is silent
-    /// is dropped; one that has been silent for half of the time gets a successor, which is opened meanwhile.
+    /// Asks the server and waits for the answer for `within`, after at most the same time for a
+    /// login. A session that fails or does not answer is dropped. If it has not answered after half
+    /// of the time, a new session is opened in the background.
     ///
     /// # Errors
-    /// Those of the question and of the login; an `Io` error when there was no answer in time.
+    /// The error of the question or of the login; an `Io` error if there was no answer in time.
     pub async fn ask<T>(
         &mut self,
         within: Duration,

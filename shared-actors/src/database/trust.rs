@@ -1,32 +1,33 @@
-//! Which connections to a server may still be used, as far as that can be told without asking over each of them.
+//! Which connections to a server may still be used, decided without asking over each of them.
 //!
-//! A connection can die without a word: a firewall forgets it, or the server behind it has become read-only. What one
-//! connection, or the watch over the server, finds out holds for all that were opened before.
+//! A connection can become useless unnoticed: a firewall drops it, or the server behind it becomes
+//! read-only. Anything that one connection, or the watch over the server, finds out applies to all
+//! connections opened before.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// A session is ended because of a read-only server at most this often: until the server can be written again, each new
-/// session costs it a login.
+/// The minimum time between two condemnations. Until a read-only server can be written again, each
+/// new session costs it a login.
 const CONDEMN_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What is known of the connections to one server.
+/// What is known about the connections to one server.
 #[derive(Debug)]
 pub(super) struct Trust {
     /// Connections opened before this moment are closed instead of used.
     condemned: Mutex<Option<Instant>>,
-    /// Statements that were under way at this moment are given up: a new session was seen to work where an old one did
-    /// not answer.
+    /// Statements that were running at this moment are given up: a new session worked where an old
+    /// one did not answer.
     given_up: watch::Sender<Option<Instant>>,
-    /// Connections last used before this moment are asked whether they live before they are used again.
+    /// Connections that last answered before this moment are pinged before they are used again.
     suspected: Mutex<Option<Instant>>,
-    /// Why the server cannot be reached, as long as that is known.
+    /// Why the server is unreachable; `None` unless it is known to be.
     unreachable: watch::Sender<Option<String>>,
 }
 
-/// What is to be done with a connection before it is used.
+/// What to do with a connection before it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Use,
@@ -44,7 +45,7 @@ impl Trust {
         }
     }
 
-    /// A connection turned out to be dead, or of no use: so are all that were opened before now.
+    /// Condemns all connections opened before now, because one of them is dead or useless.
     pub fn condemn(&self) {
         let now = Instant::now();
         let mut condemned = self.condemned.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,19 +54,19 @@ impl Trust {
         }
     }
 
-    /// All connections that were opened before now are dead, and nothing will come over them any more.
+    /// Condemns all connections opened before now, and gives up the statements that run on them.
     pub fn give_up(&self) {
         let now = Instant::now();
         *self.condemned.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         self.given_up.send_replace(Some(now));
     }
 
-    /// A connection was lost: the others may be, too.
+    /// Suspects all connections, because one was lost.
     pub fn suspect(&self) {
         *self.suspected.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// What to do with a connection that was opened at `opened` and answered for the last time at `answered`.
+    /// What to do with a connection that was opened at `opened` and last answered at `answered`.
     pub fn verdict(&self, opened: Instant, answered: Instant) -> Verdict {
         let condemned = *self.condemned.lock().unwrap_or_else(PoisonError::into_inner);
         if condemned.is_some_and(|condemned| opened < condemned) {
@@ -79,31 +80,31 @@ impl Trust {
     pub async fn until_given_up(&self, used: Instant) {
         let mut given_up = self.given_up.subscribe();
         let later = given_up.wait_for(|given_up| given_up.is_some_and(|given_up| used < given_up));
-        // The sender lives as long as this.
+        // The sender lives as long as `self`.
         let _ = later.await;
     }
 
-    /// The server answers.
+    /// Records that the server answers.
     pub fn reachable(&self) {
         self.unreachable.send_if_modified(|unreachable| unreachable.take().is_some());
     }
 
-    /// The server does not answer: nobody need wait for a connection to it.
+    /// Records that the server does not answer, so that no statement waits for a connection to it.
     pub fn unreachable(&self, reason: &str) {
         self.unreachable.send_replace(Some(reason.to_owned()));
     }
 
-    /// Why the server cannot be reached, when that is known.
+    /// Why the server is unreachable, if it is known to be.
     pub fn why_unreachable(&self) -> Option<String> {
         self.unreachable.borrow().clone()
     }
 
-    /// Waits until it is known that the server cannot be reached.
+    /// Waits until the server is known to be unreachable, and returns the reason.
     pub async fn until_unreachable(&self) -> String {
         let mut unreachable = self.unreachable.subscribe();
         match unreachable.wait_for(Option::is_some).await.map(|reason| reason.clone()) {
             Ok(Some(reason)) => reason,
-            // The sender lives as long as this.
+            // The sender lives as long as `self`.
             _ => std::future::pending().await,
         }
     }

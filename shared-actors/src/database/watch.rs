@@ -1,4 +1,4 @@
-//! Checks once per second whether a server can be reached and written.
+//! Checks once per second whether a server can be reached and written to.
 
 use std::io;
 use std::time::Duration;
@@ -12,25 +12,27 @@ use crate::settings::DatabaseSettings;
 
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// A server that does not answer is asked more often at first: nobody is served until it does.
+/// A server that does not answer is checked more often at first, because no request is served until
+/// it does.
 const FIRST_PERIOD_WHILE_UNREACHABLE: Duration = Duration::from_millis(100);
 
-/// A session that is silent for longer is dead, or its server is.
+/// If a session does not answer for longer than this, it is dead, or its server is.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long the successor of a silent session has to answer. It was opened meanwhile.
+/// How long the successor of an unresponsive session has to answer. It was opened in the meantime.
 const SUCCESSOR_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// How long a server has to open a session, and to answer over it, when there is none.
+/// How long a server has to open a session if there is none, and to answer over it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// False where every change would fail: on a replica, and in a session that is read-only.
+/// False if every change would fail: on a replica, and in a read-only session.
 const IS_WRITABLE: &str =
     "SELECT NOT pg_is_in_recovery() AND NOT current_setting('transaction_read_only')::boolean";
 
-/// Checks once per second whether the server answers and can be written. Updates `component`, and informs `pools`, which
-/// are pools of connections to it: they replace connections that a fault has made useless, and let nobody wait for a server
-/// that does not answer. Runs until it is dropped.
+/// Checks once per second whether the server answers and can be written to. Updates `component` and
+/// informs `pools`, which must be pools of connections to this server. The pools replace
+/// connections that a fault has made useless, and fail statements at once while the server does not
+/// answer. Runs until it is dropped.
 pub async fn watch(settings: DatabaseSettings, component: Component, pools: Vec<Pool>) {
     let mut probe = Probe::new(&settings, "readiness");
     let mut was_usable = true;
@@ -41,13 +43,14 @@ pub async fn watch(settings: DatabaseSettings, component: Component, pools: Vec<
             let trust = pool.trust();
             match &state {
                 State::Usable { replaced } => {
-                    // The sessions of the pools are as old as the one that was replaced, or older than the server's return.
+                    // The sessions of the pools are as old as the replaced one, or older than the
+                    // server's return.
                     if !was_usable || *replaced {
                         trust.give_up();
                     }
                     trust.reachable();
                 }
-                // Sessions of the pools may still work: they find out for themselves.
+                // The sessions of the pools may still work. The pools find out for themselves.
                 State::ReadOnly | State::Refuses(_) => trust.reachable(),
                 State::Unreachable(reason) => trust.unreachable(reason),
             }
@@ -66,11 +69,11 @@ pub async fn watch(settings: DatabaseSettings, component: Component, pools: Vec<
 
 enum State {
     Usable {
-        /// An earlier session did not work any more, and a new one does.
+        /// An earlier session stopped working, and a new one works.
         replaced: bool,
     },
     ReadOnly,
-    /// The server answers, and lets no new session in.
+    /// The server answers, but accepts no new session.
     Refuses(String),
     Unreachable(String),
 }
@@ -85,11 +88,11 @@ async fn look(probe: &mut Probe) -> State {
             Ok(false) | Err(_) => probe.close(),
         }
     }
-    // That may be the fault of the one session alone.
+    // The fault may lie in that one session only.
     match probe.ask(patience, is_writable).await {
         Ok(true) => State::Usable { replaced: was_open },
         Ok(false) => {
-            // It would stay read-only when the server can be written again.
+            // This session would stay read-only after the server becomes writable again.
             probe.close();
             State::ReadOnly
         }
@@ -102,8 +105,8 @@ fn is_silence(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut)
 }
 
-/// Whether the server itself says no: too many sessions, or a login that it does not accept. One that is shutting down or
-/// starting serves nobody.
+/// Whether the server itself refuses: too many sessions, or a login that it does not accept. A
+/// server that is shutting down or starting does not count, because it serves nobody.
 fn is_refusal(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some() && !is_lost(error)
 }

@@ -1,4 +1,4 @@
-//! The answer to a call, which keeps its connection busy until the client has taken it.
+//! The answer to a call. Its connection counts as busy until the client has taken it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -17,7 +17,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// The client has to take `body` from now on.
+    /// Wraps `body`, which the client has to take from now on.
     pub(super) fn give(mut busy: Busy, body: Body) -> Body {
         busy.answers();
         Body::new(Self { body, _busy: busy })

@@ -1,4 +1,5 @@
-//! The layer around every call: gate, span, deadline, panics, the pace of refusals, metrics.
+//! The layer around every call: readiness gate, span, deadline, panics, the pace of refusals,
+//! metrics.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -27,8 +28,9 @@ use crate::net::Activity;
 use crate::refusals::{Refusals, spread};
 use crate::{failures, telemetry};
 
-/// The transport answers CANCELLED at the client's own deadline, and a client stops listening then: the part of
-/// the time that is kept back to say `DEADLINE_EXCEEDED` ourselves.
+/// At the client's own deadline, the transport answers CANCELLED and the client stops listening. At
+/// most this much of the time is kept back, so that the server can answer `DEADLINE_EXCEEDED`
+/// itself.
 const LONGEST_MARGIN: Duration = Duration::from_millis(20);
 
 #[derive(Clone)]
@@ -39,7 +41,7 @@ pub(super) struct Calls {
     pub(super) health: Health,
     pub(super) request_timeout: Duration,
     pub(super) refusals: Refusals,
-    /// Cancelled when the streams of operations have to end.
+    /// Cancelled when the streams of health and reflection have to end.
     pub(super) ending: CancellationToken,
 }
 
@@ -106,7 +108,7 @@ where
                     blame(answer.headers_mut());
                 }
                 let code = answer.as_ref().map_or(Code::Unknown, |answer| code_of(answer.headers()));
-                // What a refusal is held back for is nobody's latency.
+                // The time that a refusal is held back does not count as latency.
                 let elapsed = started.elapsed();
                 if code == Code::ResourceExhausted {
                     calls.refusals.hold(deadline.last).await;
@@ -145,7 +147,8 @@ fn open_span(method: &Method, headers: &HeaderMap) -> Span {
     span
 }
 
-/// A call that is counted once: with its answer, or as cancelled when its client did not wait for one.
+/// A call that is counted once: with its answer, or as cancelled if the client did not wait for
+/// one.
 struct OpenCall {
     method: Arc<Method>,
     started: Instant,
@@ -195,13 +198,15 @@ fn close(method: &Method, code: Code, elapsed: Duration) {
     );
 }
 
-/// The code of an answer that failed before its body; the others put it behind the body, and are `Ok` so far.
+/// The code of an answer that failed before its body. Other answers send their code after the body
+/// and are `Ok` so far.
 fn code_of(headers: &HeaderMap) -> Code {
     headers.get(Status::GRPC_STATUS).map_or(Code::Ok, |value| Code::from_bytes(value.as_bytes()))
 }
 
-/// What tonic says of messages and others do not: one that is too large is `OUT_OF_RANGE`, and one that cannot be unpacked is
-/// an internal error, although it is its sender's.
+/// Replaces the codes of bad messages that tonic uses and other implementations do not. A message
+/// that is too large gets `OUT_OF_RANGE`. A message that cannot be decompressed gets an internal
+/// error, although the sender is at fault.
 fn blame(headers: &mut HeaderMap) {
     let cannot_unpack = |message: &HeaderValue| message.as_bytes().starts_with(b"Error%20decompressing");
     let code = match code_of(headers) {
@@ -217,9 +222,9 @@ fn blame(headers: &mut HeaderMap) {
 #[derive(Clone, Copy)]
 struct Deadline {
     allowance: Allowance,
-    /// What the handler's questions carry.
+    /// The deadline of everything that the handler asks.
     asked: Instant,
-    /// When the call is answered without the handler.
+    /// When the call is answered even if the handler is not done.
     last: Instant,
 }
 

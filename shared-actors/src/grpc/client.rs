@@ -1,4 +1,4 @@
-//! The client's side: the trace and the deadline go along, and each call is counted.
+//! The client side: calls carry the trace and the deadline, and each call is counted.
 
 use std::time::Instant;
 
@@ -9,10 +9,11 @@ use tracing::{Instrument, field};
 use super::{Link, code_name};
 use crate::{detail_span, metrics, telemetry};
 
-/// Calls `method`, such as `/Loms/OrderCreate`, over `link`, as [`Link::send`] does. Counts the call as external.
+/// Calls `method`, such as `/Loms/OrderCreate`, over `link`, like [`Link::send`]. Counts the call
+/// as an external request.
 ///
 /// # Errors
-/// Those of the call; `DeadlineExceeded` when the deadline came first.
+/// The error of the call; `DeadlineExceeded` if the deadline came first.
 pub async fn call<M, T>(
     link: &Link,
     method: &'static str,

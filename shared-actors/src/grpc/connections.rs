@@ -10,10 +10,11 @@ use tonic::transport::server::Connected;
 
 use crate::net::{Activity, Connection, Patience, Places, Protocol};
 
-/// `accept` mostly fails because no file descriptor is left. That lasts a while, so asking again at once would only spin.
+/// `accept` usually fails because file descriptors have run out. That lasts a while, so retrying at
+/// once would spin.
 const REST_AFTER_FAILURE: Duration = Duration::from_millis(50);
 
-/// Connections as they come, not more than there are places at once.
+/// Accepts connections, at most as many at once as there are places.
 pub(super) fn accept(
     listener: TcpListener,
     places: Places,
@@ -31,7 +32,7 @@ pub(super) fn accept(
     })
 }
 
-/// Each call knows the activity of its connection.
+/// Gives each call the activity of its connection.
 impl Connected for Connection {
     type ConnectInfo = Arc<Activity>;
 

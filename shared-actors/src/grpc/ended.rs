@@ -1,4 +1,5 @@
-//! Streams that no client needs to end, of the health service and of reflection: they end when the server does.
+//! Streams of the health service and of reflection, which a client may keep open forever. They end
+//! when the server does.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -12,7 +13,7 @@ use tonic::codegen::Bytes;
 
 use crate::net::Busy;
 
-/// The body of an answer, which ends with UNAVAILABLE at the latest when the server stops.
+/// The body of an answer. If it is still open when the server stops, it ends with UNAVAILABLE.
 pub(super) struct Ended {
     body: Body,
     ending: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -38,7 +39,8 @@ impl http_body::Body for Ended {
         if self.is_over {
             return Poll::Ready(None);
         }
-        // What there is to say is said first: that the service does not serve any more.
+        // Pending messages go out first, such as the one that reports that the service no longer
+        // serves.
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
             return Poll::Ready(frame);
         }

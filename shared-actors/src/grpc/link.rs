@@ -1,4 +1,4 @@
-//! The connection to one gRPC server, replaced when it falls silent.
+//! The connection to one gRPC server, replaced when the server stops answering over it.
 
 use std::error::Error as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,20 +15,22 @@ use crate::{deadline, telemetry};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A connection is not replaced before it has been silent for so long: short deadlines prove little.
+/// A connection is replaced only after it has been silent for this long: short deadlines prove
+/// little.
 const SILENCE: Duration = Duration::from_millis(500);
-/// How much earlier than asked a timer may be seen to have fired.
+/// How much too early a timer may appear to fire.
 const TIMER_STEP: Duration = Duration::from_millis(5);
 
 /// A connection to one server. Cheap to clone.
 ///
-/// It connects when it is first used and again after a loss. A firewall that forgets a connection leaves it open and
-/// silent; so one over which nothing came between the start of a call and its deadline is replaced, and the next call
-/// goes over a new one. Calls that are under way keep theirs.
+/// It connects on first use and again after a loss. A firewall that drops a connection leaves it
+/// open and silent. Therefore, a connection that received nothing between the start of a call and
+/// its deadline is replaced. The next call uses the new connection; calls in progress keep the old
+/// one.
 #[derive(Clone, Debug)]
 pub struct Link {
     endpoint: Endpoint,
-    /// The runtime that connections run on, regardless of which task needs a new one.
+    /// The runtime that connections run on, whichever task needs a new one.
     runtime: Handle,
     line: Arc<Mutex<Line>>,
 }
@@ -36,28 +38,29 @@ pub struct Link {
 #[derive(Debug)]
 struct Line {
     channel: Channel,
-    /// Raised with each connection.
+    /// Incremented with each new connection.
     number: u64,
-    /// When it was opened, or something came over it last.
+    /// When the connection was opened, or when something last came over it.
     heard: Instant,
 }
 
 impl Link {
-    /// A link to `base_url`, with or without its scheme. To be called on the runtime on which the connections live.
+    /// A link to `base_url`, with or without its scheme. Must be called on the runtime that the
+    /// connections run on.
     ///
     /// # Errors
-    /// The URL is none.
+    /// `base_url` is not a valid URL.
     pub fn to(base_url: &str) -> Result<Self, Error> {
         let endpoint = endpoint(base_url)?;
         let line = Line { channel: endpoint.connect_lazy(), number: 0, heard: Instant::now() };
         Ok(Self { endpoint, runtime: Handle::current(), line: Arc::new(Mutex::new(line)) })
     }
 
-    /// Sends `message` as a request that continues the current trace and has the current deadline. Past the deadline
-    /// nothing is sent.
+    /// Sends `message` as a request that carries the current trace and deadline. After the
+    /// deadline, nothing is sent.
     ///
     /// # Errors
-    /// Those of the call; `DeadlineExceeded` when the deadline came first.
+    /// The error of the call; `DeadlineExceeded` if the deadline came first.
     pub async fn send<M, T>(
         &self,
         message: M,
@@ -83,7 +86,7 @@ impl Link {
                 Ok(answer)
             }
             Some(Err(status)) if !is_transport_timeout(&status) => {
-                // Only a status that was made here, as the connection broke, has a source.
+                // Only a status that was created here, because the connection broke, has a source.
                 if status.source().is_none() {
                     self.heard(number);
                 }
@@ -103,7 +106,7 @@ impl Link {
         }
     }
 
-    /// Nothing came for a call that was `started` then.
+    /// Handles a call that began at `started` and got no answer: replaces a silent connection.
     fn missed(&self, number: u64, started: Instant) {
         let mut line = self.line();
         if line.number == number && line.heard < started && line.heard.elapsed() >= SILENCE {
@@ -118,7 +121,8 @@ impl Link {
     }
 }
 
-/// A server to connect to, with or without the scheme in its URL. Connections notice by themselves when the server is gone.
+/// A server to connect to, with or without the scheme in its URL. Connections detect by themselves
+/// that the server is gone.
 pub(crate) fn endpoint(base_url: &str) -> Result<Endpoint, Error> {
     let url = if base_url.contains("://") { base_url.to_owned() } else { format!("http://{base_url}") };
     Ok(Endpoint::from_shared(url)?
@@ -131,7 +135,8 @@ pub(crate) fn endpoint(base_url: &str) -> Result<Endpoint, Error> {
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT))
 }
 
-/// The transport has a timer of its own on the moment of the deadline, and calls it a cancellation.
+/// Whether the transport's own timer ended the call. It also fires at the deadline, and reports a
+/// cancellation.
 fn is_transport_timeout(status: &Status) -> bool {
     let expired = deadline::remaining().is_some_and(|left| left < TIMER_STEP);
     expired && status.code() == Code::Cancelled
@@ -144,7 +149,7 @@ fn request<M>(message: M) -> Request<M> {
         request.metadata_mut().insert("traceparent", traceparent);
     }
     if let Some(remaining) = deadline::remaining() {
-        // A timeout of zero would be refused as malformed by some servers.
+        // Some servers would refuse a timeout of zero as malformed.
         request.set_timeout(remaining.max(Duration::from_millis(1)));
     }
     request

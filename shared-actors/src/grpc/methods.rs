@@ -1,4 +1,4 @@
-//! The methods that a server has, each with its metrics: found by path at each call, without a lock.
+//! The methods of a server, each with its metrics. A call finds its method by path, without a lock.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -13,11 +13,11 @@ use crate::metrics::{self, ApiMetrics};
 
 const CODES: usize = 17;
 
-/// One method.
+/// A method, with its metrics per status code.
 pub(super) struct Method {
-    /// As clients call it, such as `/Loms/OrderCreate`.
+    /// The path that clients call, such as `/Loms/OrderCreate`.
     pub(super) path: String,
-    /// Health and reflection: neither gated, counted nor traced.
+    /// Whether it belongs to health or reflection, which are neither gated, counted nor traced.
     pub(super) is_operation: bool,
     metrics: [OnceLock<ApiMetrics>; CODES],
 }
@@ -43,7 +43,7 @@ pub(super) struct Methods {
 }
 
 impl Methods {
-    /// Reads the methods and the names of the services out of a descriptor set.
+    /// Reads the methods and the names of the services from an encoded descriptor set.
     pub(super) fn read(descriptors: &[u8]) -> Result<(Self, Vec<String>), DecodeError> {
         let mut known = HashMap::new();
         let mut services = Vec::new();

@@ -1,7 +1,8 @@
-//! The gRPC front-end of a service, and what its clients need: deadlines, traces and metrics on both sides.
+//! The gRPC front-end of a service, and what its clients need: deadlines, traces and metrics on
+//! both sides.
 //!
-//! Methods belong to the services; limits on the size of messages are set where their servers are made, with
-//! [`GrpcServerSettings::message_limit_bytes`].
+//! Methods belong to the services. The services set the message size limit where they create their
+//! servers, with [`GrpcServerSettings::message_limit_bytes`].
 
 mod answer;
 mod call;

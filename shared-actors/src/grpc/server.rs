@@ -23,19 +23,20 @@ use crate::health::Health;
 use crate::net::{End, Patience, Places, end_of, listen};
 use crate::refusals::Refusals;
 
-/// What a service gives its gRPC front-end.
+/// What a service passes to its gRPC front-end.
 pub struct GrpcService {
-    /// The service's servers.
+    /// The tonic servers of the service.
     pub routes: Routes,
-    /// What the standard health service tells; calls are answered UNAVAILABLE until it has been ready once.
+    /// What the standard health service reports. Calls get UNAVAILABLE until it has been ready
+    /// once.
     pub health: Health,
-    /// An encoded `FileDescriptorSet` with imports: for reflection, and for the names of methods in metrics.
+    /// An encoded `FileDescriptorSet` with imports, for reflection and for method names in metrics.
     pub descriptors: &'static [u8],
 }
 
 /// A running gRPC server.
 pub struct GrpcFrontEnd {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
     stopping: CancellationToken,
     server: JoinHandle<()>,
@@ -44,12 +45,13 @@ pub struct GrpcFrontEnd {
 }
 
 impl GrpcFrontEnd {
-    /// Answers when the server has ended without having been stopped, with the reason: the process has no port any more.
+    /// Completes when the server has ended, with the reason. Unless the server was stopped, the
+    /// process has lost its port.
     pub fn ended(&self) -> impl Future<Output = io::Error> + use<> {
         self.end.clone().wait()
     }
 
-    /// Stops accepting and finishes the calls that are being answered, within the stop timeout.
+    /// Stops accepting and finishes the calls in progress, within the stop timeout.
     pub async fn stop(self) {
         self.stopping.cancel();
         let abort = self.server.abort_handle();
@@ -60,11 +62,11 @@ impl GrpcFrontEnd {
     }
 }
 
-/// Listens and serves, on the current thread's runtime, with the standard health service and reflection (v1 and
-/// v1alpha).
+/// Listens and serves on the current thread's runtime, with the standard health service and
+/// reflection (v1 and v1alpha).
 ///
 /// # Errors
-/// The address cannot be bound, which the message names, or the descriptors are none.
+/// The address cannot be bound (the message names it), or the descriptors are invalid.
 pub async fn serve(settings: &GrpcServerSettings, service: GrpcService) -> io::Result<GrpcFrontEnd> {
     let listener = TcpListener::from_std(listen(settings.address)?)?;
     let address = listener.local_addr()?;
@@ -97,7 +99,8 @@ pub async fn serve(settings: &GrpcServerSettings, service: GrpcService) -> io::R
         .max_concurrent_streams(settings.max_concurrent_streams)
         .http2_keepalive_interval(Some(settings.keep_alive))
         .http2_max_header_list_size(16 * 1024)
-        // Without a grace period: with one, tonic would cut the connection and never ask the client to leave.
+        // Without a grace period: with one, tonic would cut the connection and never ask the client
+        // to leave.
         .max_connection_age(settings.max_connection_age)
         .layer(CallLayer(Arc::new(calls)))
         .add_routes(routes)
@@ -122,7 +125,8 @@ pub async fn serve(settings: &GrpcServerSettings, service: GrpcService) -> io::R
     Ok(GrpcFrontEnd { address, stopping, server, stop_timeout: settings.stop_timeout, end })
 }
 
-/// Tells the health service what holds, for the server as a whole and for each of its services, until health is gone.
+/// Reports readiness to the health service until `health` is dropped, for the server as a whole and
+/// for each of its services.
 async fn follow(health: &Health, reporter: &HealthReporter, names: &[String]) {
     let mut readiness = health.subscribe();
     loop {

@@ -7,13 +7,14 @@ use crate::settings::{ListenAddress, Reader};
 /// How a gRPC server listens and what it admits.
 #[derive(Clone, Debug)]
 pub struct GrpcServerSettings {
-    /// Where to listen.
+    /// The address to listen on.
     pub address: ListenAddress,
-    /// The longest that a call may take, whatever its client allows.
+    /// The longest that a call may take, whatever deadline its client sets.
     pub request_timeout: Duration,
-    /// The most calls at once on one connection; more wait at the client.
+    /// The maximum number of concurrent calls per connection. More calls wait at the client.
     pub max_concurrent_streams: u32,
-    /// The most connections; beyond it, one that has said nothing yet is closed, or the next one waits.
+    /// The maximum number of connections. Beyond it, one without a complete handshake is closed, or
+    /// the new one waits.
     pub max_connections: usize,
     /// How long a client may take for the handshake.
     pub head_timeout: Duration,
@@ -21,13 +22,14 @@ pub struct GrpcServerSettings {
     pub idle_timeout: Duration,
     /// How long a client may take to receive what was sent to it.
     pub answer_timeout: Duration,
-    /// The age at which a connection is asked to end after its calls, so that clients spread over new instances.
+    /// The age at which a connection is asked to end after its calls, so that clients spread over
+    /// new instances.
     pub max_connection_age: Duration,
-    /// The largest message, for the servers that the services make.
+    /// The largest message, in bytes. The services apply it to the servers that they create.
     pub message_limit_bytes: usize,
-    /// How often an idle connection is asked whether it lives.
+    /// How often an idle connection is pinged.
     pub keep_alive: Duration,
-    /// How long [`super::GrpcFrontEnd::stop`] waits for calls that are being answered.
+    /// How long [`super::GrpcFrontEnd::stop`] waits for calls in progress.
     pub stop_timeout: Duration,
 }
 
@@ -49,7 +51,7 @@ impl GrpcServerSettings {
         }
     }
 
-    /// Reads `port_setting` (an address or a port, `default_port` when not set), `REQUEST_TIMEOUT`,
+    /// Reads `port_setting` (an address or a port, by default `default_port`), `REQUEST_TIMEOUT`,
     /// `GRPC_MAX_CONCURRENT_STREAMS` and `GRPC_MAX_CONNECTIONS`.
     pub fn read(reader: &mut Reader, port_setting: &str, default_port: u16) -> Self {
         let defaults = Self::new(ListenAddress::EveryInterface(default_port));

@@ -1,4 +1,4 @@
-//! Errors on their way to a gRPC client.
+//! The conversion of errors to gRPC statuses.
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -6,8 +6,9 @@ use tonic_types::{ErrorDetails, StatusExt};
 use crate::error::{ServiceError, log_fault};
 use crate::refusals::spread;
 
-/// The status of an error, with `google.rpc.BadRequest` for a field at fault, `google.rpc.PreconditionFailure` for what has to
-/// change first, and `google.rpc.RetryInfo` where asking again makes sense. Logs an error that the service is at fault for.
+/// The status of an error. It has a `google.rpc.BadRequest` for a field at fault, a
+/// `google.rpc.PreconditionFailure` for conditions that must change first, and a
+/// `google.rpc.RetryInfo` if a retry makes sense. Logs an error if the service is at fault.
 ///
 /// ```
 /// use shared_actors::error::{ErrorCode, ServiceError};

@@ -1,4 +1,4 @@
-//! The application that each worker serves: the service's routes and what surrounds them.
+//! The application that each worker serves: the service's routes and the layers around them.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ pub(super) fn app<C: FnOnce(&mut ServiceConfig)>(
         }))
         .wrap(cors(&settings.allowed_origins))
         .wrap(front)
-        // Outside: the front end decides which status a client sees.
+        // Outside the front end, because the front end decides which status a client sees.
         .wrap(metrics::http())
         .wrap(TracingLogger::<RequestSpan>::new())
         .configure(|config| operations::configure(config, &service.health, service.openapi))

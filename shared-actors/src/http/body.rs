@@ -1,4 +1,4 @@
-//! JSON bodies.
+//! JSON bodies of requests.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -15,12 +15,12 @@ use serde::de::DeserializeOwned;
 use super::ApiError;
 use crate::error::ErrorCode;
 
-/// The largest body of a request, as data of the application.
+/// The largest request body in bytes, stored as application data.
 #[derive(Clone, Copy)]
 pub(super) struct BodyLimit(pub(super) usize);
 
-/// The body of a request read as JSON, whatever its `Content-Type` says, within the server's limit. An error names
-/// the field at fault.
+/// The body of a request parsed as JSON, whatever its `Content-Type`, up to the server's limit. An
+/// error names the field at fault.
 ///
 /// ```
 /// use actix_web::HttpResponse;
@@ -70,12 +70,12 @@ pub(super) fn announced_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Whether a request says that a body comes.
+/// Whether the request announces a body.
 pub(super) fn has_body(headers: &HeaderMap) -> bool {
     headers.contains_key(TRANSFER_ENCODING) || announced_length(headers).is_some_and(|length| length > 0)
 }
 
-/// The encoding of a body that would have to be unpacked.
+/// The error for a body that would have to be decoded first; `None` for a plain body.
 pub(super) fn packed(headers: &HeaderMap) -> Option<ApiError> {
     let encoding = headers.get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity")?;
     let encoding = encoding.to_str().unwrap_or("something unknown");
@@ -84,14 +84,14 @@ pub(super) fn packed(headers: &HeaderMap) -> Option<ApiError> {
     Some(ApiError::new(ErrorCode::UnsupportedMediaType, message))
 }
 
-/// A body on its way, which tells when it has come.
+/// A body that is arriving. It records when it is complete.
 pub(super) struct Arriving {
     body: Payload,
     has_come: Rc<Cell<bool>>,
 }
 
 impl Arriving {
-    /// Puts itself in the place of the request's body. What is returned becomes true when all of it has come.
+    /// Wraps the request's body. The returned cell becomes true when the whole body has arrived.
     pub(super) fn watch(request: &mut ServiceRequest) -> Rc<Cell<bool>> {
         let has_come = Rc::new(Cell::new(!has_body(request.headers())));
         if !has_come.get() {
@@ -137,7 +137,7 @@ fn refusal(path: &str, error: &serde_json::Error) -> ApiError {
     }
     let text = error.to_string();
     let reason = text.split(" at line ").next().unwrap_or_default();
-    // A missing field is at fault itself, not the object that lacks it.
+    // The missing field is at fault, not the object that lacks it.
     let missing = reason.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
     let field = match (path, missing) {
         (".", Some(name)) => name.to_owned(),

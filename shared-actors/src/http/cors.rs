@@ -1,4 +1,4 @@
-//! Whose pages may call a service from a browser.
+//! Which pages may call a service from a browser.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,32 +10,32 @@ use thiserror::Error;
 
 use crate::deadline;
 
-/// How long a browser may remember that it may call.
+/// How long a browser may remember the permission to call.
 const MAX_AGE_SECONDS: usize = 3600;
 
 /// A comma-separated list of origins, such as `http://localhost:8089`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedOrigins(Vec<String>);
 
-/// Not a list of origins.
+/// The text is not a list of origins.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("origins like http://localhost:8089, separated by commas")]
 pub struct AllowedOriginsError;
 
 impl AllowedOrigins {
-    /// The page that a request comes from, when it may read the answer.
+    /// The origin of the calling page, if that page may read the answer.
     pub(super) fn page(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         let origin = headers.get(header::ORIGIN)?;
         self.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()).then(|| origin.clone())
     }
 
-    /// One origin after the other, as browsers spell them.
+    /// The origins, as browsers spell them.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
 }
 
-/// Lets scripts of `origins` call, and read what `Retry-After` says.
+/// Lets scripts of `origins` call the API and read `Retry-After`.
 pub(super) fn cors(origins: &AllowedOrigins) -> Cors {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::POST, Method::DELETE])
@@ -54,7 +54,7 @@ pub(super) fn cors(origins: &AllowedOrigins) -> Cors {
     origins.iter().fold(cors, Cors::allowed_origin)
 }
 
-/// Lets `page` read an answer that the layer above has not come to see.
+/// Lets `page` read an answer that did not pass through the layer of `cors`.
 pub(super) fn allow(headers: &mut HeaderMap, page: &HeaderValue) {
     if !headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, page.clone());
@@ -64,12 +64,12 @@ pub(super) fn allow(headers: &mut HeaderMap, page: &HeaderValue) {
     }
 }
 
-/// Whether a browser asks on behalf of a page whether it may call.
+/// Whether this is a preflight: a browser asks whether its page may call.
 pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// The Swagger UI of the local stack.
+/// The origins of the Swagger UI in the local stack.
 impl Default for AllowedOrigins {
     fn default() -> Self {
         Self(["http://localhost:8089", "http://127.0.0.1:8089"].map(str::to_owned).to_vec())
@@ -92,7 +92,7 @@ impl FromStr for AllowedOrigins {
     }
 }
 
-/// Scheme, host and port; a slash at the end is what people paste from a browser.
+/// Scheme, host and port. A trailing slash is accepted, because people paste it from a browser.
 fn origin(text: &str) -> Option<String> {
     let uri: Uri = text.parse().ok()?;
     let scheme = uri.scheme_str().filter(|scheme| ["http", "https"].contains(scheme))?;

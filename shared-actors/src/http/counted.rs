@@ -1,5 +1,6 @@
-//! Requests that end without a response that the metrics middleware sees: timeouts, panics, and clients that did not wait.
-//! Each is counted here, by its route and status, so that every request is counted once.
+//! Counts requests that end without a response that the metrics middleware sees: timeouts, panics,
+//! and clients that did not wait. They are counted by route and status, so that every request is
+//! counted once.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -10,10 +11,10 @@ use tracing::Span;
 
 use crate::metrics::ApiMetrics;
 
-/// What nginx calls "client closed request": it broke the connection, or allowed too little time.
+/// nginx's "client closed request": the client closed the connection or allowed too little time.
 const CLIENT_GONE: u16 = 499;
 
-/// What replaces methods that clients invent: labels may not grow with them.
+/// The label for methods that clients invent: the number of label values must stay bounded.
 static OTHER: LazyLock<Method> = LazyLock::new(|| Method::from_bytes(b"OTHER").unwrap_or_default());
 
 /// A request that is being answered.
@@ -26,7 +27,8 @@ pub(super) struct OpenRequest {
 }
 
 impl OpenRequest {
-    /// The request has this answer. A response goes through the middleware, which counts all but 504.
+    /// Records the status of the answer. A response passes the middleware, which counts all but
+    /// 504.
     pub(super) fn answered(&mut self, status: StatusCode, is_response: bool, is_too_short: bool) {
         self.is_answered = true;
         let is_late = status == StatusCode::GATEWAY_TIMEOUT;

@@ -1,4 +1,4 @@
-//! Errors on their way to an HTTP client: what is said, apart from how a service says it.
+//! Errors for HTTP clients: their content, separate from the format of each service.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,30 +13,32 @@ use super::cors::allow;
 use crate::error::{ErrorCode, PreconditionViolation, ServiceError, log_fault};
 use crate::refusals::spread;
 
-/// What an error answer says.
+/// The content of an error answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorParts {
-    /// The outcome.
+    /// The outcome, such as `NotFound`.
     pub code: ErrorCode,
     /// The text for the client.
     pub message: String,
     /// The field at fault, as the client spells it.
     pub field: Option<String>,
-    /// What has to change before the request can succeed.
+    /// The conditions that must change before the request can succeed.
     pub preconditions: Vec<PreconditionViolation>,
 }
 
-/// How a service writes an error: status and body. Headers such as `Allow` and `Retry-After` are added to it.
+/// Formats an error of the service as status and body. Headers such as `Allow` and `Retry-After`
+/// are added later.
 pub type ErrorBody = fn(&ErrorParts) -> HttpResponse;
 
-/// Any error of a service, as a handler returns it: `Result<HttpResponse, ApiError>` and `?`.
+/// Any error of a service, as handlers return it with `Result<HttpResponse, ApiError>` and `?`.
 ///
 /// ```
 /// use actix_web::ResponseError;
 /// use shared_actors::error::ErrorCode;
 /// use shared_actors::http::ApiError;
 ///
-/// let error = ApiError::new(ErrorCode::InvalidArgument, "count must be positive").with_field("count");
+/// let error = ApiError::new(ErrorCode::InvalidArgument, "count must be positive")
+///     .with_field("count");
 /// assert_eq!(error.status_code(), 400);
 /// ```
 #[derive(Clone, Debug)]
@@ -46,38 +48,38 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// An error that arises at the front-end itself.
+    /// An error that occurs in the front-end itself.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         let parts = ErrorParts { code, message: message.into(), field: None, preconditions: Vec::new() };
         Self { parts, retry_after: None }
     }
 
-    /// Names the field at fault.
+    /// Sets the field at fault.
     #[must_use]
     pub fn with_field(mut self, field: impl Into<String>) -> Self {
         self.parts.field = Some(field.into());
         self
     }
 
-    /// Says when to ask again; otherwise 429 and 503 say one second.
+    /// Sets when to retry. Without it, 429 and 503 say one second.
     #[must_use]
     pub fn with_retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = Some(delay);
         self
     }
 
-    /// What it says.
+    /// The content of the error.
     pub fn parts(&self) -> &ErrorParts {
         &self.parts
     }
 
-    /// What an error of the framework says to the client, by the status it has chosen.
+    /// The error for an error of the framework, by the status that the framework has chosen.
     pub(super) fn of_framework(error: &actix_web::Error, status: StatusCode) -> Self {
         let message = if status.is_server_error() { "internal error".to_owned() } else { error.to_string() };
         Self::new(ErrorCode::from_http(status), message)
     }
 
-    /// What a response says that has a status and nothing else.
+    /// The error for a response that has a status and nothing else.
     pub(super) fn of_status(status: StatusCode) -> Self {
         let message = match status {
             StatusCode::NOT_FOUND => "no such route",
@@ -89,7 +91,7 @@ impl ApiError {
         Self::new(ErrorCode::from_http(status), message)
     }
 
-    /// A path whose segments do not have the types of the handler; names the segment.
+    /// The error for a path whose segments do not have the types of the handler. Names the segment.
     pub(super) fn of_path(error: &PathError, request: &HttpRequest) -> Self {
         let text = error.to_string();
         let segments = request.match_info();
@@ -140,18 +142,18 @@ impl ResponseError for ApiError {
         self.parts.code.http_status()
     }
 
-    /// Without a body: the middleware knows the service's shape.
+    /// Has no body: the middleware adds it in the service's format.
     fn error_response(&self) -> HttpResponse<BoxBody> {
         HttpResponse::new(self.status_code())
     }
 }
 
-/// An error that already knows how its service writes it, for places that have no request to answer to.
+/// An error that knows the format of its service, for places that have no request to answer.
 #[derive(Debug)]
 pub(super) struct Shaped {
     pub(super) error: ApiError,
     pub(super) body: ErrorBody,
-    /// The page that asked, when it may read the answer.
+    /// The origin of the calling page, if that page may read the answer.
     pub(super) page: Option<HeaderValue>,
 }
 
@@ -173,7 +175,7 @@ impl ResponseError for Shaped {
     }
 }
 
-/// What every answer of the API says to browsers and caches.
+/// Adds the headers for browsers and caches that every API answer has.
 pub(super) fn finish(headers: &mut HeaderMap, page: Option<&HeaderValue>) {
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -183,7 +185,7 @@ pub(super) fn finish(headers: &mut HeaderMap, page: Option<&HeaderValue>) {
     }
 }
 
-/// Rewrites an error answer into the service's shape, unless a handler wrote a body of its own.
+/// Converts an error answer to the service's format, unless a handler wrote its own body.
 pub(super) fn shape(response: HttpResponse, body: ErrorBody) -> HttpResponse {
     let status = response.status();
     let error = match response.error() {
@@ -200,7 +202,7 @@ pub(super) fn shape(response: HttpResponse, body: ErrorBody) -> HttpResponse {
         None => return response,
     };
     let mut shaped = error.render(body).map_into_boxed_body();
-    // Those of the handler hold, all of a name.
+    // The handler's headers win: all values of a name are replaced.
     let kept = |name: &HeaderName| !matches!(*name, header::CONTENT_TYPE | header::CONTENT_LENGTH);
     for name in response.headers().keys().filter(|name| kept(name)) {
         shaped.headers_mut().remove(name);

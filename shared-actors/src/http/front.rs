@@ -1,4 +1,5 @@
-//! The middleware around every request of the API: gate, limit, deadline, panics, error shape, metrics.
+//! The middleware around every API request: readiness gate, limits, deadline, panics, error format,
+//! metrics.
 
 use std::cell::Cell;
 use std::future::{Ready, ready};
@@ -31,7 +32,7 @@ use crate::metrics;
 use crate::net::Activity;
 use crate::refusals::Refusals;
 
-/// What is asked to answer by the deadline gets this much longer to say so in its own words.
+/// How much longer than its deadline a handler may take, so that it can report the timeout itself.
 const GRACE: Duration = Duration::from_millis(100);
 
 #[derive(Clone)]
@@ -44,10 +45,10 @@ pub(super) struct FrontEnd {
     pub(super) refusals: Arc<Refusals>,
 }
 
-/// What bounds the answer to one request.
+/// The limits of the answer to one request.
 struct Bounds {
     allowance: Allowance,
-    /// Whether all of the body has come.
+    /// Whether the whole body has arrived.
     has_come: Rc<Cell<bool>>,
     page: Option<HeaderValue>,
 }
@@ -96,7 +97,7 @@ where
         let route =
             request.extensions_mut().remove::<Route>().map_or_else(|| metrics::UNMATCHED.to_owned(), |r| r.0);
         let method = counted::label(request.method());
-        // The metrics middleware takes it for its label.
+        // The metrics middleware uses it as a label.
         request.head_mut().method = method.clone();
         let front = Rc::clone(&self.front);
         let page = front.origins.page(request.headers());
@@ -137,9 +138,9 @@ where
 }
 
 impl FrontEnd {
-    /// How much time the request has; or why it is answered before any handler sees it.
+    /// How much time the request has, or why it is answered before any handler sees it.
     fn time_for(&self, request: &ServiceRequest) -> Result<Allowance, ApiError> {
-        // Browsers do not ask whether they may call; they ask whether their page may.
+        // A preflight is not a call: the browser only asks whether its page may make one.
         if is_preflight(request.method(), request.headers()) {
             return Ok(Allowance::new(None, self.request_timeout));
         }
@@ -169,7 +170,8 @@ impl FrontEnd {
         Bounds { allowance, has_come, page }: Bounds,
         open: &OpenRequest,
     ) -> Result<ServiceResponse<BoxBody>, Error> {
-        // Without a request there is no answer to it, but an error that knows its shape.
+        // Without a request, no response can be built. The error knows the service's format
+        // instead.
         let shaped = |error| Error::from(Shaped { error, body: self.errors, page });
         let deadline = deadline::within(allowance.time);
         let guarded = AssertUnwindSafe(allowance.scope(deadline, answer)).catch_unwind();

@@ -1,10 +1,11 @@
-//! Whole numbers in JSON, exactly.
+//! Exact whole numbers in JSON.
 
-/// The largest power of ten within [`i128`].
+/// The most decimal digits that an [`i128`] can always hold.
 const MAX_DIGITS: usize = 38;
 
-/// The whole number that `text` is, which is JSON; `None` when it is no number, no whole one, or has more than 38
-/// digits. How a number is written does not matter: `5`, `5.0`, `50e-1` and `5e0` are one.
+/// Parses the JSON value `text` as a whole number. Returns `None` if it is not a number, is not
+/// whole, or has more than 38 digits. The notation does not matter: `5`, `5.0`, `50e-1` and `5e0`
+/// are equal.
 ///
 /// ```
 /// use shared_actors::http::whole_number;
@@ -27,7 +28,8 @@ pub fn whole_number(text: &str) -> Option<i128> {
     if significant.is_empty() {
         return Some(0);
     }
-    // Both lengths are far below 2^63: a body is small. So is an exponent that leaves a number within the range.
+    // Both lengths are far below 2^63, because a body is small. So is the exponent of any number
+    // within the range.
     let zeros = i64::try_from(digits.len() - significant.len()).ok()?;
     let power = exponent.parse::<i64>().ok()?.checked_sub(i64::try_from(fraction.len()).ok()?)?;
     let power = usize::try_from(power.checked_add(zeros)?).ok()?;

@@ -1,7 +1,9 @@
-//! The HTTP front-end of every service: server, middleware, operational routes, errors in the service's own shape.
+//! The HTTP front-end of every service: server, middleware, operational routes, and errors in the
+//! service's own format.
 //!
-//! Routes belong to the services. They use `web::resource(path).route(web::post().to(handler))`: a resource knows its
-//! methods, so that a wrong one is answered with 405 and `Allow`; the attribute macros would answer 404.
+//! Routes belong to the services, which use `web::resource(path).route(web::post().to(handler))`. A
+//! resource knows its methods, so a wrong method gets 405 with `Allow`. With the attribute macros,
+//! it would get 404.
 
 mod app;
 mod body;

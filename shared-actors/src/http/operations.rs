@@ -1,4 +1,4 @@
-//! The routes that every HTTP port serves beside the service's own.
+//! The routes that every HTTP port serves in addition to the service's own.
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{self, Data, ServiceConfig};
@@ -12,12 +12,12 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::health::{ComponentReport, Health};
 use crate::metrics;
 
-/// Whether a path is one of these routes: they are neither traced, counted nor gated.
+/// Whether a path is one of these routes. They are neither traced, counted nor gated.
 pub(super) fn is_operation(path: &str) -> bool {
     metrics::OPERATIONS.contains(&path) || path.starts_with(metrics::SWAGGER_UI)
 }
 
-/// What every service's document says of these routes.
+/// The description of these routes in every service's document.
 #[derive(utoipa::OpenApi)]
 #[openapi(
     tags((name = "operations", description = "How the process is doing. These routes answer while it starts, too.")),
@@ -32,7 +32,8 @@ struct Document;
     "components": [{"name": "postgres shard 0", "ready": true, "reason": null, "required": true}],
 }))]
 struct Readiness {
-    /// Whether every part that is required works, and the process is not stopping.
+    /// Whether every required part works and the process is not stopping. If there are groups of
+    /// parts, all parts of at least one group must work, too.
     ready: bool,
     components: Vec<ComponentReport>,
 }
@@ -52,7 +53,7 @@ fn readable() -> actix_web::Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-/// Whether the process lives.
+/// Whether the process is alive.
 #[utoipa::path(
     get, path = "/livez", tag = "operations", operation_id = "live",
     responses((status = 200, description = "It does.", body = String, content_type = "text/plain", example = "ok"))
@@ -61,7 +62,7 @@ async fn live() -> &'static str {
     "ok"
 }
 
-/// Whether it can do its work.
+/// Whether the service can do its work.
 #[utoipa::path(
     get, path = "/readyz", tag = "operations", operation_id = "ready",
     responses(

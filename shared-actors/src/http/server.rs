@@ -21,42 +21,44 @@ use crate::health::Health;
 use crate::net::{Connection, End, Patience, Places, Protocol, end_of, listen};
 use crate::refusals::Refusals;
 
-/// How long a client that was refused before its body was read is given to take the refusal.
+/// How long a client has to read a refusal that was sent before its body was read.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a service gives its HTTP front-end, beside the routes.
+/// What a service passes to its HTTP front-end, in addition to the routes.
 #[derive(Clone)]
 pub struct HttpService {
-    /// What `/readyz` tells; API routes answer 503 until it has been ready once.
+    /// What `/readyz` reports. API routes answer 503 until it has been ready once.
     pub health: Health,
     /// Served as `/openapi.json` and shown under `/swagger-ui/`.
     pub openapi: OpenApi,
-    /// How the service writes an error.
+    /// How the service formats an error.
     pub errors: ErrorBody,
 }
 
 /// A running HTTP server.
 #[derive(Clone)]
 pub struct HttpFrontEnd {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
     handle: ServerHandle,
     end: End,
 }
 
 impl HttpFrontEnd {
-    /// Answers when the server has ended without having been stopped, with the reason: the process has no port any more.
+    /// Completes when the server has ended, with the reason. Unless the server was stopped, the
+    /// process has lost its port.
     pub fn ended(&self) -> impl Future<Output = io::Error> + use<> {
         self.end.clone().wait()
     }
 
-    /// Stops accepting, finishes what is being answered within the stop timeout, and closes.
+    /// Stops accepting, finishes the requests in progress within the stop timeout, and closes.
     pub async fn stop(self) {
         self.handle.stop(true).await;
     }
 }
 
-/// Listens and serves, on the current actix system. `configure` runs once a worker and adds the service's routes.
+/// Listens and serves on the current actix system. `configure` runs once per worker and adds the
+/// service's routes.
 ///
 /// # Errors
 /// The address cannot be bound; the message names it.
@@ -69,12 +71,12 @@ where
     let connections_each = settings.max_connections.div_ceil(settings.workers);
     let builder = Server::build()
         .workers(settings.workers)
-        // One more than there are places: it waits for that of a silent one.
+        // One more than there are places: it waits for the place of a silent connection.
         .max_concurrent_connections(connections_each + 1)
         .shutdown_timeout(settings.stop_timeout.as_secs().max(1))
         .disable_signals();
     let stopping = builder.graceful_shutdown_signal();
-    // One for all workers.
+    // Shared by all workers.
     let refusals = Arc::new(Refusals::new(Instant::now()));
     let settings = settings.clone();
     let server = builder.listen("http", listener, move || {
@@ -82,7 +84,8 @@ where
         let (stopping, refusals) = (stopping.clone(), Arc::clone(&refusals));
         let patience = Patience {
             head: settings.head_timeout,
-            // actix ends an idle connection in order; this is for one that idles in the midst of a head.
+            // actix closes idle connections gracefully. This is for one that idles in the middle of
+            // a head.
             idle: settings.keep_alive + settings.head_timeout,
             answer: settings.answer_timeout,
         };

@@ -6,31 +6,31 @@ use std::time::Duration;
 use super::AllowedOrigins;
 use crate::settings::{ListenAddress, Reader};
 
-/// What actix is able to number.
+/// The most workers that actix can number.
 const MOST_WORKERS: usize = 512;
 
 /// How an HTTP server listens and what it admits.
 #[derive(Clone, Debug)]
 pub struct HttpServerSettings {
-    /// Where to listen.
+    /// The address to listen on.
     pub address: ListenAddress,
-    /// Threads that serve connections.
+    /// The number of threads that serve connections.
     pub workers: usize,
-    /// The largest body of a request.
+    /// The largest request body, in bytes.
     pub body_limit_bytes: usize,
     /// How long a request may take before it is answered with 504.
     pub request_timeout: Duration,
-    /// The most connections, of all workers together.
+    /// The maximum number of connections, over all workers.
     pub max_connections: usize,
-    /// Pages of which origins may call from a browser.
+    /// The origins whose pages may call from a browser.
     pub allowed_origins: AllowedOrigins,
-    /// How long a connection may idle between two requests.
+    /// How long a connection may be idle between two requests.
     pub keep_alive: Duration,
     /// How long a client may take to send the head of a request.
     pub head_timeout: Duration,
     /// How long a client may take to receive an answer.
     pub answer_timeout: Duration,
-    /// How long [`super::HttpFrontEnd::stop`] waits for requests that are being answered.
+    /// How long [`super::HttpFrontEnd::stop`] waits for requests in progress.
     pub stop_timeout: Duration,
 }
 
@@ -51,8 +51,8 @@ impl HttpServerSettings {
         }
     }
 
-    /// Reads `port_setting` (an address or a port, `default_port` when not set), `HTTP_WORKERS`, `REQUEST_TIMEOUT`,
-    /// `HTTP_MAX_CONNECTIONS` and `SWAGGER_FOR_CORS_ALLOWED_URL`.
+    /// Reads `port_setting` (an address or a port, by default `default_port`), `HTTP_WORKERS`,
+    /// `REQUEST_TIMEOUT`, `HTTP_MAX_CONNECTIONS` and `SWAGGER_FOR_CORS_ALLOWED_URL`.
     pub fn read(reader: &mut Reader, port_setting: &str, default_port: u16) -> Self {
         let defaults = Self::new(ListenAddress::EveryInterface(default_port));
         Self {

@@ -9,11 +9,11 @@ use tracing_actix_web::RootSpanBuilder;
 use super::{counted, operations};
 use crate::{metrics, telemetry};
 
-/// The pattern of the route that a request matches, or [`metrics::UNMATCHED`].
+/// The pattern of the matched route, or [`metrics::UNMATCHED`].
 #[derive(Clone)]
 pub(super) struct Route(pub(super) String);
 
-/// Opens the span that everything of a request happens in, as a continuation of the client's trace.
+/// Opens the span of a whole request, as a continuation of the client's trace.
 pub(super) struct RequestSpan;
 
 impl RootSpanBuilder for RequestSpan {
@@ -22,7 +22,7 @@ impl RootSpanBuilder for RequestSpan {
             return Span::none();
         }
         let route = request.match_pattern().unwrap_or_else(|| metrics::UNMATCHED.to_owned());
-        // Clients may invent methods; the names of spans may not grow with them.
+        // Clients may invent methods, but the number of span names must stay bounded.
         let method = counted::label(request.method());
         let method = if method == *request.method() { method.as_str() } else { "_OTHER" };
         let span = tracing::info_span!(

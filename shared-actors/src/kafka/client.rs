@@ -1,4 +1,5 @@
-//! What producer and consumer share as clients of librdkafka: common settings, its log, whether brokers are reached.
+//! What producer and consumer share as clients of librdkafka: settings, logging, and whether a
+//! broker is connected.
 
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
@@ -9,27 +10,29 @@ use tracing::{debug, error, info, warn};
 use super::statistics::Statistics;
 use crate::health::Component;
 
-/// Librdkafka's settings that every client has.
+/// The librdkafka settings that all clients share.
 pub(super) fn config(brokers: &str, client_id: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", brokers)
         .set("client.id", client_id)
-        // A broker that accepts and never answers is found out by this.
+        // Detects a broker that accepts connections but never answers.
         .set("socket.timeout.ms", "10000")
-        // Connections that a firewall forgot while they were idle are found out by the kernel, or by the next request.
+        // The kernel or the next request detects connections that a firewall dropped while they
+        // were idle.
         .set("socket.keepalive.enable", "true")
         .set("socket.connection.setup.timeout.ms", "5000")
         .set("reconnect.backoff.ms", "100")
         .set("reconnect.backoff.max.ms", "2000")
-        // Until a topic appears or moves.
+        // Notices soon that a topic was created or has moved.
         .set("topic.metadata.refresh.interval.ms", "10000")
         // Feeds readiness.
         .set("statistics.interval.ms", "1000");
     config
 }
 
-/// Sends librdkafka's log to `tracing` and tells a [`Component`] whether brokers are reached.
+/// Sends librdkafka's log to `tracing` and reports to a [`Component`] whether a broker is
+/// connected.
 #[derive(Clone)]
 pub(super) struct ClientReport {
     component: Option<Component>,
@@ -52,7 +55,8 @@ impl ClientReport {
         }
     }
 
-    /// The component tells once what librdkafka repeats at each attempt to connect, so that is for debugging only.
+    /// Logs a line of librdkafka. Lines about connections are logged at debug level: librdkafka
+    /// repeats them at each attempt, while the component reports the state once.
     pub fn log(level: RDKafkaLogLevel, facility: &str, line: &str) {
         let about_a_connection = matches!(facility, "FAIL" | "ERROR" | "REQTMOUT" | "MAXPOLL");
         match level {
@@ -69,13 +73,14 @@ impl ClientReport {
         }
     }
 
-    /// Statistics say the same about connections, without repeating it.
+    /// Logs an error at debug level, because the statistics report the same connections without
+    /// repetition.
     pub fn error(error: &KafkaError, reason: &str) {
         debug!(target: "librdkafka", %error, reason, "reported");
     }
 }
 
-/// The context of a client that has nothing to add to its [`ClientReport`].
+/// Clients that only need a [`ClientReport`] use it as their context.
 impl ClientContext for ClientReport {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         Self::log(level, facility, line);

@@ -7,7 +7,7 @@ use prometheus::{
     register_int_gauge_vec,
 };
 
-/// Seconds; a transaction takes some milliseconds, one over a broker that is starting some seconds.
+/// In seconds. A transaction takes a few milliseconds, or a few seconds while a broker is starting.
 const TRANSACTION_BUCKETS_SECONDS: &[f64] =
     &[0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
@@ -22,14 +22,14 @@ pub(super) struct Families {
 }
 
 impl Families {
-    /// Serves the counters of a producer that publishes to `topic` from now on, as 0.
+    /// Serves the counters of a producer for `topic` as 0 from now on.
     pub fn begin_publishing(&self, topic: &str) {
         for outcome in ["ok", "error"] {
             self.producer_records.with_label_values(&[topic, outcome]);
         }
     }
 
-    /// Serves the counters of a consumer of `topic` from now on, as 0.
+    /// Serves the counters of a consumer of `topic` as 0 from now on.
     pub fn begin_consuming(&self, topic: &str) {
         for (family, outcomes) in [
             (&self.consumer_commits, ["ok", "error"]),

@@ -1,7 +1,9 @@
-//! Kafka: a producer actor that publishes all or nothing, and a consumer actor that commits after the effect.
+//! Kafka: a producer actor that publishes all or nothing, and a consumer actor that commits after
+//! the sink has finished.
 //!
-//! This is the only place that knows librdkafka: its blocking calls run on threads of their own, its log lines go to
-//! `tracing`, and the state of its connections goes to [`crate::health`]. What records mean is the services' matter.
+//! Only this module uses librdkafka. Its blocking calls run on separate threads, its log lines go
+//! to `tracing`, and the state of its connections goes to [`crate::health`]. The services define
+//! what the records mean.
 
 mod client;
 mod consumer;

@@ -5,7 +5,7 @@ use rdkafka::message::{Header, Headers as _, Message, OwnedHeaders};
 /// The header that carries the W3C trace context.
 const TRACEPARENT: &str = "traceparent";
 
-/// The headers of a record, in order; a name may come more than once, as Kafka allows it.
+/// The headers of a record, in order. A name may occur several times, as Kafka allows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers(Vec<(String, Vec<u8>)>);
 
@@ -22,7 +22,7 @@ impl Headers {
         self
     }
 
-    /// Adds a trace context that was kept elsewhere.
+    /// Adds a trace context that was stored elsewhere, if there is one.
     #[must_use]
     pub fn with_traceparent(self, traceparent: Option<&str>) -> Self {
         match traceparent {
@@ -31,7 +31,7 @@ impl Headers {
         }
     }
 
-    /// The last value under `name`, which is compared without regard to case.
+    /// The last value under `name`, ignoring case.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.0
             .iter()
@@ -40,7 +40,7 @@ impl Headers {
             .map(|(_, value)| value.as_slice())
     }
 
-    /// The last value under `name` when it is UTF-8.
+    /// The last value under `name`, if it is valid UTF-8.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(|value| std::str::from_utf8(value).ok())
     }
@@ -71,9 +71,10 @@ impl<N: Into<String>, V: Into<Vec<u8>>> FromIterator<(N, V)> for Headers {
 /// A record to publish.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// Where to.
+    /// The topic to publish to.
     pub topic: String,
-    /// Records of one key keep their order: they share a partition. Without a key any partition may be taken.
+    /// Records with the same key keep their order, because they go to the same partition. A record
+    /// without a key may go to any partition.
     pub key: Option<Vec<u8>>,
     /// The value; `None` is Kafka's tombstone.
     pub payload: Option<Vec<u8>>,
@@ -92,23 +93,23 @@ impl Record {
         }
     }
 
-    /// With these headers instead of those that it had.
+    /// Replaces the headers.
     #[must_use]
     pub fn with_headers(self, headers: Headers) -> Self {
         Self { headers, ..self }
     }
 }
 
-/// A record as it was read.
+/// A record that was read from a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedRecord {
-    /// Where from.
+    /// The topic that the record was read from.
     pub topic: String,
-    /// The partition.
+    /// The partition that the record was read from.
     pub partition: i32,
-    /// The place within the partition.
+    /// The offset within the partition.
     pub offset: i64,
-    /// The key, when it has one.
+    /// The key, if the record has one.
     pub key: Option<Vec<u8>>,
     /// The value; `None` is Kafka's tombstone.
     pub payload: Option<Vec<u8>>,
@@ -131,7 +132,7 @@ impl ReceivedRecord {
         }
     }
 
-    /// Bytes of key, value and headers, which is what limits count.
+    /// Size of key, value and headers in bytes, as the limits count it.
     pub fn size_bytes(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         self.key.as_ref().map_or(0, Vec::len) + self.payload.as_ref().map_or(0, Vec::len) + headers

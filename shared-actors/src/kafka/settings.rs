@@ -2,25 +2,26 @@
 
 use crate::settings::Reader;
 
-/// What every service that talks to Kafka reads.
+/// The Kafka settings that the services share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KafkaSettings {
-    /// `host:port`, comma-separated when there are several (`KAFKA_BROKER`).
+    /// `host:port`, comma-separated if there are several (`KAFKA_BROKER`).
     pub brokers: String,
     /// The topic of the order events (`KAFKA_TOPIC`).
     pub topic: String,
-    /// How often a record is sent again before its publication fails (`KAFKA_RETRY_MAX`).
+    /// How many times a record is retried before its publication fails (`KAFKA_RETRY_MAX`).
     ///
-    /// Counts attempts that a broker refused or did not answer; a record that waits for a connection is not retried
-    /// but waits for it, until [`super::ProducerOptions::delivery_timeout`].
+    /// Counts attempts that a broker refused or did not answer. Waiting for a connection is not a
+    /// retry; it ends at [`super::ProducerOptions::delivery_timeout`].
     pub retry_max: u32,
 }
 
 impl KafkaSettings {
-    /// The longest name that Kafka allows a topic, less the suffix of its dead-letter topic.
+    /// The longest topic name that Kafka allows, minus the suffix of the dead-letter topic.
     const TOPIC_LENGTH: usize = 249 - ".dlq".len();
 
-    /// Reads the settings; the defaults fit the local stack. What is wrong is a problem of the reader.
+    /// Reads the settings; the defaults fit the local stack. Invalid values are reported through
+    /// the reader.
     pub fn read(reader: &mut Reader) -> Self {
         let brokers = reader.list("KAFKA_BROKER", "localhost:9092").join(",");
         let topic = reader.text("KAFKA_TOPIC", "loms.order-events");

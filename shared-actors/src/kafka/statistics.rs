@@ -1,4 +1,4 @@
-//! The parts that we read of librdkafka's statistics, which arrive as JSON once per second.
+//! The parts of librdkafka's statistics that we read. They arrive as JSON once per second.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ struct Broker {
     state: String,
 }
 
-/// The membership in a consumer group.
+/// The client's membership in a consumer group.
 #[derive(Debug, Deserialize)]
 pub(super) struct Group {
     pub state: String,
@@ -32,13 +32,13 @@ impl Statistics {
             .ok()
     }
 
-    /// Why no broker is of use; `None` when one answers.
+    /// Why no broker is usable, or `None` if at least one is up.
     pub fn no_broker(&self) -> Option<String> {
         let brokers = self.brokers.values();
         if brokers.clone().any(|broker| broker.state == "UP") {
             return None;
         }
-        // A coordinator is one of the brokers once more, under no address of its own.
+        // The statistics list the coordinator as an extra broker without an address.
         let mut names: Vec<&str> =
             brokers.map(|broker| broker.nodename.as_str()).filter(|name| !name.is_empty()).collect();
         names.sort_unstable();

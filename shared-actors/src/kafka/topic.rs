@@ -1,4 +1,5 @@
-//! A topic that a service makes itself before it first writes to it: brokers need not create topics on their own.
+//! A topic that a service creates before it first writes to it, because brokers may not create
+//! topics automatically.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +15,11 @@ use tracing::{info, warn};
 use super::{ProducerError, client};
 
 const PARTITIONS: i32 = 1;
-/// The broker's own default.
+/// The broker's default.
 const REPLICATION: TopicReplication<'static> = TopicReplication::Fixed(-1);
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A topic that is there once it has been asked for. Cheap to clone.
+/// A topic that is created when its name is first needed. Cheap to clone.
 #[derive(Clone)]
 pub struct Topic {
     brokers: String,
@@ -32,11 +33,11 @@ impl Topic {
         Self { brokers: brokers.into(), name: name.into(), made: Arc::default() }
     }
 
-    /// The topic's name, after it was created unless it was there.
+    /// Creates the topic if it does not exist, and returns its name.
     ///
     /// # Errors
-    /// `Unavailable` while the brokers cannot be reached: ask again. A broker that refuses to create the topic is no
-    /// error here: somebody else may have made it, and otherwise writing to it tells.
+    /// `Unavailable` while the brokers cannot be reached: call it again. It is no error if a broker
+    /// refuses to create the topic. Someone else may have created it; if not, writing to it fails.
     pub async fn name(&self) -> Result<&str, ProducerError> {
         let made = self.made.get_or_try_init(async || self.make().await).await;
         made.map_err(|error| ProducerError::Unavailable { reason: error.to_string() })?;
@@ -48,7 +49,7 @@ impl Topic {
         let options = AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
         let topic = NewTopic::new(&self.name, PARTITIONS, REPLICATION);
         let outcomes = admin.create_topics([&topic], &options).await;
-        // It waits for its threads.
+        // Dropping the client blocks until its threads have ended.
         spawn_blocking(move || drop(admin));
         for outcome in outcomes? {
             match outcome {
@@ -64,7 +65,7 @@ impl Topic {
     }
 }
 
-/// Asking again changes nothing.
+/// Whether a retry cannot succeed.
 fn is_refusal(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,

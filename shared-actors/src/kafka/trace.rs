@@ -1,5 +1,7 @@
-//! Spans of messages, by OpenTelemetry's conventions for messaging: each message is created and processed within the
-//! trace of what caused it, while batches are sent and delivered for many at once.
+//! Spans of messages, following OpenTelemetry's messaging conventions.
+//!
+//! Each message is created and processed within the trace of its cause. A batch is sent and
+//! delivered in one span for many messages.
 
 use std::time::SystemTime;
 
@@ -8,8 +10,9 @@ use tracing::{Span, field};
 use super::record::ReceivedRecord;
 use crate::telemetry::{self, PastSpan, TraceContext};
 
-/// Records the creation of a message: from what caused it, at `since`, to now, when it is handed to the producer. Answers
-/// the context that goes along with the message; `cause` itself where nobody records it.
+/// Records the creation of a message as a span from `since`, when its cause happened, until it is
+/// handed to the producer now. Returns the context to send with the message, or `cause` itself if
+/// no span was recorded.
 pub fn created(
     topic: &str,
     key: &str,
@@ -27,14 +30,14 @@ pub fn created(
     creation.record(cause).or(cause)
 }
 
-/// The span in which messages with these contexts are sent together.
+/// The span in which a batch of messages with these contexts is sent.
 pub fn sending(topic: &str, messages: &[TraceContext]) -> Span {
     let span = of_batch("send", "client", topic, messages);
     span.record("messaging.operation.type", "send");
     span
 }
 
-/// The span in which messages with these contexts are handed on together.
+/// The span in which a batch of messages with these contexts is handed to its consumer.
 pub fn delivering(topic: &str, messages: &[TraceContext]) -> Span {
     of_batch("deliver", "internal", topic, messages)
 }
@@ -61,7 +64,7 @@ fn of_batch(operation: &'static str, kind: &'static str, topic: &str, messages: 
     span
 }
 
-/// The span in which `group` processes a record, as a continuation of the trace that came with it.
+/// The span in which `group` processes a record. It continues the trace that came with the record.
 pub fn processing(record: &ReceivedRecord, group: &str) -> Span {
     let topic = record.topic.as_str();
     let span = tracing::info_span!(

@@ -1,9 +1,9 @@
-//! Families of one name that two registries count, served as one.
+//! Merges families with the same name from two registries into one.
 
 use prometheus::proto::{Bucket, Counter, Histogram, Metric, MetricFamily, MetricType};
 
-/// Adds `more` to `families`. Counters and histograms with the same labels are summed: a scrape must not have a series
-/// twice. The help of `families` wins.
+/// Adds `more` to `families`. Counters and histograms with the same labels are summed, because a
+/// scrape must not contain a series twice. The help text of `families` wins.
 pub(super) fn merge(families: &mut Vec<MetricFamily>, more: Vec<MetricFamily>) {
     for mut family in more {
         let Some(known) = families.iter_mut().find(|known| known.name() == family.name()) else {
@@ -29,7 +29,7 @@ fn counters(one: &Metric, other: &Metric) -> Counter {
     sum
 }
 
-/// Both have the same bounds.
+/// Sums two histograms with the same bounds.
 fn histograms(one: &Metric, other: &Metric) -> Histogram {
     let (one, other) = (one.get_histogram(), other.get_histogram());
     let buckets = one.get_bucket().iter().zip(other.get_bucket()).map(|(one, other)| {

@@ -1,6 +1,6 @@
 //! The registry of metrics, and the families that every service serves.
 //!
-//! A family that belongs to one domain is registered where it is counted, through the constructors here.
+//! The code that counts a domain's metrics registers them itself, through the constructors here.
 
 mod merge;
 
@@ -21,24 +21,25 @@ use prometheus::{
 pub const LATENCY_BUCKETS: &[f64] =
     &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
 
-/// The label of requests that no route matches; keeps the label set bounded.
+/// The label of requests that match no route; it keeps the label set bounded.
 pub const UNMATCHED: &str = "unmatched";
 
-/// The routes of every HTTP port that are not counted, beside the pages below [`SWAGGER_UI`].
+/// The routes of every HTTP port that are not counted, besides the pages below [`SWAGGER_UI`].
 pub const OPERATIONS: [&str; 4] = ["/livez", "/readyz", "/metrics", "/openapi.json"];
 
-/// What the paths of Swagger UI begin with.
+/// The prefix of Swagger UI's paths.
 pub const SWAGGER_UI: &str = "/swagger-ui";
 
-/// The media type of [`render`]'s text.
+/// The media type of the text that [`render`] returns.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// The registry that `/metrics` serves; it has the process' own metrics too.
+/// The registry that `/metrics` serves. It includes the process metrics.
 pub fn registry() -> &'static Registry {
     prometheus::default_registry()
 }
 
-/// Everything in the registry and what the HTTP middleware has counted, in Prometheus' text format.
+/// Returns everything in the registry, and what the HTTP middleware has counted, in Prometheus'
+/// text format.
 ///
 /// ```
 /// use std::time::Duration;
@@ -68,7 +69,7 @@ pub fn render() -> String {
 /// Adds a collector to the registry.
 ///
 /// # Panics
-/// As [`counters`] does.
+/// Under the same conditions as [`counters`].
 #[expect(clippy::expect_used, reason = "as the constructors below")]
 pub fn register(collector: impl Collector + 'static) {
     registry().register(Box::new(collector)).expect("a metric family that is new");
@@ -79,8 +80,8 @@ macro_rules! constructor {
         $(#[$doc])*
         ///
         /// # Panics
-        /// When the name or a label is not one of Prometheus', or the name is registered already: both are
-        /// defects of the calling code, found at its first run.
+        /// If the name or a label is not valid in Prometheus, or if the name is already registered.
+        /// Both are bugs in the calling code, and its first run finds them.
         #[must_use]
         #[allow(clippy::expect_used)]
         pub fn $name(name: &str, help: &str, labels: &[&str]) -> $kind {
@@ -109,10 +110,10 @@ constructor!(
     latencies, HistogramVec, |name, help| HistogramOpts::new(name, help).buckets(LATENCY_BUCKETS.to_vec())
 );
 
-/// Registers a family of histograms with buckets of its own.
+/// Registers a family of histograms with the given buckets.
 ///
 /// # Panics
-/// As [`counters`] does.
+/// Under the same conditions as [`counters`].
 #[must_use]
 #[expect(clippy::expect_used, reason = "as the constructors above")]
 pub fn histograms(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
@@ -122,20 +123,20 @@ pub fn histograms(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> H
     family
 }
 
-/// Registers a counter without labels, which is served from now on.
+/// Registers a counter without labels; it is served as 0 from now on.
 ///
 /// # Panics
-/// As [`counters`] does.
+/// Under the same conditions as [`counters`].
 #[must_use]
 pub fn counter(name: &str, help: &str) -> IntCounter {
     counters(name, help, &[]).with_label_values::<&str>(&[])
 }
 
-/// Registers a family of counters with one label, all of whose values are known: they are served as 0 before anything
-/// is counted, so that the first event is an increase.
+/// Registers a family of counters with one label whose values are all known. They are served as 0
+/// before anything is counted, so that the first event is an increase.
 ///
 /// # Panics
-/// As [`counters`] does.
+/// Under the same conditions as [`counters`].
 #[must_use]
 pub fn counters_by(name: &str, help: &str, label: &str, values: &[&str]) -> IntCounterVec {
     let family = counters(name, help, &[label]);
@@ -172,9 +173,11 @@ static HTTP: LazyLock<PrometheusMetrics> = LazyLock::new(|| {
     middleware.exclude_regex(format!("^{SWAGGER_UI}")).build().expect("valid metric families")
 });
 
-/// The middleware that counts answered HTTP requests, except those of [`OPERATIONS`]. It has its own registry; [`render`]
-/// serves both as one family. It does not see requests that end without a response: those, and 504, are counted through
-/// [`ApiMetrics`].
+/// The middleware that counts answered HTTP requests, except those of [`OPERATIONS`] and below
+/// [`SWAGGER_UI`].
+///
+/// It has its own registry; [`render`] merges both. It does not see requests that end without a
+/// response. Those, and responses with status 504, are counted through [`ApiMetrics`].
 pub fn http() -> PrometheusMetrics {
     HTTP.clone()
 }
@@ -189,12 +192,13 @@ static BUILD_INFO: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     gauges("build_info", "Always 1; the labels say what runs.", &["service", "version", "revision"])
 });
 
-/// Says what runs, as the labels of `build_info`. `revision` is the commit, or empty.
+/// Sets the labels of `build_info`. `revision` is the commit, or empty.
 pub fn set_build_info(service: &str, version: &str, revision: &str) {
     BUILD_INFO.with_label_values(&[service, version, revision]).set(1);
 }
 
-/// The metrics of one combination of method, route pattern and status: resolve once, then count cheaply.
+/// The metrics of one combination of method, route pattern and status: resolve once, then count
+/// cheaply.
 #[derive(Clone)]
 pub struct ApiMetrics {
     requests: IntCounter,
@@ -202,7 +206,7 @@ pub struct ApiMetrics {
 }
 
 impl ApiMetrics {
-    /// Resolves the labels; `url` is a route pattern and never a raw path.
+    /// Resolves the labels. `url` is a route pattern, never a raw path.
     pub fn resolve(method: &str, url: &str, status: &str) -> Self {
         let labels = [method, url, status];
         Self {
@@ -211,15 +215,15 @@ impl ApiMetrics {
         }
     }
 
-    /// Counts one request.
+    /// Counts one request that took `elapsed`.
     pub fn observe(&self, elapsed: Duration) {
         self.requests.inc();
         self.duration.observe(elapsed.as_secs_f64());
     }
 }
 
-/// Counts a call to another service. `url` is a pattern, `status` an HTTP status, a gRPC code's name or
-/// what went wrong in one word.
+/// Counts a call to another service. `url` is a pattern. `status` is an HTTP status, the name of a
+/// gRPC code, or one word for what went wrong.
 pub fn external(url: &str, status: &str, elapsed: Duration) {
     EXTERNAL_REQUESTS.with_label_values(&[url, status]).inc();
     EXTERNAL_DURATION.with_label_values(&[url, status]).observe(elapsed.as_secs_f64());

@@ -1,4 +1,5 @@
-//! Whether a connection has requests under way: told by the server, asked by the connection.
+//! Whether a connection has requests in progress. The server records them, and the connection
+//! checks.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Instants are kept as microseconds since this one.
+/// Instants are stored as microseconds since this one.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The requests of one connection.
@@ -16,11 +17,11 @@ pub(crate) struct Activity {
     open: AtomicUsize,
     begun: AtomicU64,
     idle_since_micros: AtomicU64,
-    /// When answers began that the server has not got rid of yet, by the number of their request.
+    /// When the answers began that the client has not taken yet, by the number of their request.
     answers: Mutex<BTreeMap<u64, Instant>>,
 }
 
-/// A request that is under way until this is dropped.
+/// A request that is in progress until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Busy {
     activity: Arc<Activity>,
@@ -39,7 +40,7 @@ impl Activity {
         })
     }
 
-    /// A request begins.
+    /// Records that a request begins.
     pub(crate) fn begin(self: &Arc<Self>) -> Busy {
         self.open.fetch_add(1, Ordering::AcqRel);
         let request = self.begun.fetch_add(1, Ordering::AcqRel);
@@ -55,12 +56,13 @@ impl Activity {
         self.begun.load(Ordering::Acquire)
     }
 
-    /// When the last request ended, or bytes of its answer went out.
+    /// When the last request ended, or when bytes of its answer were last written.
     pub(super) fn idle_since(&self) -> Instant {
         *START + Duration::from_micros(self.idle_since_micros.load(Ordering::Acquire))
     }
 
-    /// Since when the client has not taken the answer that it was given first of all that wait.
+    /// Since when the client has not taken an answer: of those that wait, the one to the oldest
+    /// request.
     pub(super) fn answering_since(&self) -> Option<Instant> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         answers.first_key_value().map(|(_, since)| *since)
@@ -72,7 +74,7 @@ impl Activity {
 }
 
 impl Busy {
-    /// There is an answer, which the client has to take from now on.
+    /// Records that there is an answer, which the client has to take from now on.
     pub(crate) fn answers(&mut self) {
         self.has_answer = true;
         let mut answers = self.activity.answers.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! A connection that is closed when its client is silent for too long, or does not take its answer.
+//! A connection that is closed if its client is silent for too long or does not take its answer.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::Activity;
 use super::places::{Place, Places};
 
-/// What a client of HTTP/2 has sent once it has said all that it must before its first call: the preface, its settings and
+/// The bytes that an HTTP/2 client has to send before its first call: the preface, its settings and
 /// the acknowledgement of ours.
 const HANDSHAKE_BYTES: usize = 24 + 9 + 9;
 
@@ -23,37 +23,37 @@ pub(crate) enum Protocol {
     Http2,
 }
 
-/// How long a client may take for what it has to do.
+/// How long a client may take for each thing that it has to do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
     /// To send the head of a request (HTTP/1) or to complete the handshake (HTTP/2).
     pub(crate) head: Duration,
     /// To begin another request.
     pub(crate) idle: Duration,
-    /// To take what was written to it.
+    /// To take the data that was written to it.
     pub(crate) answer: Duration,
 }
 
-/// A connection with a place of its own.
+/// A connection that occupies a place of the server.
 pub(crate) struct Connection {
     stream: TcpStream,
     protocol: Protocol,
     patience: Patience,
     activity: Arc<Activity>,
     place: Place,
-    /// Since when a head or a handshake has been coming, until it is complete.
+    /// Since when a head or a handshake has been arriving; `None` once it is complete.
     head_since: Option<Instant>,
-    /// How many requests had begun when that was looked at last.
+    /// How many requests had begun at the last check.
     begun: u64,
     received_bytes: usize,
-    /// Since when the socket takes no more of what is written. (An answer over HTTP/2 also waits when the client opens no
-    /// window for it; [`Activity`] knows that.)
+    /// Since when the socket has accepted no more data. (An HTTP/2 answer also waits while the
+    /// client's flow-control window is closed. [`Activity`] tracks that.)
     blocked_since: Option<Instant>,
     timer: Pin<Box<Sleep>>,
 }
 
 impl Connection {
-    /// Waits for a place. `None` when there will be none any more.
+    /// Waits for a place. `None` if the places are closed.
     pub(crate) async fn admit(
         stream: TcpStream,
         protocol: Protocol,
@@ -76,7 +76,7 @@ impl Connection {
         })
     }
 
-    /// Where the server tells which requests are under way.
+    /// Where the server records the requests in progress.
     pub(crate) fn activity(&self) -> &Arc<Activity> {
         &self.activity
     }
@@ -100,7 +100,7 @@ impl Connection {
         }
     }
 
-    /// The head of a request was complete when the request began.
+    /// If a request has begun, its head is complete.
     fn notice_begun(&mut self) {
         let begun = self.activity.begun();
         if self.protocol == Protocol::Http1 && begun != self.begun {
@@ -114,20 +114,20 @@ impl Connection {
         self.place.evicted = None;
     }
 
-    /// When the client's time is up, as far as is known now.
+    /// When the client's time is up, as of now.
     fn due(&mut self, now: Instant) -> Instant {
         self.notice_begun();
         let answering = self.activity.answering_since();
         match (self.blocked_since.or(answering), self.head_since) {
             (Some(since), _) => since + self.patience.answer,
-            // A request has a deadline of its own; what comes after it is looked at then.
+            // The request has its own deadline, so only check again later.
             (None, _) if self.activity.is_busy() => now + self.patience.idle.min(self.patience.answer),
             (None, Some(since)) => since + self.patience.head,
             (None, None) => self.activity.idle_since() + self.patience.idle,
         }
     }
 
-    /// Fails when the time is up, and sees to it that the task is woken when that comes.
+    /// Fails if the client's time is up. Otherwise, the task is woken when it is.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if let Some(evicted) = &mut self.place.evicted
             && Pin::new(evicted).poll(cx).is_ready()
@@ -156,7 +156,7 @@ impl Connection {
             self.blocked_since.get_or_insert_with(Instant::now);
             self.poll_patience(cx)?;
         } else if self.protocol == Protocol::Http1 {
-            // What HTTP/2 writes beside answers, such as pings, says nothing of the client.
+            // HTTP/2 also writes pings and the like, which say nothing about the client.
             self.activity.touch();
         }
         written

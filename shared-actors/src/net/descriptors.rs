@@ -1,14 +1,15 @@
-//! File descriptors: a process may open as many as its hard limit says, and only learns of a lower one when it fails.
+//! File descriptors: a process may open as many files as its hard limit allows, if it raises its
+//! soft limit first. Otherwise, it notices the lower limit only when opening a file fails.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use thiserror::Error;
 
-/// What a process needs beside its clients: databases, Kafka, Redis, logs, threads' own.
+/// Descriptors that are not for clients: databases, Kafka, Redis, logs, threads.
 const RESERVED: u64 = 256;
-/// A process that may hold fewer clients than this is of no use.
+/// The fewest client connections that make a process useful.
 const FEWEST_CONNECTIONS: u64 = 16;
 
-/// The limit of open files leaves no room for clients.
+/// The limit on open files is too low to accept clients.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error(
     "this process may open {limit} files, and needs {RESERVED} and {FEWEST_CONNECTIONS} for clients: raise the limit \
@@ -18,11 +19,11 @@ pub struct TooFewDescriptors {
     limit: u64,
 }
 
-/// Raises the limit of open files as far as the process may, and lowers the limits of connections to what it allows; says
-/// so in the log when it does.
+/// Raises the limit on open files as far as the process may. If it is still too low, lowers the
+/// connection limits to what it allows and logs a warning.
 ///
 /// # Errors
-/// There is no room for clients at all.
+/// The limit on open files is too low to accept clients at all.
 pub fn provide_descriptors<const N: usize>(limits: [&mut usize; N]) -> Result<(), TooFewDescriptors> {
     let wanted = limits.iter().fold(0_usize, |sum, limit| sum.saturating_add(**limit));
     let allowed = allowed(wanted, raise())?;
@@ -34,7 +35,8 @@ pub fn provide_descriptors<const N: usize>(limits: [&mut usize; N]) -> Result<()
     Ok(())
 }
 
-/// What is left of `limit` when `allowed` of `wanted` are.
+/// What remains of `limit` if only `allowed` of the `wanted` connections are possible, but at least
+/// 1.
 fn share(limit: usize, wanted: usize, allowed: usize) -> usize {
     let share = limit as u128 * allowed as u128 / wanted as u128;
     usize::try_from(share).unwrap_or(limit).max(1)

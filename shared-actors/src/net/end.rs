@@ -1,23 +1,23 @@
-//! The end of a server, which its process must not outlive in silence.
+//! The end of a server. Its process must notice it instead of running on without the server.
 
 use std::io;
 
 use tokio::sync::watch;
 
-/// Tells why a server ended.
+/// Reports why a server ended.
 pub(crate) struct EndTeller {
     name: String,
     told: watch::Sender<Option<String>>,
 }
 
-/// Waits for the end of a server; cheap to clone.
+/// Waits for the end of a server. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct End {
     name: String,
     told: watch::Receiver<Option<String>>,
 }
 
-/// The two sides of one server's end.
+/// Creates the two sides of one server's end.
 pub(crate) fn end_of(name: String) -> (EndTeller, End) {
     let (sender, receiver) = watch::channel(None);
     (EndTeller { name: name.clone(), told: sender }, End { name, told: receiver })
@@ -31,7 +31,7 @@ impl EndTeller {
 }
 
 impl End {
-    /// Answers when the server has ended, with what is known of the reason.
+    /// Completes when the server has ended, with the reason as far as it is known.
     pub(crate) async fn wait(mut self) -> io::Error {
         let told = self.told.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
         io::Error::other(told.unwrap_or_else(|| format!("{} panicked", self.name)))

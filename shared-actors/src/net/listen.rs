@@ -1,4 +1,4 @@
-//! Listening. What is set on the listener holds for each connection that it accepts.
+//! Listening. The options of the listener apply to each connection that it accepts.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -8,16 +8,17 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use crate::settings::ListenAddress;
 
-/// Connections that wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
+/// How many connections may wait to be accepted. The kernel lowers this to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
-/// A peer that says nothing for so long is asked whether it is there, so often, and so many times.
+/// TCP keep-alive: how long a peer may be silent before it is probed, how often, and how many
+/// times.
 const KEEP_ALIVE_AFTER: Duration = Duration::from_mins(1);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_PROBES: u32 = 3;
-/// What was sent and is not acknowledged for so long ends the connection, and so does a peer that takes nothing.
+/// A connection ends if sent data is not acknowledged, or the peer takes nothing, for this long.
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Listens at `wanted`, without blocking.
+/// Listens on `wanted` with a non-blocking socket.
 pub(crate) fn listen(wanted: ListenAddress) -> io::Result<TcpListener> {
     let listener = match wanted {
         ListenAddress::EveryInterface(port) => on_every_interface(port),
@@ -26,7 +27,7 @@ pub(crate) fn listen(wanted: ListenAddress) -> io::Result<TcpListener> {
     listener.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {wanted}: {error}")))
 }
 
-/// One socket takes connections of IPv6 and IPv4; a machine without IPv6 has those of IPv4 alone.
+/// One socket accepts IPv6 and IPv4 connections. A machine without IPv6 accepts only IPv4.
 fn on_every_interface(port: u16) -> io::Result<TcpListener> {
     match bind((Ipv6Addr::UNSPECIFIED, port).into()) {
         Err(error) if lacks_ipv6(&error) => bind((Ipv4Addr::UNSPECIFIED, port).into()),
@@ -45,7 +46,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
-    // Connections of a process that has just ended do not keep the next one from its port.
+    // Connections of a process that has just ended do not block the port for the next process.
     socket.set_reuse_address(true)?;
     socket.set_tcp_nodelay(true)?;
     let keep_alive = TcpKeepalive::new()

@@ -1,4 +1,5 @@
-//! What both servers know of TCP: how to listen, how many connections to hold, and how long each of them may be silent.
+//! The TCP side of both servers: how to listen, how many connections to hold, and how long each
+//! client may be silent.
 
 mod activity;
 mod connection;

@@ -1,5 +1,6 @@
-//! How many connections a server holds at once. When all places are taken, a newcomer gets the place of the connection
-//! that has been open longest without saying anything: silent strangers cannot keep others out.
+//! How many connections a server holds at once. If all places are taken, a new connection replaces
+//! the one that has been open longest without a complete request head or handshake. Silent clients
+//! therefore cannot keep others out.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,14 +10,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 #[derive(Clone)]
 pub(crate) struct Places {
     free: Arc<Semaphore>,
-    /// The newcomers, in the order in which they came. Dropping a sender closes its connection.
+    /// New connections, in the order of their arrival. Dropping a sender closes its connection.
     silent: Arc<Mutex<VecDeque<oneshot::Sender<()>>>>,
 }
 
-/// A place of a connection, which is free again when this is dropped.
+/// The place of one connection. It is free again when this is dropped.
 pub(super) struct Place {
     _counted: OwnedSemaphorePermit,
-    /// Answers when the connection has to go; `None` once it has said something.
+    /// Completes when the connection must close. `None` once a head or a handshake is complete.
     pub(super) evicted: Option<oneshot::Receiver<()>>,
 }
 
@@ -25,7 +26,8 @@ impl Places {
         Self { free: Arc::new(Semaphore::new(limit)), silent: Arc::default() }
     }
 
-    /// Waits for a place, and closes a silent connection when there is none. `None` when the server has ended.
+    /// Waits for a place. If none is free, closes the oldest silent connection. `None` if the
+    /// places are closed.
     pub(super) async fn take(&self) -> Option<Place> {
         let counted = if let Ok(counted) = Arc::clone(&self.free).try_acquire_owned() {
             counted
@@ -35,7 +37,8 @@ impl Places {
         };
         let (keep, evicted) = oneshot::channel();
         let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those in front that have spoken or gone leave the queue here, so that it does not grow.
+        // Removes the connections at the front that have spoken or ended, so that the queue does
+        // not grow.
         while silent.front().is_some_and(oneshot::Sender::is_closed) {
             silent.pop_front();
         }

@@ -1,5 +1,5 @@
-//! The process itself: the frame of a service's binary, the environment that it starts with, and its end when something
-//! cannot be repaired within it.
+//! The process itself: the common part of a service's binary, its environment, and its exit after
+//! an unrecoverable error.
 
 mod service;
 
@@ -12,11 +12,12 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
 
-/// Starts this program again, in this very process, without the variables of `PostgreSQL`'s own tools (`PGOPTIONS`,
-/// `PGSSLMODE` and the like), which would change how we connect. Does nothing where there are none. Runs before anything else.
+/// Restarts this program in the same process, without the environment variables of `PostgreSQL`'s
+/// tools (`PGOPTIONS`, `PGSSLMODE` and the like). They would change how we connect. Does nothing if
+/// none is set. Runs before anything else.
 ///
 /// # Errors
-/// The program cannot be started again.
+/// The program cannot be restarted.
 fn drop_postgres_variables() -> io::Result<()> {
     let names: Vec<OsString> = env::vars_os().map(|(name, _)| name).filter(is_foreign).collect();
     if names.is_empty() {
@@ -31,7 +32,7 @@ fn drop_postgres_variables() -> io::Result<()> {
     for name in &names {
         command.env_remove(name);
     }
-    // This returns only when it fails.
+    // `exec` returns only if it fails.
     Err(command.exec())
 }
 
@@ -39,16 +40,17 @@ fn is_foreign(name: &OsString) -> bool {
     name.as_encoded_bytes().starts_with(b"PG")
 }
 
-/// How long the last words of a process may take.
+/// How long the last log lines of a process may take.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// Ends the process because of something that it cannot repair itself. Its supervisor starts it again.
+/// Ends the process after an error that it cannot recover from. Its supervisor restarts it.
 pub fn end(reason: &str) -> ! {
     let text = reason.to_owned();
-    // On a thread of its own: a log or a standard error that nobody reads must not keep the process alive.
+    // On a separate thread, because a blocked log or standard error must not keep the process
+    // alive.
     let spoken = std::thread::Builder::new().spawn(move || {
         tracing::error!(reason = text, "exiting: the process cannot recover from this");
-        // The line above may still be on its way to a log that nobody writes any more.
+        // The log may no longer be written, so that the line above could be lost.
         let _ = writeln!(io::stderr(), "ends: {text}");
     });
     if spoken.is_ok() {

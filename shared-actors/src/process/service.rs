@@ -1,4 +1,4 @@
-//! The frame of a service's binary: arguments, settings, telemetry, exit status.
+//! The common part of a service's binary: arguments, settings, telemetry, exit status.
 
 use std::process::exit;
 
@@ -11,20 +11,22 @@ use crate::telemetry;
 
 /// A service's binary.
 pub trait Service {
-    /// Its name, also in logs and traces.
+    /// The service's name, also in logs and traces.
     const NAME: &'static str;
-    /// What it does, in one line.
+    /// What the service does, in one line.
     const ABOUT: &'static str;
-    /// What it can be told to do. It serves by default.
+    /// The subcommands. The default one serves.
     type Command: Subcommand + Default;
-    /// Its settings.
+    /// The service's settings.
     type Settings;
 
+    /// Reads the settings.
+    ///
     /// # Errors
-    /// Every wrong setting.
+    /// Lists every wrong setting.
     fn settings(reader: Reader) -> Result<Self::Settings, SettingsError>;
 
-    /// Runs a command to its end, and answers the exit status.
+    /// Runs a command until it ends, and returns the exit status.
     fn run(command: &Self::Command, settings: &Self::Settings) -> impl Future<Output = anyhow::Result<u8>>;
 
     /// The exit status if `command` fails.
@@ -35,15 +37,17 @@ pub trait Service {
 
 #[derive(Parser)]
 struct Arguments<C: Subcommand> {
-    /// Reads the settings, prints them without secrets, and exits: with 0 if all are right, with 1 otherwise.
+    /// Reads the settings, prints them without secrets, and exits: with 0 if all are right, with 1
+    /// otherwise.
     #[arg(long)]
     check_settings: bool,
     #[command(subcommand)]
     command: Option<C>,
 }
 
-/// Runs the service until its command ends, and exits with the command's status. Wrong arguments exit with 2, other
-/// failures with [`Service::failure`]. `revision` is the commit, or empty.
+/// Runs the service until its command ends, and exits with the command's status. Wrong arguments
+/// exit with status 2, other failures with [`Service::failure`]. `revision` is the commit, or
+/// empty.
 pub fn main<S: Service>(version: &'static str, revision: &str) -> ! {
     #[cfg(debug_assertions)]
     crate::crash::arm();
@@ -60,7 +64,7 @@ pub fn main<S: Service>(version: &'static str, revision: &str) -> ! {
         Ok(status) => status,
         Err(error) => fail::<S>(&format!("{error:#}"), S::failure(&command)),
     };
-    // Dropping the system would wait for threads that Kafka or a name server keeps waiting.
+    // Dropping the system would wait for threads that are blocked by Kafka or a name server.
     exit(status.into())
 }
 

@@ -1,15 +1,17 @@
-//! Files of settings, a `NAME=value` per line. Nothing in a value is special but its quotes: no `$` is replaced.
+//! Files of settings, one `NAME=value` per line. Only quotes are special in a value: `$` is not
+//! expanded.
 
 use thiserror::Error;
 
-/// A line that is no setting. It is told by its number alone, for it may hold a secret.
+/// A line that is not a setting. The error names only its number, because the line may hold a
+/// secret.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("line {line}: expected NAME=value, # comment, NAME='value' or NAME=\"value\"")]
 pub(super) struct EnvFileError {
     line: usize,
 }
 
-/// Reads all settings of a file, in their order.
+/// Reads all settings of a file, in order.
 pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, EnvFileError> {
     let mut settings = Vec::new();
     for (line, number) in text.trim_start_matches('\u{feff}').lines().zip(1..) {
@@ -35,13 +37,13 @@ fn setting(line: &str) -> Option<(String, String)> {
     is_name.then(|| (name.to_owned(), value))
 }
 
-/// Ends at a comment, which a `#` after a space begins.
+/// The value ends at a comment, which starts with a `#` after a space or a tab.
 fn plain(value: &str) -> &str {
     let comment = value.char_indices().find(|(at, c)| *c == '#' && value[..*at].ends_with([' ', '\t']));
     value[..comment.map_or(value.len(), |(at, _)| at)].trim()
 }
 
-/// Ends at the closing quote, behind which only a comment may stand.
+/// The value ends at the closing quote. Only a comment may follow it.
 fn quoted(text: &str, quote: char, escapes: bool) -> Option<String> {
     let mut value = String::new();
     let mut rest = text.chars();

@@ -1,15 +1,16 @@
-//! Addresses: where to listen, and whom to call.
+//! Addresses to listen on, and addresses to connect to.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
-/// Where a server listens. `:50051` and `8082` mean every interface, IPv4 and IPv6; port 0 means a free one.
+/// Where a server listens. `:50051` and `8082` mean every interface, IPv4 and IPv6. Port 0 means
+/// any free port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
     /// Every address of the machine, on this port.
     EveryInterface(u16),
-    /// This address alone.
+    /// Only this address.
     One(SocketAddr),
 }
 
@@ -50,7 +51,8 @@ impl FromStr for ListenAddress {
         if let Ok(address) = text.parse() {
             return Ok(Self::One(address));
         }
-        // A name is looked up once, here, so that a wrong one is a wrong setting and not a late failure.
+        // A host name is resolved once, here, so that a wrong name is reported as a wrong setting
+        // at the start.
         let (host, port) = text.rsplit_once(':').ok_or(ListenAddressError)?;
         let port: u16 = port.parse().map_err(|_| ListenAddressError)?;
         let mut addresses: Vec<SocketAddr> =
@@ -60,20 +62,20 @@ impl FromStr for ListenAddress {
     }
 }
 
-/// A host, by name or address, and a port; looked up at each connection, not here.
+/// A host name or address, and a port. The name is resolved at each connection, not here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPort {
-    /// A name or an address, an IPv6 one without its brackets.
+    /// A name or an address; an IPv6 address has no brackets.
     pub host: String,
     /// The TCP port.
     pub port: u16,
 }
 
 impl HostPort {
-    /// Parses `host:port` or `[v6]:port`; `default_port` serves a text without one.
+    /// Parses `host:port` or `[v6]:port`. A text without a port gets `default_port`.
     ///
     /// # Errors
-    /// What would have been right.
+    /// The text of what was expected.
     pub fn parse(text: &str, default_port: u16) -> Result<Self, String> {
         let wrong = || "host:port".to_owned();
         let (host, port) = match text.rsplit_once(':') {

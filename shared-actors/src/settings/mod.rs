@@ -1,6 +1,7 @@
-//! Settings from the environment: typed, each with a default, and all that is wrong told at once.
+//! Settings from the environment: typed, each with a default, and with all errors reported at once.
 //!
-//! What a service reads is its own matter; here live the reader and the kinds of values that several share.
+//! Each service defines what it reads. This module has the reader and the kinds of values that
+//! several services share.
 
 mod env_file;
 mod listen;

@@ -1,4 +1,4 @@
-//! The reader: one look-up a setting, problems collected until [`Reader::finish`].
+//! The reader: one look-up per setting; problems are collected until [`Reader::finish`].
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,11 +13,11 @@ use super::{Secret, SettingsError as Error};
 use super::{env_file, spelling, value};
 use crate::telemetry;
 
-/// Read when `ENV_PATH` names no other file.
+/// The file that is read if `ENV_PATH` is not set.
 const DEFAULT_FILE: &str = "./.env";
 
-/// Reads settings by name. A setting that is empty counts as not set. A trailing `### comment` is
-/// ignored, numbers may carry underscores.
+/// Reads settings by name. An empty setting counts as not set. A trailing `### comment` is ignored,
+/// and numbers may contain underscores.
 ///
 /// ```
 /// use shared_actors::settings::Reader;
@@ -32,9 +32,9 @@ pub struct Reader {
     values: BTreeMap<String, String>,
     /// Variables whose value is not UTF-8.
     unreadable: BTreeSet<String>,
-    /// Names that were asked for.
+    /// Names that were read, whether set or not.
     asked: RefCell<BTreeSet<String>>,
-    /// Those whose values are never shown.
+    /// Names of settings whose values are never shown.
     secrets: BTreeSet<String>,
     problems: Vec<Problem>,
 }
@@ -44,16 +44,16 @@ pub struct Reader {
 pub struct Problem {
     /// The name of the setting.
     pub name: String,
-    /// Its value; absent when it is a secret or not set.
+    /// The setting's value; `None` if it is a secret or not set.
     pub value: Option<String>,
-    /// What would have been right.
+    /// What was expected instead.
     pub expected: String,
 }
 
-/// Every wrong setting, one a line.
+/// Every wrong setting, one per line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsError {
-    /// What is wrong, in the order in which it was read.
+    /// The wrong settings, in the order in which they were found.
     pub problems: Vec<Problem>,
 }
 
@@ -73,21 +73,22 @@ impl fmt::Display for SettingsError {
     }
 }
 
-/// What the last reader read.
+/// The lines that [`listing`] returns.
 static LISTING: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 fn remember(lines: Vec<String>) {
     *LISTING.lock().unwrap_or_else(PoisonError::into_inner) = lines;
 }
 
-/// The settings that the last reader read, one per line, by name, without secrets.
+/// The settings that the last reader read: one per line, sorted by name, without secrets.
 pub fn listing() -> Vec<String> {
     LISTING.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 impl Reader {
-    /// The process environment over the file that `ENV_PATH` names, or else over `./.env` when there is one. What logging
-    /// reads from the environment is checked along with it.
+    /// Reads the process environment and a file; the environment takes precedence. The file is the
+    /// one that `ENV_PATH` names, or `./.env` if it exists. Also checks the variables that logging
+    /// and tracing read.
     pub fn from_env() -> Self {
         let mut reader = Self::from_pairs(Vec::<(String, String)>::new());
         for (name, value) in std::env::vars_os() {
@@ -106,7 +107,7 @@ impl Reader {
         reader
     }
 
-    /// Settings from elsewhere than the environment, mostly for tests.
+    /// Settings from another source than the environment, mostly for tests.
     pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let values = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         Self {
@@ -122,7 +123,7 @@ impl Reader {
         let file = std::fs::read_to_string(path).map_err(|error| error.to_string());
         match file.and_then(|text| env_file::parse(&text).map_err(|error| error.to_string())) {
             Ok(pairs) => {
-                // The last one of a name wins, and the environment over all.
+                // The last line of a name wins, and the environment takes precedence over the file.
                 for (name, value) in pairs.into_iter().rev() {
                     if !self.unreadable.contains(&name) {
                         self.values.entry(name).or_insert(value);
@@ -133,7 +134,7 @@ impl Reader {
         }
     }
 
-    /// A value of any type that parses from text, or `default`.
+    /// A value of any type that can be parsed from text, or `default`.
     pub fn get<T: FromStr<Err: fmt::Display>>(&mut self, name: &str, default: T) -> T {
         self.read(name, default, value::parse)
     }
@@ -154,7 +155,7 @@ impl Reader {
         self.lookup(name).unwrap_or_else(|| default.to_owned())
     }
 
-    /// A comma-separated list of texts, at least one, or `default` read the same way.
+    /// A comma-separated list of at least one text, or `default`, which is split in the same way.
     pub fn list(&mut self, name: &str, default: &str) -> Vec<String> {
         let split = |text: &str| -> Result<Vec<String>, String> {
             let items: Vec<String> =
@@ -170,8 +171,8 @@ impl Reader {
         self.read(name, default, value::flag)
     }
 
-    /// A duration above zero with its unit, such as `10m` or `250ms`, or `default`: whole microseconds, at most
-    /// 36,500 days.
+    /// A duration above zero with a unit, such as `10m` or `250ms`, or `default`. It must be in
+    /// whole microseconds and at most 36,500 days.
     pub fn duration(&mut self, name: &str, default: Duration) -> Duration {
         self.read(name, default, value::duration)
     }
@@ -192,7 +193,7 @@ impl Reader {
         })
     }
 
-    /// A text that is never shown, or `default`.
+    /// A text that is never shown, or `default`. A `###` is part of it.
     pub fn secret(&mut self, name: &str, default: &str) -> Secret {
         self.secrets.insert(name.to_owned());
         let value = self.value(name).filter(|value| !value.is_empty());
@@ -204,26 +205,28 @@ impl Reader {
         self.lookup(name).is_some()
     }
 
-    /// The names that start with `prefix` and have a value.
+    /// The names that start with `prefix` and are set.
     pub fn names(&self, prefix: &str) -> Vec<String> {
         let known = self.values.keys().chain(&self.unreadable);
         let candidates = known.filter(|name| name.starts_with(prefix));
         candidates.filter(|name| self.is_set(name)).cloned().collect()
     }
 
-    /// Notes that a setting is wrong for a reason that only its reader knows.
+    /// Reports a setting as wrong for a reason that only the caller knows.
     pub fn reject(&mut self, name: &str, expected: impl Into<String>) {
         let value = self.lookup(name).map(|text| value::without_credentials(&text));
         self.note(Problem { name: name.to_owned(), value, expected: expected.into() });
     }
 
-    /// As [`Self::reject`], without the value: it may be a secret.
+    /// Like [`Self::reject`], but without the value, which may be a secret.
     pub fn reject_secretly(&mut self, name: &str, expected: impl Into<String>) {
         self.note(Problem { name: name.to_owned(), value: None, expected: expected.into() });
     }
 
+    /// Ends the reading.
+    ///
     /// # Errors
-    /// Every wrong setting that was read.
+    /// Lists every wrong setting that was read.
     pub fn finish(mut self) -> Result<(), Error> {
         let asked = self.asked.take();
         for name in self.unreadable.intersection(&asked) {
@@ -235,7 +238,7 @@ impl Reader {
         if self.problems.is_empty() { Ok(()) } else { Err(Error { problems: self.problems }) }
     }
 
-    /// A setting that several parts of a service read is reported once.
+    /// Adds a problem once, even if several parts of a service read the same setting.
     fn note(&mut self, problem: Problem) {
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
@@ -256,7 +259,7 @@ impl Reader {
         })
     }
 
-    /// One line about a setting. Headers may hold credentials, as passwords do.
+    /// One line about a setting. Headers may hold credentials, so they are hidden as passwords are.
     fn shown(&self, name: &str) -> String {
         match self.lookup(name) {
             None => format!("{name} (default)"),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A password or token. `Debug` shows that it is there, not what it is.
+/// A password or token. `Debug` shows whether it is empty, but not its text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -12,7 +12,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text, for the one who must send it.
+    /// The text, for the code that has to send it.
     pub fn expose(&self) -> &str {
         &self.0
     }

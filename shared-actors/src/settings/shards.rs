@@ -1,4 +1,5 @@
-//! `DATABASE_MASTER_*_k` and `DATABASE_REPLICA_*_k`: the list of shards, k = 0, 1, … without gaps.
+//! `DATABASE_MASTER_*_k` and `DATABASE_REPLICA_*_k`: the list of shards, with k = 0, 1, … without
+//! gaps.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +11,7 @@ const PRIMARY: &str = "DATABASE_MASTER";
 const REPLICA: &str = "DATABASE_REPLICA";
 const PARTS: [&str; 4] = ["HOST_PORT", "USER", "PASSWORD", "NAME"];
 
-/// One database and whom to be there.
+/// One database, and the role to log in with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseSettings {
     /// The server.
@@ -23,31 +24,33 @@ pub struct DatabaseSettings {
     pub name: String,
 }
 
-/// One shard: a primary, and a streaming replica when there is one.
+/// One shard: a primary and, optionally, a streaming replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShardSettings {
-    /// Where decisions are made.
+    /// The database that takes all writes and decisions.
     pub primary: DatabaseSettings,
-    /// Where lists may be read.
+    /// The database from which lists may be read.
     pub replica: Option<DatabaseSettings>,
 }
 
-/// What holds when no host is set: the local stack.
+/// The values if no host is set: the local stack.
 #[derive(Clone, Copy, Debug)]
 pub struct ShardDefaults {
     /// `host:port` of each primary.
     pub primaries: &'static [&'static str],
-    /// `host:port` of each replica, in the same order; may be shorter.
+    /// `host:port` of each replica, in the same order. The list may be shorter than that of the
+    /// primaries.
     pub replicas: &'static [Option<&'static str>],
-    /// The name of the databases, also when hosts are set.
+    /// The name of the databases. It is also the default if hosts are set.
     pub name: &'static str,
 }
 
 impl ShardSettings {
-    /// Reads every shard. Once any primary's host is set, no host comes from `defaults`.
+    /// Reads all shards. If the host of any primary is set, no host comes from `defaults`.
     ///
-    /// A gap in the numbering, a setting of a shard that has no host, and a number past the last possible
-    /// shard are problems of the reader: each would lose a shard in silence.
+    /// Three mistakes are problems of the reader: a gap in the numbering, a setting of a shard
+    /// without a host, and a number above the last possible shard. Each would silently lose a
+    /// shard.
     pub fn read(reader: &mut Reader, defaults: &ShardDefaults) -> Vec<Self> {
         let hosts = indices(reader, PRIMARY, "HOST_PORT");
         let defaults = if hosts.is_empty() {
@@ -91,7 +94,7 @@ fn address(reader: &mut Reader, name: &str, default: Option<&str>) -> Option<Hos
     reader.read(name, default, |text| HostPort::parse(text, POSTGRES_PORT).map(Some))
 }
 
-/// Stands in for an address that is missing or wrong, which is a problem of the reader already.
+/// Replaces a missing or wrong address, which has already been reported as a problem.
 fn unset() -> HostPort {
     HostPort { host: "localhost".to_owned(), port: POSTGRES_PORT }
 }
@@ -101,7 +104,7 @@ fn indices(reader: &Reader, role: &str, part: &str) -> BTreeSet<usize> {
     reader.names(&prefix).iter().filter_map(|name| index(name.strip_prefix(&prefix)?)).collect()
 }
 
-/// Decimal and without leading zeros, or two names would mean one shard.
+/// Must be decimal without leading zeros; otherwise two names would mean the same shard.
 fn index(text: &str) -> Option<usize> {
     let index = text.parse::<usize>().ok().filter(|index| *index < usize::from(ShardRouter::MAX_SHARDS))?;
     (text == index.to_string()).then_some(index)

@@ -1,28 +1,29 @@
-//! Names that nearly match a setting: most likely typos, which would otherwise silently leave the default in force.
+//! Names that nearly match a setting. They are most likely typos, which would otherwise silently
+//! leave the default in force.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-/// Shorter names are too often one letter from each other.
+/// Shorter names differ too often by only one letter.
 const SHORTEST: usize = 8;
 
-/// What the last reader found, until the log is there to tell it.
+/// The slips that the last reader found; they are logged once logging has started.
 static FOUND: Mutex<Vec<Slip>> = Mutex::new(Vec::new());
 
-/// A variable that nothing reads, and the setting that may be meant.
+/// A variable that is never read, and the setting that is probably meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Slip {
     pub(crate) variable: String,
     pub(crate) setting: String,
 }
 
-/// Remembers each of `variables` that is nearly one of `settings`.
+/// Remembers each of `variables` that nearly matches one of `settings`.
 pub(super) fn remember<'a>(variables: impl Iterator<Item = &'a String>, settings: &BTreeSet<String>) {
     let slips = find(variables, settings);
     *FOUND.lock().unwrap_or_else(PoisonError::into_inner) = slips;
 }
 
-/// Takes what was remembered.
+/// Takes the slips that were remembered.
 pub(crate) fn take() -> Vec<Slip> {
     std::mem::take(&mut FOUND.lock().unwrap_or_else(PoisonError::into_inner))
 }
@@ -36,7 +37,8 @@ fn find<'a>(variables: impl Iterator<Item = &'a String>, settings: &BTreeSet<Str
     unread.filter_map(slip).collect()
 }
 
-/// Whether one letter was left out, added or replaced. Digits number shards.
+/// Whether one letter was omitted, added or replaced. Digits do not count, because they number
+/// shards.
 fn is_one_letter_from(one: &str, other: &str) -> bool {
     let (shorter, longer) = if one.len() <= other.len() { (one, other) } else { (other, one) };
     let (shorter, longer) = (shorter.as_bytes(), longer.as_bytes());

@@ -1,4 +1,4 @@
-//! How the text of a setting becomes a value; an error here is the text of what was expected.
+//! Parses the text of a setting. An error is the text of what was expected.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ pub(super) fn without_comment(text: &str) -> &str {
     text.split("###").next().unwrap_or_default().trim()
 }
 
-/// The text as a log may show it: without what stands before an `@`, which may be a password.
+/// The text as a log may show it: everything before an `@` is hidden, because it may be a password.
 pub(super) fn without_credentials(text: &str) -> String {
     let Some((credentials, address)) = text.rsplit_once('@') else { return text.to_owned() };
     let scheme = credentials.split_once("://").map_or("", |(scheme, _)| scheme);
@@ -50,7 +50,8 @@ pub(super) fn flag(text: &str) -> Result<bool, String> {
     }
 }
 
-/// What a database can keep and reckon with: far from the ends of its calendar, whole microseconds.
+/// Accepts only durations that a database can store and calculate with: whole microseconds, far
+/// below the limits of its calendar.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if duration > LONGEST_DURATION => Err("a duration of at most 36500 days".to_owned()),

@@ -1,15 +1,16 @@
-//! Work that is done for many at once: whose trace it belongs to.
+//! Which trace a batch of work belongs to.
 //!
-//! It continues the trace of one of its causes, so that a request that was alone is one whole tree, and links to the
-//! others.
+//! It continues the trace of one of its causes and links to the others. The trace of a request that
+//! was alone in its batch is thus one complete tree.
 
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::{TraceContext, current, is_exporting};
 
-/// Makes `span`, which has not been entered yet, continue the trace of the first of `causes` that somebody records, or
-/// of the first, and link to the others that somebody records. Does nothing while nothing is exported.
+/// Makes `span` continue the trace of the first sampled context in `causes`, or of the first one if
+/// none is sampled. Adds links to the other sampled contexts. Call it before `span` is entered.
+/// Does nothing without an exporter.
 pub fn join(span: &Span, causes: &[TraceContext]) {
     if !is_exporting() || span.is_disabled() {
         return;
@@ -24,7 +25,7 @@ pub fn join(span: &Span, causes: &[TraceContext]) {
     }
 }
 
-/// Makes `span` link to `context`, where the work that it waited for was done.
+/// Adds a link from `span` to `context`, in which the work that it waited for was done.
 pub fn link(span: &Span, context: TraceContext) {
     if is_exporting() && !span.is_disabled() {
         span.add_link(context.to_open_telemetry());

@@ -1,4 +1,4 @@
-//! W3C trace context: what a `traceparent` says. Pure text and numbers.
+//! The W3C trace context, as a `traceparent` carries it. Pure text and numbers.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// A new trace that nobody samples.
+    /// A new trace that is not sampled.
     pub fn generate() -> Self {
         let ids = RandomIdGenerator::default();
         let trace_id = u128::from_be_bytes(ids.new_trace_id().to_bytes());
@@ -31,7 +31,8 @@ impl TraceContext {
         Self { trace_id, span_id, flags: 0 }
     }
 
-    /// Reads a `traceparent`; `None` when it is not one, which means a new trace.
+    /// Parses a `traceparent`. `None` means that the text is not one, and that a new trace should
+    /// start.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
         let version = hex(text.get(0..2)?)?;
@@ -54,7 +55,7 @@ impl TraceContext {
         format!("{:032x}", self.trace_id)
     }
 
-    /// Whether somebody records this trace.
+    /// Whether this trace is recorded.
     pub const fn is_sampled(&self) -> bool {
         self.flags & 1 == 1
     }

@@ -1,7 +1,8 @@
 //! The trace of the current span.
 //!
-//! With an exporter, OpenTelemetry's own ids. Without one, an id that is kept in the outermost span's extensions and
-//! is made when it is first asked for: a request whose trace nobody asks for costs nothing.
+//! With an exporter, the ids are OpenTelemetry's. Without one, the extensions of the outermost span
+//! hold an id that is generated on first use. A request whose trace id is never read thus costs
+//! nothing.
 
 use opentelemetry::trace::TraceContextExt;
 use tracing::{Dispatch, Span, span};
@@ -11,7 +12,7 @@ use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use super::TraceContext;
 
-/// The trace context of the current span; `None` outside of any span, and without a subscriber.
+/// The trace context of the current span; `None` outside any span, or without a subscriber.
 pub fn current() -> Option<TraceContext> {
     of(&Span::current())
 }
@@ -26,13 +27,13 @@ pub fn trace_id() -> Option<String> {
     current().map(|context| context.trace_id())
 }
 
-/// The trace context of `span`; `None` when it is none, or disabled.
+/// The trace context of `span`; `None` if it is disabled or no span at all.
 pub fn of(span: &Span) -> Option<TraceContext> {
     span.with_subscriber(|(id, dispatch)| of_span(id, dispatch))?
 }
 
-/// Makes `span` continue the trace of `traceparent`, before anything inside it starts. What is not a traceparent
-/// is ignored.
+/// Makes `span` continue the trace of `traceparent`. Call it before anything inside the span
+/// starts. An invalid `traceparent` is ignored.
 pub fn set_parent(span: &Span, traceparent: Option<&str>) {
     let Some(context) = traceparent.and_then(TraceContext::parse) else { return };
     if super::is_exporting() {
@@ -48,7 +49,8 @@ pub fn set_parent(span: &Span, traceparent: Option<&str>) {
 
 pub(super) fn continue_from(span: &Span, parent: TraceContext) {
     let remote = opentelemetry::Context::new().with_remote_span_context(parent.to_open_telemetry());
-    // Refused only once something inside the span has started, which is too late for any parent.
+    // This fails only if something inside the span has already started; then it is too late to set
+    // a parent.
     let _ = span.set_parent(remote);
 }
 

@@ -1,4 +1,5 @@
-//! Where traces go: OTLP, set by the standard `OTEL_*` variables; nowhere unless they name an endpoint.
+//! The export of traces over OTLP, configured by the standard `OTEL_*` variables. Nothing is
+//! exported unless they name an endpoint.
 
 use std::env;
 use std::time::Duration;
@@ -15,10 +16,11 @@ use super::exporter::ObservedExporter;
 use crate::grpc;
 use crate::settings::Reader;
 
-/// The largest batch is an outbox read at once: each of its events may come from a trace of its own.
+/// The maximum number of links per span. The largest batch is one read of the outbox, and each of
+/// its events may come from a different trace.
 const MAX_LINKS: u32 = 512;
 
-/// How long an export may take unless `OTEL_EXPORTER_OTLP_TIMEOUT` says otherwise.
+/// How long an export may take unless `OTEL_EXPORTER_OTLP_TIMEOUT` is set.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
@@ -33,8 +35,8 @@ const SAMPLERS: [&str; 6] = [
 
 pub(super) struct Export {
     pub(super) provider: SdkTracerProvider,
-    /// The gRPC exporter's connection lives on a runtime of its own, so that neither its start nor its end depends
-    /// on the one of the caller.
+    /// The gRPC exporter's connection has its own runtime, so that neither its start nor its end
+    /// depends on the caller's.
     pub(super) runtime: Runtime,
 }
 
@@ -63,7 +65,7 @@ pub(super) fn start(service_name: &'static str) -> Result<Option<Export>, Teleme
     Ok(Some(Export { provider: provider.build(), runtime }))
 }
 
-/// Notes what the SDK would pass over in silence: it samples everything then.
+/// Rejects values that the SDK would silently ignore; it would then sample everything.
 pub(super) fn check(reader: &mut Reader) {
     let sampler = variable("OTEL_TRACES_SAMPLER");
     if sampler.as_deref().is_some_and(|sampler| !SAMPLERS.contains(&sampler)) {
@@ -93,14 +95,15 @@ fn exporter(runtime: &Runtime) -> Result<SpanExporter, TelemetryError> {
             let endpoint = endpoint(&of_traces("ENDPOINT").unwrap_or_default())?;
             SpanExporter::builder().with_tonic().with_channel(endpoint.connect_lazy()).build()
         }
-        // A request that gets no answer takes its connection with it.
+        // A request that gets no answer closes its connection.
         None | Some("http/protobuf") => SpanExporter::builder().with_http().build(),
         Some(other) => return Err(TelemetryError::Protocol(other.to_owned())),
     };
     Ok(built?)
 }
 
-/// Where the gRPC exporter connects. The exporter's own connection would stay with a receiver that fell silent.
+/// The endpoint of the gRPC exporter, with keep-alive. The exporter's own connection would stay
+/// with a receiver that stopped answering.
 fn endpoint(url: &str) -> Result<Endpoint, TelemetryError> {
     let endpoint = grpc::endpoint(url).map_err(|error| TelemetryError::Endpoint(error.to_string()))?;
     if endpoint.uri().scheme_str() != Some("http") {
@@ -111,7 +114,7 @@ fn endpoint(url: &str) -> Result<Endpoint, TelemetryError> {
     Ok(endpoint.keep_alive_while_idle(true).timeout(timeout))
 }
 
-/// A variable of OTLP: the one of traces comes before the one of all signals.
+/// An OTLP variable. The one for traces takes precedence over the one for all signals.
 fn of_traces(name: &str) -> Option<String> {
     variable(&format!("OTEL_EXPORTER_OTLP_TRACES_{name}"))
         .or_else(|| variable(&format!("OTEL_EXPORTER_OTLP_{name}")))

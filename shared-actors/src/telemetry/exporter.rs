@@ -1,4 +1,5 @@
-//! The exporter as the service sees it: it may fail for as long as it likes, and that is said once.
+//! The exporter that the service uses. It may fail for any length of time, which is logged only
+//! once.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,12 +18,12 @@ static SPANS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     metrics::counters_by("trace_spans_exported_total", help, "outcome", &["ok", "error"])
 });
 
-/// Serves the counters from now on, as 0.
+/// Serves the counters as 0 from now on.
 pub(super) fn begin_counting() {
     LazyLock::force(&SPANS);
 }
 
-/// Counts what is exported, and tells of a receiver that fails and of one that is back.
+/// Counts the exported spans, and logs when exports start to fail and when they work again.
 #[derive(Debug)]
 pub(super) struct ObservedExporter {
     inner: OtlpExporter,

@@ -1,7 +1,7 @@
-//! How a log line looks: one line an event, as text for people or as JSON, with the trace's id.
+//! The format of log lines: one line per event, as text for people or as JSON, with the trace id.
 //!
-//! The fields of spans are not repeated on each line, so that a span costs no formatting; the trace's id finds the
-//! rest.
+//! The fields of spans are not repeated on each line, so that a span costs no formatting. The trace
+//! id leads to them.
 
 use std::fmt;
 
@@ -16,14 +16,14 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::current;
 
-/// The look of the log.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LogFormat {
     Json,
     Pretty,
 }
 
-/// Formats nothing: see the module's text.
+/// Formats nothing; the module's documentation says why.
 pub(super) struct NoSpanFields;
 
 impl<'w> FormatFields<'w> for NoSpanFields {
@@ -55,7 +55,7 @@ where
             fields: Map::new(),
         };
         event.record(&mut line);
-        // Of the current span, although it may be one that only the exporter looks at.
+        // The trace of the current span, even if only the exporter sees that span.
         if let Some(trace) = current::current() {
             line.fields.insert("trace_id".to_owned(), trace.trace_id().into());
         }
@@ -111,7 +111,7 @@ impl Line {
     fn put(&mut self, field: &Field, value: Value) {
         match (field.name(), value) {
             ("message", Value::String(text)) => self.message = text,
-            // Events that come from the `log` crate carry where they come from as fields.
+            // Events from the `log` crate carry their origin as fields.
             ("log.target", Value::String(target)) => self.target = target,
             (name, _) if name.starts_with("log.") => {}
             (name, value) => {

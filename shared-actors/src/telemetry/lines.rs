@@ -1,4 +1,5 @@
-//! A separate thread writes the log lines: a blocked reader of our output must not stop the service.
+//! A separate thread writes the log lines, because a blocked reader of our output must not block
+//! the service.
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
@@ -7,10 +8,11 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuild
 
 use crate::metrics;
 
-/// Lines that wait to be written; what comes beyond is dropped and counted.
+/// The maximum number of lines that wait to be written. Further lines are dropped and counted.
 const WAITING_LINES: usize = 16 * 1024;
 
-/// Where lines go, and what writes the last of them when it is dropped.
+/// Returns the writer for log lines, and a guard that writes the remaining lines when it is
+/// dropped.
 pub(super) fn writer() -> (NonBlocking, WorkerGuard) {
     NonBlockingBuilder::default()
         .lossy(true)
@@ -19,7 +21,7 @@ pub(super) fn writer() -> (NonBlocking, WorkerGuard) {
         .finish(std::io::stdout())
 }
 
-/// Serves how many lines were dropped.
+/// Serves the number of dropped lines as a metric.
 pub(super) fn count(lines: ErrorCounter) {
     let help = "Log lines dropped because the output did not take them in time.";
     if let Ok(counted) = IntCounter::with_opts(Opts::new("log_lines_dropped_total", help)) {

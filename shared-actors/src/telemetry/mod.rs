@@ -1,6 +1,7 @@
-//! Logs and traces. [`init`] once, at the start of `main`; [`Telemetry::shutdown`] last of all.
+//! Logs and traces. Call [`init`] once, at the start of `main`, and [`Telemetry::shutdown`] at the
+//! very end.
 //!
-//! Metrics are elsewhere: [`crate::metrics`].
+//! For metrics see [`crate::metrics`].
 
 mod batch;
 mod context;
@@ -37,15 +38,16 @@ pub use tracing::{Span, debug_span};
 use crate::settings::Reader;
 use crate::settings::spelling::{self, Slip};
 
-/// The target of the spans of requests. They exist whatever `RUST_LOG` says, because they carry the trace.
+/// The target of the spans of requests. They exist at every `RUST_LOG` level, because they carry
+/// the trace.
 pub const REQUEST: &str = "request";
 
-/// The target of spans, at debug level, that only an exporter has use for: actors, statements, calls. They are made
-/// within a request's trace and never begin one.
+/// The target of debug spans that only an exporter uses: actors, statements, calls. They are
+/// created within a request's trace and never start one.
 pub const DETAIL: &str = "detail";
 
-/// Opens a span of target [`DETAIL`] below the current one; where there is none, or nobody looks at details, it is the
-/// current one itself.
+/// Opens a span of target [`DETAIL`] below the current one. Returns the current span itself if
+/// there is none, or if details are disabled.
 ///
 /// ```
 /// let span = shared_actors::detail_span!("get", otel.kind = "client", db.system.name = "redis");
@@ -66,8 +68,9 @@ macro_rules! detail_span {
     }};
 }
 
-/// What is kept quiet unless `RUST_LOG` names it: migrations make the server remark that their own table is there already,
-/// and the exporter says once what its libraries say at each attempt to reach a receiver that is away.
+/// Log targets that are quiet unless `RUST_LOG` names them. During migrations the server logs that
+/// the migrations' own table exists. The exporter's libraries log each failed attempt to reach the
+/// receiver, which the exporter itself logs once.
 const QUIET: &str = "sqlx::postgres::notice=warn,opentelemetry=off,opentelemetry_sdk=off,opentelemetry-otlp=off,\
                      opentelemetry-http=off,actix_web_prom=error";
 
@@ -76,38 +79,40 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 /// Why telemetry cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// `RUST_LOG` is not a filter.
+    /// `RUST_LOG` is not a valid filter.
     #[error("RUST_LOG: expected a filter such as info or info,loms=debug ({0})")]
     Filter(#[from] ParseError),
-    /// `LOG_FORMAT` is neither.
+    /// `LOG_FORMAT` is neither `json` nor `pretty`.
     #[error("LOG_FORMAT={0:?}: expected json or pretty")]
     Format(String),
-    /// A protocol that is not built in.
+    /// The protocol is not supported.
     #[error("OTEL_EXPORTER_OTLP_PROTOCOL={0:?}: expected grpc or http/protobuf")]
     Protocol(String),
-    /// The receiver's address is not a URL, or one of TLS, which the gRPC exporter does not speak.
+    /// The receiver's address is not a URL, or it requires TLS, which the gRPC exporter does not
+    /// support.
     #[error("OTEL_EXPORTER_OTLP_ENDPOINT: expected an http:// URL ({0})")]
     Endpoint(String),
     /// The exporter does not accept its settings.
     #[error("OTEL_EXPORTER_OTLP_*: {0}")]
     Exporter(#[from] ExporterBuildError),
-    /// The exporter's thread cannot start.
+    /// The exporter's runtime cannot start.
     #[error("the exporter's thread: {0}")]
     Runtime(std::io::Error),
-    /// It has been started before.
+    /// Telemetry was started before.
     #[error("telemetry: {0}")]
     Twice(#[from] TryInitError),
 }
 
 static TRACER: OnceLock<SdkTracer> = OnceLock::new();
 
-/// Whether traces go anywhere; what only they would show need not be made otherwise.
+/// Whether traces are exported. If not, work that only shows in traces can be skipped.
 pub fn is_exporting() -> bool {
     TRACER.get().is_some()
 }
 
-/// Marks `span` as failed, with the kind of the error in one word. The span has the fields `otel.status_code` and
-/// `error.type`. Does nothing while nothing is exported: what stands for a detail then is the span of the request.
+/// Marks `span` as failed, with the kind of the error in one word. The span must have the fields
+/// `otel.status_code` and `error.type`. Does nothing without an exporter, because `span` may then
+/// be the span of the request.
 pub fn failed(span: &Span, error_type: &str) {
     if is_exporting() {
         span.record("otel.status_code", "ERROR");
@@ -123,18 +128,19 @@ fn tracer() -> Option<&'static SdkTracer> {
 #[must_use = "shut it down last, so that the last spans are exported"]
 pub struct Telemetry {
     export: Option<Export>,
-    /// Writes the lines that wait when it is dropped.
+    /// Writes the remaining lines when it is dropped.
     lines: WorkerGuard,
 }
 
-/// Starts logs (`RUST_LOG`, `LOG_FORMAT`) and, when an endpoint is set, the export of traces (`OTEL_*`).
+/// Starts logging (`RUST_LOG`, `LOG_FORMAT`) and, if an endpoint is set, the export of traces
+/// (`OTEL_*`).
 ///
 /// Spans of target [`DETAIL`] go to the exporter only.
 ///
 /// # Errors
-/// A variable that is wrong, or a second call.
+/// A variable is wrong, or this is the second call.
 pub fn init(service_name: &'static str) -> Result<Telemetry, TelemetryError> {
-    // Another provider may stand already; either serves.
+    // Another provider may already be installed; either one works.
     let _ = rustls::crypto::ring::default_provider().install_default();
 
     exporter::begin_counting();
@@ -161,7 +167,8 @@ pub fn init(service_name: &'static str) -> Result<Telemetry, TelemetryError> {
     if spans.is_some() {
         subscriber.with(lines.with_filter(log_filter()?)).with(spans).try_init()?;
     } else {
-        // A filter of the whole subscriber makes a disabled span or event cost one load.
+        // As a filter of the whole subscriber it reduces the cost of a disabled span or event to
+        // one load.
         subscriber.with(lines).with(log_filter()?).try_init()?;
     }
     if let Some(tracer) = tracer {
@@ -174,7 +181,7 @@ pub fn init(service_name: &'static str) -> Result<Telemetry, TelemetryError> {
     Ok(Telemetry { export, lines: guard })
 }
 
-/// Notes what [`init`] would refuse, so that a start with several wrong settings tells of all of them at once.
+/// Checks the variables that [`init`] reads, so that all wrong settings are reported together.
 pub(crate) fn check(reader: &mut Reader) {
     if log_format().is_err() {
         reader.reject("LOG_FORMAT", "json or pretty");
@@ -202,12 +209,12 @@ fn log_filter() -> Result<EnvFilter, TelemetryError> {
 }
 
 impl Telemetry {
-    /// Exports what is left, within 3 s, and writes the last lines.
+    /// Exports the remaining spans, within 3 s, and writes the last lines.
     pub async fn shutdown(self) {
-        // Dropped last: what goes wrong here is still written.
+        // Dropped last, so that failures below are still logged.
         let _lines = self.lines;
         let Some(Export { provider, runtime }) = self.export else { return };
-        // Blocking on purpose: the exporter needs the runtime's threads meanwhile.
+        // On a blocking thread, because the exporter needs the runtime's threads meanwhile.
         let flushed = tokio::task::spawn_blocking(move || {
             let result = provider.shutdown_with_timeout(FLUSH_TIMEOUT);
             runtime.shutdown_background();

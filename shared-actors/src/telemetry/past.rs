@@ -1,4 +1,4 @@
-//! Spans of what is over already: a wait whose end nobody could foresee.
+//! Spans of work that has already ended, such as a wait whose end was not known in advance.
 
 use std::time::SystemTime;
 
@@ -7,7 +7,7 @@ use opentelemetry::{Context, KeyValue};
 
 use super::{TraceContext, tracer};
 
-/// A stretch of time that goes to the exporter as a span.
+/// A period of time that is exported as a span.
 ///
 /// ```
 /// use shared_actors::telemetry::PastSpan;
@@ -24,12 +24,12 @@ pub struct PastSpan {
 }
 
 impl PastSpan {
-    /// Something within this process that began at `start`.
+    /// Work within this process that began at `start`.
     pub fn internal(name: impl Into<String>, start: SystemTime) -> Self {
         Self { name: name.into(), kind: SpanKind::Internal, start, attributes: Vec::new() }
     }
 
-    /// A message that came into being at `start`.
+    /// A message that was created at `start`.
     pub fn producer(name: impl Into<String>, start: SystemTime) -> Self {
         Self { kind: SpanKind::Producer, ..Self::internal(name, start) }
     }
@@ -41,15 +41,15 @@ impl PastSpan {
         self
     }
 
-    /// Exports the span as one that ends now, below `parent`. Answers its context; `None`, and no span, while nothing is
-    /// exported or nobody records the parent.
+    /// Exports the span below `parent`; it ends now. Returns its context. Returns `None`, and
+    /// exports nothing, without an exporter or if `parent` is not sampled.
     pub fn record(self, parent: Option<TraceContext>) -> Option<TraceContext> {
         let tracer = tracer()?;
         let parent = parent.filter(TraceContext::is_sampled)?;
         let builder = tracer
             .span_builder(self.name)
             .with_kind(self.kind)
-            // Where clocks differ, it may seem to begin after now.
+            // If clocks differ, the span may seem to start in the future.
             .with_start_time(self.start.min(SystemTime::now()))
             .with_attributes(self.attributes);
         let parent = Context::new().with_remote_span_context(parent.to_open_telemetry());

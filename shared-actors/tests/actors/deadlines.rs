@@ -1,4 +1,5 @@
-//! Deadlines: nobody runs what nobody waits for, and the deadline of a request reaches every actor asked for it.
+//! Deadlines: a command does not run once its caller has given up, and a request's deadline reaches
+//! every actor it asks.
 
 use std::pin::pin;
 use std::sync::atomic::Ordering;
@@ -14,7 +15,7 @@ use crate::support::{Work, Worker, WorkerActor, metric, worker, worker_on};
 
 #[actix::test]
 async fn a_command_past_its_deadline_is_not_run() {
-    /// Keeps its arbiter's thread busy, so that what is asked meanwhile waits in the mailbox.
+    /// Blocks its arbiter's thread, so that later commands wait in the mailbox.
     struct Block(std::sync::mpsc::Receiver<()>);
     impl Command for Block {
         type Output = ();
@@ -50,7 +51,7 @@ async fn who_asked_is_told_that_it_was_too_late_although_the_timer_is_late_too()
     let soon = Instant::now() + Duration::from_millis(5);
     let mut asked = pin!(deadline::scope(soon, handle.ask(Work::Echo(2))));
     assert!(poll!(asked.as_mut()).is_pending());
-    // Neither the actor nor a timer has its turn meanwhile.
+    // Neither the actor nor a timer can run meanwhile.
     while Instant::now() < soon {
         std::hint::spin_loop();
     }

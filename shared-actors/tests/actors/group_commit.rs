@@ -1,4 +1,4 @@
-//! Group commit: few batches for many commands, each answered once.
+//! Group commit: few batches for many commands, with one answer per command.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::{eventually, metric, quick_restarts};
 
-/// Records each batch, in which numbers weigh what they are, up to 100; a batch takes as long as a turn of the event loop.
+/// Records each batch. A number weighs as much as its value, up to 100. A batch takes one turn of
+/// the event loop.
 struct Ledger {
     limits: BatchLimits,
     batches: Mutex<Vec<Vec<usize>>>,
@@ -52,7 +53,7 @@ impl Commit<Record> for Ledger {
     }
 }
 
-/// A number that the ledger forgets to answer.
+/// A number that the ledger does not answer.
 const UNANSWERED: usize = usize::MAX - 1;
 
 #[actix::test]

@@ -1,4 +1,5 @@
-//! Bounds and supervision: a full handle refuses, a panic fails its callers alone.
+//! Capacity and supervision: a full handle refuses commands, and a panic fails only the commands it
+//! affects.
 
 use std::env;
 use std::process::Command;
@@ -73,7 +74,8 @@ async fn a_panic_fails_only_its_callers_and_the_old_handle_works_again() {
 async fn commands_queued_behind_a_panic_are_answered_unavailable_and_do_not_hang() {
     let arbiters = Arbiters::new(0);
     let Worker { handle, .. } = worker(quick_restarts("queued_behind"), &arbiters);
-    // Nothing runs before the first await, as the actor lives on this very thread: all of these are queued together.
+    // Nothing runs before the first await, because the actor lives on this thread. All commands are
+    // therefore queued together.
     let asked = join_all((0..50).map(|number| {
         let work = if number == 25 { Work::Panic } else { Work::Echo(number) };
         handle.ask(work)
@@ -85,10 +87,10 @@ async fn commands_queued_behind_a_panic_are_answered_unavailable_and_do_not_hang
     }
 }
 
-/// Set in the process that is to end.
+/// Set in the process that is expected to end.
 const DOOMED: &str = "TEST_DOOMED_ACTOR";
 
-/// Starts itself again in a process of its own, where the actor lives.
+/// Runs this test again in a separate process, where the actor lives.
 #[actix::test]
 async fn an_actor_that_can_never_be_built_ends_the_process_and_is_named() {
     if env::var_os(DOOMED).is_some() {

@@ -1,4 +1,4 @@
-//! One actor a key: activation, passivation, panics and fairness between keys.
+//! One actor per key: activation, passivation, panics, and fairness between keys.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -15,12 +15,12 @@ use crate::support::{eventually, metric};
 
 type Store = Arc<Mutex<HashMap<u32, usize>>>;
 
-/// A counter a key; the truth is in `store`, as it would be in a database.
+/// A counter for one key. The authoritative value is in `store`, as it would be in a database.
 struct CounterActor {
     key: u32,
     store: Store,
     count: Option<usize>,
-    /// The keys that have an actor at work, to notice a second one.
+    /// The keys whose actor is working, to detect a second actor for a key.
     at_work: Arc<Mutex<HashSet<u32>>>,
 }
 
@@ -135,7 +135,7 @@ async fn a_panic_of_one_key_fails_its_caller_and_the_key_works_again() {
 #[actix::test]
 async fn one_busy_key_is_refused_while_the_others_are_served() {
     let options = KeyedOptions { capacity_per_key: 3, ..KeyedOptions::new("one_busy") };
-    // On this very thread nothing is done before everything has been asked.
+    // On this thread, nothing runs before everything has been asked.
     let (handle, _store) = counters(options, Arbiters::new(0));
     let busy = join_all((0..20).map(|_| handle.ask(&1, Increment)));
     let other = handle.ask(&2, Increment);
@@ -152,7 +152,7 @@ impl Command for Hold {
     const NAME: &'static str = "hold";
 }
 
-/// Ends each command when its door opens; the activity of the last one is kept longer.
+/// Answers each command when its door opens. Keeps the activity of the last command for longer.
 struct HoldingActor {
     door: Arc<Semaphore>,
     kept: Arc<Mutex<Option<Activity>>>,
@@ -241,7 +241,8 @@ async fn an_actor_whose_work_outlives_the_answer_stays_in_memory() {
     holding.handle.ask(&1, Hold).await.unwrap();
     let working = holding.kept.lock().unwrap().take();
     assert!(working.is_some());
-    // Another actor comes and goes meanwhile, by want of room and by time.
+    // Meanwhile another actor is activated, and then passivated because of `max_live` and the idle
+    // time.
     holding.done(2).await;
     eventually("the other one is passivated", || holding.handle.live() == 1).await;
     holding.door.add_permits(1);

@@ -1,4 +1,4 @@
-//! What the actor layer promises to its users, each promise as a test.
+//! The guarantees of the actor layer, one test for each.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! The ordered end: everything accepted is answered, and the whole is bounded.
+//! Orderly shutdown: every accepted command is answered, and the total time is limited.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! The actor that most tests ask, and how they wait and read metrics.
+//! The actor that most tests use, and helpers to wait and to read metrics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use shared_actors::actor::{ActorOptions, Arbiters, AskError, Backoff, Command, E
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
-/// What a worker is told to do; each step that it takes is recorded.
+/// A worker's task. The worker records each step that it takes.
 pub enum Work {
     /// Answers at once.
     Echo(usize),
@@ -75,7 +75,7 @@ pub fn worker_on(arbiter: &ArbiterHandle, options: ActorOptions) -> Worker {
     Worker { handle, door, begun }
 }
 
-/// Waits until `condition` holds; a test that hangs fails here.
+/// Waits until `condition` holds. Fails the test if that takes more than 20 s.
 pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !condition() {
@@ -84,7 +84,7 @@ pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// The value of a metric line that counts something, by the beginning of the line.
+/// The value of a counter or gauge, found by the beginning of its line.
 pub fn metric(line: &str) -> usize {
     let text = prometheus::TextEncoder::new().encode_to_string(&prometheus::gather()).unwrap();
     let found = text.lines().find_map(|candidate| candidate.strip_prefix(line)?.trim().parse().ok());

@@ -1,4 +1,4 @@
-//! What a gRPC client gets: health, reflection, deadlines, details, metrics.
+//! What a gRPC client sees: health, reflection, deadlines, error details, metrics.
 
 use std::time::{Duration, Instant};
 
@@ -66,7 +66,7 @@ async fn a_deadline_is_answered_as_such_by_the_server() {
 #[actix_rt::test]
 async fn the_deadline_of_a_client_is_answered_by_the_server_before_the_client_gives_up() {
     let (front, channel) = start_with(&Health::new(), Duration::from_mins(1)).await;
-    // On a busy machine the client's own timer may be the first one to be noticed: it says CANCELLED.
+    // On a busy machine the client's own timer may fire first. It reports CANCELLED.
     let mut late = None;
     for _ in 0..20 {
         let mut request = Request::new("patient".to_owned());

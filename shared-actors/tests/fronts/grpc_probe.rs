@@ -1,4 +1,4 @@
-//! A gRPC service that does what it is told, and its client.
+//! A gRPC service that follows the instructions in the request, and its client.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -118,7 +118,7 @@ pub async fn serve_probe(settings: &GrpcServerSettings, health: &Health) -> Grpc
     serve(settings, service).await.unwrap()
 }
 
-/// A channel that connects when it is first used.
+/// A channel that connects on its first use.
 pub fn channel_to(front: &GrpcFrontEnd) -> Channel {
     Endpoint::from_shared(format!("http://{}", front.address)).unwrap().connect_lazy()
 }

@@ -1,4 +1,4 @@
-//! What an HTTP client gets for every way in which a request can be wrong.
+//! What an HTTP client receives for each kind of invalid request.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -126,7 +126,7 @@ async fn send(address: SocketAddr, request: impl Into<String>) -> Answer {
     let exchange = move || {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        // The server may close before it has read a body that it refuses.
+        // The server may close the connection before it has read a body that it refuses.
         let _ = stream.write_all(request.as_bytes());
         let mut text = Vec::new();
         let _ = stream.read_to_end(&mut text);
@@ -265,7 +265,7 @@ async fn metrics_name_the_route_and_never_the_path() {
     ] {
         assert!(text.contains(line), "{line} is not in {text}");
     }
-    // Not the values: a number of bytes may well have these digits.
+    // Check only the series: a value in bytes may well contain these digits.
     for (series, _value) in text.lines().filter_map(|line| line.rsplit_once(' ')) {
         assert!(!series.contains("4711") && !series.contains("/metrics\""), "{series}");
     }

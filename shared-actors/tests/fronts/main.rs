@@ -1,4 +1,4 @@
-//! The front-ends, asked over real sockets.
+//! The front-ends, tested over real sockets.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -1,4 +1,5 @@
-//! Connections that say nothing, stop in the middle, or do not listen: none of them stays, and none keeps others out.
+//! Connections that send nothing, stop halfway, or do not read. None of them stays open, and none
+//! blocks others.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -21,20 +22,21 @@ use utoipa::openapi::OpenApiBuilder;
 
 use crate::grpc_probe::{channel_to, grpc_settings, say, serve_probe};
 
-/// Far less than the tests wait for, and enough for an honest client on a busy machine.
+/// Much shorter than the tests wait, but long enough for a well-behaved client on a busy machine.
 const SHORT: Duration = Duration::from_millis(500);
-/// Nothing closes a connection this late but a defect.
+/// Too long to matter: only a defect would close a connection this late.
 const LONG: Duration = Duration::from_mins(5);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Our settings, and that we have seen those of the server.
+/// The client's settings, and the acknowledgement of the server's settings.
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0];
 const GOAWAY: u8 = 7;
 
 const LARGE_BYTES: usize = 32 * 1024 * 1024;
 
-/// Sends `bytes`, then waits until the server closes the connection; answers what came until then.
+/// Sends `bytes`, then waits until the server closes the connection. Returns what arrived until
+/// then.
 async fn until_closed(address: SocketAddr, bytes: &'static [u8]) -> Vec<u8> {
     let exchange = move || {
         let mut stream = TcpStream::connect(address).unwrap();
@@ -87,7 +89,7 @@ async fn http_closes_a_client_that_does_not_complete_the_head_of_any_request() {
         assert_eq!(received.matches("200 OK").count(), answers, "{received}");
         front.stop().await;
     }
-    // The byte comes after the answer, on a connection that might idle for long.
+    // The byte comes after the answer, on a connection that may stay idle for long.
     let address = front.address;
     let second = spawn_blocking(move || {
         let mut stream = TcpStream::connect(address).unwrap();
@@ -109,7 +111,7 @@ async fn http_closes_a_client_that_does_not_take_its_answer() {
     let front = serve_http(&settings);
     let mut deaf = TcpStream::connect(front.address).unwrap();
     deaf.write_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    // Its first bytes are there, so it has the only place.
+    // Its first bytes have arrived, so it occupies the only connection slot.
     deaf.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut deaf =
         spawn_blocking(move || deaf.read_exact(&mut [0; 1]).map(|()| deaf)).await.unwrap().unwrap();
@@ -168,7 +170,8 @@ async fn grpc_closes_a_client_that_makes_no_call_and_none_that_waits_for_an_answ
     front.stop().await;
 }
 
-/// A client of HTTP/2 that takes at most `window` bytes of each answer, and the end of its connection.
+/// An HTTP/2 client that accepts at most `window` bytes of each answer, and the task of its
+/// connection.
 async fn http2(address: SocketAddr, window: u32) -> (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>) {
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let (client, connection) =
@@ -198,7 +201,7 @@ async fn grpc_closes_a_client_that_does_not_take_its_answer() {
         .body(())
         .unwrap();
     let (answer, mut body) = client.send_request(request, false).unwrap();
-    // The text "hello" as a message of gRPC.
+    // The text "hello" as a gRPC message.
     body.send_data(Bytes::from_static(b"\0\0\0\0\x07\x0a\x05hello"), true).unwrap();
     assert_eq!(answer.await.unwrap().status(), 200);
     let _ = timeout(PATIENCE, connection).await.expect("the connection is closed");
@@ -224,11 +227,11 @@ async fn an_old_connection_of_grpc_is_asked_to_end_and_its_calls_are_finished() 
     let mut settings = grpc_settings();
     settings.max_connection_age = SHORT;
     settings.request_timeout = 4 * SHORT;
-    // A client that does not answer the farewell is closed all the same.
+    // The server closes the connection even if the client does not answer the GOAWAY.
     settings.idle_timeout = 4 * SHORT;
     let front = serve_probe(&settings, &Health::new()).await;
     let channel = channel_to(&front);
-    // It ends at its own deadline, when the connection is too old already.
+    // The call ends at its own deadline, by which time the connection has passed its maximum age.
     let (late, received) = tokio::join!(
         say(&channel, "patient"),
         until_closed(front.address, [PREFACE, SETTINGS].concat().leak())
@@ -239,7 +242,7 @@ async fn an_old_connection_of_grpc_is_asked_to_end_and_its_calls_are_finished() 
     front.stop().await;
 }
 
-/// The types of the frames of HTTP/2.
+/// The types of the HTTP/2 frames in `bytes`.
 fn frames(mut bytes: &[u8]) -> Vec<u8> {
     let mut types = Vec::new();
     while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = bytes {

@@ -1,4 +1,5 @@
-//! Consuming: commits after the effect only, retries until it is done, loses nothing when partitions move.
+//! Consuming: commits offsets only after the effect, retries until it succeeds, and loses nothing
+//! when partitions move.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
@@ -74,7 +75,8 @@ async fn a_slow_sink_keeps_its_partitions() {
     let topic = unique_topic(&broker, 1).await;
     let publisher = producer(&broker);
     publisher.publish(records(&topic.name, "", 10)).await.unwrap();
-    // Its retries take about 100 + 200 + … ms: longer than the reader's patience, so that fetching pauses.
+    // The sink's retries take about 100 + 200 + … ms. That is longer than the reader's patience, so
+    // fetching pauses.
     let memory = Memory::failing(5);
     let reader = consumer(&broker, &topic.name, &memory);
     eventually(SOON, "the sink is asked", async || memory.asked.load(Ordering::SeqCst) > 0).await;
@@ -132,7 +134,7 @@ async fn consumers_of_a_group_share_and_a_rebalance_loses_nothing() {
     first.drain().await;
 }
 
-/// Whether the offsets of each partition rise.
+/// Whether the offsets of each partition increase.
 fn in_order(memory: &Memory) -> bool {
     let mut last: HashMap<i32, i64> = HashMap::new();
     memory.records().iter().all(|record| {
@@ -143,7 +145,7 @@ fn in_order(memory: &Memory) -> bool {
 #[actix::test]
 async fn a_topic_that_comes_later_is_waited_for() {
     let broker = Servers::from_env().kafka;
-    // Exists only to borrow its name and to have it deleted at the end.
+    // This topic exists only to provide a name, and to delete the other topic at the end.
     let topic = unique_topic(&broker, 1).await;
     let name = topic.dead_letters();
     let health = Health::new();

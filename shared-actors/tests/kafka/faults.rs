@@ -1,4 +1,5 @@
-//! What blocks a consumer for a while, and takes its partitions away meanwhile: it reads them again afterwards.
+//! Faults that block a consumer for a while and take its partitions away. It reads them again
+//! afterwards.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Kafka that comes up later than its clients, goes away and comes again.
+//! A Kafka that starts after its clients, becomes unreachable, and comes back.
 
 use std::time::{Duration, Instant};
 

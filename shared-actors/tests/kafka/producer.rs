@@ -1,4 +1,4 @@
-//! Publishing: all or nothing, one holder of a transactional id, and fast enough.
+//! Publishing: all or nothing, one holder per transactional id, and fast enough.
 
 use std::time::{Duration, Instant};
 
@@ -100,7 +100,8 @@ async fn a_transaction_takes_milliseconds_whatever_it_holds() {
         times.sort();
         let quarter = times[times.len() / 4];
         println!("{count} records a transaction: 25% {quarter:?}, 90% {:?}", times[times.len() * 9 / 10]);
-        // A busy machine is no wrong turn; librdkafka's wait of 100 ms, which would be in each of them, is.
+        // Tolerates a busy machine, but not librdkafka's wait of 100 ms, which would slow down each
+        // transaction.
         assert!(quarter < Duration::from_millis(80), "{quarter:?}");
     }
     producer.drain().await;

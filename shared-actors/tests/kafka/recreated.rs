@@ -1,4 +1,5 @@
-//! A topic that is deleted and made again is read from its beginning, whatever was committed for the old one.
+//! A topic that is deleted and recreated is read from its beginning, regardless of the old topic's
+//! commits.
 
 use dev::testing::{Servers, unique_topic};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};

@@ -1,4 +1,4 @@
-//! What the tests have in common: a sink that remembers, and short ways to publish and read.
+//! Helpers that the tests share: a recording sink, and short functions to publish and to read.
 #![allow(clippy::unwrap_used, reason = "a test's helper fails the test by its panic")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,8 @@ use tokio::sync::watch;
 
 pub const SOON: Duration = Duration::from_secs(30);
 
-/// Remembers every record that it took, is down as often as it is told to, and answers nothing while it is blocked.
+/// Records everything that it accepted. It fails as often as it is told to, and does not answer
+/// while it is blocked.
 #[derive(Clone, Default)]
 pub struct Memory {
     records: Arc<Mutex<Vec<ReceivedRecord>>>,
@@ -90,18 +91,20 @@ pub fn transactional(broker: &str, id: &str) -> ProducerHandle {
     ProducerHandle::start(options, Arbiters::new(0).pick(0))
 }
 
-/// A consumer of the topic's own group: those of other tests would join and leave it.
+/// A consumer whose group belongs to its topic alone, or consumers of other tests would join and
+/// leave it.
 pub fn consumer(broker: &str, topic: &str, sink: &Memory) -> ConsumerHandle {
     let options = ConsumerOptions::new(broker, topic, topic);
     ConsumerHandle::start(options, Arbiters::new(0).pick(0), sink.clone())
 }
 
-/// Records `<prefix>0`, `<prefix>1`, … with as many keys as there are records.
+/// The records `<prefix>0`, `<prefix>1` and so on, each with its own key.
 pub fn records(topic: &str, prefix: &str, count: usize) -> Vec<Record> {
     (0..count).map(|n| Record::new(topic, n.to_string(), format!("{prefix}{n}"))).collect()
 }
 
-/// What this process serves at /metrics under a name and labels, such as `name{label="value"}`.
+/// The value of a series in this process's metrics. `series` is a name with labels, such as
+/// `name{label="value"}`.
 pub fn sample(series: &str) -> Option<f64> {
     let page = metrics::render();
     let value = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));

@@ -1,38 +1,40 @@
-//! The errors of cart, by the routes that answer them.
+//! The errors of cart, grouped by the routes that return them.
 
 use utoipa::IntoResponses;
 
 use crate::api::body::ErrorAnswer;
 
-/// What every call may answer.
+/// Errors of every route.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only the schemas are used")]
 pub enum EveryCall {
-    /// Malformed or out of range, or a line would hold more than 65,535 pieces.
+    /// A value is malformed or out of range, or a line would hold more than 65,535 pieces.
     #[response(
         status = 400,
         example = json!({"code": "INVALID_ARGUMENT", "message": "count must be a whole number from 1 to 65535"})
     )]
     BadRequest(ErrorAnswer),
-    /// Too many requests at once; nothing was done.
+    /// Too many requests at once. Nothing was done.
     #[response(
         status = 429,
         headers(("Retry-After" = u64, description = "Seconds.")),
         example = json!({"code": "OVERLOADED", "message": "too many requests at once"})
     )]
     Overloaded(ErrorAnswer),
-    /// A defect of the service.
+    /// A bug in the service.
     #[response(status = 500, example = json!({"code": "INTERNAL", "message": "internal error"}))]
     Internal(ErrorAnswer),
-    /// A part is down, or the service is starting or stopping. A change may have been made nevertheless; a checkout's
-    /// order may come once the part is back, and asking again answers with it.
+    /// A dependency is down, or the service is starting or stopping. A change may still have been
+    /// made. The order of a checkout may be created once the dependency is back; a retry returns
+    /// it.
     #[response(
         status = 503,
         headers(("Retry-After" = u64, description = "Seconds.")),
         example = json!({"code": "UNAVAILABLE", "message": "the order service is unavailable"})
     )]
     Unavailable(ErrorAnswer),
-    /// No answer in time. A change may have been made or not; asking for a checkout again answers with its order.
+    /// No answer in time. A change may or may not have been made. A retry of a checkout returns its
+    /// order.
     #[response(
         status = 504,
         example = json!({"code": "DEADLINE_EXCEEDED", "message": "the order service did not answer in time"})
@@ -40,24 +42,24 @@ pub enum EveryCall {
     DeadlineExceeded(ErrorAnswer),
 }
 
-/// What a request with a body and an `Idempotency-Key` may answer.
+/// Errors of requests with a body and an `Idempotency-Key`.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only the schemas are used")]
 pub enum PostErrors {
-    /// A request with this Idempotency-Key is under way.
+    /// Another request with this Idempotency-Key is in progress.
     #[response(
         status = 409,
         headers(("Retry-After" = u64, description = "Seconds.")),
         example = json!({"code": "CONFLICT", "message": "a request with this Idempotency-Key is under way"})
     )]
     Conflict(ErrorAnswer),
-    /// The body did not come in time.
+    /// The body did not arrive in time.
     #[response(
         status = 408,
         example = json!({"code": "REQUEST_TIMEOUT", "message": "the body did not come in time"})
     )]
     RequestTimeout(ErrorAnswer),
-    /// A body with a Content-Encoding.
+    /// The body has a Content-Encoding.
     #[response(
         status = 415,
         example = json!({
@@ -66,7 +68,7 @@ pub enum PostErrors {
         })
     )]
     UnsupportedMediaType(ErrorAnswer),
-    /// A body over 16 KiB.
+    /// The body is larger than 16 KiB.
     #[response(
         status = 413,
         example = json!({"code": "PAYLOAD_TOO_LARGE", "message": "the body is larger than 16384 bytes"})
@@ -83,11 +85,11 @@ pub enum PostErrors {
     KeyReused(ErrorAnswer),
 }
 
-/// What adding may answer.
+/// Errors of adding to a cart.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only the schemas are used")]
 pub enum AddErrors {
-    /// The product service does not know the SKU, or the stock is short.
+    /// The product service does not know the SKU, or there is not enough stock.
     #[response(
         status = 412,
         example = json!({
@@ -96,7 +98,7 @@ pub enum AddErrors {
         })
     )]
     Refused(ErrorAnswer),
-    /// A dependency gave an unusable answer.
+    /// A dependency returned an unusable answer.
     #[response(
         status = 502,
         example = json!({"code": "BAD_GATEWAY", "message": "the product service gave an unusable answer"})
@@ -104,14 +106,14 @@ pub enum AddErrors {
     BadGateway(ErrorAnswer),
 }
 
-/// What showing a cart may answer.
+/// Errors of showing a cart.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only the schemas are used")]
 pub enum ShowErrors {
     /// The cart is empty.
     #[response(status = 404, example = json!({"code": "NOT_FOUND", "message": "the cart is empty"}))]
     EmptyCart(ErrorAnswer),
-    /// The product service gave an unusable answer, or has forgotten a product of this cart.
+    /// The product service returned an unusable answer, or no longer knows a product in this cart.
     #[response(
         status = 502,
         example = json!({"code": "BAD_GATEWAY", "message": "the product service gave an unusable answer"})
@@ -119,20 +121,20 @@ pub enum ShowErrors {
     BadGateway(ErrorAnswer),
 }
 
-/// What a checkout may answer.
+/// Errors of a checkout.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only the schemas are used")]
 pub enum CheckoutErrors {
     /// The cart is empty.
     #[response(status = 404, example = json!({"code": "NOT_FOUND", "message": "the cart is empty"}))]
     EmptyCart(ErrorAnswer),
-    /// Not enough stock; the cart is as it was.
+    /// Not enough stock. The cart is unchanged.
     #[response(
         status = 412,
         example = json!({"code": "FAILED_PRECONDITION", "message": "the stock does not suffice for this order: sku 1002: 5 wanted, 3 left"})
     )]
     OutOfStock(ErrorAnswer),
-    /// The order service gave an unusable answer.
+    /// The order service returned an unusable answer.
     #[response(
         status = 502,
         example = json!({"code": "BAD_GATEWAY", "message": "the order service gave an unusable answer"})

@@ -1,4 +1,4 @@
-//! The `OpenAPI` document: the handlers' annotations and these errors.
+//! The `OpenAPI` document, built from the handlers' annotations and these errors.
 
 mod errors;
 

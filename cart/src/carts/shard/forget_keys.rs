@@ -1,4 +1,4 @@
-//! The command to forget expired idempotency keys.
+//! The command that deletes expired idempotency keys.
 
 use shared_actors::actor::{BatchLimits, Command, Commit, one_by_one};
 
@@ -6,7 +6,7 @@ use super::super::queries;
 use super::{CartShard, ONE_BY_ONE, reported};
 use crate::domain::CartError;
 
-/// Forget up to `limit` expired keys; answers how many.
+/// Delete up to `limit` expired keys. The answer is how many were deleted.
 pub(super) struct ForgetKeys {
     pub limit: u32,
 }

@@ -1,4 +1,4 @@
-//! The command to read a cart: one query per batch.
+//! The command that reads a cart: one query per batch.
 
 use shared_actors::actor::{BatchLimits, Command, Commit};
 use shared_actors::error::ErrorCode;
@@ -9,7 +9,7 @@ use super::{CartShard, LIMITS, each};
 use crate::domain::{CartError, UserId};
 use crate::idempotency::IdempotencyKey;
 
-/// Read the row of `user`, and what is stored under `key`.
+/// Read the row of `user`, and the answer stored under `key`.
 pub(super) struct LoadCart {
     pub user: UserId,
     pub key: Option<IdempotencyKey>,

@@ -1,4 +1,5 @@
-//! The actor of one database: reads and writes the rows of all users who wait, together. One file per command.
+//! The actor of one database: reads and writes the rows of all waiting users together. One file per
+//! command.
 
 mod forget_keys;
 mod load;
@@ -24,23 +25,23 @@ use load::LoadCart;
 use open_checkouts::FindOpenCheckouts;
 use write::WriteCart;
 
-/// Two statements of a kind at once keep the database busy while the results of one are read.
+/// Two statements of the same kind keep the database busy while the results of one are read.
 const LIMITS: BatchLimits = BatchLimits { commands: 256, weight: usize::MAX, concurrency: 2 };
 
-/// Commands of the sweepers, each a statement of its own.
+/// The limits for the sweepers' commands: one statement per command.
 const ONE_BY_ONE: BatchLimits = BatchLimits { commands: 1, weight: usize::MAX, concurrency: 1 };
 
 /// One database of carts.
 pub struct CartShard {
     pool: Pool,
-    /// How long the answer to a keyed request is remembered.
+    /// How long the answer to a request with a key is stored.
     key_ttl: Duration,
 }
 
 /// Executes the commands of one database.
 pub type CartShardActor = BatchActor<CartShard>;
 
-/// Asks the actor of one database. Cheap to clone.
+/// The address of the actor of one database. Cheap to clone.
 #[derive(Clone)]
 pub struct CartShardHandle {
     handle: Handle<CartShardActor>,
@@ -48,8 +49,9 @@ pub struct CartShardHandle {
 }
 
 impl CartShardHandle {
-    /// Starts the actor of the database behind `pool`, which holds at most `capacity` commands. The answer to a keyed
-    /// request is remembered for `key_ttl`. `prepared` turns true when the database has its schema.
+    /// Starts the actor of the database behind `pool`, with room for `capacity` commands. The
+    /// answer to a request with a key is stored for `key_ttl`. `prepared` becomes true when the
+    /// database has its schema.
     pub fn start(
         pool: Pool,
         capacity: usize,
@@ -63,7 +65,7 @@ impl CartShardHandle {
         Self { handle, prepared }
     }
 
-    /// Reads the row of `user`, and what is stored under `key`.
+    /// Reads the row of `user`, and the answer stored under `key`.
     ///
     /// # Errors
     /// `Overloaded`, `Unavailable`, `DeadlineExceeded`.
@@ -71,15 +73,17 @@ impl CartShardHandle {
         self.handle.ask(LoadCart { user, key }).await
     }
 
-    /// Makes a change, if its version is the next one. Answers after the commit.
+    /// Makes a change if its version is the next one. Returns after the commit.
     ///
     /// # Errors
-    /// `Overloaded` before anything happened; after `Unavailable` and `DeadlineExceeded` it may have been made.
+    /// `Overloaded` if nothing was done. After `Unavailable` and `DeadlineExceeded` the change may
+    /// have been made.
     pub async fn write(&self, write: Write) -> Result<Written, CartError> {
         self.handle.ask(WriteCart(write)).await
     }
 
-    /// The checkouts that have been open for longer than `grace`, and the users of up to `limit` that are due.
+    /// Returns how many checkouts have been open for longer than `grace`, and up to `limit` users
+    /// whose checkouts are due.
     ///
     /// # Errors
     /// `Overloaded`, `Unavailable`, `DeadlineExceeded`.
@@ -87,7 +91,7 @@ impl CartShardHandle {
         self.handle.ask(FindOpenCheckouts { grace, limit }).await
     }
 
-    /// Forgets up to `limit` expired keys and says how many.
+    /// Deletes up to `limit` expired keys, and returns how many were deleted.
     ///
     /// # Errors
     /// `Overloaded`, `Unavailable`, `DeadlineExceeded`.
@@ -97,17 +101,17 @@ impl CartShardHandle {
 
     /// Waits until the database has its schema.
     pub async fn until_prepared(&self) {
-        // The sender is gone only when the service ends.
+        // The sender is dropped only when the service stops.
         let _ = self.prepared.clone().wait_for(|prepared| *prepared).await;
     }
 
-    /// Answers all that was accepted, then stops.
+    /// Answers all accepted commands, then stops.
     pub async fn drain(&self) {
         self.handle.drain().await;
     }
 }
 
-/// Gives each command of a batch its answer, or all of them the error.
+/// Gives each command of a batch its answer, or gives all of them the error.
 fn each<T>(commands: usize, result: Result<Vec<T>, DatabaseError>) -> Vec<Result<T, CartError>> {
     match result {
         Ok(answers) => answers.into_iter().map(Ok).collect(),

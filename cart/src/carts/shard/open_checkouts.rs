@@ -1,4 +1,4 @@
-//! The command to find checkouts that were left open.
+//! The command that finds checkouts that were left open.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use super::super::{OpenCheckouts, queries};
 use super::{CartShard, ONE_BY_ONE, reported};
 use crate::domain::CartError;
 
-/// Find the checkouts that have been open for longer than `grace`, and the users of up to `limit` that are due.
+/// Count the checkouts that have been open for longer than `grace`, and find up to `limit` users
+/// whose checkouts are due.
 pub(super) struct FindOpenCheckouts {
     pub grace: Duration,
     pub limit: u32,

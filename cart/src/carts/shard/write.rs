@@ -1,4 +1,4 @@
-//! The command to change a cart: one statement per batch.
+//! The command that changes a cart: one statement per batch.
 
 use shared_actors::actor::{BatchLimits, Command, Commit};
 
@@ -7,10 +7,10 @@ use super::super::state::{Write, Written};
 use super::{CartShard, LIMITS, each};
 use crate::domain::CartError;
 
-/// How many lines of carts one statement writes.
+/// The maximum number of cart lines that one statement writes.
 const MAX_LINES_OF_BATCH: usize = 4_000;
 
-/// Make a change, if its version is the next one.
+/// Make a change if its version is the next one.
 pub(super) struct WriteCart(pub Write);
 
 impl Command for WriteCart {

@@ -1,4 +1,4 @@
-//! Faults that pass: what cart's users notice, and when everything works again.
+//! Temporary faults: what cart's users notice, and when everything works again.
 
 mod redis;
 mod silence;

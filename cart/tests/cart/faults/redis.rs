@@ -1,5 +1,5 @@
-//! A Redis that answers with errors, is silent, or holds what is not ours. Users notice nothing: products are asked for
-//! elsewhere.
+//! A Redis that answers with errors, does not answer, or holds foreign data. Users notice nothing,
+//! because cart gets products elsewhere.
 
 use std::ops::RangeInclusive;
 
@@ -15,7 +15,7 @@ use crate::support::{Client, SOON, Shop, eventually};
 /// Products that cart has not asked for yet.
 const OTHERS: RangeInclusive<u32> = 1010..=1320;
 
-/// A Redis of the test's own.
+/// A private Redis for one test.
 struct OwnRedis {
     address: String,
     commands: MultiplexedConnection,
@@ -50,7 +50,7 @@ impl OwnRedis {
     }
 }
 
-/// A shop with a patient cart: on a busy machine Redis may be late.
+/// A shop whose cart has a long Redis timeout, because Redis may be late on a busy machine.
 async fn shop_with(redis: &str) -> Shop {
     let mut shop = Shop::open().await;
     shop.set("REDIS_ADDRESS", redis).set("REDIS_TIMEOUT", "2s").set("REQUESTS_PER_SECOND", "1000");
@@ -88,7 +88,8 @@ async fn a_value_that_is_not_ours_costs_its_own_key_and_is_overwritten() {
     cart.stop().await;
 }
 
-/// Leads each new connection to the server that is named at the time, as a name or a virtual address does.
+/// Forwards each new connection to the server that is current at that time, as a DNS name or a
+/// virtual address does.
 async fn switch(server: watch::Receiver<String>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -151,7 +152,7 @@ async fn a_redis_without_memory_or_permission_for_writes_is_still_read() {
     ] {
         redis.command("CONFIG SET maxmemory-policy noeviction").await;
         redis.command(trouble).await;
-        // Its memory is empty.
+        // A new process has an empty in-memory cache.
         let cart = shop.start().await;
         let client = Client::of(&cart);
         client.fill(1, &[(unwritten, 1)]).await;

@@ -1,10 +1,10 @@
-//! Connections that a firewall forgot: they stay open, and nothing comes over them any more.
+//! Connections that a firewall has forgotten: they stay open, but nothing arrives over them.
 
 use dev::testing::{Fault, Proxy};
 
 use crate::support::{Client, SOON, Shop, eventually};
 
-/// How many requests may fail of those that are made one after the other.
+/// How many of several sequential requests may fail.
 const FAILED: usize = 2;
 
 #[actix_web::test]
@@ -40,7 +40,7 @@ async fn silent_connections_to_the_product_service_are_replaced() {
     shop.set("PRODUCT_SERVICE_TIMEOUT", "1s");
     let cart = shop.start().await;
     let client = Client::of(&cart);
-    // Calls that are made at once leave several connections behind.
+    // Concurrent calls open several connections.
     let skus = [1002, 1003, 1004];
     futures::future::join_all(skus.map(|sku| client.add(1, sku, 1))).await;
     eventually(SOON, "there are several connections", async || proxy.accepted() > 1).await;

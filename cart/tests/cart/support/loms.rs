@@ -1,4 +1,5 @@
-//! A loms that keeps orders by their key in memory and fails in the ways that a test asks for.
+//! A stand-in for loms that keeps orders by their key in memory and fails in the ways that a test
+//! requests.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -18,14 +19,14 @@ mod wire {
 
 use wire::loms_server::{Loms, LomsServer};
 
-/// What becomes of one `OrderCreate`.
+/// The outcome of one `OrderCreate`.
 #[derive(Clone, Copy, Debug)]
 pub enum Fate {
-    /// The order is not created; the call ends with this code.
+    /// The order is not created. The call ends with this code.
     Refused(Code),
-    /// The order is created, but the answer is this code.
+    /// The order is created, but the call ends with this code.
     AnswerLost(Code),
-    /// The order is created, and the answer never comes.
+    /// The order is created, but the call is never answered.
     Silence,
 }
 
@@ -49,11 +50,11 @@ struct State {
 
 struct Shared {
     state: Mutex<State>,
-    /// `OrderCreate` waits while this is true.
+    /// While this is true, `OrderCreate` waits.
     held: watch::Sender<bool>,
 }
 
-/// A running stand-in. Dropping it ends it.
+/// A running stand-in. Dropping it stops it.
 pub struct LomsStandIn {
     pub address: SocketAddr,
     shared: Arc<Shared>,
@@ -85,17 +86,17 @@ impl LomsStandIn {
         self.state().stocks.insert(sku, count);
     }
 
-    /// The next `OrderCreates` end like this, one each.
+    /// Sets the outcomes of the next calls of `OrderCreate`, one for each call.
     pub fn next(&self, fates: impl IntoIterator<Item = Fate>) {
         self.state().fates.extend(fates);
     }
 
-    /// `OrderCreate` waits, or goes on.
+    /// Makes `OrderCreate` wait, or lets it proceed.
     pub fn hold(&self, hold: bool) {
         self.shared.held.send_replace(hold);
     }
 
-    /// Every `OrderCreate` of `user` ends with this code, until it is `None`.
+    /// Makes every `OrderCreate` of `user` end with this code. `None` lifts that.
     pub fn refuse_user(&self, user: i64, code: Option<Code>) {
         let mut state = self.state();
         match code {
@@ -104,7 +105,7 @@ impl LomsStandIn {
         };
     }
 
-    /// The order, which need not be there yet, reads as CANCELLED.
+    /// Makes the order read as CANCELLED. It need not exist yet.
     pub fn cancel(&self, order: i64) {
         self.state().cancelled.insert(order);
     }
@@ -115,7 +116,7 @@ impl LomsStandIn {
         orders
     }
 
-    /// The key of each `OrderCreate` that came, oldest first.
+    /// The keys of all calls of `OrderCreate`, oldest first.
     pub fn keys_asked(&self) -> Vec<String> {
         self.state().keys_asked.clone()
     }

@@ -1,4 +1,5 @@
-//! A shop around one or more cart services: databases of its own, the product service's stand-in, a stand-in of loms.
+//! A shop around one or more cart services: private databases, the product stand-in, and a stand-in
+//! for loms.
 
 mod loms;
 mod shop;
@@ -8,7 +9,7 @@ pub use shop::{Client, Reply, Shop};
 
 use std::time::Duration;
 
-/// How long a test waits for what must come.
+/// How long a test waits for an expected result.
 pub const SOON: Duration = Duration::from_secs(20);
 
 pub use dev::testing::eventually;

@@ -12,17 +12,17 @@ use super::{LomsStandIn, SOON};
 /// SKUs that the product stand-in knows.
 const SKUS: [u32; 5] = [773_297_411, 1002, 1003, 1004, 1005];
 
-/// Two databases and the stand-ins; start as many cart services over them as wanted.
+/// Two databases and the stand-ins. Any number of cart services can run on them.
 pub struct Shop {
     pub servers: Servers,
     pub databases: [Database; 2],
     pub products: ProductStandIn,
     pub loms: LomsStandIn,
-    /// Settings over those that the shop itself makes.
+    /// Settings that override those of the shop.
     pub settings: Vec<(String, String)>,
 }
 
-/// What came back.
+/// The answer to a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
     pub status: u16,
@@ -30,12 +30,12 @@ pub struct Reply {
     pub retry_after: Option<u64>,
 }
 
-/// Speaks to one cart service.
+/// A client of one cart service.
 #[derive(Clone, Debug)]
 pub struct Client {
     pub base_url: String,
     http: reqwest::Client,
-    /// What it says in `Grpc-Timeout`.
+    /// The value of the `Grpc-Timeout` header.
     patience: Option<&'static str>,
 }
 
@@ -67,7 +67,7 @@ impl Shop {
             ("LOMS_BASE_URL".to_owned(), self.loms.address.to_string()),
             ("PRODUCT_SERVICE_BASE_URL".to_owned(), self.products.base_url().to_owned()),
             ("REDIS_ADDRESS".to_owned(), self.servers.redis.clone()),
-            // A database of Redis that no other test asks for the same SKUs.
+            // A Redis database in which no other test uses the same SKUs.
             ("REDIS_DB_INDEX".to_owned(), "0".to_owned()),
             ("DATABASE_MAX_CONNECTIONS".to_owned(), "4".to_owned()),
         ];
@@ -88,7 +88,7 @@ impl Shop {
         application
     }
 
-    /// The one number that `query` finds, over all databases together.
+    /// The sum over all databases of the number that `query` returns.
     pub async fn count(&self, query: &'static str) -> i64 {
         let mut sum = 0;
         for database in &self.databases {
@@ -116,7 +116,7 @@ impl Client {
         Self { base_url, http: http_client(), patience: None }
     }
 
-    /// This client, which gives up after `patience`, such as `250m`.
+    /// The same client with a timeout of `patience`, such as `250m`.
     pub fn patient_for(&self, patience: &'static str) -> Self {
         Self { patience: Some(patience), ..self.clone() }
     }
@@ -125,7 +125,7 @@ impl Client {
         self.post(&format!("/user/{user}/cart/{sku}"), &json!({"count": count}), None).await
     }
 
-    /// Adds pieces of some SKUs, which must succeed.
+    /// Adds pieces of some SKUs. Each call must succeed.
     pub async fn fill(&self, user: i64, lines: &[(u32, u32)]) {
         for (sku, count) in lines {
             let reply = self.add(user, *sku, *count).await;
@@ -145,7 +145,7 @@ impl Client {
         self.post("/cart/checkout", &json!({"user": user}), Some(key)).await
     }
 
-    /// As [`Self::checkout_with_key`], of a service that may die over it.
+    /// Like [`Self::checkout_with_key`], for a service that may die meanwhile.
     pub async fn try_checkout_with_key(&self, user: i64, key: &str) -> Result<Reply, reqwest::Error> {
         let body = json!({"user": user}).to_string();
         self.try_send(Method::POST, "/cart/checkout", Some(body), Some(key)).await
@@ -163,7 +163,7 @@ impl Client {
         self.send(Method::GET, &format!("/user/{user}/cart"), None, None).await
     }
 
-    /// SKU and count of each line; nothing for an empty cart.
+    /// The SKU and count of each line. Empty for an empty cart.
     pub async fn lines(&self, user: i64) -> Vec<(u64, u64)> {
         let cart = self.show(user).await;
         assert!(matches!(cart.status, 200 | 404), "{cart:?}");

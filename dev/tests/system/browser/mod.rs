@@ -1,3 +1,3 @@
-//! What people see in a real browser.
+//! The pages that people see, in a real browser.
 
 mod swagger;

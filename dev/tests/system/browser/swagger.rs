@@ -1,4 +1,4 @@
-//! The page with the interfaces of all services: a cart is filled and checked out by clicking.
+//! The Swagger UI page of all services: fills a cart and checks it out by clicking.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::support::{
     Browser, Env, SOON, Servers, Settings, Shop, eventually, free_port, keep_picture, new_user, set,
 };
 
-/// Clicks one call open, fills it in, executes it, and returns what it answered with 200.
+/// Opens one call, fills it in and executes it. Returns the body of its 200 answer.
 async fn call(
     browser: &Browser,
     operation: &str,
@@ -74,7 +74,7 @@ async fn a_cart_is_filled_and_checked_out_by_clicking_on_one_page_of_all_service
     assert!(ready.contains("\"ready\": true"), "{ready}");
 }
 
-/// The page of the local stack, with this shop's addresses in its configuration.
+/// Starts the page of the local stack with this shop's addresses in its configuration.
 async fn start_page(shop: &Shop, port: u16, folder: &TempDir) -> dev::stack::process::Process {
     let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker/swagger-ui/swagger-config.json");
     let mut text = std::fs::read_to_string(original).unwrap();

@@ -61,7 +61,7 @@ async fn a_sku_that_the_product_service_does_not_know_is_refused() {
 #[tokio::test]
 async fn a_product_that_was_never_in_stock_is_refused() {
     let shop = Shop::shared().await;
-    // The stand-in's last product, which no test puts into stock.
+    // The last product of the stand-in. No test puts it into stock.
     shop.cart.client().add(new_user(), 1325, 1).await.expect_cart_error(412, "FAILED_PRECONDITION");
 }
 

@@ -1,14 +1,14 @@
-//! Everything malformed or out of range answers 400, in the shape of an error, and changes nothing.
+//! Malformed or out-of-range input is answered with 400 and an error body, and changes nothing.
 
 use serde_json::json;
 
 use crate::support::{Shop, new_user};
 
-/// What a path may hold in the place of a positive 64-bit number.
+/// Invalid path segments where a positive 64-bit number is expected.
 const NOT_AN_ID: [&str; 10] =
     ["0", "-1", "1.5", "abc", "9223372036854775808", "18446744073709551616", "%20", "1e3", "0x10", "null"];
 
-/// Bodies that are no JSON object at all.
+/// Bodies that are not a JSON object.
 const MALFORMED: [&str; 12] = [
     "",
     " ",
@@ -24,7 +24,7 @@ const MALFORMED: [&str; 12] = [
     "\u{0}",
 ];
 
-/// What a body may hold in the place of a count.
+/// Invalid values for a count in a body.
 const NOT_A_COUNT: [&str; 12] = [
     "0",
     "-1",
@@ -40,7 +40,7 @@ const NOT_A_COUNT: [&str; 12] = [
     "1e400",
 ];
 
-/// What a body may hold in the place of a user.
+/// Invalid values for a user in a body.
 const NOT_A_USER: [&str; 9] =
     ["0", "-1", "1.5", "\"1\"", "null", "false", "[1]", "9223372036854775808", "-9223372036854775809"];
 

@@ -1,4 +1,4 @@
-//! The header `Idempotency-Key` of the two POST calls.
+//! The `Idempotency-Key` header of the two POST calls.
 
 use std::time::Duration;
 

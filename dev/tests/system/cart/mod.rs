@@ -1,4 +1,4 @@
-//! cart over REST: what each call answers, and when it refuses.
+//! cart over REST: the answers of each call, and its errors.
 
 mod adding;
 mod bad_input;

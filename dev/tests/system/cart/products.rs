@@ -1,4 +1,4 @@
-//! How cart calls the product service: politely, and as seldom as its cache allows.
+//! How cart calls the product service: within its rate limit, and as rarely as its cache allows.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use futures::future::join_all;
 
 use crate::support::{Cart, Env, OwnCache, ProductStandIn, Shop, new_user, set};
 
-/// A cart with a product service and a cache of its own.
+/// A cart with its own product service and its own cache.
 async fn own_cart(shop: &Shop, products: &ProductStandIn, more: Env) -> (Cart, OwnCache) {
     let cache = OwnCache::start().await;
     (Cart::start(&cache.servers, shop.loms.grpc_port, products.base_url(), more).await, cache)
@@ -82,7 +82,8 @@ async fn at_most_ten_calls_a_second_leave_one_cart_retries_included() {
     let calls: Vec<Instant> = products.controls().calls().iter().map(|call| call.at).collect();
     assert!(calls.len() >= 20, "{} calls in {:?}", calls.len(), started.elapsed());
     for (index, first) in calls.iter().enumerate() {
-        // The calls are timed where they arrive: those of one second may arrive a little closer than they left.
+        // The calls are timed on arrival. Calls of one second may arrive slightly closer together
+        // than they left.
         let within =
             calls[index..].iter().take_while(|at| **at - *first < Duration::from_millis(900)).count();
         assert!(within <= 11, "{within} calls within 900 ms");

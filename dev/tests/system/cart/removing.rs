@@ -1,4 +1,4 @@
-//! DELETE of a line and of a whole cart.
+//! Deleting a line, and deleting a whole cart.
 
 use crate::support::{Shop, new_user};
 

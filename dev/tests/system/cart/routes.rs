@@ -1,4 +1,4 @@
-//! What is not a route of cart is answered in the shape of an error too.
+//! Requests to unknown routes of cart are answered with an error body, too.
 
 use reqwest::Method;
 

@@ -1,4 +1,4 @@
-//! One event's key, value and headers.
+//! The key, value and headers of one event.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What comes out of the shop: the events on Kafka, and what notifier makes of them.
+//! The shop's output: the events in Kafka, and the notifications that notifier sends for them.
 
 mod message;
 mod notifications;

@@ -1,4 +1,4 @@
-//! notifier prints one readable line for each event.
+//! notifier prints one readable line per event.
 
 use crate::support::{Shop, new_user, new_user_on};
 

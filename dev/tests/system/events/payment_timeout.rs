@@ -13,7 +13,8 @@ async fn an_order_that_is_not_paid_in_time_is_cancelled_and_a_paid_one_is_not() 
     let mut unpaid = Vec::new();
     let mut paid = Vec::new();
     for shard in [0, 1] {
-        // On a busy machine a second may pass before the payment: then it was too late, and another order is tried.
+        // On a busy machine a second may pass before the payment. Then it is too late, and another
+        // order is tried.
         let in_time = eventually(SOON, "an order is paid in time", async || {
             let order = loms.create(new_user_on(shard), &[(sku, 1)]).await.unwrap();
             loms.pay(order).await.map(|()| order)

@@ -1,4 +1,4 @@
-//! What notifier does with messages that are no events, and with events that come twice.
+//! How notifier handles messages that are not events, and events that arrive twice.
 
 use std::time::Duration;
 

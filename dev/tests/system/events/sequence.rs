@@ -1,4 +1,4 @@
-//! Which events an order has, in which order, and how often.
+//! Which events an order has, in what order, and how often.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -42,7 +42,7 @@ async fn every_change_of_an_order_is_one_event_and_nothing_else_is() {
     for (order, states) in table {
         assert_eq!(steps(&events.of_order(order, states.len())), expected(states), "order {order}");
     }
-    // Whatever had come twice would have come by the time of a later order's events.
+    // A duplicate would have arrived before the events of a later order.
     let later = loms.create(new_user_on(0), &[(sku, 1)]).await.unwrap();
     events.of_order(later, 2);
     for (order, states) in table {
@@ -105,6 +105,6 @@ async fn an_event_comes_within_a_second_of_the_answer() {
         delays.max().unwrap()
     });
     let delays: Vec<Duration> = delays.collect();
-    // A machine that stands still for a moment holds up one or the other.
+    // A machine that freezes for a moment delays some of the events, but not all.
     assert!(delays.iter().min() < Some(&Duration::from_secs(1)), "{delays:?} after the answers");
 }

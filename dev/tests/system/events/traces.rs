@@ -1,4 +1,4 @@
-//! The trace of a request goes on in the events of the change that it made.
+//! The events of a change continue the trace of the request that made it.
 
 use serde_json::json;
 

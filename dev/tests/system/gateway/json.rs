@@ -1,4 +1,4 @@
-//! JSON as protobuf defines it: generous in what it takes, exact in what it gives.
+//! JSON as protobuf defines it: lenient when reading, strict when writing.
 
 use serde_json::{Value, json};
 

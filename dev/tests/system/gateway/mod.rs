@@ -1,4 +1,4 @@
-//! loms over its REST gateway: the same calls as JSON.
+//! loms through its REST gateway: the same calls in JSON.
 
 mod calls;
 mod json;

@@ -1,4 +1,4 @@
-//! Every refusal of the gateway, with its status and its gRPC code.
+//! Every error of the gateway, with its HTTP status and its gRPC code.
 
 use reqwest::Method;
 use serde_json::json;

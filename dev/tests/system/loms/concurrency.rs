@@ -1,4 +1,4 @@
-//! More buyers than there is to buy.
+//! More buyers than stock.
 
 use futures::future::join_all;
 use tonic::Code;

@@ -1,4 +1,4 @@
-//! `OrderCreate`, when the request is in order.
+//! `OrderCreate` with valid requests.
 
 use tonic::Code;
 use tonic_types::StatusExt;

@@ -1,4 +1,4 @@
-//! How much one message, one order and one connection may hold.
+//! Limits on the size of a message and of an order, and on concurrent calls per connection.
 
 use futures::future::join_all;
 use sqlx::{Connection, Executor};

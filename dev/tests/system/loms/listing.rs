@@ -77,10 +77,10 @@ async fn a_client_that_sends_an_empty_message_gets_the_first_page() {
     assert!(!answer.into_inner().orders.is_empty());
 }
 
-/// The most bytes of an answer.
+/// The maximum size of an answer, in bytes.
 const LIMIT: usize = 3 << 20;
 
-/// Writes orders of a user of shard 1 as they stand after they failed, each with so many lines.
+/// Writes failed orders of a user of shard 1, each with `lines` lines.
 async fn write_failed(shop: &Loms, orders: i64, lines: i64) {
     let mut connection = shop.shards[1].connect().await;
     let statement = "with ids as (select nextval('order_id_seq') as id from generate_series(1, $1)), written as (

@@ -1,4 +1,4 @@
-//! loms over gRPC: what each method answers, and when it refuses.
+//! loms over gRPC: the answers of each method, and its errors.
 
 mod concurrency;
 mod creating;

@@ -1,4 +1,5 @@
-//! Requests that break a rule answer `INVALID_ARGUMENT` and name the field; ids that lead nowhere answer `NOT_FOUND`.
+//! Invalid requests are answered with `INVALID_ARGUMENT`, which names the field, and unknown ids
+//! with `NOT_FOUND`.
 
 use tonic::Code;
 
@@ -7,7 +8,7 @@ use crate::support::{Shop, field_at_fault, new_user};
 
 const NOT_POSITIVE: [i64; 3] = [0, -1, i64::MIN];
 
-/// Ids below the first order, of shards that do not exist, and of orders that do not.
+/// Ids below the first order, ids of shards that do not exist, and ids of orders that do not exist.
 const NO_ORDER: [i64; 9] = [1, 2, 999, 1002, 5999, 1_000_000_002, i64::MAX, 900_000_000_000, 900_000_000_001];
 
 fn create(user: i64, items: &[(u32, u32)], key: &str) -> OrderCreateRequest {

@@ -1,4 +1,4 @@
-//! `StocksRestock`, in both spellings: the shop is run without SQL by hand.
+//! `StocksRestock` over gRPC and REST: running the shop needs no manual SQL.
 
 use reqwest::Method;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What the gRPC port offers beside the shop's own service.
+//! What the gRPC port offers besides the shop's own service.
 
 use prost::Message;
 use prost_types::FileDescriptorProto;
@@ -73,7 +73,7 @@ async fn bytes_that_are_no_message_are_refused_and_harm_nobody() {
     let loms = shop.loms.client();
     let mut grpc = tonic::client::Grpc::new(loms.channel());
     grpc.ready().await.unwrap();
-    // A string where the request holds a message: field 1 of wire type 2, cut short.
+    // A string where the request expects a message: field 1 of wire type 2, cut short.
     let codec = tonic_prost::ProstCodec::<String, ()>::default();
     let nonsense = Request::new("\u{1}\u{2}\u{3} no order".to_owned());
     let refusal = grpc.unary(nonsense, "/Loms/OrderCreate".parse().unwrap(), codec).await.unwrap_err();

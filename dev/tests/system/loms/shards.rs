@@ -1,10 +1,10 @@
-//! Where orders live and how they are numbered.
+//! Where orders are stored and how they are numbered.
 
 use sqlx::Connection;
 
 use crate::support::{Env, Loms, Servers, Shop, new_user_on, shard_of};
 
-/// Users and `murmur3_32(decimal id, seed 0) mod 2`, worked out once by another program.
+/// Users and `murmur3_32(decimal id, seed 0) mod 2`, computed once by another program.
 const USERS: [(i64, i64); 16] = [
     (1, 1),
     (2, 1),

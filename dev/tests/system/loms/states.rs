@@ -1,4 +1,4 @@
-//! Which states an order may pass through, and what each change does to the stock.
+//! The states that an order may pass through, and the effect of each change on the stock.
 
 use tonic::{Code, Status};
 
@@ -7,7 +7,8 @@ use crate::support::{LomsClient, Shop, new_user};
 const OK: Code = Code::Ok;
 const FORBIDDEN: Code = Code::FailedPrecondition;
 
-/// State, call, what it answers, the state after, and total and reserved of 10 pieces, 4 of them ordered, after.
+/// The state, the call, its answer, and the state afterwards. Then the total and reserved stock,
+/// from 10 pieces of which 4 are ordered.
 type Row = (&'static str, &'static str, Code, &'static str, (i64, i64));
 
 const TABLE: [Row; 8] = [

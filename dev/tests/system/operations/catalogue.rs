@@ -1,5 +1,5 @@
-//! docs/metrics.md lists what the services serve. After a change, rewrite its table with
-//! `UPDATE_CATALOGUE=1 make test TESTS="--workspace --test system catalogue"`.
+//! docs/metrics.md lists the metrics that the services serve. After a change, rewrite its table
+//! with `UPDATE_CATALOGUE=1 make test TESTS="--workspace --test system catalogue"`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -63,7 +63,7 @@ async fn the_table_of_metrics_lists_what_the_services_serve() {
     let page = std::fs::read_to_string(&path).unwrap();
     let (before, rest) = page.split_once(BEGIN).unwrap();
     let (written, after) = rest.split_once(END).unwrap();
-    // Some families come with the first look of a client of Kafka at its own numbers.
+    // Some families appear only once a Kafka client has reported its own statistics.
     let lagging = async || pages(&shop).await[2].1.contains("kafka_consumer_lag{");
     eventually(SOON, "the lag is known", lagging).await;
     let served = table(&pages(&shop).await);

@@ -1,4 +1,4 @@
-//! Scripts of the Swagger UI's origin may call every service; others may not.
+//! Scripts from the Swagger UI's origin may call every service. Scripts from other origins may not.
 
 use reqwest::Method;
 

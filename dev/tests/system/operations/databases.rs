@@ -1,4 +1,4 @@
-//! Whose database a service is given, and which version it has.
+//! Databases that belong to another service, or have another version.
 
 use dev::testing::{Database, ServiceProcess, create_database};
 use sqlx::Executor;
@@ -7,7 +7,7 @@ use crate::support::{
     Cart, Env, Loms, Notifier, Rest, SOON, Servers, eventually, free_port, run_to_end, set,
 };
 
-/// The first tables of the system that this one follows.
+/// The first tables of the system that preceded this one.
 const FOREIGN: &str = "
     create table goose_db_version (id int); create table orders (id bigint); create table items (order_id bigint);
     insert into orders values (7)";

@@ -1,10 +1,10 @@
-//! The table of faults in docs/operations.md has the faults that tests cause, and no others.
+//! The table of faults in docs/operations.md lists exactly the faults that tests cause.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// In two parts, so that this file is none of those that it looks for.
+/// In two parts, so that the search does not find this file.
 const CALL: &str = concat!("Fault::", "passed(");
 
 fn root() -> PathBuf {
@@ -31,7 +31,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The names that tests give to `Fault::passed`.
+/// The names that tests pass to `Fault::passed`.
 fn caused() -> BTreeSet<String> {
     let mut files = Vec::new();
     for package in ["cart", "loms", "notifier", "shared-actors", "dev"] {

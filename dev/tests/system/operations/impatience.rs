@@ -1,4 +1,4 @@
-//! Clients that do not wait: they are counted, and they are nobody's fault.
+//! Clients that do not wait are counted, but not as errors of the service.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn a_client_that_does_not_wait_is_counted_once_and_is_no_fault() {
     let mut blocker = shop.shards[0].connect().await;
     blocker.execute("begin; lock table stock in access exclusive mode").await.unwrap();
 
-    // It allows too little time.
+    // The client allows too little time.
     let hasty = shop.client().with("grpc-timeout", "200m").available(sku).await.unwrap_err();
     assert!([Code::DeadlineExceeded, Code::Cancelled].contains(&hasty.code()), "{hasty}");
     becomes(&shop, METHOD, "CANCELLED", 1.0).await;
@@ -43,12 +43,13 @@ async fn a_client_that_does_not_wait_is_counted_once_and_is_no_fault() {
     Answer::of(hasty.header("grpc-timeout", "200m")).await.expect_gateway_error(504, 4);
     becomes(&shop, ROUTE, "499", 1.0).await;
 
-    // It cancels.
+    // The client cancels.
     let client = shop.client();
     tokio::time::timeout(Duration::from_millis(200), client.available(sku)).await.unwrap_err();
     becomes(&shop, METHOD, "CANCELLED", 2.0).await;
 
-    // Its connection breaks. What the others asked for is over by then, or nobody knew whose call has come.
+    // The client's connection breaks. Wait for the earlier calls to end first, so that this call
+    // can be recognized.
     let running = async || {
         let samples = shop.samples().await;
         let of = |family| samples.sum(family, &[("actor", "stock_reads")]);

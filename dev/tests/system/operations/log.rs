@@ -10,7 +10,7 @@ use crate::support::{Rest, SOON, Samples, eventually, free_port, set};
 async fn a_log_that_nobody_reads_stops_nothing_and_what_is_dropped_is_counted() {
     let folder = tempfile::tempdir().unwrap();
     let binary = Servers::from_env().bin_dir.join("notifier");
-    // The shell keeps the pipe open and never reads it.
+    // The shell keeps the pipe open and never reads from it.
     let script = format!("mkfifo pipe && exec 3<>pipe && exec {} >pipe 3<&3", binary.display());
     let script = format!("cd {} && {script}", folder.path().display());
     let port = free_port();

@@ -53,8 +53,8 @@ async fn databases(servers: &Servers, prefix: &str) -> [Database; 2] {
     [create_database(&servers.postgres_0, prefix).await, create_database(&servers.postgres_1, prefix).await]
 }
 
-/// Migrates twice, which is to be no different from once. Nothing is to be listened on: a port that is taken does not
-/// matter.
+/// Migrates twice, which must have the same result as once. Migrating must not listen anywhere, so
+/// ports that are taken do not matter.
 async fn migrate(binary: &str, env: &Env) {
     let taken = TcpListener::bind("0.0.0.0:0").unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -66,7 +66,7 @@ async fn migrate(binary: &str, env: &Env) {
     }
 }
 
-/// Starts the service where it must find everything done, and ends it.
+/// Starts the service without migrations, so it must find everything migrated, and stops it.
 async fn run(binary: &str, mut env: Env, addresses: Env) {
     env.extend(addresses);
     env.push(set("MIGRATE_ON_START", "false"));

@@ -1,4 +1,4 @@
-//! What operators see: health, metrics, settings, migrations, an orderly end.
+//! The operator's view: health, metrics, settings, migrations, orderly shutdown.
 
 mod arguments;
 mod catalogue;

@@ -8,7 +8,7 @@ async fn samples(base_url: String) -> Samples {
     Samples::parse(&Rest::new(base_url).get("/metrics").await.expect(200).body)
 }
 
-/// Every call once, and some refusals.
+/// Makes every call once, and causes some errors.
 pub async fn traffic(shop: &Shop) {
     let (cart, gateway, loms, user) =
         (shop.cart.client(), shop.loms.gateway(), shop.loms.client(), new_user());

@@ -1,4 +1,4 @@
-//! SIGTERM: what was taken is finished, and the process ends with 0.
+//! SIGTERM: requests that were accepted are completed, and the process exits with 0.
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,8 @@ async fn loms_answers_every_order_that_it_took() {
         match answer {
             Ok(order) => assert_eq!(orders, [(order, "AWAITING_PAYMENT".to_owned())], "user {user}"),
             Err(refusal) => {
-                // A connection that was closed before the call was taken is a transport error on our side.
+                // If the connection closes before the call is accepted, the client reports a
+                // transport error.
                 let refused = [Code::Unavailable, Code::Unknown, Code::Cancelled, Code::Internal];
                 assert!(refused.contains(&refusal.code()), "{refusal}");
                 assert_eq!(orders, [], "user {user} was answered {refusal}");

@@ -1,4 +1,5 @@
-//! The dashboards: each query of each panel, on a real Prometheus that scrapes the real services under load.
+//! The dashboards: every query of every panel, on a real Prometheus that scrapes the real services
+//! under load.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,10 +11,11 @@ use serde_json::Value;
 use super::customer;
 use crate::support::{Prometheus, Servers, Settings, Shop, eventually};
 
-/// Long enough for Prometheus to scrape a few times and to evaluate the rules, on a machine that is busy with tests.
+/// Long enough for Prometheus to scrape several times and to evaluate the rules, on a machine that
+/// is busy with tests.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A query of a panel, as it is asked here.
+/// A panel's query, as this test sends it.
 struct Query {
     panel: String,
     text: String,
@@ -58,7 +60,7 @@ async fn every_panel_shows_something_and_no_alert_fires_while_the_shop_is_well()
     .await;
     assert!(rules.len() > 20);
     for rule in &rules {
-        // How fast answers are is a matter of the machine.
+        // Latency depends on the machine.
         let of_the_machine = rule["name"].as_str().unwrap().starts_with("LatencyBudget");
         assert!(of_the_machine || rule["state"] != "firing", "{rule:#}");
     }
@@ -127,7 +129,7 @@ fn is_a_number(series: &Value) -> bool {
     series["value"][1].as_str().and_then(|value| value.parse().ok()).is_some_and(f64::is_finite)
 }
 
-/// All panels, those within rows included; rows themselves show nothing.
+/// All panels, including those within rows. The rows themselves show nothing and are left out.
 fn panels(dashboard: &Value) -> Vec<Value> {
     let panels = dashboard["panels"].as_array().unwrap();
     let within = panels.iter().flat_map(|panel| panel["panels"].as_array().cloned().unwrap_or_default());

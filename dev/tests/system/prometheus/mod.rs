@@ -1,4 +1,4 @@
-//! What Prometheus makes of the shop: rules, alerts, dashboards, its own page.
+//! The shop in Prometheus: rules, alerts, dashboards, and the page of Prometheus itself.
 
 mod dashboards;
 mod page;
@@ -11,16 +11,16 @@ use tonic::Code;
 
 use crate::support::{Shop, new_user};
 
-/// A customer who does everything, again and again, until nobody waits for this any more.
+/// A customer that makes purchases, with every type of call, until the future is dropped.
 async fn customer(shop: &Shop, sku: u32) {
     loop {
-        // One that is put off is not made up for: the next one is as good.
+        // A purchase that a busy service refuses is not retried: the next one serves as well.
         let _ = purchase(shop, sku).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// One purchase; `None` when some service was too busy for it.
+/// Makes one purchase. `None` if some service was too busy.
 async fn purchase(shop: &Shop, sku: u32) -> Option<()> {
     let (cart, gateway) = (shop.cart.client(), shop.loms.gateway());
     let user = new_user();

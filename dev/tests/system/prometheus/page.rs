@@ -1,4 +1,4 @@
-//! Prometheus' own page, in a real browser.
+//! The page of Prometheus itself, in a real browser.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use futures::future::join_all;
 use super::customer;
 use crate::support::{Answer, Browser, Prometheus, Servers, Settings, Shop, eventually, keep_picture};
 
-/// The names of the lines, in the page's two looks.
+/// The names of the lines, in both versions of the page.
 const LEGEND: &str = ".rickshaw_legend li, .legend-item";
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -30,12 +30,12 @@ async fn the_ready_link_draws_the_message_throughput_of_each_actor() {
     let browser = Browser::open(1280, 1150).await;
     let page = throughput::PAGE.replace("http://localhost:9090", &prometheus.base_url);
     let looked_at = async {
-        // For a picture that shows some time: how many seconds of load come first.
+        // For a screenshot that shows some history: how many seconds of load come first.
         let seconds = std::env::var("PICTURE_AFTER").ok().and_then(|seconds| seconds.parse().ok());
         tokio::time::sleep(Duration::from_secs(seconds.unwrap_or(0))).await;
         for actor in ["cart", "order_shard", "stock_shard", "relay", "notification"] {
             let line = format!("actor=\"{actor}\"");
-            // The page asks once: what is not there yet is there when it is opened again.
+            // The page queries only once, so open it again until the data are there.
             let drawn = async || browser.shows(&page, LEGEND, &line).await;
             eventually(PATIENCE, &format!("the page draws {actor}"), drawn).await;
         }

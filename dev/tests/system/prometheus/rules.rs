@@ -1,4 +1,4 @@
-//! The rules: they load, do what they say, and lead to the runbook.
+//! The rules: they load, their test cases pass, and they link to the runbook.
 
 use std::collections::BTreeSet;
 use std::fs;

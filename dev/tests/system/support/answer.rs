@@ -1,4 +1,4 @@
-//! Calls over HTTP, and answers that say what was asked when they are not what was expected.
+//! HTTP calls, and answers that report their request if they are not as expected.
 
 use dev::testing::http_client;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
@@ -18,27 +18,27 @@ impl Rest {
         Self { base_url, client: http_client() }
     }
 
-    /// A request that is still to be completed and sent.
+    /// A request to complete and send.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.base_url))
     }
 
-    /// GET.
+    /// Sends a GET.
     pub async fn get(&self, path: &str) -> Answer {
         Answer::of(self.request(Method::GET, path)).await
     }
 
-    /// DELETE.
+    /// Sends a DELETE.
     pub async fn delete(&self, path: &str) -> Answer {
         Answer::of(self.request(Method::DELETE, path)).await
     }
 
-    /// POST of a JSON value.
+    /// Sends a POST with a JSON value.
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         self.post_text(path, &body.to_string()).await
     }
 
-    /// POST of a text that need not be JSON.
+    /// Sends a POST with a text that need not be JSON, as `application/json`.
     pub async fn post_text(&self, path: &str, body: &str) -> Answer {
         let request = self.request(Method::POST, path).header(CONTENT_TYPE, "application/json");
         let mut answer = Answer::of(request.body(body.to_owned())).await;
@@ -48,12 +48,12 @@ impl Rest {
     }
 }
 
-/// An answer that was read to its end.
+/// A complete answer.
 #[derive(Debug)]
 pub struct Answer {
-    /// What was asked, for the reader of a failed test.
+    /// The request, for failure messages.
     pub asked: String,
-    /// The status.
+    /// The HTTP status.
     pub status: u16,
     /// The headers.
     pub headers: HeaderMap,
@@ -62,12 +62,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Sends a request.
+    /// Sends a request. Fails if it is not answered.
     pub async fn of(request: RequestBuilder) -> Self {
         Self::attempt(request).await.unwrap_or_else(|error| panic!("no answer: {error:?}"))
     }
 
-    /// Sends a request that may remain without an answer.
+    /// Sends a request that may remain unanswered.
     pub async fn attempt(request: RequestBuilder) -> reqwest::Result<Self> {
         let (client, request) = request.build_split();
         let request = request?;
@@ -77,7 +77,7 @@ impl Answer {
         Ok(Self { asked, status, headers, body: response.text().await? })
     }
 
-    /// The body as JSON; fails unless the answer says that it is.
+    /// The body as JSON. Fails unless the content type is JSON, too.
     #[track_caller]
     pub fn json(&self) -> Value {
         let content_type = self.header("content-type").unwrap_or_default();
@@ -85,19 +85,20 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
 
-    /// A header.
+    /// The value of a header, if it is there.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// Fails unless the answer is this one; returns it.
+    /// Fails unless the answer has this status. Returns the answer.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{} answered {} {}", self.asked, self.status, self.body);
         self
     }
 
-    /// Fails unless the answer is this one, or asks to come again later; returns it in the first case.
+    /// Returns the answer if it has this status, and `None` if the service is too busy. Fails on
+    /// any other answer.
     #[track_caller]
     pub fn expect_unless_busy(self, status: u16) -> Option<Self> {
         let is_busy = matches!(self.status, 429 | 503 | 504);

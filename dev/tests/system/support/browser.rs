@@ -1,4 +1,4 @@
-//! A browser without a window, driven as a person would.
+//! A headless browser that clicks and types as a person would.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,19 +18,19 @@ use tempfile::TempDir;
 
 use super::{eventually, free_port};
 
-/// Pages draw themselves slowly on a machine that is busy with tests.
+/// Pages render slowly on a machine that is busy with tests.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running Chromium. It ends with this value.
+/// A running Chromium. It ends when this value is dropped.
 pub struct Browser {
     client: Client,
-    /// Ended before the folder of the profile goes.
+    /// Ends before the profile's folder is deleted.
     driver: Process,
     _profile: TempDir,
 }
 
 impl Browser {
-    /// Starts a browser with an empty profile and a window of this size.
+    /// Starts a browser with an empty profile and a window of this size, in pixels.
     pub async fn open(width: u32, height: u32) -> Self {
         let profile = tempfile::tempdir().unwrap();
         let port = free_port();
@@ -62,28 +62,28 @@ impl Browser {
         Self { client, driver, _profile: profile }
     }
 
-    /// Goes to a page.
+    /// Opens a page.
     pub async fn goto(&self, url: &str) {
         self.client.goto(url).await.unwrap();
     }
 
-    /// The element, once it is there.
+    /// Waits for the element and returns it.
     pub async fn find(&self, css: &str) -> Element {
         let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
         found.unwrap_or_else(|error| panic!("no {css}: {error}"))
     }
 
-    /// Whether there is such an element now.
+    /// Whether such an element exists now.
     pub async fn has(&self, css: &str) -> bool {
         !self.client.find_all(Locator::Css(css)).await.unwrap().is_empty()
     }
 
-    /// Clicks the element, once it is there and in view.
+    /// Waits for the element, scrolls it into view, and clicks it.
     pub async fn click(&self, css: &str) {
         self.act(css, async |element| element.click().await).await;
     }
 
-    /// Brings the element into the middle of the view, once it is there.
+    /// Waits for the element and scrolls it into the middle of the view.
     pub async fn scroll_to(&self, css: &str) {
         self.act(css, async |_| Ok(())).await;
     }
@@ -95,7 +95,8 @@ impl Browser {
         self.act(css, async |field| field.send_keys(&keys).await).await;
     }
 
-    /// Does something with an element that is in view; again while the page is redrawing.
+    /// Scrolls the element into view and applies `action` to it. Repeats that while the page is
+    /// redrawing.
     async fn act(&self, css: &str, action: impl AsyncFn(Element) -> Result<(), CmdError>) {
         eventually(PATIENCE, &format!("something is done with {css}"), async || {
             let element = self.client.find(Locator::Css(css)).await?;
@@ -111,7 +112,7 @@ impl Browser {
         self.find(css).await.select_by_label(label).await.unwrap();
     }
 
-    /// The text of an element that fulfils `wanted`, once there is one.
+    /// Waits for an element whose text satisfies `wanted`, and returns the text.
     pub async fn text(&self, css: &str, wanted: impl Fn(&str) -> bool) -> String {
         eventually(PATIENCE, &format!("{css} says what is wanted"), async || {
             for element in self.client.find_all(Locator::Css(css)).await.unwrap() {
@@ -125,7 +126,7 @@ impl Browser {
         .await
     }
 
-    /// Opens a page; whether an element's text contains `wanted` soon.
+    /// Opens a page and returns whether the text of an element soon contains `wanted`.
     pub async fn shows(&self, url: &str, css: &str, wanted: &str) -> bool {
         self.goto(url).await;
         let text = |element: Element| async move { element.text().await.unwrap_or_default() };
@@ -139,7 +140,8 @@ impl Browser {
 }
 
 impl Drop for Browser {
-    /// The browser belongs to the process group of its driver, and outlives a driver that ends normally.
+    /// Kills the driver: the browser is in the driver's process group, but survives a driver that
+    /// ends normally.
     fn drop(&mut self) {
         if let Err(error) = self.driver.kill() {
             eprintln!("{error:#}");
@@ -147,7 +149,7 @@ impl Drop for Browser {
     }
 }
 
-/// Keeps a picture of what is in view for the docs when somebody wants it: `PICTURES` names the folder.
+/// Saves a screenshot for the docs if `PICTURES` names a folder.
 pub async fn keep_picture(browser: &Browser, name: &str) {
     let picture = browser.client.screenshot().await.unwrap();
     assert!(picture.starts_with(b"\x89PNG"));

@@ -1,4 +1,4 @@
-//! Buyers who put load on several instances of loms at once, and leave none of their orders half-way.
+//! Buyers that put load on several instances of loms at once, and leave no order unfinished.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,16 +11,17 @@ use tonic::{Code, Status};
 
 use super::{LomsClient, new_user};
 
-/// How long a buyer waits for one instance before the next one is asked the same.
+/// How long a buyer waits for one instance before it sends the same call to the next one.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The last purchase is through by then, whatever happened to the instances.
+/// The last purchase is complete within this time, whatever happened to the instances.
 const ENDS_WITHIN: Duration = Duration::from_mins(1);
 
-/// What an instance says that is overloaded, ends, or is gone; after a thaw it hangs up on those who hung up on it.
+/// The errors of an instance that is overloaded, shutting down or dead. After a thaw, an instance
+/// closes connections whose clients gave up.
 const PASSING: [Code; 5] =
     [Code::Unavailable, Code::DeadlineExceeded, Code::ResourceExhausted, Code::Cancelled, Code::Unknown];
 
-/// An order that somebody bought, and how that ended.
+/// An order that a buyer made, and its final state.
 #[derive(Debug, Clone)]
 pub struct Purchase {
     pub order: i64,
@@ -36,8 +37,8 @@ pub struct Buyers {
 }
 
 impl Buyers {
-    /// Lets `count` buyers loose on these instances. Each of them buys one piece of each SKU in turn, and pays for it,
-    /// except that every fifth order of the first SKU is cancelled.
+    /// Starts `count` buyers on these instances. Each buys one piece of each SKU in turn and pays
+    /// for it. Every fifth order of the first SKU is cancelled instead.
     pub fn start(count: usize, instances: &[LomsClient], skus: [u32; 2]) -> Self {
         let enough = Arc::new(AtomicBool::new(false));
         let buy = |buyer: usize| {
@@ -64,7 +65,7 @@ impl Buyers {
         Self { enough, buyers }
     }
 
-    /// Lets each buyer finish, and returns all that they bought.
+    /// Lets each buyer finish, and returns all purchases.
     pub async fn end(self) -> Vec<Purchase> {
         self.enough.store(true, Ordering::Relaxed);
         let all = timeout(ENDS_WITHIN, join_all(self.buyers)).await.expect("each buyer finishes");
@@ -72,8 +73,8 @@ impl Buyers {
     }
 }
 
-/// One purchase, whose every step is asked of one instance after the other until it is done; nothing when the SKU was
-/// sold out.
+/// One purchase. Each step is sent to one instance after another until it succeeds. `None` if the
+/// SKU was sold out.
 async fn buy(instances: &[LomsClient], sku: u32, state: &'static str) -> Option<i64> {
     let user = new_user();
     let order = insist(instances, |loms| async move {
@@ -103,7 +104,7 @@ where
             }
             Err(_) => {}
         }
-        // One that is gone says so at once: the others need the time more.
+        // A dead instance fails at once, and the others need the CPU time more.
         tokio::task::yield_now().await;
     }
     unreachable!("there is one instance at least")

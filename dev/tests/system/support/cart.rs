@@ -1,11 +1,11 @@
-//! cart as it ships, with databases of its own.
+//! cart as it ships, with its own databases.
 
 use dev::testing::{Database, Servers, ServiceProcess, create_database, free_port};
 use serde_json::{Value, json};
 
 use super::{Answer, Env, Rest, Samples, set};
 
-/// A running cart of two shards.
+/// A running cart with two shards.
 #[derive(Debug)]
 pub struct Cart {
     pub process: ServiceProcess,
@@ -13,7 +13,8 @@ pub struct Cart {
 }
 
 impl Cart {
-    /// Starts cart against a loms and a product service, with `more` settings than it needs; waits until it is ready.
+    /// Starts cart with a loms and a product service, and with `more` settings besides the required
+    /// ones. Waits until it is ready.
     pub async fn start(servers: &Servers, loms_port: u16, products: &str, more: Env) -> Self {
         let shards = [
             create_database(&servers.postgres_0, "cart").await,
@@ -26,7 +27,7 @@ impl Cart {
         Self { process, shards }
     }
 
-    /// The settings of ports and of whom cart calls.
+    /// The settings for cart's port and for the services that it calls.
     pub fn addresses(redis: &str, loms_port: u16, products: &str) -> Env {
         vec![
             set("HOST_PORT", free_port()),
@@ -37,18 +38,18 @@ impl Cart {
         ]
     }
 
-    /// What it measures now.
+    /// The current metrics.
     pub async fn samples(&self) -> Samples {
         Samples::parse(&self.client().0.get("/metrics").await.expect(200).body)
     }
 
-    /// A client of the REST calls.
+    /// A client of cart's REST calls.
     pub fn client(&self) -> CartClient {
         CartClient(Rest::new(self.process.base_url()))
     }
 }
 
-/// The five calls of cart.
+/// cart's five calls.
 #[derive(Debug, Clone)]
 pub struct CartClient(pub Rest);
 
@@ -63,7 +64,7 @@ impl CartClient {
         self.post_keyed(&line(user, sku), json!({ "count": count }), key).await
     }
 
-    /// Removes a SKU.
+    /// Removes a SKU from the cart.
     pub async fn remove(&self, user: i64, sku: u32) -> Answer {
         self.0.delete(&line(user, sku)).await
     }
@@ -78,7 +79,7 @@ impl CartClient {
         self.0.get(&format!("/user/{user}/cart")).await
     }
 
-    /// `(sku, count)` of the cart's lines; none when the cart is empty.
+    /// `(sku, count)` of each line. Empty if the cart is empty.
     pub async fn lines(&self, user: i64) -> Vec<(u64, u64)> {
         let answer = self.show(user).await;
         if answer.status == 404 {

@@ -1,4 +1,4 @@
-//! The gRPC client of loms, in the words of the tests.
+//! The gRPC client of loms, in the terms of the tests.
 
 use tonic::Status;
 use tonic::metadata::MetadataMap;
@@ -19,36 +19,36 @@ pub struct LomsClient {
 }
 
 impl LomsClient {
-    /// A client that connects with its first call.
+    /// A client that connects on its first call.
     pub fn new(port: u16) -> Self {
         let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap();
         Self { channel: endpoint.connect_lazy(), metadata: MetadataMap::new() }
     }
 
-    /// The connection, for services other than the shop's.
+    /// The channel, for services other than the shop's.
     pub fn channel(&self) -> Channel {
         self.channel.clone()
     }
 
-    /// The same client with one more piece of metadata on each call.
+    /// The same client, which adds one more metadata entry to each call.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: &str) -> Self {
         self.metadata.insert(name, value.parse().unwrap());
         self
     }
 
-    /// Creates an order of `(sku, count)` and returns its id.
+    /// Creates an order for these `(sku, count)` lines and returns its id.
     pub async fn create(&self, user: i64, lines: &[(u32, u32)]) -> Result<i64, Status> {
         self.create_keyed(user, lines, "").await
     }
 
-    /// Creates an order under an idempotency key.
+    /// Creates an order under an idempotency key and returns its id.
     pub async fn create_keyed(&self, user: i64, lines: &[(u32, u32)], key: &str) -> Result<i64, Status> {
         let order = Order { user, items: items(lines), ..Order::default() };
         self.send(OrderCreateRequest { order: Some(order), idempotency_key: key.to_owned() }).await
     }
 
-    /// Sends a create as it is.
+    /// Sends a create request unchanged.
     pub async fn send(&self, request: OrderCreateRequest) -> Result<i64, Status> {
         Ok(self.stub().order_create(self.request(request)).await?.into_inner().order_id)
     }
@@ -59,7 +59,7 @@ impl LomsClient {
         Ok(response.into_inner().order.expect("OrderInfo answers an order"))
     }
 
-    /// The state of an order that exists.
+    /// The state of an order, which must exist.
     pub async fn state(&self, order_id: i64) -> String {
         self.info(order_id).await.unwrap().status
     }
@@ -74,12 +74,12 @@ impl LomsClient {
         self.stub().order_cancel(self.request(OrderCancelRequest { order_id })).await.map(drop)
     }
 
-    /// How many pieces of a SKU can be sold.
+    /// The number of pieces of a SKU that can be sold.
     pub async fn available(&self, sku: u32) -> Result<u64, Status> {
         Ok(self.stub().stocks_info(self.request(StocksInfoRequest { sku })).await?.into_inner().count)
     }
 
-    /// Adds pieces to a SKU; `(total, reserved)` right after.
+    /// Adds pieces to a SKU. Returns `(total, reserved)` right afterwards.
     pub async fn restock(&self, sku: u32, count: i64, key: &str) -> Result<(u64, u64), Status> {
         let request = StocksRestockRequest { sku, count, idempotency_key: key.to_owned() };
         let level = self.stub().stocks_restock(self.request(request)).await?.into_inner();
@@ -108,12 +108,12 @@ impl LomsClient {
     }
 }
 
-/// Items of `(sku, count)`.
+/// Items for these `(sku, count)` lines.
 pub fn items(lines: &[(u32, u32)]) -> Vec<Item> {
     lines.iter().map(|&(sku, count)| Item { sku, count }).collect()
 }
 
-/// The field that an error's `google.rpc.BadRequest` names; empty when it names none.
+/// The field that the error's `google.rpc.BadRequest` names. Empty if it names none.
 pub fn field_at_fault(status: &Status) -> String {
     let violations = status.get_details_bad_request().map(|details| details.field_violations);
     violations.unwrap_or_default().into_iter().next().map(|violation| violation.field).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! A receiver of traces, as OpenTelemetry's collector is one: OTLP over gRPC, or over HTTP.
+//! A trace receiver like OpenTelemetry's collector: OTLP over gRPC, or over HTTP.
 
 use std::collections::HashMap;
 use std::net::{self, Ipv4Addr, SocketAddr};
@@ -29,21 +29,21 @@ use super::{Env, set};
 pub struct Span {
     pub service: String,
     pub name: String,
-    /// As `SpanKind` spells it: 1 internal, 2 server, 3 client, 4 producer, 5 consumer.
+    /// The number in `SpanKind`: 1 internal, 2 server, 3 client, 4 producer, 5 consumer.
     pub kind: i32,
     pub trace: String,
     pub id: String,
     pub parent: String,
-    /// Attributes that are no whole numbers, as text.
+    /// Attributes that are not integers, as text.
     pub attributes: HashMap<String, String>,
-    /// Those that are.
+    /// Integer attributes.
     pub numbers: HashMap<String, i64>,
-    /// Trace and span of each link.
+    /// The trace id and span id of each link.
     pub links: Vec<(String, String)>,
     pub failed: bool,
 }
 
-/// A running receiver. It keeps all that comes until the test ends.
+/// A running receiver. It keeps everything that it receives until the test ends.
 #[derive(Debug, Clone)]
 pub struct Collector {
     address: SocketAddr,
@@ -63,7 +63,7 @@ impl Collector {
         collector
     }
 
-    /// Starts a receiver of OTLP over HTTP on a free port. It ends with the process of the tests.
+    /// Starts a receiver of OTLP over HTTP on a free port. It runs until the test process ends.
     pub fn start_http() -> Self {
         let listener = net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
@@ -78,17 +78,17 @@ impl Collector {
         collector
     }
 
-    /// Where it receives, as `host:port`.
+    /// The address it listens on, as `host:port`.
     pub fn address(&self) -> String {
         self.address.to_string()
     }
 
-    /// The settings by which a service exports its traces here, soon after they happened.
+    /// The settings with which a service exports its traces here, 100 ms after they happened.
     pub fn settings(&self) -> Env {
         self.settings_by(&self.address())
     }
 
-    /// The same, by way of what listens at `address`.
+    /// Like [`Self::settings`], but through a proxy at `address`.
     pub fn settings_by(&self, address: &str) -> Env {
         vec![
             set("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}")),
@@ -97,7 +97,7 @@ impl Collector {
         ]
     }
 
-    /// What has come so far of a trace.
+    /// The spans of a trace that have arrived so far.
     pub fn trace(&self, id: &str) -> Vec<Span> {
         self.spans.lock().unwrap().iter().filter(|span| span.trace == id).cloned().collect()
     }
@@ -113,7 +113,7 @@ impl Collector {
         }
     }
 
-    /// All that has come so far.
+    /// All spans that have arrived so far.
     pub fn all(&self) -> Vec<Span> {
         self.spans.lock().unwrap().clone()
     }
@@ -151,7 +151,7 @@ impl Span {
         }
     }
 
-    /// An attribute's value; fails when there is none.
+    /// The value of an attribute. Fails if the attribute is missing.
     #[track_caller]
     pub fn attribute(&self, name: &str) -> &str {
         self.attributes.get(name).unwrap_or_else(|| panic!("no {name} in {self:#?}"))

@@ -17,10 +17,10 @@ pub struct Event {
     pub offset: i64,
     pub key: String,
     pub headers: BTreeMap<String, String>,
-    /// When the producer made the message, in milliseconds since 1970.
+    /// When the producer created the message, in milliseconds since 1970.
     pub produced_at: i64,
     pub payload: Vec<u8>,
-    /// The payload as JSON; null when it is none.
+    /// The payload as JSON. Null if it is not JSON.
     pub value: Value,
 }
 
@@ -40,14 +40,14 @@ impl Event {
         )
     }
 
-    /// A header that must be there.
+    /// The value of a header, which must exist.
     #[track_caller]
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).unwrap_or_else(|| panic!("no header {name} in {self:?}"))
     }
 }
 
-/// Reads a topic from its beginning; what belongs to aborted transactions is not seen.
+/// Reads a topic from its beginning. Skips messages of aborted transactions.
 pub struct EventReader {
     consumer: BaseConsumer,
     seen: Vec<Event>,
@@ -74,7 +74,7 @@ impl EventReader {
         Self { consumer, seen: Vec::new() }
     }
 
-    /// Waits until `enough` is true of all events seen so far; returns these.
+    /// Waits until `enough` is true for all events read so far, and returns them.
     pub fn until(&mut self, what: &str, mut enough: impl FnMut(&[Event]) -> bool) -> &[Event] {
         let deadline = Instant::now() + SOON;
         while !enough(&self.seen) {
@@ -86,7 +86,8 @@ impl EventReader {
         &self.seen
     }
 
-    /// Waits for the first `count` events of an order; returns all of it that were seen by then.
+    /// Waits for the first `count` events of an order. Returns all of its events that were read by
+    /// then.
     pub fn of_order(&mut self, order: i64, count: usize) -> Vec<Event> {
         let key = order.to_string();
         let of_order = |event: &&Event| event.key == key;
@@ -96,7 +97,8 @@ impl EventReader {
     }
 
     fn poll(&mut self, wait: Duration) {
-        // An error says that the broker is away, which some tests are about: the client reconnects by itself.
+        // An error means that the broker is unreachable, as some tests intend. The client
+        // reconnects by itself.
         if let Some(Ok(message)) = self.consumer.poll(wait) {
             self.seen.push(event(&message));
         }

@@ -1,4 +1,4 @@
-//! Servers that stand still: nothing of them answers, and the kernel still takes connections in their name.
+//! Frozen servers: they answer nothing, but the kernel still accepts connections for them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use dev::stack::process::{Process, Signal};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-/// A server whose processes are stopped, all of them. Goes on when this value is dropped.
+/// A server with all its processes stopped. They resume when this value is dropped.
 #[derive(Debug)]
 pub struct Frozen {
     server: Pid,
@@ -16,17 +16,17 @@ pub struct Frozen {
 }
 
 impl Frozen {
-    /// Stops one process of a server, by its number, and no other.
+    /// Stops only one process of a server, given its pid.
     pub fn freeze_part(process: i32) -> Self {
         let server = Pid::from_raw(process);
         kill(server, Signal::SIGSTOP).unwrap();
         Self { server, children: BTreeSet::new() }
     }
 
-    /// Stops a server and each process that it has started.
+    /// Stops a server and each of its child processes.
     pub fn freeze(server: &Process) -> Self {
         let server = Pid::from_raw(i32::try_from(server.id()).unwrap());
-        // First the one that makes the others, so that no more come.
+        // Stop the parent first, so that it creates no more children.
         kill(server, Signal::SIGSTOP).unwrap();
         let children = children(server);
         for child in &children {
@@ -44,17 +44,18 @@ impl Drop for Frozen {
     }
 }
 
-/// Kills a server and each process that it has started, as a machine does that loses its power.
+/// Kills a server and each of its child processes, as a power failure would.
 pub fn kill_all(mut server: Process) {
     let frozen = ManuallyDrop::new(Frozen::freeze(&server));
     for child in &frozen.children {
         signal(*child, Signal::SIGKILL);
     }
-    // Their numbers are free from here on: nobody is to be woken by them.
+    // The pids may be reused from here on, so no SIGCONT may be sent to them.
     server.kill().unwrap();
 }
 
-/// A child that has ended meanwhile needs no signal: as long as its parent stands still, nobody else gets its number.
+/// Sends a signal and ignores errors: a child that has ended needs none. Its pid is not reused
+/// while its parent is stopped.
 fn signal(process: Pid, signal: Signal) {
     let _ = kill(process, signal);
 }
@@ -65,7 +66,8 @@ fn children(parent: Pid) -> BTreeSet<Pid> {
     numbers.filter(|number| parent_of(*number) == Some(parent.as_raw())).map(Pid::from_raw).collect()
 }
 
-/// The second field behind the name, which stands in parentheses and may hold anything.
+/// The parent's pid: the second field after the name, which is in parentheses and may contain any
+/// character.
 fn parent_of(process: i32) -> Option<i32> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()

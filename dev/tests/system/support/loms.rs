@@ -1,4 +1,4 @@
-//! loms as it ships, with databases and a topic of its own, and its tables as people query them.
+//! loms as it ships, with its own databases and topic, and direct access to its tables.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,16 +9,16 @@ use sqlx::{Connection, PgConnection};
 
 use super::{Env, EventReader, LomsClient, Rest, SOON, Samples, eventually, run_to_end, set};
 
-/// The stock that a new database holds: SKU, total, reserved.
+/// The initial stock of a new database: SKU, total, reserved.
 pub const SEEDS: [(u32, i64, i64); 5] =
     [(773_297_411, 150, 10), (1002, 200, 20), (1003, 250, 30), (1004, 300, 40), (1005, 350, 50)];
 
-/// SKUs that the product service does not know.
+/// The next SKU that the product service does not have.
 static NEXT_SKU: AtomicU32 = AtomicU32::new(3_000_000);
-/// SKUs that it does.
+/// The next SKU that the product service has.
 static NEXT_PRODUCT: AtomicU32 = AtomicU32::new(1006);
 
-/// A running loms of two shards; shard 0 has a replica.
+/// A running loms with two shards. Shard 0 has a replica.
 #[derive(Debug)]
 pub struct Loms {
     pub process: ServiceProcess,
@@ -29,7 +29,7 @@ pub struct Loms {
 }
 
 impl Loms {
-    /// Starts loms with `more` settings than it needs, and waits until it is ready.
+    /// Starts loms with `more` settings besides the required ones, and waits until it is ready.
     pub async fn start(servers: &Servers, more: Env) -> Self {
         let shards = [
             create_database(&servers.postgres_0, "loms").await,
@@ -46,7 +46,7 @@ impl Loms {
         Self { process, shards, topic, grpc_port, settings: env }
     }
 
-    /// Starts one more instance on the same databases and topic.
+    /// Starts another instance on the same databases and topic.
     pub async fn another(&self) -> (ServiceProcess, LomsClient) {
         let grpc_port = free_port();
         let mut env = self.settings.clone();
@@ -55,7 +55,7 @@ impl Loms {
         (ServiceProcess::start("loms", &env).await, LomsClient::new(grpc_port))
     }
 
-    /// The settings of ports and topic.
+    /// The settings for ports, broker and topic.
     pub fn addresses(grpc_port: u16, kafka: &str, topic: &str) -> Env {
         vec![
             set("HTTP_PORT", free_port()),
@@ -65,22 +65,22 @@ impl Loms {
         ]
     }
 
-    /// A gRPC client on a connection of its own.
+    /// A gRPC client with its own connection.
     pub fn client(&self) -> LomsClient {
         LomsClient::new(self.grpc_port)
     }
 
-    /// The REST gateway.
+    /// A client of the REST gateway.
     pub fn gateway(&self) -> Rest {
         Rest::new(self.process.base_url())
     }
 
-    /// What /metrics serves now.
+    /// The current metrics.
     pub async fn samples(&self) -> Samples {
         Samples::parse(&Rest::new(self.process.base_url()).get("/metrics").await.expect(200).body)
     }
 
-    /// Waits until `loms verify` finds nothing: what is left to sweepers takes its time.
+    /// Waits until `loms verify` finds nothing, because sweepers need time for their work.
     pub async fn is_sound(&self) {
         eventually(Duration::from_mins(1), "loms verify finds nothing", async || {
             let ended = run_to_end("loms", &["verify"], &self.settings).await;
@@ -89,19 +89,20 @@ impl Loms {
         .await;
     }
 
-    /// Reads the events of this loms from the first on.
+    /// Reads this loms's events from the first one on.
     pub fn events(&self) -> EventReader {
         EventReader::open(&self.topic.host_port, &self.topic.name)
     }
 
-    /// Puts `total` pieces of a new SKU into stock. The product service does not know it.
+    /// Puts `total` pieces of a new SKU into stock. The product service does not have it.
     pub async fn stock(&self, total: i64) -> u32 {
         let sku = new_sku();
         self.stock_of(sku, total).await;
         sku
     }
 
-    /// Puts `total` pieces of a SKU that the product service knows into stock; no other test sells it.
+    /// Puts `total` pieces of a SKU that the product service has into stock. No other test sells
+    /// it.
     pub async fn stock_product(&self, total: i64) -> u32 {
         let sku = NEXT_PRODUCT.fetch_add(1, Ordering::Relaxed);
         assert!(sku < 1326, "the stand-in has no more products");
@@ -121,7 +122,7 @@ impl Loms {
             .unwrap();
     }
 
-    /// `(total_count, reserved_count)` of a SKU, as the table says.
+    /// `(total_count, reserved_count)` of a SKU, according to the table.
     pub async fn stock_row(&self, sku: u32) -> (i64, i64) {
         let mut connection = self.shards[0].connect().await;
         let row = stock_row(&mut connection, sku).await;
@@ -129,7 +130,7 @@ impl Loms {
         row
     }
 
-    /// Waits until the table says this of a SKU: the stock may follow an answer at a distance.
+    /// Waits until the table has these counts for a SKU, since the stock may lag behind an answer.
     #[track_caller]
     pub fn stock_becomes(&self, sku: u32, expected: (i64, i64)) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
@@ -145,12 +146,12 @@ impl Loms {
         }
     }
 
-    /// `(id, state)` of a user's orders on all shards, as the tables say.
+    /// `(id, state)` of a user's orders on all shards, according to the tables.
     pub async fn orders_of(&self, user: i64) -> Vec<(i64, String)> {
         self.orders().await.remove(&user).unwrap_or_default()
     }
 
-    /// `(id, state)` of the orders of every user who has one.
+    /// `(id, state)` of all orders, by user.
     pub async fn orders(&self) -> HashMap<i64, Vec<(i64, String)>> {
         let mut found: HashMap<i64, Vec<(i64, String)>> = HashMap::new();
         for shard in &self.shards {
@@ -167,7 +168,7 @@ impl Loms {
     }
 }
 
-/// A SKU that neither the stock nor the product service knows.
+/// A SKU that neither the stock nor the product service has.
 pub fn new_sku() -> u32 {
     NEXT_SKU.fetch_add(1, Ordering::Relaxed)
 }

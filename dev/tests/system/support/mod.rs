@@ -1,4 +1,4 @@
-//! What the tests share: running services, clients that speak to them, and values of a test's own.
+//! Code that the tests share: running services, their clients, and unique values for each test.
 
 mod answer;
 mod browser;
@@ -51,10 +51,10 @@ pub mod proto {
 /// Long enough for anything that should happen soon, on a machine that is busy with other tests.
 pub const SOON: Duration = Duration::from_secs(20);
 
-/// Settings as they stand in a service's environment.
+/// Environment variables of a service: names and values.
 pub type Env = Vec<(String, String)>;
 
-/// One setting.
+/// One environment variable.
 #[expect(clippy::needless_pass_by_value, reason = "a value reads better than a reference where it is set")]
 pub fn set(name: &str, value: impl ToString) -> (String, String) {
     (name.to_owned(), value.to_string())

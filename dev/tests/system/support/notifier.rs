@@ -1,4 +1,4 @@
-//! notifier as it ships, with a database of its own.
+//! notifier as it ships, with its own database.
 
 use dev::testing::{Database, Servers, ServiceProcess, create_database, free_port};
 
@@ -12,7 +12,8 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Starts notifier on a topic with `more` settings than it needs, and waits until it is ready.
+    /// Starts notifier on a topic, with `more` settings besides the required ones, and waits until
+    /// it is ready.
     pub async fn start(servers: &Servers, topic: &str, more: Env) -> Self {
         let database = create_database(&servers.postgres_0, "notifier").await;
         let mut env = database.master_env(0);
@@ -22,7 +23,8 @@ impl Notifier {
         Self { process, _database: database }
     }
 
-    /// The settings of port and topic. The group is as unique as the topic: tests share the broker.
+    /// The settings for port, broker, topic and group. The group is as unique as the topic, because
+    /// tests share the broker.
     pub fn addresses(kafka: &str, topic: &str) -> Env {
         vec![
             set("HTTP_PORT", free_port()),
@@ -32,7 +34,7 @@ impl Notifier {
         ]
     }
 
-    /// Waits until the log tells of an order in this state; returns the lines that do.
+    /// Waits until the log reports that the order is in this state. Returns the lines that do.
     pub async fn tells(&self, order: i64, state: &str) -> Vec<String> {
         let what = format!("notifier tells that order {order} is {state}");
         eventually(SOON, &what, async || {
@@ -42,7 +44,7 @@ impl Notifier {
         .await
     }
 
-    /// The lines of the log that tell of an order in this state.
+    /// The log lines that report this state of an order.
     pub fn lines(&self, order: i64, state: &str) -> Vec<String> {
         let (order, state) = (format!("order {order} "), format!(" {state} "));
         let tells = |line: &&str| line.contains(&order) && line.contains(&state);

@@ -1,4 +1,5 @@
-//! Servers of one test's own, which it may stop and start: the ports are taken first, the servers come when asked for.
+//! Private servers that a test may stop and start. Their ports are reserved first, and each server
+//! starts on request.
 
 use anyhow::Result;
 use dev::stack::folders::Folders;
@@ -9,7 +10,7 @@ use dev::stack::servers::ServerPorts;
 use dev::stack::{kafka, redis};
 use dev::testing::{Proxy, Servers, free_port};
 
-/// Ports and folders for servers that do not run yet.
+/// Ports and folders of servers that are started later.
 #[derive(Debug)]
 pub struct PrivateServers {
     ports: ServerPorts,
@@ -17,13 +18,13 @@ pub struct PrivateServers {
 }
 
 impl PrivateServers {
-    /// Takes ports and a folder; starts nothing.
+    /// Reserves ports and a folder. Starts nothing.
     pub fn prepare() -> Self {
         let ports = ServerPorts::free().unwrap();
         Self { ports, folders: Folders::for_a_test_run().unwrap() }
     }
 
-    /// The servers of the test run, with these in place of those of the same kind.
+    /// The servers of the test run, with these in place of the replaced kinds.
     pub fn in_place_of(&self, replaced: &[Kind]) -> Servers {
         let mut servers = Servers::from_env();
         for kind in replaced {
@@ -38,7 +39,8 @@ impl PrivateServers {
         servers
     }
 
-    /// Starts `PostgreSQL`, on its earlier data if it ran before. The services make their databases.
+    /// Starts `PostgreSQL`, with its earlier data if it ran before. The services create their
+    /// databases.
     pub async fn postgres(&self) -> Result<Process> {
         self.start("shard-0", self.ports.postgres_0, None).await
     }
@@ -64,12 +66,12 @@ impl PrivateServers {
         redis::start(self.ports.redis, &self.folders).await
     }
 
-    /// Starts Kafka, on its earlier data if it ran before.
+    /// Starts Kafka, with its earlier data if it ran before.
     pub async fn kafka(&self) -> Result<Process> {
         self.kafka_listening(None).await
     }
 
-    /// Starts Kafka, whose clients come through this proxy.
+    /// Starts Kafka with `proxy` between it and its clients.
     pub async fn kafka_behind(&self, proxy: &Proxy) -> Result<Process> {
         let proxied = Proxied { proxy_port: proxy.port(), broker_port: free_port() };
         self.kafka_listening(Some(proxied)).await
@@ -81,7 +83,8 @@ impl PrivateServers {
     }
 }
 
-/// An empty cache: a Redis that ends with this value, and the servers of the test run with it in place of theirs.
+/// An empty cache: a private Redis that ends with this value, and the test run's servers with this
+/// Redis in place of theirs.
 #[derive(Debug)]
 pub struct OwnCache {
     pub servers: Servers,
@@ -90,7 +93,7 @@ pub struct OwnCache {
 }
 
 impl OwnCache {
-    /// Starts it.
+    /// Starts the Redis.
     pub async fn start() -> Self {
         let private = PrivateServers::prepare();
         let redis = private.redis().await.unwrap();
@@ -98,7 +101,7 @@ impl OwnCache {
     }
 }
 
-/// A kind of server that a test may want for itself.
+/// A kind of server that a test may need for itself.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     Postgres,

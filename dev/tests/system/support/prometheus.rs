@@ -1,4 +1,4 @@
-//! A Prometheus of one test's own, with the configuration that ships, and its tool.
+//! A Prometheus for one test, with the shipping configuration, and its tool.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -36,7 +36,7 @@ impl Prometheus {
         Self { base_url: format!("http://127.0.0.1:{port}"), _process: process, _folders: folders }
     }
 
-    /// The series that a query answers with; an error in words when it is refused.
+    /// The series that a query returns, or the error text if Prometheus refuses the query.
     pub async fn query(&self, query: &str) -> Result<Vec<Value>, String> {
         let answer = self.get("/api/v1/query", &[("query", query)]).await;
         match answer["data"]["result"].as_array() {
@@ -45,7 +45,7 @@ impl Prometheus {
         }
     }
 
-    /// The answer of its API.
+    /// An answer of the Prometheus API.
     pub async fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Value {
         let mut url = reqwest::Url::parse(&format!("{}{path}", self.base_url)).unwrap();
         url.query_pairs_mut().extend_pairs(parameters);
@@ -54,7 +54,8 @@ impl Prometheus {
     }
 }
 
-/// Runs promtool with `input` within the folder of Prometheus' configuration, and returns what it said.
+/// Runs promtool with `input` in the folder of Prometheus' configuration. Returns its result and
+/// its output.
 pub async fn promtool(arguments: &[&str], input: &str) -> (Output, String) {
     let mut running = Command::new(tools::find("promtool").unwrap())
         .args(arguments)

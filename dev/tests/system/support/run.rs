@@ -1,4 +1,4 @@
-//! A binary that is expected to end by itself.
+//! Runs binaries that are expected to end by themselves.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use dev::testing::Servers;
 
 use super::{Env, eventually};
 
-/// How a binary ended and what it wrote.
+/// The exit code of a binary, and what it wrote.
 #[derive(Debug)]
 pub struct Ended {
     pub code: Option<i32>,
@@ -21,7 +21,7 @@ pub async fn run_to_end(binary: &str, args: &[&str], env: &Env) -> Ended {
     end_of(binary, |log| Program::new(binary, path, log).args(args), env).await
 }
 
-/// The same in a folder of its own that holds `files`.
+/// Like [`run_to_end`], in a private folder that contains `files`.
 pub async fn run_in_folder(binary: &str, files: &[(&str, &str)], env: &Env) -> Ended {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -32,7 +32,7 @@ pub async fn run_in_folder(binary: &str, files: &[(&str, &str)], env: &Env) -> E
     end_of(binary, |log| Program::new(binary, "/bin/sh", log).args(["-c", &script]), env).await
 }
 
-/// The same by a script of the shell, which finds the binaries by their names.
+/// Like [`run_to_end`], through a shell script that finds the binaries by name.
 pub async fn run_in_shell(binary: &str, script: &str) -> Ended {
     let folder = Servers::from_env().bin_dir;
     let script = format!("PATH={}:$PATH; {script}", folder.display());

@@ -1,8 +1,8 @@
-//! Reads what /metrics serves.
+//! Reads the output of /metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a page says of one family before its samples.
+/// The header of one metric family.
 #[derive(Debug)]
 pub struct Family {
     pub name: String,
@@ -10,7 +10,7 @@ pub struct Family {
     pub help: String,
 }
 
-/// The families of a page.
+/// The metric families of a page.
 pub fn families(page: &str) -> Vec<Family> {
     let of = |prefix: &'static str| {
         page.lines().filter_map(move |line| line.strip_prefix(prefix)?.split_once(' '))
@@ -24,7 +24,7 @@ pub fn families(page: &str) -> Vec<Family> {
     of("# TYPE ").map(family).collect()
 }
 
-/// One sample: a name, its labels, a value.
+/// One sample: a name, its labels and a value.
 #[derive(Debug)]
 pub struct Sample {
     pub name: String,
@@ -37,18 +37,18 @@ pub struct Sample {
 pub struct Samples(Vec<Sample>);
 
 impl Samples {
-    /// Reads the text format; fails on a line that is not of it.
+    /// Parses the text format. Fails on an invalid line.
     pub fn parse(page: &str) -> Self {
         let lines = page.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         Self(lines.map(|line| parse_line(line).unwrap_or_else(|| panic!("no sample: {line}"))).collect())
     }
 
-    /// The samples of one name.
+    /// The samples with this name.
     pub fn of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Sample> {
         self.0.iter().filter(move |sample| sample.name == name)
     }
 
-    /// Fails unless there are samples of this name and all have exactly these labels.
+    /// Fails unless samples with this name exist and all have exactly these labels.
     pub fn require(&self, service: &str, name: &str, labels: &[&str]) {
         let known: BTreeSet<&str> = self.0.iter().map(|sample| sample.name.as_str()).collect();
         assert!(known.contains(name), "{service} has no {name}; it has {known:#?}");
@@ -58,7 +58,7 @@ impl Samples {
         }
     }
 
-    /// The sum of the samples of this name that have all these labels.
+    /// The sum of the samples with this name that have all these labels.
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let has = |sample: &&Sample| {
             labels.iter().all(|(label, value)| sample.labels.get(*label).is_some_and(|found| found == value))
@@ -77,7 +77,7 @@ fn parse_line(line: &str) -> Option<Sample> {
     let mut rest = labels.trim_end_matches(',');
     while !rest.is_empty() {
         let (label, after) = rest.split_once("=\"")?;
-        // No label of the shop holds an escaped quotation mark.
+        // No label value of the shop contains an escaped quotation mark.
         let (value, after) = after.split_once('"')?;
         parsed.insert(label.to_owned(), value.to_owned());
         rest = after.trim_start_matches(',');

@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 
 use super::{Cart, Env, Loms, Notifier};
 
-/// Settings beyond those that the services need.
+/// Settings besides those that the services require.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     pub cart: Env,
@@ -16,7 +16,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The same for each service.
+    /// The same settings for each service.
     pub fn of_all(more: &Env) -> Self {
         Self { cart: more.clone(), loms: more.clone(), notifier: more.clone() }
     }
@@ -32,7 +32,7 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// Starts a shop of the test's own.
+    /// Starts a private shop.
     pub async fn start(servers: &Servers, more: Settings) -> Self {
         let products = ProductStandIn::start().unwrap();
         let loms = Loms::start(servers, more.loms).await;
@@ -43,7 +43,8 @@ impl Shop {
         Self { loms, cart, notifier, _products: products }
     }
 
-    /// The shop that the tests share. It ends with the process of the tests, and its servers with the test run.
+    /// The shop that the tests share. It runs until the test process ends, and its servers until
+    /// the test run ends.
     pub async fn shared() -> SharedShop {
         static SHOP: OnceCell<Shop> = OnceCell::const_new();
         let start = async || Shop::start(&Servers::from_env(), Settings::default()).await;
@@ -51,7 +52,7 @@ impl Shop {
     }
 }
 
-/// One test's view of the shared shop: shows the ends of the logs when that test fails.
+/// One test's view of the shared shop. If the test fails, it prints the ends of the logs.
 #[derive(Debug)]
 pub struct SharedShop(&'static Shop);
 

@@ -1,8 +1,8 @@
-//! A trace that a test begins and that the shop is to continue.
+//! A trace that a test begins and the shop continues.
 
 use uuid::Uuid;
 
-/// A W3C trace context, as a client sends it.
+/// A W3C trace context as a client sends it.
 #[derive(Debug)]
 pub struct Trace {
     id: String,
@@ -26,7 +26,7 @@ impl Trace {
         &self.parent
     }
 
-    /// The value of the header `traceparent`.
+    /// The value of the `traceparent` header.
     pub fn traceparent(&self) -> String {
         format!("00-{}-{}-01", self.id, self.parent)
     }

@@ -9,7 +9,7 @@ use super::Span;
 pub struct Tree(pub Vec<Span>);
 
 impl Tree {
-    /// The one span of `service` that is called `name`; fails when there is none, or are several.
+    /// The only span of `service` with this name. Fails if there is none or more than one.
     #[track_caller]
     pub fn the(&self, service: &str, name: &str) -> &Span {
         let found = self.all(service, name);
@@ -17,7 +17,7 @@ impl Tree {
         found[0]
     }
 
-    /// The spans of `service` that are called `name`.
+    /// The spans of `service` with this name.
     pub fn all(&self, service: &str, name: &str) -> Vec<&Span> {
         self.0.iter().filter(|span| span.service == service && span.name == name).collect()
     }
@@ -27,7 +27,8 @@ impl Tree {
         self.0.iter().filter(move |span| span.parent == parent)
     }
 
-    /// Fails unless there is this way down from the span `top`: each step is service and name of a span below.
+    /// Fails unless this path leads down from the span `top`. Each step is the service and name of
+    /// a child span.
     #[track_caller]
     pub fn require_path(&self, top: &str, path: &[(&str, &str)]) {
         let mut reached = HashSet::from([top]);
@@ -41,7 +42,7 @@ impl Tree {
         }
     }
 
-    /// The tree for people.
+    /// The tree as text, for failure messages.
     pub fn drawn(&self) -> String {
         let known: HashSet<&str> = self.0.iter().map(|span| span.id.as_str()).collect();
         let tops = self.0.iter().filter(|span| !known.contains(span.parent.as_str()));

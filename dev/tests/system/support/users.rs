@@ -1,15 +1,16 @@
-//! Users of a test's own, and the rule by which a user belongs to a shard, worked out anew from its definition.
+//! Unique users for each test, and an independent implementation of the rule that maps users to
+//! shards.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 static NEXT: AtomicI64 = AtomicI64::new(1_000_000);
 
-/// A user that no other test has.
+/// A user that no other test uses.
 pub fn new_user() -> i64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// A user that no other test has, whose orders live on `shard` of two.
+/// A user that no other test uses, whose orders are on `shard` of two.
 pub fn new_user_on(shard: u32) -> i64 {
     std::iter::repeat_with(new_user).find(|user| shard_of(*user, 2) == shard).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Work that is done for many requests at once.
+//! Work that one batch does for many requests.
 
 use futures::future::join_all;
 

@@ -1,4 +1,4 @@
-//! One checkout, seen through all services.
+//! One checkout, traced through all services.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::support::{
 
 const MAILBOX: &str = "mailbox wait";
 
-/// Orders one piece, and returns the trace of the checkout when all of it has come.
+/// Orders one piece. Returns the trace of the checkout once all of it has arrived.
 async fn traced_checkout(shop: &Shop, collector: &Collector) -> (i64, Trace, Tree) {
     let (cart, user) = (shop.cart.client(), new_user());
     let sku = shop.loms.stock_product(10).await;

@@ -1,4 +1,4 @@
-//! What a receiver of traces gets to see, and that nobody else sees whether there is one.
+//! The traces that a receiver gets. The shop works the same with or without a receiver.
 
 mod batches;
 mod checkout;

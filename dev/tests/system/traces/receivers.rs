@@ -1,4 +1,4 @@
-//! A receiver that is away, or accepts and never answers.
+//! A receiver that is unreachable, or that accepts connections and never answers.
 
 use std::net::TcpListener;
 

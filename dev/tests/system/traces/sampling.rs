@@ -9,7 +9,8 @@ async fn create(loms: &Loms, sku: u32, traceparent: &str) -> String {
     loms.events().of_order(order, 2)[0].header("traceparent").to_owned()
 }
 
-/// Starts a loms with these settings, makes an order that must not be recorded and one that must.
+/// Starts loms with these settings, and creates an order that must not be recorded and one that
+/// must.
 async fn records(more: Env, left_out: impl Fn(&Trace) -> String) {
     let collector = Collector::start().await;
     let loms = Loms::start(&Servers::from_env(), [collector.settings(), more].concat()).await;

@@ -9,11 +9,11 @@ use shared_actors::http::ErrorParts;
 struct Body<'a> {
     code: i32,
     message: &'a str,
-    /// The message names a field at fault.
+    /// The failed preconditions, if any. A field at fault is not listed here: the message names it.
     details: Vec<PreconditionFailure<'a>>,
 }
 
-/// `google.rpc.PreconditionFailure`, as JSON of a `google.protobuf.Any`.
+/// `google.rpc.PreconditionFailure` as the JSON of a `google.protobuf.Any`.
 #[derive(Serialize)]
 struct PreconditionFailure<'a> {
     #[serde(rename = "@type")]
@@ -42,7 +42,7 @@ impl<'a> PreconditionFailure<'a> {
     }
 }
 
-/// Renders an error, be it of a call, an unknown route, a wrong method or a body too large.
+/// Renders the error of a call, an unknown route, a wrong method, or a body that is too large.
 pub fn error_body(error: &ErrorParts) -> HttpResponse {
     let details = PreconditionFailure::of(error).into_iter().collect();
     let body = Body { code: error.code.grpc_code() as i32, message: &error.message, details };

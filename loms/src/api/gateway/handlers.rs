@@ -1,4 +1,5 @@
-//! The routes of the gateway: JSON and path in, the call, JSON out. The id in the path wins over one in the body.
+//! The routes of the gateway: JSON and path in, JSON out. The id in the path takes precedence over
+//! one in the body.
 
 use std::str::FromStr;
 
@@ -17,8 +18,8 @@ use super::{json, openapi as docs};
 
 /// Creates an order
 ///
-/// Reserves its items: all of them or none. Items of one SKU are summed. With a key, the same request can be sent again
-/// safely: it gets the answer of the first.
+/// Reserves all of its items or none. Counts of the same SKU are summed. With an idempotency key,
+/// retries are safe: a repeated request gets the answer of the first.
 #[utoipa::path(
     post, path = "/v1/orders", tag = "orders", operation_id = "OrderCreate",
     params(docs::IdempotencyHeader),
@@ -38,8 +39,9 @@ pub async fn order_create(
 
 /// Lists the orders of all users
 ///
-/// Newest id first, as many as are asked for and fit into 3 MiB; may lag behind the latest changes. `nextPageToken` is empty
-/// when there are no more; otherwise the same request with it as `pageToken` answers the next ones.
+/// Newest id first. Returns as many orders as requested and as fit into 3 MiB. May lag behind the
+/// latest changes. `nextPageToken` is empty on the last page. Otherwise, send it as `pageToken` in
+/// the same request to get the next page.
 #[utoipa::path(
     get, path = "/v1/orders", tag = "orders", operation_id = "OrdersAll",
     params(docs::PageParameters),
@@ -74,7 +76,7 @@ pub async fn orders_all(
 
 /// Reads one order
 ///
-/// Shows every change that was answered before.
+/// Reflects every change that was confirmed before.
 #[utoipa::path(
     get, path = "/v1/orders/{order_id}", tag = "orders", operation_id = "OrderInfo",
     params(("order_id" = i64, Path, minimum = 1, example = 1000, description = "The order's number.")),
@@ -90,7 +92,7 @@ pub async fn order_info(calls: Data<Calls>, id: Path<String>) -> Result<HttpResp
 
 /// Pays an order
 ///
-/// What it reserved leaves the stock. Paying a paid order again changes nothing.
+/// The reserved items leave the stock. Paying a paid order again changes nothing.
 #[utoipa::path(
     post, path = "/v1/orders/{order_id}/pay", tag = "orders", operation_id = "OrderPay",
     params(("order_id" = i64, Path, minimum = 1, example = 1000, description = "The order's number.")),
@@ -109,7 +111,7 @@ pub async fn order_pay(calls: Data<Calls>, id: Path<String>, body: Bytes) -> Res
 
 /// Cancels an order
 ///
-/// What it reserved can be sold again. Cancelling a cancelled order again changes nothing.
+/// The reserved items can be sold again. Cancelling a cancelled order again changes nothing.
 #[utoipa::path(
     post, path = "/v1/orders/{order_id}/cancel", tag = "orders", operation_id = "OrderCancel",
     params(("order_id" = i64, Path, minimum = 1, example = 1000, description = "The order's number.")),
@@ -130,9 +132,9 @@ pub async fn order_cancel(
     answer(&())
 }
 
-/// Tells how many pieces of a SKU can be sold
+/// Returns how many pieces of a SKU can be sold
 ///
-/// Shows every change that was answered before.
+/// Reflects every change that was confirmed before.
 #[utoipa::path(
     get, path = "/v1/stocks/{sku}", tag = "stock", operation_id = "StocksInfo",
     params(("sku" = u32, Path, minimum = 1, maximum = 4_294_967_295_u32, example = 1002, description = "The SKU.")),
@@ -148,8 +150,8 @@ pub async fn stocks_info(calls: Data<Calls>, sku: Path<String>) -> Result<HttpRe
 
 /// Adds pieces to the stock of a SKU
 ///
-/// A SKU that is not there yet is new. A count below 0 takes pieces away. The same request can be sent again safely: its key
-/// is never forgotten, and gets the answer of the first.
+/// Creates the SKU if it does not exist. A negative count removes pieces. Retries are safe: the key
+/// never expires, and a repeated request gets the answer of the first.
 #[utoipa::path(
     post, path = "/v1/stocks/{sku}/restock", tag = "stock", operation_id = "StocksRestock",
     params(
@@ -185,7 +187,7 @@ fn written(body: Vec<u8>) -> HttpResponse {
     HttpResponse::Ok().content_type(ContentType::json()).body(body)
 }
 
-/// In plain digits, as it is written out.
+/// Accepts only the canonical decimal form: no `+` and no leading zeros.
 fn number<T: FromStr + ToString>(field: &'static str, text: &str) -> Result<T, OrderError> {
     let bits = 8 * size_of::<T>();
     let number = text.parse().ok().filter(|number: &T| number.to_string() == text);

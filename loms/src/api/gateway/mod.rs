@@ -1,6 +1,7 @@
-//! The REST gateway: the gRPC calls as JSON under `/v1`, by the conventions of grpc-gateway.
+//! The REST gateway: the gRPC calls as JSON under `/v1`, following the conventions of grpc-gateway.
 //!
-//! It makes the same calls as the gRPC front-end, in this process; nothing of it goes over the network.
+//! It makes the same calls as the gRPC front-end, within the process; nothing goes over the
+//! network.
 
 mod error;
 mod handlers;
@@ -17,7 +18,7 @@ use super::calls::Calls;
 pub use error::error_body;
 pub use openapi::openapi;
 
-/// What the gateway works with; a clone goes to each worker.
+/// The use cases that the gateway calls. Each worker gets a clone.
 #[derive(Clone)]
 pub struct GatewayState {
     /// Calls about orders.

@@ -1,4 +1,4 @@
-//! Changing the state of orders.
+//! Changes the state of orders.
 
 use std::collections::HashMap;
 
@@ -9,8 +9,8 @@ use crate::domain::{OrderId, OrderStatus};
 use crate::items::{decoded, undecodable};
 use crate::stock::EffectKind;
 
-/// The row of the order is locked and found to await its payment: that is the decision, and it has one winner. Whatever is
-/// wanted of an order whose time to be paid is over, it is cancelled.
+/// Locking the row of an order that awaits its payment is the decision: only one change can win. An
+/// order whose payment deadline has passed is cancelled, whatever the requested state.
 const CHANGE_STATES: &str = "
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[])
@@ -36,7 +36,7 @@ WITH input AS MATERIALIZED (
 )
 SELECT id, state FROM changed";
 
-/// One order that is to go to another state.
+/// A requested state change of one order.
 #[derive(Clone, Copy)]
 pub(crate) struct Change<'a> {
     pub order: OrderId,
@@ -45,8 +45,8 @@ pub(crate) struct Change<'a> {
     pub traceparent: Option<&'a str>,
 }
 
-/// Changes those orders that await their payment, with their history, events and effects; answers what became of them. No
-/// order may come twice.
+/// Changes those orders that await their payment, with their history, events and effects. Returns
+/// their new states. `changes` must not contain an order twice.
 pub(crate) async fn change_states(pool: &Pool, changes: &[Change<'_>]) -> Result<States, sqlx::Error> {
     let query = sqlx::query_as(CHANGE_STATES)
         .bind(changes.iter().map(|change| change.order.get()).collect::<Vec<i64>>())
@@ -56,7 +56,7 @@ pub(crate) async fn change_states(pool: &Pool, changes: &[Change<'_>]) -> Result
     states(observe("change_states", query.fetch_all(pool)).await?)
 }
 
-/// Orders with their states.
+/// Orders and their states.
 pub(crate) type States = HashMap<OrderId, OrderStatus>;
 
 #[derive(FromRow)]
@@ -67,7 +67,7 @@ struct StateRow {
 
 const STATES_OF: &str = "SELECT id, state FROM orders WHERE id = ANY($1)";
 
-/// The states of those of the orders that are there.
+/// The states of those of the orders that exist.
 pub(crate) async fn states_of(pool: &Pool, orders: &[i64]) -> Result<States, sqlx::Error> {
     states(observe("order_states", sqlx::query_as(STATES_OF).bind(orders).fetch_all(pool)).await?)
 }

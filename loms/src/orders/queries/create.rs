@@ -1,4 +1,4 @@
-//! Writing down new orders.
+//! Inserts new orders.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::items::{ItemArrays, decoded};
 
 const NEXT_IDS: &str = "SELECT nextval('order_id_seq') FROM generate_series(1, $1)";
 
-/// Ids that no other order gets, rising.
+/// Takes new, unique order ids, in ascending order.
 pub(crate) async fn next_ids(pool: &Pool, count: i32) -> Result<Vec<OrderId>, sqlx::Error> {
     let ids: Vec<i64> = observe("next_ids", sqlx::query_scalar(NEXT_IDS).bind(count).fetch_all(pool)).await?;
     ids.into_iter().map(decoded).collect()
@@ -30,10 +30,10 @@ struct KeyedRow {
     idempotency_key: String,
 }
 
-/// Orders by the key that they were made under, each as far as its row can be read.
+/// Orders by their key. A row that cannot be decoded is an error of that order only.
 pub(crate) type ByKey = HashMap<(UserId, IdempotencyKey), Result<Order, OrderError>>;
 
-/// The orders made under these keys.
+/// The orders that were created under these keys.
 pub(crate) async fn find_by_keys(
     pool: &Pool,
     keys: &[(UserId, &IdempotencyKey)],
@@ -49,8 +49,8 @@ pub(crate) async fn find_by_keys(
     rows.iter().map(keyed).collect()
 }
 
-/// An order goes into the table as it came out: its history tells that it was new. What is there already, under the id
-/// or under the key, is left alone.
+/// An order is inserted in its resulting state; only the history shows that it was `NEW` first. A
+/// row that already exists with the same id or key is left alone.
 const INSERT: &str = "
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bool[], $5::text[], $6::int[], $7::int[])
@@ -75,16 +75,17 @@ WITH input AS MATERIALIZED (
 )
 SELECT id FROM inserted";
 
-/// An order to write down in the state that creating it led to.
+/// An order to insert in the state that creating it led to.
 #[derive(Clone, Copy)]
 pub(crate) struct InsertedRow<'a> {
     pub id: OrderId,
     pub order: &'a NewOrder,
-    /// `FAILED`, and not `AWAITING_PAYMENT`.
+    /// Whether the state is `FAILED` instead of `AWAITING_PAYMENT`.
     pub failed: bool,
 }
 
-/// Writes down orders with their history and events, and answers which of them were not there before.
+/// Inserts orders with their history and events. Returns the ids of those that did not exist
+/// before.
 pub(crate) async fn insert(
     pool: &Pool,
     rows: &[InsertedRow<'_>],

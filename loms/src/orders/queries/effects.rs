@@ -1,4 +1,4 @@
-//! What changed orders still have to do to the stock.
+//! The pending effects of changed orders on the stock.
 
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ WITH locked AS MATERIALIZED (
 )
 DELETE FROM stock_effects USING locked WHERE stock_effects.order_id = locked.order_id";
 
-/// Forgets the effects of these orders: the stock has seen them. Answers how many were not forgotten before.
+/// Deletes the effects of these orders, after the stock has applied them. Returns how many were
+/// still there.
 pub(crate) async fn delete_effects(pool: &Pool, orders: &[i64]) -> Result<usize, DatabaseError> {
     let delete = || observe("delete_effects", sqlx::query(DELETE_EFFECTS).bind(orders).execute(pool));
     Ok(count(after_conflict(delete).await?.rows_affected()))
@@ -27,7 +28,7 @@ INSERT INTO stock_effects (order_id, kind, refused_at)
 SELECT order_id, kind, now() FROM unnest($1::bigint[], $2::text[]) AS refused (order_id, kind) ORDER BY order_id
 ON CONFLICT (order_id) DO UPDATE SET refused_at = now()";
 
-/// Writes down that the stock does not admit these effects, so that they block no later one.
+/// Marks effects that the stock refused, so that they do not block later ones.
 pub(crate) async fn set_aside(pool: &Pool, refused: &[Effect]) -> Result<(), DatabaseError> {
     let orders: Vec<i64> = refused.iter().map(|effect| effect.order.get()).collect();
     let kinds: Vec<&str> = refused.iter().map(|effect| effect.kind.as_str()).collect();
@@ -46,7 +47,7 @@ struct EffectRow {
 const EFFECTS_OF: &str =
     "SELECT order_id, kind = 'TAKE' AS takes FROM stock_effects WHERE order_id = ANY($1)";
 
-/// What these orders still have to do to the stock.
+/// The pending effects of these orders.
 pub(crate) async fn effects_of(pool: &Pool, orders: &[i64]) -> Result<Vec<Effect>, sqlx::Error> {
     effects(observe("pending_effects", sqlx::query_as(EFFECTS_OF).bind(orders).fetch_all(pool)).await?)
 }
@@ -55,7 +56,8 @@ const LATE_EFFECTS: &str = "
 SELECT order_id, kind = 'TAKE' AS takes FROM stock_effects
 WHERE created_at < now() - $1 AND (refused_at IS NULL OR refused_at < now() - $2) ORDER BY order_id LIMIT $3";
 
-/// Effects that have waited for at least `age`, those that the stock refused for `rest` since then.
+/// Effects that have been pending for at least `age`. Refused effects are returned only if their
+/// last refusal is at least `rest` ago.
 pub(crate) async fn late_effects(
     pool: &Pool,
     age: Duration,

@@ -1,4 +1,4 @@
-//! Forgetting the keys of old orders.
+//! Deletes the idempotency keys of old orders.
 
 use std::time::Duration;
 
@@ -6,8 +6,9 @@ use shared_actors::database::{Pool, observe};
 
 use crate::items::count;
 
-/// Orders that still hold stock, or are about to settle it, keep their key: their reservation bears it too. Instances that
-/// do the same at once share the work.
+/// Orders that still hold stock, or are about to settle it, keep their key, because their
+/// reservation carries it, too. Concurrent instances share the work: each skips rows that another
+/// has locked.
 const FORGET_KEYS: &str = "
 WITH old AS MATERIALIZED (
     SELECT id FROM orders
@@ -18,7 +19,7 @@ WITH old AS MATERIALIZED (
 )
 UPDATE orders SET idempotency_key = NULL FROM old WHERE orders.id = old.id";
 
-/// Forgets the keys of at most `limit` orders older than `age`; answers how many.
+/// Deletes the keys of at most `limit` orders older than `age`. Returns how many were deleted.
 pub(crate) async fn forget_keys(pool: &Pool, age: Duration, limit: i64) -> Result<usize, sqlx::Error> {
     let query = sqlx::query(FORGET_KEYS).bind(age).bind(limit);
     let forgotten = observe("forget_keys", query.execute(pool)).await?.rows_affected();

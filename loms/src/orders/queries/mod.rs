@@ -1,4 +1,4 @@
-//! Every statement about orders, on the orders' shard.
+//! All statements about orders. They run on the shard of the orders.
 
 mod changes;
 mod create;

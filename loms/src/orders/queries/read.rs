@@ -1,4 +1,4 @@
-//! Reading orders.
+//! Reads orders.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,8 @@ pub(super) struct OrderRow {
 }
 
 impl OrderRow {
-    /// The order. A row that somebody wrote by hand and that holds none concerns nobody who asks for others.
+    /// Decodes the order. A row that was edited by hand and cannot be decoded does not affect reads
+    /// of other orders.
     pub fn order(&self) -> Result<Order, OrderError> {
         self.decode().map_err(|error| {
             metrics::unreadable();
@@ -40,10 +41,10 @@ impl OrderRow {
 
 const FIND: &str = "SELECT id, user_id, state, skus, counts FROM orders WHERE id = ANY($1)";
 
-/// Orders by id, each as far as its row can be read.
+/// Orders by id. A row that cannot be decoded is an error of that order only.
 pub(crate) type ById = HashMap<OrderId, Result<Order, OrderError>>;
 
-/// The orders with these ids; unknown ids are left out.
+/// The orders with these ids. Unknown ids are left out.
 pub(crate) async fn find(pool: &Pool, ids: &[i64]) -> Result<ById, sqlx::Error> {
     let rows: Vec<OrderRow> = observe("get_orders", sqlx::query_as(FIND).bind(ids).fetch_all(pool)).await?;
     rows.iter().map(|row| Ok((decoded(row.id)?, row.order()))).collect()
@@ -51,14 +52,15 @@ pub(crate) async fn find(pool: &Pool, ids: &[i64]) -> Result<ById, sqlx::Error> 
 
 const NOT_FAILED: &str = "SELECT id FROM orders WHERE id = ANY($1) AND state <> 'FAILED'";
 
-/// Those of the orders that are there and have not failed: their reservations are theirs.
+/// Those of the orders that exist and have not failed. Only these own their reservation.
 pub(crate) async fn not_failed(pool: &Pool, ids: &[i64]) -> Result<Vec<OrderId>, sqlx::Error> {
     let query = sqlx::query_scalar(NOT_FAILED).bind(ids);
     let ids: Vec<i64> = observe("not_failed_orders", query.fetch_all(pool)).await?;
     ids.into_iter().map(decoded).collect()
 }
 
-/// The lines of an order are not read before it is known that they are wanted.
+/// The inner query reads only the number of lines of each order. The lines themselves are read only
+/// for orders of the page.
 const PAGE: &str = "
 SELECT page.id, user_id, state, skus, counts, found FROM (
     SELECT id, lines, count(*) OVER () AS found, sum(lines) OVER (ORDER BY id DESC) AS lines_so_far FROM (
@@ -68,7 +70,7 @@ SELECT page.id, user_id, state, skus, counts, found FROM (
 WHERE lines_so_far - lines < $3
 ORDER BY page.id DESC";
 
-/// How many lines one page of a shard may hold, the last order's perhaps beyond.
+/// Maximum number of lines on one page of a shard. The last order may exceed it.
 const PAGE_LINES: i64 = 20_000;
 
 #[derive(FromRow)]
@@ -78,18 +80,19 @@ struct PageRow {
     found: i64,
 }
 
-/// The newest orders of a shard that are older than some other.
+/// The newest orders of a shard with ids below a given one.
 #[derive(Debug, Default)]
 pub(crate) struct ShardPage {
-    /// The newest first. One whose row cannot be read is passed over.
+    /// Newest first. Orders whose row cannot be decoded are left out.
     pub orders: Vec<Order>,
-    /// The lowest id that was looked at, unless there is none below it.
+    /// The lowest id that was read. `None` if no order has a lower id.
     pub rest_below: Option<i64>,
 }
 
-/// At most `limit` of the newest orders that are older than `before`; fewer where they have very many lines.
+/// Reads at most `limit` of the newest orders with ids below `before`, or fewer if they have very
+/// many lines.
 pub(crate) async fn page(pool: &Pool, before: i64, limit: i64) -> Result<ShardPage, sqlx::Error> {
-    // One more than wanted tells whether there is another page.
+    // One row more than wanted shows whether there is another page.
     let query = sqlx::query_as(PAGE).bind(before).bind(limit + 1).bind(PAGE_LINES);
     let mut rows: Vec<PageRow> = observe("list_orders", query.fetch_all(pool)).await?;
     rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
@@ -101,7 +104,7 @@ pub(crate) async fn page(pool: &Pool, before: i64, limit: i64) -> Result<ShardPa
 const UNPAID: &str = "
 SELECT id FROM orders WHERE state = 'AWAITING_PAYMENT' AND pay_before < now() ORDER BY pay_before LIMIT $1";
 
-/// Orders whose time to be paid is over, by the clock of the database.
+/// Orders whose payment deadline has passed, by the clock of the database.
 pub(crate) async fn unpaid(pool: &Pool, limit: usize) -> Result<Vec<OrderId>, sqlx::Error> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let ids: Vec<i64> =

@@ -1,28 +1,28 @@
-//! What a primary and its replica say of themselves.
+//! What a primary and its replica report about themselves.
 
 use std::time::{Duration, Instant};
 
 use shared_actors::database::{Pool, observe};
 use sqlx::{FromRow, PgConnection};
 
-/// Locks nothing. A server that is read-only refuses it like any other change.
+/// Locks nothing. A read-only server refuses it like any other write.
 const CHECK_WRITABLE: &str = "SELECT FROM orders WHERE false FOR UPDATE";
 
-/// Checks that the server answers and can be written.
+/// Checks that the server answers and accepts writes.
 pub(crate) async fn check_writable(pool: &Pool) -> Result<(), sqlx::Error> {
     observe("answer", sqlx::query(CHECK_WRITABLE).execute(pool)).await?;
     Ok(())
 }
 
-/// Which history a server's log belongs to: the one of the cluster that was once made, and of those that went apart from
-/// it by a promotion, the one of that number.
+/// Identifies the history that a server's log belongs to: the system identifier of the cluster, and
+/// the timeline. Each promotion starts a new timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lineage {
     pub system: i64,
     pub timeline: i32,
 }
 
-/// How far the log of a primary had come, on its disk.
+/// The position up to which a primary had flushed its log to disk.
 pub(crate) struct LogPosition {
     pub lineage: Lineage,
     lsn: String,
@@ -40,7 +40,7 @@ struct PositionRow {
     timeline: i32,
 }
 
-/// Where the log of a primary is; an error from a server that is none.
+/// Reads the log position of a primary. Fails on a server that is not a primary.
 pub(crate) async fn log_position(primary: &mut PgConnection) -> Result<LogPosition, sqlx::Error> {
     let asked = Instant::now();
     let row: PositionRow = observe("log_position", sqlx::query_as(LOG_POSITION).fetch_one(primary)).await?;
@@ -48,9 +48,10 @@ pub(crate) async fn log_position(primary: &mut PgConnection) -> Result<LogPositi
     Ok(LogPosition { lineage, lsn: row.lsn, asked })
 }
 
-/// A replica that has replayed as much as the primary has now, has no lag, however long ago the last transaction was; one that
-/// has replayed as much as there was earlier lags by that time at the most. Any other one knows nothing newer than the last
-/// transaction that it saw. While the primary does not tell, one that streams is trusted to have received everything.
+/// A replica that has replayed up to the primary's current position has no lag, however old the
+/// last transaction is. If it has replayed up to an earlier position, it lags by at most the time
+/// since then. Otherwise, its lag is measured from the last transaction that it replayed. Without a
+/// position of the primary, a streaming replica is assumed to have received everything.
 const REPLICA: &str = "
 SELECT in_recovery, system, timeline, CASE
     WHEN replayed >= coalesce($1::text::pg_lsn, received) THEN 0
@@ -78,16 +79,16 @@ struct ReplicaRow {
     lag_seconds: Option<f64>,
 }
 
-/// What a server says that is taken for a replica.
+/// What a server that should be a replica reports.
 pub(crate) struct ReplicaState {
-    /// Whether it replicates a primary; a promoted server no longer does.
+    /// Whether it replicates a primary. A promoted server does not.
     pub in_recovery: bool,
     pub lineage: Lineage,
-    /// How far it is behind its primary; `None` when it cannot tell.
+    /// How far it is behind its primary. `None` if it cannot tell.
     pub lag: Option<Duration>,
 }
 
-/// Asks a replica, given positions of the primary's log, now and earlier.
+/// Queries a replica, given the current and an earlier log position of the primary.
 pub(crate) async fn replica_state(
     replica: &mut PgConnection,
     now: Option<&LogPosition>,

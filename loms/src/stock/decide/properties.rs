@@ -1,4 +1,4 @@
-//! What holds for every batch of requests, whatever it asks for and however it is cut.
+//! Properties that hold for every sequence of requests, however it is split into batches.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,13 @@ fn stock(levels: &Levels) -> Available {
     levels.iter().map(|(sku, left)| (Sku::try_from(*sku).unwrap(), *left)).collect()
 }
 
-/// What five SKUs have.
+/// The levels of one to five SKUs.
 fn levels() -> impl Strategy<Value = Levels> {
     prop::collection::vec(0i64..50, 1..6).prop_map(|levels| (1..).zip(levels).collect())
 }
 
-/// Requests of three users for SKUs of which some do not exist; half of them under one of two keys, which so come again
-/// with the same lines and with others.
+/// Requests of three users for up to seven SKUs, some of which do not exist. About half use one of
+/// two keys, so keys repeat, with the same lines and with others.
 fn requests() -> impl Strategy<Value = Vec<ReservationRequest>> {
     let lines = prop::collection::vec((1i64..8, 1i64..20), 1..4)
         .prop_map(|items| items.into_iter().unzip())
@@ -44,7 +44,7 @@ fn numbered((order, (user, key, lines)): (i64, (i64, Option<&'static str>, Lines
     }
 }
 
-/// Decides batch after batch as the database lets it: each over what the ones before wrote.
+/// Decides one batch after another as with the database: each sees what the earlier ones wrote.
 fn decide_in_batches(
     levels: &Levels,
     requests: &[ReservationRequest],
@@ -87,7 +87,8 @@ proptest! {
         prop_assert_eq!(granted, decision.reserved);
     }
 
-    /// Nobody gains or loses by whom the group commit puts beside him: only the order of the requests counts.
+    /// The result of a request depends only on the order of requests, not on how the group commit
+    /// batches them.
     #[test]
     fn requests_get_the_same_in_one_batch_in_several_and_one_by_one(
         levels in levels(),
@@ -99,7 +100,7 @@ proptest! {
         prop_assert_eq!(&decide_in_batches(&levels, &requests, &sizes), &one_by_one);
     }
 
-    /// A request is refused for want of a SKU only while that SKU is really short.
+    /// A request is refused because of a SKU only if that SKU is really short.
     #[test]
     fn who_is_refused_could_not_be_served_from_what_those_before_left(levels in levels(), requests in requests()) {
         let decision = decide(stock(&levels), ByKey::new(), &requests);

@@ -1,4 +1,4 @@
-//! Every statement about stock and reservations, on shard 0.
+//! All statements about stock and reservations. They run on shard 0.
 
 mod reservations;
 mod restock;

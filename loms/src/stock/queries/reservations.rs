@@ -1,4 +1,4 @@
-//! Reserving, settling, and reading what is left.
+//! Reserves and settles stock, and reads how much is left.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -16,7 +16,8 @@ use crate::stock::effect::{Effect, EffectKind};
 const LOCK_STOCK: &str = "
 SELECT sku, total_count - reserved_count FROM stock WHERE sku = ANY($1) ORDER BY sku FOR UPDATE";
 
-/// What is left of each SKU. Locks the SKUs, always in the same order, until the transaction ends.
+/// Returns how much of each SKU is left. Locks the SKUs until the transaction ends, always in the
+/// same order.
 pub(in crate::stock) async fn lock_stock(
     connection: &mut Transaction,
     skus: &[i64],
@@ -26,7 +27,7 @@ pub(in crate::stock) async fn lock_stock(
     Ok(rows.into_iter().filter_map(|(sku, left)| Some((known(sku)?, left))).collect())
 }
 
-/// The table's own check keeps other numbers out.
+/// Converts a SKU. A check constraint of the table rules out invalid ones.
 pub(super) fn known(sku: i64) -> Option<Sku> {
     Sku::try_from(u32::try_from(sku).ok()?).ok()
 }
@@ -46,7 +47,8 @@ struct HeldRow {
 }
 
 impl HeldRow {
-    /// Lines that somebody wrote by hand and nobody can read concern this reservation alone.
+    /// The lines of the reservation. Lines that were edited by hand and cannot be decoded affect
+    /// only this reservation.
     fn lines(&self) -> Option<Lines> {
         let read = || lines(self.skus.get()?, self.counts.get()?);
         let cannot = |error: &sqlx::Error| tracing::error!(%error, order = self.order_id, "cannot decode a reservation");
@@ -54,7 +56,7 @@ impl HeldRow {
     }
 }
 
-/// The open reservations made under these keys.
+/// The open reservations that were made under these keys.
 pub(in crate::stock) async fn find_by_keys(
     connection: &mut Transaction,
     keys: &[(UserId, &IdempotencyKey)],
@@ -71,7 +73,8 @@ pub(in crate::stock) async fn find_by_keys(
         .collect()
 }
 
-/// Two instances with the same keys, and not the same SKUs, wait for each other's keys in one order.
+/// Inserts in key order. Two instances with the same keys but different SKUs then wait for each
+/// other in the same order and cannot deadlock.
 const RESERVE: &str = "
 WITH held AS (
     INSERT INTO reservations (order_id, user_id, idempotency_key, skus, counts)
@@ -84,7 +87,7 @@ UPDATE stock SET reserved_count = reserved_count + more.count
 FROM unnest($8::bigint[], $9::bigint[]) AS more (sku, count)
 WHERE stock.sku = more.sku";
 
-/// Writes what was decided over stock that this transaction has locked.
+/// Writes the decision. This transaction must hold the locks of the stock it was made over.
 pub(in crate::stock) async fn reserve(
     connection: &mut Transaction,
     requests: &[ReservationRequest],
@@ -108,8 +111,8 @@ pub(in crate::stock) async fn reserve(
     Ok(())
 }
 
-/// A reservation goes with the first effect of its order, so that a second one finds nothing to change. The first
-/// reservations are settled, as far as those before them have fewer than `$3` lines together.
+/// The first effect of an order deletes its reservation, so a second one finds nothing to change.
+/// Reservations are settled in order until the settled ones have `$3` or more lines in total.
 const SETTLE: &str = "
 WITH effects AS MATERIALIZED (
     SELECT * FROM unnest($1::bigint[], $2::bool[]) AS effects (order_id, takes)
@@ -136,15 +139,15 @@ WITH effects AS MATERIALIZED (
 )
 SELECT order_id, fits FROM first";
 
-/// What one transaction did about effects. The orders that are in neither list hold nothing any more.
+/// What one transaction did. Orders in neither list hold nothing.
 pub(in crate::stock) struct Progress {
-    /// What these held was taken or given back.
+    /// The pieces that these orders held were taken or returned.
     pub ended: Vec<OrderId>,
-    /// These still hold what they did: the others were enough for one transaction.
+    /// These orders still hold their pieces: the transaction had reached its limit.
     pub left: HashSet<OrderId>,
 }
 
-/// Takes or gives back what the orders hold, until that was `max_lines` or more.
+/// Takes or returns the pieces of the orders, until `max_lines` or more lines are settled.
 pub(in crate::stock) async fn settle(
     pool: &Pool,
     effects: &[Effect],
@@ -168,14 +171,14 @@ pub(in crate::stock) async fn settle(
 
 const AVAILABLE: &str = "SELECT sku, total_count - reserved_count FROM stock WHERE sku = ANY($1)";
 
-/// What is left of each SKU, without a lock.
+/// Returns how much of each SKU is left, without locking.
 pub(in crate::stock) async fn available(pool: &Pool, skus: &[i64]) -> Result<Available, sqlx::Error> {
     let query = sqlx::query_as(AVAILABLE).bind(skus);
     let rows: Vec<(i64, i64)> = observe("get_stock", query.fetch_all(pool)).await?;
     Ok(rows.into_iter().filter_map(|(sku, left)| Some((known(sku)?, left))).collect())
 }
 
-/// By the index `reservations_open`, which has the distance of order ids in its expression.
+/// Uses the index `reservations_open`, whose expression contains the step of order ids.
 const OPEN_SINCE: &str = "
 SELECT order_id, created_at
 FROM reservations
@@ -191,18 +194,18 @@ pub(crate) struct OpenReservation {
     pub created_at: DateTime<Utc>,
 }
 
-/// Which open reservations to look at.
+/// Selects open reservations.
 pub(crate) struct OpenSince {
-    /// The orders' shard.
+    /// The shard of the orders.
     pub shard: i64,
-    /// Reservations at least so old.
+    /// Minimum age of the reservations.
     pub age: Duration,
-    /// Only those after this one.
+    /// Only reservations after this one.
     pub after: (DateTime<Utc>, i64),
     pub limit: i64,
 }
 
-/// Open reservations by age, the oldest first.
+/// Open reservations, oldest first.
 pub(crate) async fn open_since(pool: &Pool, wanted: &OpenSince) -> Result<Vec<OpenReservation>, sqlx::Error> {
     let query = sqlx::query_as(OPEN_SINCE)
         .bind(wanted.shard)
@@ -216,7 +219,7 @@ pub(crate) async fn open_since(pool: &Pool, wanted: &OpenSince) -> Result<Vec<Op
 const HELD_BY: &str = "
 SELECT user_id, idempotency_key, order_id, skus, counts FROM reservations WHERE order_id = ANY($1) AND order_id > 0";
 
-/// What these orders hold, those whose lines cannot be read left out.
+/// The reservations of these orders. Those whose lines cannot be read are left out.
 pub(crate) async fn held_by(pool: &Pool, orders: &[i64]) -> Result<Vec<ReservationRequest>, sqlx::Error> {
     let rows: Vec<HeldRow> = observe("held_by", sqlx::query_as(HELD_BY).bind(orders).fetch_all(pool)).await?;
     let mut held = Vec::with_capacity(rows.len());

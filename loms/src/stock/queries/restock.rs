@@ -1,11 +1,11 @@
-//! Changing the stock by hand.
+//! Changes the stock by hand.
 
 use shared_actors::database::{Transaction, observe};
 
 use super::reservations::known;
 use crate::domain::{IdempotencyKey, Restock, Sku, StockLevel};
 
-/// A restock as its row of history tells it.
+/// A restock as recorded in the history.
 pub(in crate::stock) struct EarlierRestock {
     pub sku: Sku,
     pub count: i64,
@@ -15,7 +15,7 @@ pub(in crate::stock) struct EarlierRestock {
 const FIND: &str =
     "SELECT sku, count, total_count, reserved_count FROM stock_history WHERE idempotency_key = $1";
 
-/// What was done under the key.
+/// The restock that was done under the key.
 pub(in crate::stock) async fn find_restock(
     connection: &mut Transaction,
     key: &IdempotencyKey,
@@ -33,7 +33,7 @@ WITH added AS (
 )
 INSERT INTO stock_seed (sku, total_count) SELECT sku, 0 FROM added";
 
-/// Makes a SKU known, of which there is nothing yet. One that is known is left alone.
+/// Adds a SKU with no pieces. A SKU that exists is left alone.
 pub(in crate::stock) async fn add_sku(connection: &mut Transaction, sku: Sku) -> Result<(), sqlx::Error> {
     observe("add_sku", sqlx::query(ADD).bind(i64::from(sku)).execute(connection)).await?;
     Ok(())
@@ -41,7 +41,7 @@ pub(in crate::stock) async fn add_sku(connection: &mut Transaction, sku: Sku) ->
 
 const LOCK: &str = "SELECT total_count, reserved_count FROM stock WHERE sku = $1 FOR UPDATE";
 
-/// What there is of a SKU, locked until the transaction ends.
+/// Reads the level of a SKU and locks it until the transaction ends.
 pub(in crate::stock) async fn lock_level(
     connection: &mut Transaction,
     sku: Sku,
@@ -58,7 +58,7 @@ WITH history AS (
 )
 UPDATE stock SET total_count = $3 WHERE sku = $1";
 
-/// Writes what was decided over the level that this transaction has locked.
+/// Writes the decision. This transaction must hold the lock of the level it was made over.
 pub(in crate::stock) async fn restock(
     connection: &mut Transaction,
     restock: &Restock,

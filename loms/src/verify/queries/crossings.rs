@@ -1,4 +1,5 @@
-//! What of the stock and of the orders has to be laid side by side: in pages by rising id, so that memory is bounded.
+//! Reads the rows of stock and orders that have to be compared, in pages by ascending id, so that
+//! memory is bounded.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use crate::items::Numbers;
 /// How many rows are in memory at a time.
 const PAGE: i64 = 1000;
 
-/// Whose an order or a reservation is, and of what.
+/// The content of an order or a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::verify) struct Content {
     pub user: i64,
@@ -24,13 +25,13 @@ pub(in crate::verify) struct Content {
 pub(in crate::verify) struct OrderNow {
     pub state: String,
     pub content: Content,
-    /// Whether what it does to the stock is still written down as to be done.
+    /// Whether its effect on the stock is still pending.
     pub effect: bool,
     /// Whether its last change is younger than the grace.
     pub young: bool,
 }
 
-/// A reservation of an order.
+/// The reservation of an order.
 pub(in crate::verify) struct Reservation {
     pub order: i64,
     pub content: Content,
@@ -45,7 +46,7 @@ SELECT id, state, user_id, idempotency_key, skus, counts,
     EXISTS (SELECT FROM stock_effects WHERE order_id = orders.id), updated_at > now() - $2
 FROM orders WHERE id = ANY($1)";
 
-/// The orders with these ids that are there.
+/// Those orders with these ids that exist.
 pub(in crate::verify) async fn orders(
     connection: &mut PgConnection,
     ids: &[i64],
@@ -68,7 +69,7 @@ const RESERVATIONS: &str = "
 SELECT order_id, user_id, idempotency_key, skus, counts, created_at > now() - $2
 FROM reservations WHERE order_id > $1 ORDER BY order_id LIMIT $3";
 
-/// The first reservations of orders after this one.
+/// A page of reservations, starting after this order id.
 pub(in crate::verify) async fn reservations(
     connection: &mut PgConnection,
     after: i64,
@@ -82,7 +83,7 @@ const HELD_BY: &str = "
 SELECT order_id, user_id, idempotency_key, skus, counts, created_at > now() - $2
 FROM reservations WHERE order_id = ANY($1)";
 
-/// What these orders hold.
+/// The reservations of these orders.
 pub(in crate::verify) async fn held_by(
     connection: &mut PgConnection,
     orders: &[i64],
@@ -103,7 +104,7 @@ fn reservation((order, user, key, skus, counts, young): ReservationRow) -> Reser
 const AWAITING: &str =
     "SELECT id FROM orders WHERE state = 'AWAITING_PAYMENT' AND id > $1 ORDER BY id LIMIT $2";
 
-/// The first orders after this one that await their payment.
+/// A page of orders that await their payment, starting after this id.
 pub(in crate::verify) async fn awaiting(
     connection: &mut PgConnection,
     after: i64,
@@ -114,7 +115,7 @@ pub(in crate::verify) async fn awaiting(
 /// Pieces by SKU.
 pub(in crate::verify) type Pieces = HashMap<i64, i64>;
 
-/// Adds lines up.
+/// Adds lines to a sum.
 pub(in crate::verify) fn add(pieces: &mut Pieces, skus: &[i64], counts: &[i64]) {
     for (sku, count) in skus.iter().zip(counts) {
         *pieces.entry(*sku).or_default() += count;
@@ -125,7 +126,7 @@ const PAID: &str = "
 SELECT sku, sum(count)::bigint FROM orders, unnest(skus, counts) AS item (sku, count)
 WHERE state = 'PAYED' AND sku IS NOT NULL GROUP BY sku";
 
-/// Adds up what was paid on this shard.
+/// Adds the paid pieces of this shard to a sum.
 pub(in crate::verify) async fn paid(
     connection: &mut PgConnection,
     sum: &mut Pieces,
@@ -138,12 +139,14 @@ pub(in crate::verify) async fn paid(
     Ok(())
 }
 
-/// An order that a snapshot does not show may have begun before it by as long as a statement takes at the most.
+/// `created_at` is when the insert began. An order that an earlier snapshot does not show may have
+/// begun before that snapshot, by at most the duration of one statement.
 const PAID_LATELY: &str = "
 SELECT id, skus, counts FROM orders
 WHERE state = 'PAYED' AND created_at > now() - interval '1 minute' AND id > $1 ORDER BY id LIMIT $2";
 
-/// The first paid orders after this one that an earlier snapshot may not show: id, SKUs, counts.
+/// A page of paid orders that an earlier snapshot may not show, starting after this id: id, SKUs,
+/// counts.
 pub(in crate::verify) async fn paid_lately(
     connection: &mut PgConnection,
     after: i64,
@@ -153,7 +156,7 @@ pub(in crate::verify) async fn paid_lately(
     Ok(rows.into_iter().map(|(id, skus, counts)| (id, skus.or_none(), counts.or_none())).collect())
 }
 
-/// SKU, what is there, what it began with and what came since.
+/// SKU, its current total, and its seeded total plus restocks.
 pub(in crate::verify) type StockRow = (i64, Option<i64>, Option<i64>);
 
 const STOCK: &str = "

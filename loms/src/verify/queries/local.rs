@@ -1,7 +1,8 @@
-//! What is wrong within one database, as texts for [`super::Check`].
+//! The queries of the checks within one database, as texts for [`super::Check`].
 //!
-//! Each text leaves alone what another one tells of, so that one defect is told of once: the history's last row is compared
-//! where there is one, steps where two rows follow each other.
+//! Each query ignores what another one reports, so that one defect is reported once. For example,
+//! the last row of the history is compared only if there is one, and steps only between consecutive
+//! rows.
 
 use futures::TryStreamExt;
 use shared_actors::shard::{ORDER_ID_STEP, ShardIndex};
@@ -43,12 +44,13 @@ pub(in crate::verify) const SECOND_KEYS: &str = "
 SELECT max(id) AS id FROM orders WHERE idempotency_key IS NOT NULL
 GROUP BY user_id, idempotency_key HAVING count(*) > 1";
 
-/// Orders whose ids name another shard than this.
+/// Orders whose ids name another shard.
 pub(in crate::verify) fn foreign_ids(shard: ShardIndex) -> String {
     format!("SELECT id FROM orders WHERE id % {ORDER_ID_STEP} <> {shard}")
 }
 
-/// Orders whose ids the shard's sequence has yet to give. It is read as it is now, which is no less than it was.
+/// Orders whose ids the shard's sequence has not issued yet. The sequence is not part of the
+/// snapshot; its current value is at least as high as at that moment.
 pub(in crate::verify) fn ungiven_ids(shard: ShardIndex) -> String {
     format!(
         "SELECT id FROM orders WHERE id % {ORDER_ID_STEP} = {shard}
@@ -72,7 +74,7 @@ pub(in crate::verify) const OTHER_STATES: &str = "
 SELECT id FROM orders JOIN order_history AS last ON last.order_id = orders.id AND last.sequence = orders.sequence
 WHERE orders.state <> last.state";
 
-/// Changes of orders to a state that may not follow the one before.
+/// Changes to a state that may not follow the previous one.
 pub(in crate::verify) fn illegal_steps() -> String {
     let ways = OrderStatus::ALL.into_iter().flat_map(|from| OrderStatus::ALL.map(|to| (from, to)));
     let legal: Vec<String> = ways
@@ -101,12 +103,12 @@ SELECT order_id AS id FROM order_history WHERE event_id IN (
 pub(in crate::verify) const EVENTS: &str =
     "FROM outbox, unnest(order_ids, sequences) AS event (order_id, sequence)";
 
-/// The events of the outbox in their order, one a row.
+/// The events of the outbox in their order, one per row.
 const PENDING: &str = "
 SELECT outbox.id AS row, event.position, event.order_id, event.sequence
 FROM outbox, unnest(order_ids, sequences) WITH ORDINALITY AS event (order_id, sequence, position)";
 
-/// Events that the relay cannot tell of.
+/// Events that the relay cannot publish.
 pub(in crate::verify) fn strange_events() -> String {
     format!(
         "SELECT coalesce(pending.order_id, 0) AS id FROM ({PENDING}) AS pending
@@ -138,7 +140,8 @@ pub(in crate::verify) fn misordered_events() -> String {
     )
 }
 
-/// Changes that have no event although an earlier one of the same order still waits for the relay, which keeps the order.
+/// Changes without an event in the outbox, although an earlier event of the same order still waits.
+/// The relay publishes in order, so such an event is lost.
 pub(in crate::verify) fn lost_events() -> String {
     format!(
         "WITH pending AS MATERIALIZED ({PENDING})
@@ -160,7 +163,8 @@ pub(in crate::verify) const REFUSED_EFFECTS: &str =
 
 const USERS: &str = "SELECT user_id, min(id) FROM orders WHERE id % $1 = $2 GROUP BY user_id";
 
-/// Shows `each` user who has orders on this shard, with the first of those, and answers how many there are.
+/// Calls `each` for every user with orders on this shard, with the user's first order. Returns the
+/// number of users.
 pub(in crate::verify) async fn users(
     connection: &mut PgConnection,
     shard: ShardIndex,

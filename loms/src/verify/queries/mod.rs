@@ -1,4 +1,4 @@
-//! Every statement that reads the databases to verify them. Nothing here writes, and nothing takes a lock.
+//! All statements of `loms verify`. None of them writes or takes a lock.
 
 mod crossings;
 mod local;
@@ -21,18 +21,18 @@ pub(super) use local::{
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
-/// Begins a transaction whose first statement fixes what all of its statements see.
+/// Begins a transaction. Its first statement fixes the snapshot for all of its statements.
 pub(super) async fn begin(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     connection.execute(BEGIN).await?;
     Ok(())
 }
 
-/// What a database knows of its place among the shards.
+/// A database's record of its place among the shards.
 #[derive(FromRow)]
 pub(super) struct Place {
-    /// Which shard it is; `None` when nobody has used it yet.
+    /// The shard that it is. `None` if it has never been used.
     pub shard: Option<i32>,
-    /// On how many shards orders have been written, as far as it knows.
+    /// The number of shards that orders have been written to, as far as this database knows.
     pub known_shards: i32,
 }
 
@@ -47,11 +47,11 @@ pub(super) async fn place(connection: &mut PgConnection) -> Result<Place, sqlx::
 /// An invariant over the rows of one database.
 pub(super) struct Check {
     pub invariant: &'static Invariant,
-    /// What is looked at: something to count, from `FROM` on.
+    /// The rows that are checked, as an SQL fragment from `FROM` on, to be counted.
     pub all: &'static str,
-    /// A query for the `id` of each row that violates it; an id that comes twice counts twice.
+    /// A query for the `id` of each violating row. An id that is returned twice counts twice.
     pub wrong: String,
-    /// Whether what does not violate it is half way between two states.
+    /// Whether the rows that do not violate it count as open.
     open: bool,
 }
 
@@ -60,12 +60,12 @@ impl Check {
         Self { invariant, all, wrong: wrong.into(), open: false }
     }
 
-    /// The same over rows of which each is something that is still to be done.
+    /// The same check, with every row that does not violate the invariant counted as open.
     pub fn open(self) -> Self {
         Self { open: true, ..self }
     }
 
-    /// Counts on the server, which keeps on its disk what does not fit its memory.
+    /// Runs the check. The server counts, and spills to its disk what does not fit into its memory.
     pub async fn run(&self, connection: &mut PgConnection) -> Result<Finding, sqlx::Error> {
         let Self { invariant, all, wrong, open } = self;
         let statement = format!(

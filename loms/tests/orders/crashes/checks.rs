@@ -1,4 +1,5 @@
-//! What must be true after a crash: every answer that a client got, and every invariant of the databases.
+//! What must be true after a crash: every answer that a client received, and every invariant of the
+//! databases.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,10 +12,11 @@ use super::client::{Caller, Outcome};
 use super::ledger::{Ledger, Told};
 use crate::shop::Backend;
 
-/// How long after the restart calls may be unanswered, and how long after that the checker may still find something.
+/// How long calls may stay unanswered after the restart. Then how long the checker may still find
+/// something.
 const REPAIRED_WITHIN: Duration = Duration::from_secs(10);
 
-/// How often the checker looks, and an unanswered call is sent again.
+/// How often the checker looks, and how often an unanswered call is sent again.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Everything that is wrong.
@@ -27,7 +29,7 @@ pub async fn violations(backend: &Backend, caller: &Caller, ledger: &RefCell<Led
     wrong
 }
 
-/// Sends again what was not answered: each gets an answer now.
+/// Repeats the calls that were not answered. Each must get an answer now.
 async fn ask_again(caller: &Caller, ledger: &RefCell<Ledger>, deadline: Instant) -> Vec<String> {
     let open: Vec<_> = {
         let ledger = ledger.borrow();
@@ -74,7 +76,7 @@ async fn ask_again(caller: &Caller, ledger: &RefCell<Ledger>, deadline: Instant)
     wrong
 }
 
-/// What `loms verify` still finds wrong or half way when the time is over.
+/// The problems and unfinished work that `loms verify` still finds when the time is over.
 async fn unrepaired(backend: &Backend, deadline: Instant) -> Vec<String> {
     let settings = backend.settings(&[
         ("SWEEP_INTERVAL", "100ms"),
@@ -97,13 +99,13 @@ async fn unrepaired(backend: &Backend, deadline: Instant) -> Vec<String> {
     }
 }
 
-/// User, state, key.
+/// User, state and key.
 type OrderRow = (i64, String, Option<String>);
 
-/// What the databases say.
+/// The contents of the databases.
 struct Tables {
     orders: HashMap<i64, OrderRow>,
-    /// SKU and pieces, by key.
+    /// SKU and pieces by key.
     restocks: HashMap<String, (i64, i64)>,
 }
 
@@ -121,7 +123,7 @@ impl Tables {
         Self { orders, restocks }
     }
 
-    /// What clients were told and is not true.
+    /// The answers that clients received and that are not true.
     fn deny(&self, ledger: &Ledger) -> Vec<String> {
         let mut wrong = Vec::new();
         for (key, asked) in &ledger.creates {

@@ -1,15 +1,15 @@
-//! One client's calls, at whichever instance it likes.
+//! One client's calls, to either instance.
 
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
 use super::ledger::Told;
 
-/// Answers that leave open what happened. Nothing else but success and refusal is expected.
+/// Answers that leave the outcome open. Apart from these, only success and refusal are expected.
 const UNKNOWN: [StatusCode; 3] =
     [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
 
-/// The gRPC code of what the state of the shop forbids.
+/// The gRPC code for calls that the state of the shop forbids.
 const FAILED_PRECONDITION: i64 = 9;
 
 /// Calls both instances. Cheap to clone.
@@ -19,7 +19,7 @@ pub struct Caller {
     pub base_urls: [String; 2],
 }
 
-/// What became of a call that is not a create.
+/// The outcome of a call that is not a create.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Done,
@@ -62,7 +62,7 @@ impl Caller {
             return (Outcome::Unknown, Value::Null);
         };
         let status = answer.status();
-        // A process that is killed may leave half an answer.
+        // A killed process may send half an answer.
         let Ok(answer) = answer.json::<Value>().await else { return (Outcome::Unknown, Value::Null) };
         if status.is_success() {
             (Outcome::Done, answer)

@@ -1,4 +1,4 @@
-//! Two instances of loms on the same databases, either of which is killed and started again and again.
+//! Two instances of loms on the same databases. Either one is killed and restarted repeatedly.
 
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use dev::testing::{ServiceProcess, Signal, eventually, free_port, http_client};
 use super::plan::{Operation, Scene, Step};
 use crate::shop::Backend;
 
-/// A start on a machine that is busy with other tests.
+/// How long a start may take on a machine that is busy with other tests.
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
 pub struct Crew<'a> {
@@ -38,18 +38,18 @@ impl<'a> Crew<'a> {
         crew
     }
 
-    /// Where both serve HTTP.
+    /// The addresses where both instances serve HTTP.
     pub fn base_urls(&self) -> [String; 2] {
         [0, 1].map(|instance: usize| self.instances[instance].base_url())
     }
 
-    /// Kills an instance and starts it anew, to be killed at the n-th time that it comes to the point. Waits until it works,
-    /// or is dead already.
+    /// Kills an instance and restarts it so that it dies the n-th time it reaches the point. Waits
+    /// until it is ready or already dead.
     pub async fn arm(&mut self, victim: usize, step: &Step, times: u32) {
         let at = format!("{}#{times}", step.point);
         let mut extra = vec![("CRASH_AT", at.as_str())];
         if matches!(step.scene, Scene::Twins) {
-            // Long enough for the other instance to make the order and to see it paid.
+            // Long enough for the other instance to create the order and for the client to pay it.
             extra.push(("FAILPOINTS", "create::looked_up=sleep(200)"));
         }
         self.kill(victim);
@@ -67,7 +67,7 @@ impl<'a> Crew<'a> {
         self.instances[instance].kill9();
     }
 
-    /// Whether the instance was killed. One that ended in any other way fails the test.
+    /// Whether the instance was killed. If it ended in any other way, the test fails.
     pub fn is_dead(&mut self, instance: usize) -> bool {
         let Some(status) = self.instances[instance].exited() else { return false };
         let killed = status.signal() == Some(Signal::SIGKILL as i32);
@@ -75,7 +75,7 @@ impl<'a> Crew<'a> {
         true
     }
 
-    /// Starts whatever is not running or armed, as it ships, and waits until it works.
+    /// Starts every instance that has died, without a crash point, and waits until it is ready.
     pub async fn recover(&mut self) {
         for instance in [0, 1] {
             if self.is_dead(instance) {

@@ -16,16 +16,17 @@ use super::table::Table;
 use super::{checks, told};
 use crate::shop::Backend;
 
-/// A process that does not come to its point within this time may be unlucky: another one did what it was waiting for.
+/// How long to wait for a process to reach its point. It may miss it because the other instance did
+/// the work.
 const REACHED_WITHIN: Duration = Duration::from_secs(30);
 
-/// Clients get some answers within this time.
+/// How long clients may take to get some answers.
 const CONFIRMED_WITHIN: Duration = Duration::from_mins(1);
 
-/// How often to look whether it is dead.
+/// How often to check whether the process has died.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// One that has not come there after so many tries will not: the test fails.
+/// The test fails if the process has not reached its point after this many tries.
 const TRIES: u32 = 4;
 
 pub async fn run(operation: Operation, rounds: u64, seed: u64) -> Table {
@@ -79,7 +80,7 @@ struct Lane<'a> {
 }
 
 impl Lane<'_> {
-    /// Kills as the step says while clients work; answers how many were killed.
+    /// Kills as the step says while clients work. Returns how many processes were killed.
     async fn kill(&mut self, step: &Step, rng: &mut Rng) -> u32 {
         let victim = rng.usize(..2);
         let mut kills = 0;
@@ -92,7 +93,8 @@ impl Lane<'_> {
         panic!("{} never came to {}", self.operation.name(), step.point);
     }
 
-    /// Gets the victim where it comes to the point; answers how many others were killed for that.
+    /// Prepares the situation in which the victim reaches the point. Returns how many other kills
+    /// that took.
     async fn set_scene(&mut self, victim: usize, step: &Step, rng: &mut Rng) -> u32 {
         let other = 1 - victim;
         let times = rng.u32(1..=step.at_most);
@@ -136,7 +138,7 @@ impl Lane<'_> {
         Caller { http: http_client(), base_urls: self.crew.base_urls() }
     }
 
-    /// Lets clients work until the instance has killed itself; answers whether it did.
+    /// Lets clients work until the instance has killed itself. Returns whether it did.
     async fn dies(&mut self, victim: usize, step: &Step, rng: &mut Rng) -> bool {
         let twins = matches!(step.scene, Scene::Twins).then_some(victim);
         let load = Load::new(self.operation, self.caller(), &self.ledger, twins);
@@ -155,7 +157,7 @@ impl Lane<'_> {
         futures::join!(load.run(rng.u64(..)), watch).1
     }
 
-    /// Lets clients work until so many more changes are confirmed.
+    /// Lets clients work until `more` further changes are confirmed.
     async fn until_confirmed(&mut self, more: usize, rng: &mut Rng) {
         let load = Load::new(self.operation, self.caller(), &self.ledger, None);
         let wanted = self.ledger.borrow().confirmed() + more;
@@ -169,7 +171,7 @@ impl Lane<'_> {
         }
     }
 
-    /// How many effects and reservations without an order wait for a sweeper.
+    /// The number of effects, and of reservations without an order, that wait for a sweeper.
     async fn left_behind(&self) -> i64 {
         let mut left = 0;
         for (shard, pool) in (0..).zip(&self.backend.pools) {
@@ -185,7 +187,7 @@ impl Lane<'_> {
         left
     }
 
-    /// Makes all orders that are done old enough for their keys to be forgotten.
+    /// Makes all finished orders old enough for their keys to expire.
     async fn age_keys(&self) {
         let age = "UPDATE orders SET created_at = now() - interval '8 days'
             WHERE state <> 'AWAITING_PAYMENT' AND idempotency_key IS NOT NULL RETURNING idempotency_key";

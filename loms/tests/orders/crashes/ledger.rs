@@ -1,4 +1,4 @@
-//! What clients asked for and what they were told.
+//! The calls that clients made and the answers that they received.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,16 +10,16 @@ pub struct Asked {
     pub told: Told,
 }
 
-/// What the client knows of a create.
+/// What the client knows about a create.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// Nothing: it was not answered.
+    /// Nothing: the create was not answered.
     Unknown,
     Created(i64),
     OutOfStock,
 }
 
-/// All that clients know.
+/// Everything that clients know.
 #[derive(Debug, Default)]
 pub struct Ledger {
     pub creates: BTreeMap<String, Asked>,
@@ -31,19 +31,19 @@ pub struct Ledger {
     pub not_cancellable: BTreeSet<i64>,
     /// Restocks by key: SKU, pieces, and whether they were confirmed.
     pub restocks: BTreeMap<String, (u32, i64, bool)>,
-    /// What was told that cannot be true.
+    /// Answers that cannot be true.
     pub contradictions: Vec<String>,
     next: u64,
 }
 
 impl Ledger {
-    /// A name that nobody has used.
+    /// An unused name.
     pub fn name(&mut self) -> String {
         self.next += 1;
         format!("key {}", self.next)
     }
 
-    /// Writes down what a create under a key was told; the truth never changes.
+    /// Records the answer to a create under a key. Two different answers are a contradiction.
     pub fn told(&mut self, key: &str, told: Told) {
         let Some(asked) = self.creates.get_mut(key) else { return };
         if asked.told != Told::Unknown && told != Told::Unknown && asked.told != told {
@@ -54,7 +54,7 @@ impl Ledger {
         }
     }
 
-    /// How many changes were confirmed to clients.
+    /// The number of changes that were confirmed to clients.
     pub fn confirmed(&self) -> usize {
         let created = self.creates.values().filter(|asked| asked.told != Told::Unknown).count();
         let restocked = self.restocks.values().filter(|(_, _, confirmed)| *confirmed).count();

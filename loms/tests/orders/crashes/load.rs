@@ -1,4 +1,5 @@
-//! The clients of a shop that is being killed: they buy, pay, cancel, restock, and ask again.
+//! The clients of a shop whose processes are being killed: they buy, pay, cancel, restock and
+//! retry.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -13,18 +14,18 @@ use super::plan::Operation;
 
 const CLIENTS: usize = 16;
 
-/// How often each client does something at the most.
+/// The shortest interval between two actions of one client.
 const PACE: Duration = Duration::from_millis(5);
 
 const USERS: u32 = 40;
 pub const SKUS: [u32; 3] = [1, 2, 3];
 
-/// What the clients of one lane work with.
+/// The state shared by the clients of one lane.
 pub struct Load<'a> {
     pub operation: Operation,
     pub caller: Caller,
     pub ledger: &'a RefCell<Ledger>,
-    /// Send each create to both instances at once; this one comes second.
+    /// If set, each create goes to both instances at once, and this instance is the slow one.
     pub twins: Option<usize>,
     stopping: Cell<bool>,
 }
@@ -39,7 +40,7 @@ impl<'a> Load<'a> {
         Self { operation, caller, ledger, twins, stopping: Cell::new(false) }
     }
 
-    /// Lets [`Self::run`] return when every client has the answer to its last call.
+    /// Lets [`Self::run`] return once every client has the answer to its last call.
     pub fn stop(&self) {
         self.stopping.set(true);
     }
@@ -67,7 +68,7 @@ impl<'a> Load<'a> {
         let (user, items) = (rng.u32(1..=USERS), items(rng));
         if rng.u8(..4) == 0 {
             let told = self.caller.create(instance, user, &items, None).await;
-            // Without a key nobody dares to ask again.
+            // Without a key, a retry could create a second order.
             if let Told::Created(order) = told {
                 self.ledger.borrow_mut().unkeyed.insert(order);
                 self.finish(rng, order).await;
@@ -85,7 +86,7 @@ impl<'a> Load<'a> {
         }
     }
 
-    /// A new create, or one in eight an old one again.
+    /// A new create, or, one time in eight, an old one again.
     fn keyed(&self, rng: &mut Rng, user: u32, items: Vec<(u32, u32)>) -> (String, Asked) {
         let mut ledger = self.ledger.borrow_mut();
         if rng.u8(..8) == 0 && !ledger.creates.is_empty() {
@@ -99,7 +100,8 @@ impl<'a> Load<'a> {
         (key, asked)
     }
 
-    /// One create at both instances; what the quick one makes is paid before the slow one reserves.
+    /// One create at both instances. The client pays the order of the quick one before the slow one
+    /// reserves.
     async fn buy_twice(&self, rng: &mut Rng, slow: usize) {
         let quick = 1 - slow;
         let (key, asked) = {
@@ -171,7 +173,7 @@ impl<'a> Load<'a> {
     }
 }
 
-/// One or two lines; there is less of the last SKU than is wanted.
+/// One or two lines. The last SKU has less stock than clients want.
 fn items(rng: &mut Rng) -> Vec<(u32, u32)> {
     let mut items = vec![(*rng.choice(&SKUS).unwrap(), rng.u32(1..4))];
     if rng.u8(..3) == 0 {

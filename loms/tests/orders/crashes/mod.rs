@@ -1,8 +1,12 @@
-//! Processes that are killed at every point between two steps, under load: nothing is lost, oversold or left behind.
+//! Kills processes at every point between two steps, under load. Nothing may be lost, oversold or
+//! left over.
 //!
-//! One lane an operation, each with two instances of its own. A round of a lane kills one of them (or both) at one point of the
-//! [`plan`] while clients work, starts it anew, asks again what was not answered, and checks everything. `CRASH_ROUNDS` says how
-//! often each point has its turn (once by default), `CRASH_SEED` repeats the choices of a run, `CRASH_OPERATION` leaves one lane.
+//! Each operation has one lane with its own two instances. A round of a lane kills one or both of
+//! them at a point of the [`plan`] while clients work. It then restarts them, repeats the calls
+//! that were not answered, and checks everything.
+//!
+//! `CRASH_ROUNDS` sets how often each point is visited (default 1). `CRASH_SEED` repeats the
+//! choices of a run. `CRASH_OPERATION` runs only one lane.
 
 mod checks;
 mod client;
@@ -20,7 +24,7 @@ use std::thread;
 use plan::Operation;
 use table::Table;
 
-/// How many lanes are under way at once, each on a thread of its own.
+/// How many lanes run at once, each on its own thread.
 const LANES: usize = 3;
 
 #[test]

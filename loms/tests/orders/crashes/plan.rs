@@ -1,16 +1,16 @@
-//! Which process is killed where, under which load.
+//! Which process is killed at which point, under which load.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// What the clients do beside creating orders.
+/// What the clients do besides creating orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     Create,
     Restock,
     Pay,
     Cancel,
-    /// Nobody pays, and time is short.
+    /// Nobody pays, and the payment deadline is short.
     Timeout,
     Relay,
     Sweep,
@@ -32,7 +32,7 @@ impl Operation {
         }
     }
 
-    /// Where this operation is killed.
+    /// The points at which this operation is killed.
     pub fn steps(self) -> Vec<Step> {
         use Scene::{AfterCrash, Alone, BothAnywhere, Plain, Twins, WithOldKeys};
         let mut steps = match self {
@@ -95,20 +95,21 @@ const CHANGE: [&str; 6] = [
     "change::forgotten",
 ];
 
-/// What has to be so for a process to come to the point.
+/// The situation in which a process reaches the point.
 #[derive(Clone, Copy, Debug)]
 pub enum Scene {
     /// Both instances work.
     Plain,
-    /// The other instance is killed first, for it would do the work.
+    /// The other instance is killed first, because it would do the work.
     Alone,
-    /// The other instance was killed at this point and left something to do.
+    /// The other instance was killed at this point and left work for this one.
     AfterCrash(&'static str),
-    /// Clients send each create to both at once and pay what the other instance made, while this one is slow.
+    /// Clients send each create to both instances at once. They pay the other instance's order
+    /// while this one is slow.
     Twins,
-    /// There are orders whose keys may be forgotten.
+    /// There are orders whose keys may expire.
     WithOldKeys,
-    /// Both are killed at once, wherever they are.
+    /// Both are killed at once, at any point.
     BothAnywhere,
 }
 
@@ -116,7 +117,7 @@ pub enum Scene {
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
     pub point: &'static str,
-    /// The process is killed when it comes there for the n-th time, n up to this.
+    /// The process is killed the n-th time it reaches the point, where n is at most this number.
     pub at_most: u32,
     pub scene: Scene,
 }
@@ -146,7 +147,7 @@ fn collect(folder: &Path, named: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.ends_with("crash.rs") {
-            // It shows how to name one.
+            // Its comment shows how to name a crash point.
             continue;
         }
         if path.is_dir() {

@@ -1,4 +1,4 @@
-//! What a run showed: points, kills, violations.
+//! The results of a run: points, kills, violations.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ struct Row {
 }
 
 impl Table {
-    /// Several lanes in one table, in the order of the plan.
+    /// Combines several lanes into one table, in the order of the plan.
     pub fn of_all(lanes: Vec<Self>) -> Self {
         let mut all = lanes.into_iter().fold(Self::default(), |mut all, lane| {
             all.rows.extend(lane.rows);
@@ -39,7 +39,7 @@ impl Table {
         all
     }
 
-    /// One round at one point.
+    /// Adds one round at one point.
     pub fn round(&mut self, operation: Operation, point: &'static str, kills: u32, wrong: Vec<String>) {
         let known = self.rows.iter_mut().find(|row| row.point == point);
         if let Some(row) = known {
@@ -52,7 +52,8 @@ impl Table {
         self.violations.extend(wrong.into_iter().map(place));
     }
 
-    /// The end of a lane: how many changes were confirmed and told of, and what is wrong with the events.
+    /// Ends a lane: adds the numbers of confirmed changes and of events, and what is wrong with the
+    /// events.
     pub fn finish(&mut self, operation: Operation, confirmed: usize, events: usize, wrong: Vec<String>) {
         self.confirmed += confirmed;
         self.events += events;

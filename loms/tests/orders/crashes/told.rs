@@ -1,4 +1,5 @@
-//! What Kafka tells of the orders, after all crashes: every change, in order, and a repeated event is the same event.
+//! The order events in Kafka after all crashes: every change, in order, and each repeated event
+//! identical to the first.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -10,15 +11,15 @@ use tokio::time::interval;
 use crate::events::Events;
 use crate::shop::Backend;
 
-/// How long the last events may be on their way.
+/// How long to wait for the last events.
 const TOLD_WITHIN: Duration = Duration::from_secs(30);
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// By order and sequence: event id and state.
+/// Event id and state, by order and sequence.
 type History = BTreeMap<(i64, i64), (String, String)>;
 
-/// How many events there are, and what is wrong with them.
+/// The number of events, and what is wrong with them.
 pub async fn violations(backend: &Backend) -> (usize, Vec<String>) {
     let (events, consumer) = Events::read(backend);
     let deadline = Instant::now() + TOLD_WITHIN;
@@ -30,7 +31,7 @@ pub async fn violations(backend: &Backend) -> (usize, Vec<String>) {
             story.hear(&record);
         }
         if story.told.len() > history.len() {
-            // Orders whose time to be paid was over have been cancelled meanwhile.
+            // Orders that passed their payment deadline have been cancelled meanwhile.
             history = read(backend).await;
         }
     }
@@ -51,7 +52,7 @@ async fn read(backend: &Backend) -> History {
     history
 }
 
-/// What was heard so far.
+/// The events that were read so far.
 #[derive(Default)]
 struct Story {
     read: usize,

@@ -9,15 +9,18 @@ use super::commands::{Answer, Command, levels, wish};
 use super::linear::explain;
 use super::stage::{Stage, send};
 
-/// Commands of one batch are under way at the same time, and so may take effect in any order: of creates, of changes and of
-/// reads, at two instances and on two shards. Which one that was is not seen from outside, and need not be the order in which
-/// they were sent. But there must be one: an order of the batch in which the model, one by one and beginning with what the
-/// batches before left behind, gives each command the very answer that it got. From this follows, among others, that as many
-/// are served as the stock allows, with all their lines or none; that one of pay and cancel wins and everybody is told which;
-/// and that one key makes one order. At the end the databases hold the model, replayed in these orders.
+/// The commands of one batch are in progress at the same time and may take effect in any order.
+/// They are creates, changes and reads, at two instances and on two shards. The actual order is not
+/// visible from outside and may differ from the order in which the commands were sent.
 ///
-/// One key is never sent to two instances in one batch: what a second attempt holds until it finds that it lost may refuse
-/// others for a moment, whom no order one by one would refuse.
+/// But some order must exist in which the model, executing the commands one by one, gives exactly
+/// the answers that they got. The model begins with the state that the previous batches left. It
+/// follows that the stock serves as many orders as it can, with all their lines or none. Also,
+/// either pay or cancel wins and every client learns which, and one key makes one order. At the end
+/// the databases match the model, replayed in these orders.
+///
+/// One batch never sends the same key to two instances. A second attempt briefly holds stock until
+/// it finds that it lost. Meanwhile it may cause refusals that no sequential order would explain.
 #[test]
 fn commands_sent_together_get_what_some_order_one_by_one_would_give_them() {
     let stage = Stage::set();

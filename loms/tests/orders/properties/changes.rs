@@ -1,4 +1,4 @@
-//! Changes of orders that travel in one batch.
+//! Changes of orders that are executed in one batch.
 
 use futures::future::join_all;
 use loms::domain::{OrderId, OrderStatus};
@@ -12,7 +12,8 @@ use super::model::{Model, Story};
 use super::stage::{Stage, send};
 use crate::shop::id;
 
-/// Orders of every state, some of them twice or more; all of one user, and so on one shard.
+/// Orders in every state, some of them more than once. They belong to one user, and therefore to
+/// one shard.
 fn orders_in_all_states(stage: &Stage, place: Place, model: &mut Model) -> Vec<OrderId> {
     let mut orders = Vec::new();
     for count in [1, 1, 1, 1_000, 1, 1] {
@@ -30,7 +31,7 @@ fn orders_in_all_states(stage: &Stage, place: Place, model: &mut Model) -> Vec<O
     orders
 }
 
-/// Leaves an order that nothing is decided about, as the application itself never does.
+/// Creates an order that is still undecided, which the application itself never leaves behind.
 async fn leave_new(stage: &Stage, like: OrderId, model: &mut Model) -> OrderId {
     let left = id(like.get() + 500_000_000_000);
     let statement = "WITH left_alone AS (
@@ -44,9 +45,10 @@ async fn leave_new(stage: &Stage, like: OrderId, model: &mut Model) -> OrderId {
     left
 }
 
-/// Changes that are sent together to one instance wait in one lane and go to the database in one statement. Other than
-/// commands of several kinds, they have an order: the one in which they came. Each gets the answer that it would get if those
-/// before it had been carried out one by one, and the orders, their histories and the stock end as they would then.
+/// Changes that are sent together to one instance queue in one lane and reach the database in one
+/// statement. Unlike commands of several types, they have an order: that of their arrival. Each
+/// gets the answer that it would get if those before it had been executed one by one. The orders,
+/// their histories and the stock also end as they would then.
 #[test]
 fn changes_in_one_batch_are_as_good_as_one_by_one_in_their_order() {
     let stage = Stage::set();

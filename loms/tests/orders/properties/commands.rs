@@ -1,4 +1,4 @@
-//! What clients of the shop ask for, as it is generated and as it is sent.
+//! The commands of the shop's clients, as generated and as sent.
 
 use loms::domain::{NewOrder, OrderError, OrderId, OrderStatus, Sku};
 use proptest::prelude::*;
@@ -6,11 +6,11 @@ use proptest::sample::{Index, select};
 
 use crate::shop::{id, keyed, order};
 
-/// SKUs of one case, some of which run out and the last of which does not exist.
+/// The number of SKUs in one case. Some of them run out, and the last one does not exist.
 pub const SKUS: u32 = 4;
-/// Users of one case, on both shards.
+/// The number of users in one case, spread over both shards.
 const USERS: i64 = 6;
-/// An id that nobody gets.
+/// An id that no order has.
 const NOBODYS: i64 = 900_000_000_001;
 
 /// A command as it is sent.
@@ -23,7 +23,7 @@ pub enum Command {
     Left(Sku),
 }
 
-/// An answer, as the client reads it.
+/// An answer as the client reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     Created(OrderId),
@@ -33,7 +33,8 @@ pub enum Answer {
     Refused(OrderError),
 }
 
-/// A command as it is generated: orders are named by how many there will be.
+/// A command as it is generated. It names an order by its position among the orders that will
+/// exist.
 #[derive(Clone, Debug)]
 pub enum Wish {
     Create { user: i64, key: Option<&'static str>, items: Vec<(u32, u32)> },
@@ -43,7 +44,7 @@ pub enum Wish {
     Left(u32),
 }
 
-/// Where a case stands: none has a user or a SKU of another one's.
+/// The ids that a case uses. No two cases share a user or a SKU.
 #[derive(Clone, Copy, Debug)]
 pub struct Place(pub u32);
 
@@ -58,7 +59,7 @@ impl Place {
 }
 
 impl Wish {
-    /// The command, where these orders are known.
+    /// The command, given the orders that exist by now.
     pub fn command(&self, place: Place, known: &[OrderId]) -> Command {
         let named = |index: &Index| known.get(index.index(known.len() + 1)).copied().unwrap_or(id(NOBODYS));
         match self {
@@ -75,12 +76,13 @@ impl Wish {
     }
 }
 
-/// How much there is of the SKUs of a case, all but the last: little enough to run out.
+/// The stock of each SKU of a case except the last, low enough to run out.
 pub fn levels() -> impl Strategy<Value = Vec<i64>> {
     prop::collection::vec(0i64..12, (SKUS - 1) as usize)
 }
 
-/// Any command. Keys are few and their items of few kinds, so that they come again with the same ones and with others.
+/// Any command. There are few keys and few combinations of items, so keys recur with the same items
+/// and with others.
 pub fn wish() -> impl Strategy<Value = Wish> {
     let any_items =
         prop::collection::vec((prop_oneof![20 => 0..SKUS - 1, 1 => Just(SKUS - 1)], 1u32..5), 1..4);

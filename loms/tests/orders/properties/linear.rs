@@ -1,4 +1,4 @@
-//! Whether commands that were under way together could have been carried out one by one.
+//! Whether concurrent commands have an equivalent sequential order.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use super::commands::{Answer, Command};
 use super::model::Model;
 use crate::shop::id;
 
-/// The id of the order that this answer tells of, where the model does not know it yet.
+/// The id of the order that this answer names, unless the model already has it.
 pub fn new_order(answer: &Answer, model: &Model) -> Option<OrderId> {
     match answer {
         Answer::Created(order) | Answer::Refused(OrderError::OutOfStock { order, .. }) => {
@@ -18,11 +18,12 @@ pub fn new_order(answer: &Answer, model: &Model) -> Option<OrderId> {
     }
 }
 
-/// Looks for an order of the commands in which the model answers each as the shop did; answers the model after it. `None`
-/// when there is none: then the answers contradict each other, or the model.
+/// Searches for an order of the commands in which the model answers each one as the shop did.
+/// Returns the model after them. Returns `None` if there is no such order: then the answers
+/// contradict each other or the model.
 ///
-/// What a command does is told by its answer. So whatever order leads to the same set of commands leads to the same model,
-/// and no set is looked at twice.
+/// The answer of a command determines what the command does. Every order of the same set of
+/// commands therefore leads to the same model, and the search visits each set once.
 pub fn explain(model: &Model, told: &[(Command, Answer)]) -> Option<Model> {
     assert!(told.len() < 32, "a set of commands is a number of 32 bits");
     search(model.clone(), told, 0, &mut HashSet::new())

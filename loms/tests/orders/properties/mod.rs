@@ -1,15 +1,17 @@
-//! What holds for every sequence of commands, whoever sends them and however they are batched.
+//! Properties that hold for every sequence of commands, regardless of senders and batches.
 //!
-//! [`model`] is the shop as it ought to be: no batches, no databases, one command after the other. The properties compare
-//! the application that ships, on real databases, with it:
+//! [`model`] is a reference model of the shop: no batches, no databases, one command after the
+//! other. The properties compare the shipping application, on real databases, with the model:
 //!
-//! - [`one_by_one`]: commands that wait for each other get exactly the answers of the model, and leave its state behind.
-//! - [`batches`]: commands that are sent together, at two instances, get answers that they would have got in *some* order
-//!   one by one, and leave behind what that order leaves behind.
-//! - [`changes`]: changes of orders in every state that travel in one batch get what they would get one by one in the order
-//!   in which they came.
+//! - [`one_by_one`]: commands that wait for each other get exactly the model's answers. They also
+//!   leave the databases in the model's state.
+//! - [`batches`]: commands are sent together, at two instances. Their answers and the final state
+//!   are those of *some* sequential order.
+//! - [`changes`]: changes of orders in every state are executed in one batch. Each gets the answer
+//!   that it would get if they were executed one by one in the order of their arrival.
 //!
-//! A case that fails is made smaller, printed, and kept beside this test's `main.rs` so that it is tried first the next time.
+//! A failing case is shrunk, printed, and saved beside this test's `main.rs`. The next run tries it
+//! first.
 
 mod batches;
 mod changes;
@@ -21,7 +23,8 @@ mod stage;
 
 use proptest::test_runner::Config;
 
-/// So many cases: each waits for the disk a few dozen times. A case that fails is made smaller for a minute at the most.
+/// Runs only this many cases, because each waits for the disk a few dozen times. A failing case is
+/// shrunk for at most one minute.
 fn cases(cases: u32) -> Config {
     Config { cases, max_shrink_time: 60_000, ..Config::default() }
 }

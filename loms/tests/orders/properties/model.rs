@@ -1,4 +1,4 @@
-//! The shop as it ought to be: pure, one command after the other.
+//! The reference model of the shop: pure, one command after the other.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use loms::domain::{IdempotencyKey, NewOrder, OrderError, OrderId, OrderStatus, S
 
 use super::commands::{Answer, Command};
 
-/// What there is of a SKU, and how much of it unpaid orders hold.
+/// The total count of a SKU, and how much of it unpaid orders hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Level {
     pub total: i64,
     pub reserved: i64,
 }
 
-/// An order and all that became of it.
+/// An order and all its states so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Story {
     pub order: NewOrder,
@@ -40,7 +40,8 @@ impl Model {
         Self { stock: stock.into_iter().map(level).collect(), ..Self::default() }
     }
 
-    /// Carries out a command, and answers as the shop must. A new order gets the id `fresh`.
+    /// Executes a command and returns the answer that the shop must give. A new order gets the id
+    /// `fresh`.
     pub fn answer(&mut self, command: &Command, fresh: OrderId) -> Answer {
         match command {
             Command::Create(order) => self.create(order, fresh).map_or_else(Answer::Refused, Answer::Created),
@@ -104,7 +105,7 @@ impl Model {
     }
 }
 
-/// A refusal without the SKUs that were short: a repeated one does not tell them.
+/// A refusal without the SKUs that were short, because a repeated refusal does not list them.
 pub fn out_of_stock(order: OrderId) -> OrderError {
     OrderError::OutOfStock { order, shortages: Vec::new() }
 }

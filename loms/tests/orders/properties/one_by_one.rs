@@ -10,8 +10,9 @@ use super::model::Model;
 use super::stage::{Stage, send};
 use crate::shop::id;
 
-/// One by one there is nothing to choose: each answer is the model's, to the letter, whichever of two instances is asked, and
-/// in the end the databases hold the model. Only the ids of new orders are the shop's own, and no id comes twice.
+/// Executed one by one, commands leave no choice: each answer equals the model's, whichever of the
+/// two instances is asked. At the end the databases match the model. Only the ids of new orders
+/// come from the shop, and no id repeats.
 #[test]
 fn commands_one_by_one_get_the_answers_of_the_model_and_leave_its_state() {
     let stage = Stage::set();
@@ -33,7 +34,7 @@ fn commands_one_by_one_get_the_answers_of_the_model_and_leave_its_state() {
 }
 
 proptest! {
-    /// Whoever pays and cancels what how often, an order only ever goes one of the legal ways.
+    /// Whatever clients pay and cancel, and however often, an order only makes legal transitions.
     #[test]
     fn the_model_goes_legal_ways_only(
         levels in levels(),

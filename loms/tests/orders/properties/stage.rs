@@ -1,4 +1,5 @@
-//! Where all cases of a property are played: the databases and two instances of the application on them.
+//! The environment for all cases of a property: the databases, and two instances of the application
+//! on them.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -16,7 +17,8 @@ use crate::shop::{Backend, Shop};
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// The shop of one property. proptest calls each case from outside of any runtime, so this holds the one they share.
+/// The shop of one property. proptest calls each case outside of any runtime, so this holds the
+/// runtime that they share.
 pub struct Stage {
     pub backend: Backend,
     pub shops: [Shop; 2],
@@ -35,7 +37,7 @@ impl Stage {
         Self { backend, shops, system, cases: Cell::new(100) }
     }
 
-    /// A place for one more case, with so much of its first SKUs, and the model of it.
+    /// The ids for another case, with `levels` as the stock of its first SKUs, and the model of it.
     pub fn next_case(&self, levels: &[i64]) -> (Place, Model) {
         let place = Place(self.cases.replace(self.cases.get() + 1));
         let skus = (0..).map(|number| place.sku(number)).zip(levels);
@@ -49,7 +51,7 @@ impl Stage {
         self.system.block_on(scene)
     }
 
-    /// Checks that nothing is left over, and ends.
+    /// Checks that nothing is left over, and closes the shop.
     pub fn strike(self) {
         let Self { backend, shops, system, .. } = self;
         system.block_on(async {
@@ -61,8 +63,8 @@ impl Stage {
         system.block_on(async { drop(backend) });
     }
 
-    /// Whether the databases hold exactly the model: its stock, its orders with their histories, and a reservation for each
-    /// order that awaits its payment. What a payment takes may still be under way for a while.
+    /// Waits until the databases match the model: its stock, its orders with their histories, and
+    /// one reservation per order that awaits payment. The effect of a payment may take a while.
     pub async fn holds(&self, model: &Model) {
         eventually(SOON, "the shop is as the model says", async || {
             let found = (self.stock(model).await, self.histories(model).await, self.held(model).await);
@@ -113,7 +115,7 @@ impl Stage {
     }
 }
 
-/// Sends a command. A cancellation whose items are not back yet is asked for again, as its answer says.
+/// Sends a command. Repeats a cancellation whose items are not back yet, as its answer asks.
 pub async fn send(shop: &Shop, command: Command) -> Answer {
     let done = |done: Result<(), OrderError>| done.map_or_else(Answer::Refused, |()| Answer::Done);
     match command {

@@ -1,4 +1,4 @@
-//! The command that ships: what it prints, and how it exits.
+//! The shipping command: what it prints, and how it exits.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use super::corruptions::corrupt;
 use super::seeded::corruptions;
 use super::{environment, quiet_shop};
 
-/// Runs `loms verify` to its end; answers its exit status and all that it wrote.
+/// Runs `loms verify` to its end. Returns its exit status and everything that it printed.
 fn run(databases: &[Database; 2]) -> (Option<i32>, String) {
     run_with(environment(databases, &[("SWEEP_INTERVAL", "10ms")]))
 }

@@ -1,4 +1,4 @@
-//! Each corruption is told of by the invariant that it violates, by no other, and with the ids at fault.
+//! Each corruption is reported by the one invariant that it violates, with the ids at fault.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ async fn each_corruption_violates_one_invariant_and_is_told_of_with_its_ids() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Copies of the databases, with one thing that is wrong.
+/// Copies the databases and makes one thing wrong in the copies.
 pub async fn corrupt(healthy: &[Database; 2], corruption: &Corruption) -> [Database; 2] {
     let databases = [healthy[0].copy().await, healthy[1].copy().await];
     for (database, statement) in corruption.statements {

@@ -1,4 +1,4 @@
-//! A shop that works violates nothing, at rest or at work; what is half way is told of as open.
+//! A working shop violates nothing, whether idle or busy. Unfinished work is reported as open.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -33,7 +33,7 @@ async fn what_crashes_leave_behind_is_open_and_no_violation() {
         // A reservation whose order is about to be written.
         (0, "INSERT INTO reservations (order_id, user_id, skus, counts) VALUES (900001, 1, '{1002}', '{1}')"),
         (0, "UPDATE stock SET reserved_count = reserved_count + 1 WHERE sku = 1002"),
-        // A payment whose effect the stock has not seen, and one whose effect it has.
+        // A payment whose effect on the stock is not applied yet, and one whose effect is.
         (1, "UPDATE orders SET state = 'PAYED', sequence = 3 WHERE id = 3001"),
         (1, "INSERT INTO order_history VALUES (3001, 3, 'PAYED')"),
         (1, "INSERT INTO stock_effects VALUES (3001, 'TAKE'), (1001, 'TAKE')"),
@@ -79,17 +79,18 @@ async fn a_shop_at_work_holds_all_invariants() {
     shop.close().await;
 }
 
-/// Orders and pays, cancels or forgets, as fast as the shop answers.
+/// Creates orders and pays, cancels or abandons them, as fast as the shop answers.
 async fn buy(orders: Orders, next_user: Arc<AtomicI64>, stopping: Arc<AtomicBool>) {
     while !stopping.load(Ordering::Relaxed) {
         let user = next_user.fetch_add(1, Ordering::Relaxed);
-        // The second SKU is soon sold out: orders fail too.
+        // The second SKU soon sells out, so some orders fail.
         let Ok(order) = orders.create(keyed("k", user, &[(1, 1), (1 + u32::from(user % 4 == 0), 2)])).await
         else {
             continue;
         };
         match user % 3 {
-            // Its time to be paid may be over, and the stock be slow to take it back.
+            // Either may fail: the payment deadline may have passed, or the stock may be slow to
+            // take the pieces back.
             0 => drop(orders.pay(order).await),
             1 => drop(orders.cancel(order).await),
             _ => {}
@@ -104,7 +105,8 @@ async fn a_reservation_that_a_sweeper_is_about_to_give_back_is_no_violation() {
         .open(&[("SWEEP_INTERVAL", "200ms"), ("RESERVATION_GRACE", "1s"), ("REQUEST_TIMEOUT", "500ms")])
         .await;
     shop.orders.create(order(1, &[(1002, 1)])).await.unwrap();
-    // The verification has less patience with reservations than the sweeper, and finds this one late.
+    // The verification allows reservations less time than the sweeper does, and finds this one
+    // overdue.
     backend.leave_reservation(2001, 1, None, 1002, 3).await;
     let extra = [("SWEEP_INTERVAL", "2s"), ("RESERVATION_GRACE", "2ms"), ("REQUEST_TIMEOUT", "1ms")];
     tokio::time::sleep(Duration::from_millis(5)).await;

@@ -1,4 +1,4 @@
-//! `loms verify`: silent about a shop that works, and exact about each thing that may be wrong with one.
+//! `loms verify` reports nothing about a working shop, and reports each kind of damage exactly.
 
 mod command;
 mod corruptions;
@@ -15,13 +15,14 @@ use shared_actors::settings::Reader;
 
 use crate::shop::{Backend, order};
 
-/// What a quiet shop of two shards holds: the same kinds of orders on each, of this user.
+/// The user of each shard. A quiet shop holds the same kinds of orders for each of them.
 const USERS: [i64; 2] = [5, 1];
 const LINES: [(u32, u32); 2] = [(1002, 2), (1003, 3)];
 const OTHER_LINES: [(u32, u32); 1] = [(1004, 1)];
 
-/// A shop that has closed, with orders in all states and nothing under way. On shard 1 order
-/// 1001 is paid, 2001 cancelled, 3001 and 4001 await their payment, and 5001 failed; on shard 0 it is 1000, and so on.
+/// A shop that has closed, with orders in all states and no work in progress. On shard 1, order
+/// 1001 is paid, 2001 cancelled, 3001 and 4001 await payment, and 5001 failed. Shard 0 has the same
+/// with 1000, 2000 and so on.
 async fn quiet_shop() -> Backend {
     let backend = Backend::new().await;
     let shop = backend.open(&[("SWEEP_INTERVAL", "50ms")]).await;
@@ -45,7 +46,7 @@ async fn quiet_shop() -> Backend {
     backend
 }
 
-/// The settings that name these databases.
+/// The settings for these databases.
 fn settings(databases: &[Database; 2], extra: &[(&str, &str)]) -> Settings {
     Settings::read(Reader::from_pairs(environment(databases, extra))).unwrap()
 }
@@ -60,17 +61,17 @@ fn environment(databases: &[Database; 2], extra: &[(&str, &str)]) -> Vec<(String
     pairs
 }
 
-/// Verifies without much patience for sweepers.
+/// Runs the verification with little time for sweepers.
 async fn verified(databases: &[Database; 2]) -> Report {
     verify(&settings(databases, &[("SWEEP_INTERVAL", "10ms")])).await.unwrap()
 }
 
-/// The invariants that are violated, with the ids that are told.
+/// The violated invariants, with the ids that the report names.
 fn violations(report: &Report) -> BTreeMap<&'static str, Vec<i64>> {
     report.violated().map(|finding| (finding.invariant.name, finding.ids.clone())).collect()
 }
 
-/// What is half way, by invariant.
+/// The number of unfinished items, by invariant.
 fn open(report: &Report) -> BTreeMap<&'static str, u64> {
     let open = report.findings.iter().filter(|finding| finding.open > 0);
     open.map(|finding| (finding.invariant.name, finding.open)).collect()

@@ -1,12 +1,12 @@
-//! One dead letter: a record that cannot be handled, and why.
+//! One dead letter: a record that cannot be processed, and the reason.
 
 use shared_actors::kafka::{Headers, ReceivedRecord, Record};
 use tracing::warn;
 
-/// A reason is cut to this: it is for people, and a record has a limit.
+/// Longer reasons are truncated: they are for people, and the size of a record is limited.
 const REASON_BYTES: usize = 1024;
 
-/// A record that cannot be handled, and why.
+/// A record that cannot be processed, and the reason.
 #[derive(Clone, Debug)]
 pub(in crate::notifications) struct DeadLetter {
     pub record: ReceivedRecord,
@@ -14,23 +14,24 @@ pub(in crate::notifications) struct DeadLetter {
 }
 
 impl DeadLetter {
-    /// Says so in the log, too.
+    /// Creates the letter and logs it.
     pub fn new(record: &ReceivedRecord, mut reason: String) -> Self {
         reason.truncate(reason.floor_char_boundary(REASON_BYTES));
-        // No text of PostgreSQL may contain it.
+        // PostgreSQL cannot store this character in a text.
         let reason = reason.replace('\0', "\u{fffd}");
         let ReceivedRecord { topic, partition, offset, .. } = record;
         warn!(topic, partition, offset, reason, "the record becomes a dead letter");
         Self { record: record.clone(), reason }
     }
 
-    /// The record to be published to `topic`.
+    /// The complete letter, as a record for `topic`.
     pub fn whole(&self, topic: &str) -> Record {
         let ReceivedRecord { key, payload, headers, .. } = self.record.clone();
         Record { topic: topic.to_owned(), key, payload, headers: self.described(headers) }
     }
 
-    /// The same without what made it too large: where the record came from, and why it is here.
+    /// A letter without key and value, for a record that would be too large. It holds the record's
+    /// origin and the reason.
     pub fn whereabouts(&self, topic: &str) -> Record {
         let bytes = self.record.payload.as_ref().map_or(0, Vec::len);
         let headers = self.described(Headers::new()).with("x-original-bytes", bytes.to_string());

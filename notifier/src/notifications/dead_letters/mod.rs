@@ -1,7 +1,7 @@
-//! Dead letters: records that cannot be handled, with their reason, in a topic of their own.
+//! Dead letters: records that cannot be processed, published with the reason to their own topic.
 //!
-//! A letter that the topic does not take waits in the database, so that it stops nobody; [`DeadLetterPublisher`] publishes
-//! it later.
+//! A letter that the topic does not accept waits in the database, so that it delays no other
+//! record. [`DeadLetterPublisher`] publishes it later.
 
 mod letter;
 mod publisher;
@@ -31,21 +31,25 @@ pub struct DeadLetters {
     topic: Topic,
     producer: ProducerHandle,
     pool: Pool,
-    /// Partition and offset of what has been written of the batch under way, which may be delivered once more.
+    /// Partition and offset of the letters already written from the current batch, which may be
+    /// delivered again.
     written: Arc<Mutex<HashSet<(i32, i64)>>>,
-    /// Whether letters wait in the database; later ones wait behind them, and cost nobody the time of an attempt.
+    /// Whether letters wait in the database. Later ones then wait behind them, and save the time of
+    /// an attempt.
     behind: Arc<AtomicBool>,
 }
 
 impl DeadLetters {
-    /// Dead letters go to `topic` through `producer`, and while that fails into the database of `pool`.
+    /// Publishes dead letters to `topic` through `producer`. While that fails, they go to the
+    /// database of `pool`.
     pub fn new(topic: Topic, producer: ProducerHandle, pool: Pool) -> Self {
         WAITING.set(0);
         Self { topic, producer, pool, written: Arc::default(), behind: Arc::default() }
     }
 
-    /// Writes the letters, and says how many of them had not been written before in the batch under way. After an
-    /// error some may be written; they are not written again when they come again.
+    /// Writes the letters. Returns how many were new, that is, not yet written from the current
+    /// batch. After an error some may be written; they are not written again when they are
+    /// delivered again.
     pub(super) async fn write(&self, letters: Vec<DeadLetter>) -> Result<usize, DatabaseError> {
         let new = {
             let written = self.written();
@@ -70,12 +74,12 @@ impl DeadLetters {
         Ok(count)
     }
 
-    /// The batch under way is done, and will not be delivered again.
+    /// Notes that the current batch is done and will not be delivered again.
     pub(super) fn batch_is_done(&self) {
         self.written().clear();
     }
 
-    /// Publishes the letters; returns which of them were, and which not.
+    /// Publishes the letters. Returns the published and the unpublished ones.
     async fn publish(&self, letters: Vec<DeadLetter>) -> (Vec<DeadLetter>, Vec<DeadLetter>) {
         let topic = match self.topic.name().await {
             Ok(topic) => topic,
@@ -92,8 +96,9 @@ impl DeadLetters {
                 unwritten.push((letter, error));
                 continue;
             }
-            // The broker refuses a batch as a whole: this one may be refused for another one's sake. If it is not, it is at
-            // the very limit of what the broker takes, and has grown past it by the added headers.
+            // The broker rejects a batch as a whole, so this letter may be rejected because of
+            // another one. If it is also rejected alone, the added headers exceed the broker's
+            // limit.
             let outcome = match self.publish_one(letter.whole(topic)).await {
                 Err(ProducerError::Rejected { .. }) => self.publish_one(letter.whereabouts(topic)).await,
                 outcome => outcome,

@@ -8,19 +8,19 @@ use tracing::{info, warn};
 
 use super::{DeadLetters, store};
 
-/// How many letters are taken at once.
+/// The maximum number of letters per batch.
 const BATCH: u32 = 100;
-/// Longer than the publication of a batch takes.
+/// How long claimed letters are reserved: longer than publishing a batch takes.
 const CLAIM: Duration = Duration::from_mins(1);
 
-/// Looks for letters that wait, every 5 s; several instances may do so at once.
+/// Publishes waiting letters every 5 s. Several instances may run at once.
 pub struct DeadLetterPublisher(DeadLetters);
 
 impl DeadLetterPublisher {
     /// The time between two passes.
     pub const PERIOD: Duration = Duration::from_secs(5);
 
-    /// Publishes what waits in the database of `letters`.
+    /// Publishes the letters that wait in the database of `letters`.
     pub fn new(letters: DeadLetters) -> Self {
         Self(letters)
     }

@@ -7,7 +7,7 @@ use shared_actors::kafka::{Headers, ReceivedRecord};
 
 use super::letter::DeadLetter;
 
-/// Keeps letters; one that is kept already stays as it is.
+/// Stores letters. A letter that is already stored is left unchanged.
 pub(super) async fn keep(pool: &Pool, letters: &[DeadLetter]) -> Result<(), sqlx::Error> {
     let statement = "insert into dead_letters \
          (topic, partition, record_offset, key, payload, header_names, header_values, reason) \
@@ -48,7 +48,8 @@ impl From<Kept> for DeadLetter {
     }
 }
 
-/// Takes up to `limit` of the letters that wait longest; no other notifier takes them before `claim` is over.
+/// Claims up to `limit` of the letters that have waited longest. Until `claim` has passed, no other
+/// notifier can claim them.
 pub(super) async fn claim(pool: &Pool, limit: u32, claim: Duration) -> Result<Vec<DeadLetter>, sqlx::Error> {
     let statement = "update dead_letters set claimed_until = now() + make_interval(secs => $2) \
          where (topic, partition, record_offset) in ( \
@@ -64,7 +65,7 @@ pub(super) async fn claim(pool: &Pool, limit: u32, claim: Duration) -> Result<Ve
     Ok(kept.into_iter().map(DeadLetter::from).collect())
 }
 
-/// Forgets a letter that is published.
+/// Deletes a letter that was published.
 pub(super) async fn forget(pool: &Pool, letter: &DeadLetter) -> Result<(), sqlx::Error> {
     let ReceivedRecord { topic, partition, offset, .. } = &letter.record;
     let statement = "delete from dead_letters where topic = $1 and partition = $2 and record_offset = $3";
@@ -72,7 +73,7 @@ pub(super) async fn forget(pool: &Pool, letter: &DeadLetter) -> Result<(), sqlx:
     observe("forget_dead_letter", query.execute(pool)).await.map(drop)
 }
 
-/// Lets a letter be claimed again that could not be published.
+/// Releases the claim on a letter that could not be published.
 pub(super) async fn release(pool: &Pool, letter: &DeadLetter) -> Result<(), sqlx::Error> {
     let ReceivedRecord { topic, partition, offset, .. } = &letter.record;
     let statement = "update dead_letters set claimed_until = null \
@@ -81,7 +82,7 @@ pub(super) async fn release(pool: &Pool, letter: &DeadLetter) -> Result<(), sqlx
     observe("release_dead_letter", query.execute(pool)).await.map(drop)
 }
 
-/// How many letters wait.
+/// The number of waiting letters.
 pub(super) async fn count(pool: &Pool) -> Result<i64, sqlx::Error> {
     let query = sqlx::query_scalar("select count(*) from dead_letters");
     observe("count_dead_letters", query.fetch_one(pool)).await

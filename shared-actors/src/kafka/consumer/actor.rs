@@ -1,4 +1,5 @@
-//! The consumer's actor: takes batches from the reader's thread to the sink until the sink has them.
+//! The consumer's actor: passes batches from the reader's thread to the sink and retries until the
+//! sink accepts them.
 
 use std::sync::Arc;
 use std::thread;
@@ -15,13 +16,14 @@ use super::{ConsumerOptions, RecordSink, SinkError};
 use crate::actor::{AskError, Backoff, Command, Envelope};
 use crate::kafka::metrics::FAMILIES;
 
-/// How long a stop waits for librdkafka, which waits in turn for brokers that may be gone.
+/// How long a stop waits for librdkafka, which in turn waits for brokers that may be unreachable.
 const LEAVE_WITHIN: Duration = Duration::from_secs(6);
 
-/// How long a consumer that stops waits for the batch under way, which otherwise comes again.
+/// How long a stopping consumer waits for the batch in progress. A batch that takes longer is
+/// delivered again later.
 const LAST_DELIVERY: Duration = Duration::from_secs(3);
 
-/// Read no more, finish what is under way, leave the group.
+/// Stop reading, finish the batch in progress and leave the group.
 pub(super) struct StopConsuming;
 
 impl Command for StopConsuming {
@@ -33,7 +35,7 @@ impl Command for StopConsuming {
 pub(super) struct ConsumerActor {
     options: ConsumerOptions,
     sink: Arc<dyn RecordSink>,
-    /// Says `true`, or is dropped with the actor, to end the reader.
+    /// The reader ends when this becomes `true`, or when it is dropped with the actor.
     stop: watch::Sender<bool>,
     /// Closed when the reader has ended.
     reading: Option<watch::Receiver<()>>,
@@ -66,13 +68,15 @@ impl Actor for ConsumerActor {
             backoff: self.options.backoff,
             stop: self.stop.subscribe(),
         };
-        // The courier ends when nobody sends it batches any more: with the reader, or because there never was one.
+        // The courier ends when the sender of its batches is dropped: the reader has ended, or
+        // never started.
         ctx.spawn(wrap_future(courier.run(batches)).map(|(), actor: &mut Self, ctx| actor.reader_ended(ctx)));
     }
 }
 
 impl ConsumerActor {
-    /// A reader that ended unasked has panicked or could not be started: its actor goes with it, and is rebuilt.
+    /// Stops the actor if the reader ended without being asked: it has panicked or could not be
+    /// started. The supervisor then rebuilds the actor.
     fn reader_ended(&self, ctx: &mut Context<Self>) {
         if *self.stop.borrow() {
             return;
@@ -93,7 +97,7 @@ impl Handler<Envelope<StopConsuming>> for ConsumerActor {
         let reading = self.reading.clone();
         envelope.run(|StopConsuming| async move {
             if let Some(mut reading) = reading {
-                // An error says that the reader is gone, which is what is waited for.
+                // An error means that the reader has ended, which is what we wait for.
                 let gone = async { while reading.changed().await.is_ok() {} };
                 if timeout(LEAVE_WITHIN, gone).await.is_err() {
                     warn!(
@@ -106,7 +110,7 @@ impl Handler<Envelope<StopConsuming>> for ConsumerActor {
     }
 }
 
-/// Carries batches to the sink, one at a time.
+/// Passes batches to the sink, one at a time.
 struct Courier {
     topic: String,
     sink: Arc<dyn RecordSink>,
@@ -118,7 +122,7 @@ impl Courier {
     async fn run(self, mut batches: mpsc::Receiver<Delivery>) {
         while let Some(delivery) = batches.recv().await {
             let outcome = self.carry(&delivery).await;
-            // A reader that is gone has no use for the outcome.
+            // The send fails if the reader has ended; then nothing needs the outcome.
             let _ = delivery.outcome.send(outcome);
         }
     }
@@ -152,9 +156,9 @@ impl Courier {
         Outcome::Done
     }
 
-    /// Waits until the consumer has been told to stop so long ago.
+    /// Waits until the consumer was told to stop and `grace` has passed since.
     async fn stopped_for(&self, grace: Duration) {
-        // A sender that is gone has nobody left to wait for.
+        // An error means that the actor, which holds the sender, is dropped. That counts as a stop.
         let _ = self.stop.clone().wait_for(|stop| *stop).await;
         sleep(grace).await;
     }

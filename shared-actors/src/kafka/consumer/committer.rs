@@ -1,4 +1,5 @@
-//! The thread that commits and measures: both wait for the brokers, which must not keep the reader from polling.
+//! The thread that commits and measures the lag. Both wait for brokers, which must not keep the
+//! reader from polling.
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -14,7 +15,8 @@ use crate::panic_point;
 /// How often the lag is measured.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Commits what is done whenever it is woken, one commit at a time. Dropping it waits for the one under way.
+/// Commits finished work whenever it is woken, one commit at a time. Dropping it waits for the
+/// commit in progress.
 pub(super) struct Committer {
     wake: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -44,16 +46,16 @@ impl Committer {
         Ok(Self { wake: Some(wake), thread: Some(thread) })
     }
 
-    /// Commits soon; together with what is done until then.
+    /// Requests a commit soon. It includes everything that is finished by then.
     ///
     /// # Errors
-    /// The thread has panicked: nothing would ever be committed again.
+    /// The thread has panicked, so it would never commit again.
     pub fn wake(&self) -> KafkaResult<()> {
         match self.wake.as_ref().map(|wake| wake.try_send(())) {
             Some(Err(TrySendError::Disconnected(()))) => {
                 Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::Fail))
             }
-            // Full: it is going to look anyway.
+            // Full: a commit is already requested.
             _ => Ok(()),
         }
     }

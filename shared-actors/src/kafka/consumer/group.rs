@@ -1,5 +1,7 @@
-//! The consumer as a member of its group: rebalances, commits and readiness, on the reader's thread, inside librdkafka's
-//! poll or beside it; commits on the committer's.
+//! The consumer as a member of its group: rebalances, commits and readiness.
+//!
+//! Most of this runs on the reader's thread, inside librdkafka's poll or outside it. Regular
+//! commits run on the committer's thread.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,23 +22,23 @@ use crate::kafka::client::ClientReport;
 use crate::kafka::metrics::FAMILIES;
 use crate::kafka::statistics::Statistics;
 
-/// How long a partition that is taken away waits for the batch under way.
+/// How long the revocation of partitions waits for the batch in progress.
 const REVOKE_GRACE: Duration = Duration::from_secs(3);
 
-/// The batch that the sink has.
+/// The batch that the sink is processing.
 pub(super) struct InFlight {
     pub outcome: Receiver<Outcome>,
     pub marks: HashMap<i32, Mark>,
 }
 
-/// What is known of the batch that the sink has.
+/// The state of the batch that was last given to the sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Settled {
-    /// It is done, or there is none.
+    /// It is done, or there is no batch.
     Done,
-    /// The sink still has it.
+    /// The sink is still processing it.
     Pending,
-    /// It is not done and never will be here: nothing may be committed that lies behind it.
+    /// This consumer will never finish it: no offset after it may be committed.
     GivenUp,
 }
 
@@ -75,7 +77,8 @@ impl Group {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A record was read: the mark after it; `None` when its partition is not held.
+    /// Notes that a record was read. Returns the mark after it, or `None` if its partition is not
+    /// held.
     pub fn read(&self, partition: i32, offset: i64) -> Option<Mark> {
         self.topic_missing.store(false, Ordering::Relaxed);
         self.state().progress.read(partition, offset)
@@ -95,7 +98,7 @@ impl Group {
         self.state().in_flight = Some(in_flight);
     }
 
-    /// Waits for the batch under way.
+    /// Waits up to `patience` for the batch in progress.
     pub fn settle(&self, patience: Duration) -> Settled {
         let mut state = self.state();
         let Some(in_flight) = state.in_flight.take() else {
@@ -111,7 +114,7 @@ impl Group {
                 }
                 Settled::Done
             }
-            // The consumer stops, or its actor is gone.
+            // The consumer is stopping, or its actor is dropped.
             Ok(Outcome::GivenUp) | Err(RecvTimeoutError::Disconnected) => {
                 state.given_up = true;
                 Settled::GivenUp
@@ -123,8 +126,8 @@ impl Group {
         }
     }
 
-    /// Nothing is in hand. What lies behind the last record and is none, such as the end of a transaction, is done, too:
-    /// otherwise the group would seem to lag forever.
+    /// Called when no records are in hand. Offsets after the last record that hold no record, such
+    /// as the end of a transaction, count as done. Otherwise the group would seem to lag forever.
     pub fn caught_up(&self, consumer: &BaseConsumer<Self>) {
         let Ok(positions) = consumer.position() else { return };
         let mut state = self.state();
@@ -135,7 +138,7 @@ impl Group {
         }
     }
 
-    /// Stops fetching while the sink is slow, so that polling only keeps the membership alive.
+    /// Stops fetching while the sink is slow; polling then only keeps the membership alive.
     pub fn pause(&self, consumer: &BaseConsumer<Self>, paused: bool) {
         self.state().paused = paused;
         let outcome = consumer
@@ -146,13 +149,14 @@ impl Group {
         }
     }
 
-    /// Commits what is done and not committed, and waits for the broker: librdkafka tells nobody how an asynchronous
-    /// commit ended. What cannot be committed now is committed with what comes next.
+    /// Commits finished offsets and waits for the broker, because librdkafka does not report how an
+    /// asynchronous commit ended. Offsets that cannot be committed now are part of the next commit.
     pub fn commit(&self, consumer: &BaseConsumer<Self>) {
         if !self.is_reachable() {
             return;
         }
-        // Whoever gives partitions away waits for the commit under way, and commits what that could not.
+        // A revocation waits here for the commit in progress, and then commits what that one could
+        // not.
         let _one_at_a_time = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
         let done = self.state().progress.take_done();
         if done.is_empty() {
@@ -160,7 +164,7 @@ impl Group {
         }
         let mut offsets = TopicPartitionList::with_capacity(done.len());
         for (partition, offset) in &done {
-            // Fails only for an offset that is none.
+            // Fails only for an invalid offset.
             let _ = offsets.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset));
         }
         let result = consumer.commit(&offsets, CommitMode::Sync);
@@ -189,7 +193,7 @@ impl Group {
         if group.state != "up" {
             return Some(format!("the group's coordinator cannot be reached ({})", group.state));
         }
-        // A later rebalance is everyday life, not an illness.
+        // A later rebalance is normal and does not make the consumer unready.
         if !self.joined.load(Ordering::Relaxed) && group.join_state != "steady" {
             return Some("joining the group".to_owned());
         }
@@ -254,7 +258,8 @@ impl ConsumerContext for Group {
             state.progress.assign(partitions(list));
             let paused = state.paused;
             drop(state);
-            // A partition keeps the pause in which it was taken away, and nobody else would ever end it.
+            // A partition that was revoked while paused is still paused. Nothing else would ever
+            // resume it.
             let outcome = if paused { consumer.pause(list) } else { consumer.resume(list) };
             if let Err(error) = outcome {
                 debug!(%error, paused, "new partitions could not be paused or resumed");

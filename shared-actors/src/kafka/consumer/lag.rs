@@ -1,5 +1,5 @@
-//! The lag of a consumer, measured against the end offsets that the brokers report: a consumer that does not fetch
-//! cannot know its own lag.
+//! The lag of a consumer, measured against the end offsets that the brokers report. A consumer that
+//! does not fetch cannot know its own lag.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use tracing::debug;
 use super::group::Group;
 use crate::kafka::metrics::FAMILIES;
 
-/// How long the brokers may take to answer each question.
+/// How long the brokers may take to answer each request.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 impl Group {
-    /// Shows how far the partitions held here are behind.
+    /// Updates the metrics of how far the partitions held here lag behind.
     pub fn measure(&self, consumer: &BaseConsumer<Self>) {
         if !self.is_reachable() {
             return;
@@ -38,12 +38,12 @@ impl Group {
         }
     }
 
-    /// A partition that is not held here is shown by its holder.
+    /// Drops revoked partitions and their metrics. The new holder serves them from now on.
     pub(super) fn forget(&self, partitions: Vec<i32>) {
         let mut state = self.state();
         for partition in &partitions {
             let labels = [self.topic.as_str(), &partition.to_string()];
-            // Not there before the first measurement.
+            // The series do not exist before the first measurement.
             let _ = FAMILIES.consumer_lag.remove_label_values(&labels);
             let _ = FAMILIES.consumer_offset.remove_label_values(&labels);
         }
@@ -51,16 +51,17 @@ impl Group {
     }
 }
 
-/// One partition as it was measured.
+/// One partition at the time of the measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Measured {
     /// Everything before this offset is done.
     next: i64,
-    /// How many offsets lie between that and the end.
+    /// The number of offsets between `next` and the end.
     lag: i64,
 }
 
-/// Asks the brokers for the ends of `partition`; and, while nothing of it is done here, for what its group has done.
+/// Asks the brokers for the first and the end offset of `partition`. If nothing of it is done here,
+/// also asks for the group's committed offset.
 fn measure(
     consumer: &BaseConsumer<Group>,
     topic: &str,
@@ -86,7 +87,8 @@ fn committed(consumer: &BaseConsumer<Group>, topic: &str, partition: i32) -> Kaf
     })
 }
 
-/// A group that has done nothing, or more than there is because the topic was re-created, starts at the beginning.
+/// The group starts at the beginning if it has committed nothing, or an offset that does not exist
+/// because the topic was re-created.
 fn between(begin: i64, end: i64, next: Option<i64>) -> Measured {
     let next = next.filter(|next| (begin..=end).contains(next)).unwrap_or(begin);
     Measured { next, lag: end - next }

@@ -1,4 +1,5 @@
-//! Consuming: the handle, its options, and the sink that records go to. At least once, in order within a partition.
+//! Consuming: the handle, its options, and the sink that receives the records. Delivery is at least
+//! once and in order within a partition.
 
 mod actor;
 mod committer;
@@ -21,18 +22,20 @@ use crate::actor::{ActorOptions, Backoff, Handle};
 use crate::health::Component;
 use actor::{ConsumerActor, StopConsuming};
 
-/// Where records go.
+/// Receives the records of a consumer.
 pub trait RecordSink: Send + Sync + 'static {
-    /// Takes a batch, whose records stand in the order of their partitions. The offsets are committed after `Ok` and
-    /// never before; after an error the same batch comes again, for ever. A batch may also come again after `Ok`, when
-    /// the process dies before the commit or a partition moves: the sink recognises what it has done already.
+    /// Processes a batch; records of one partition are in offset order.
+    ///
+    /// The offsets are committed only after `Ok`. After an error the same batch is delivered again,
+    /// without limit. A batch may also be repeated after `Ok`, if the process dies before the
+    /// commit or a partition moves. The sink must recognise records that it has already processed.
     fn deliver(&self, batch: Arc<[ReceivedRecord]>) -> LocalBoxFuture<'static, Result<(), SinkError>>;
 }
 
 /// Why a sink could not take a batch.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum SinkError {
-    /// Something that it needs is down. None, some or all of the batch may be done.
+    /// A dependency of the sink is down. None, some or all of the batch may be done.
     #[error("{reason}")]
     Unavailable {
         /// What is down.
@@ -45,26 +48,28 @@ pub enum SinkError {
 pub struct ConsumerOptions {
     /// `host:port`, comma-separated.
     pub brokers: String,
-    /// What the broker's log calls this client.
+    /// The client's name in the broker's log.
     pub client_id: String,
-    /// The group that shares the topic's partitions; a new group starts at the earliest record.
+    /// The group that shares the topic's partitions. A new group starts at the earliest record.
     pub group: String,
-    /// What to read; may come into being later.
+    /// The topic to read; it may be created later.
     pub topic: String,
-    /// How many records a batch holds at most.
+    /// The maximum number of records per batch.
     pub max_records: usize,
-    /// A batch is complete with the record by which it reaches so many bytes.
+    /// A batch is complete once its records reach this many bytes, so the last record may exceed
+    /// the limit.
     pub max_bytes: usize,
-    /// How long the broker waits for a sign of life before it gives the partitions to others.
+    /// How long the broker waits for a heartbeat before it assigns the partitions to other members.
     pub session_timeout: Duration,
-    /// How long a batch that failed waits before it is tried again.
+    /// How long a failed batch waits before it is retried.
     pub backoff: Backoff,
-    /// Told whether brokers are reached and the group is joined.
+    /// Receives whether brokers are connected and the group is joined.
     pub component: Option<Component>,
 }
 
 impl ConsumerOptions {
-    /// Batches of at most 256 records and about 4 MiB, a session of 10 s, retries after 100 ms doubling to 5 s.
+    /// Batches of at most 256 records and about 4 MiB, and a session timeout of 10 s. The first
+    /// retry comes after 100 ms; the pause doubles up to 5 s.
     pub fn new(brokers: impl Into<String>, group: impl Into<String>, topic: impl Into<String>) -> Self {
         let group = group.into();
         Self {
@@ -80,7 +85,7 @@ impl ConsumerOptions {
         }
     }
 
-    /// Reports to `component` whether brokers are reached and the group is joined.
+    /// Reports to `component` whether brokers are connected and the group is joined.
     #[must_use]
     pub fn component(mut self, component: Component) -> Self {
         self.component = Some(component);
@@ -88,14 +93,14 @@ impl ConsumerOptions {
     }
 }
 
-/// A running consumer. Cheap to clone; the consumer leaves its group with [`ConsumerHandle::drain`], or when the last
-/// clone is gone.
+/// A running consumer. Cheap to clone. The consumer leaves its group on [`ConsumerHandle::drain`],
+/// or when the last clone is dropped.
 #[derive(Clone)]
 pub struct ConsumerHandle(Handle<ConsumerActor>);
 
 impl ConsumerHandle {
-    /// Starts to consume: batches are delivered to `sink` on `arbiter`, one at a time. Brokers and topic may come
-    /// later.
+    /// Starts consuming: `sink` receives batches on `arbiter`, one at a time. Brokers and topic may
+    /// become available later.
     pub fn start(options: ConsumerOptions, arbiter: &ArbiterHandle, sink: impl RecordSink) -> Self {
         FAMILIES.begin_consuming(&options.topic);
         let sink: Arc<dyn RecordSink> = Arc::new(sink);
@@ -105,8 +110,11 @@ impl ConsumerHandle {
         }))
     }
 
-    /// Takes no further batch, gives the one under way 3 s to end, commits it and leaves the group. A batch that takes
-    /// longer, or waits for its next try, is given up and comes again to the next reader of the partition.
+    /// Takes no further batch, gives the one in progress 3 s to finish, commits it and leaves the
+    /// group.
+    ///
+    /// A batch that takes longer, or waits for its next retry, is given up. The next reader of the
+    /// partition receives it again.
     pub async fn drain(&self) {
         if let Err(error) = self.0.ask(StopConsuming).await {
             warn!(%error, "the consumer did not stop cleanly");

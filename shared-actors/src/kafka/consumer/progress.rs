@@ -1,16 +1,17 @@
-//! Which partitions are held, what of them is done, and what of that is committed. Pure bookkeeping, no I/O.
+//! Which partitions are held, and up to which offset each is done and committed. Pure bookkeeping,
+//! no I/O.
 
 use std::collections::HashMap;
 
-/// The offset to go on from, of a partition as it was held at the time.
+/// The offset to continue from, valid only for one holding of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
-    /// Tells one holding of the partition from a later one.
+    /// Distinguishes one holding of the partition from a later one.
     pub epoch: u64,
     pub offset: i64,
 }
 
-/// One partition, from the moment that it is assigned.
+/// One partition, from the moment it is assigned.
 #[derive(Debug)]
 struct Holding {
     epoch: u64,
@@ -48,10 +49,11 @@ impl Progress {
         }
     }
 
-    /// The record at `offset` was read: the mark after it; `None` when the partition is not held.
+    /// Notes that the record at `offset` was read. Returns the mark after it, or `None` if the
+    /// partition is not held.
     ///
-    /// Offsets that go back belong to a topic that was deleted and made again. What is known of the old one, and
-    /// marks of it, are of no consequence any more.
+    /// If offsets go back, the topic was deleted and re-created. The progress in the old topic, and
+    /// its marks, then no longer count.
     pub fn read(&mut self, partition: i32, offset: i64) -> Option<Mark> {
         if self.held.get(&partition)?.read.is_some_and(|read| offset < read) {
             self.begin(partition);
@@ -61,31 +63,32 @@ impl Progress {
         Some(Mark { epoch: holding.epoch, offset: offset + 1 })
     }
 
-    /// Whether the partition is still held as it was at the mark.
+    /// Whether the partition has been held without interruption since the mark was made.
     pub fn holds(&self, partition: i32, mark: Mark) -> bool {
         self.held.get(&partition).is_some_and(|holding| holding.epoch == mark.epoch)
     }
 
-    /// Everything before the mark is done; of no consequence when the partition has moved since.
+    /// Everything before the mark is done. Does nothing if the partition has moved since.
     pub fn done(&mut self, partition: i32, mark: Mark) {
         if let Some(holding) = self.held.get_mut(&partition).filter(|holding| holding.epoch == mark.epoch) {
             holding.done = holding.done.max(Some(mark.offset));
         }
     }
 
-    /// Nothing is in hand, and the next record will have this offset or a later one.
+    /// No records are in hand, and the next record will have this offset or a later one.
     pub fn caught_up(&mut self, partition: i32, position: i64) {
         if let Some(holding) = self.held.get_mut(&partition) {
             holding.done = holding.done.max(Some(position));
         }
     }
 
-    /// The partitions that are held, and the offset before which everything is done, where it is known.
+    /// The partitions that are held, each with the offset before which everything is done, if
+    /// known.
     pub fn held(&self) -> impl Iterator<Item = (i32, Option<i64>)> {
         self.held.iter().map(|(partition, holding)| (*partition, holding.done))
     }
 
-    /// What is to be committed; it counts as under way from now on.
+    /// Returns the offsets to commit and treats them as being committed from now on.
     pub fn take_done(&mut self) -> HashMap<i32, i64> {
         let mut taken = HashMap::new();
         for (partition, holding) in &mut self.held {
@@ -97,7 +100,8 @@ impl Progress {
         taken
     }
 
-    /// The commit of these offsets has failed: they are to be committed again, with what is done until then.
+    /// Notes that the commit of these offsets failed. The next commit includes them, with
+    /// everything that is done by then.
     pub fn commit_failed(&mut self, offsets: impl IntoIterator<Item = (i32, i64)>) {
         for (partition, offset) in offsets {
             if let Some(holding) = self.held.get_mut(&partition)
@@ -149,7 +153,7 @@ mod tests {
         progress.done(0, mark);
         progress.caught_up(0, 43);
         assert_eq!(progress.take_done(), HashMap::from([(0, 43)]));
-        // A position that is not known yet counts for nothing, as does that of a partition that is not held.
+        // A lower position is ignored, and so is the position of a partition that is not held.
         progress.caught_up(0, 40);
         progress.caught_up(1, 7);
         assert!(progress.take_done().is_empty());

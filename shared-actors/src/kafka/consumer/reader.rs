@@ -1,4 +1,5 @@
-//! The reader's thread: polls librdkafka, gathers batches, hands each on and commits it when it is done.
+//! The reader's thread: polls librdkafka, collects batches, hands them to the sink and has them
+//! committed when they are done.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,9 +24,10 @@ use crate::panic_point;
 
 /// How long a poll may wait, and so how long a stop may go unnoticed.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// How long the sink may take before fetching pauses and polling only keeps the membership alive.
+/// How long the sink may take before fetching pauses. From then on, polling only keeps the
+/// membership alive.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// What failed to be committed is tried again after this.
+/// How long an idle reader waits between two requests to commit, which also retry failed commits.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A batch on its way to the sink.
@@ -34,16 +36,16 @@ pub(super) struct Delivery {
     pub outcome: SyncSender<Outcome>,
 }
 
-/// What became of a batch.
+/// How a batch ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The sink has it: its offsets may be committed.
+    /// The sink has processed it: its offsets may be committed.
     Done,
-    /// The consumer stops first.
+    /// The consumer stopped before the sink finished.
     GivenUp,
 }
 
-/// A record in hand, and where its partition goes on after it.
+/// A record in hand, and the mark after it.
 struct Collected {
     record: ReceivedRecord,
     mark: Mark,
@@ -66,7 +68,7 @@ impl Reader {
         Self { options, report, deliveries, stop }
     }
 
-    /// Reads until it is stopped; a client that broke down is replaced by another one.
+    /// Reads until it is stopped. A client that fails is replaced by a new one.
     pub fn run(self) {
         let mut failures = 0;
         while !self.stopped() {
@@ -112,11 +114,12 @@ impl Reader {
                 next_commit = Instant::now() + COMMIT_INTERVAL;
             }
         }
-        // Leaving the group, which `drop` does, revokes the partitions, and that commits what is done.
+        // `drop` leaves the group, which revokes the partitions; the revocation commits what is
+        // done.
         Ok(())
     }
 
-    /// Takes what is there, and waits only when there is nothing.
+    /// Takes the records that are available, and waits only if there are none.
     fn collect(&self, consumer: &BaseConsumer<Group>, in_hand: &mut Vec<Collected>) -> KafkaResult<()> {
         let mut bytes: usize = in_hand.iter().map(|collected| collected.record.size_bytes()).sum();
         while in_hand.len() < self.options.max_records && bytes < self.options.max_bytes {
@@ -129,7 +132,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Polls once; whether a record came.
+    /// Polls once. Returns whether a record was read.
     fn poll(
         &self,
         consumer: &BaseConsumer<Group>,
@@ -148,7 +151,8 @@ impl Reader {
         Ok(false)
     }
 
-    /// Most errors pass by themselves: librdkafka goes on trying, health tells.
+    /// Ignores errors that librdkafka recovers from by itself; health reports them. Returns the
+    /// others.
     fn tolerate(&self, consumer: &BaseConsumer<Group>, error: KafkaError) -> KafkaResult<()> {
         if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
             return Err(error);
@@ -169,8 +173,9 @@ impl Reader {
         Ok(())
     }
 
-    /// Gives the batch to the sink and waits until it is done. Should that take long, the group must not take this
-    /// member for dead: polling goes on, and a record that comes nevertheless stays in hand for the next batch.
+    /// Gives the batch to the sink and waits until it is done. Polling continues if that takes
+    /// long, so that the group does not consider this member dead. A record that arrives meanwhile
+    /// stays in hand for the next batch.
     fn hand_on(
         &self,
         consumer: &BaseConsumer<Group>,
@@ -183,7 +188,8 @@ impl Reader {
         let records = batch.into_iter().map(|collected| collected.record).collect();
         let group = consumer.context();
         group.begin(InFlight { outcome: settled, marks });
-        // Fails when the actor is gone; then the outcome is dropped, too, and the batch is given up.
+        // This fails if the actor is dropped. The outcome is then dropped too, and the batch is
+        // given up.
         let _ = self.deliveries.blocking_send(Delivery { records, outcome });
         let mut settled = group.settle(PATIENCE);
         if settled == Settled::Pending {
@@ -201,7 +207,8 @@ impl Reader {
 fn config(options: &ConsumerOptions) -> ClientConfig {
     let mut config = client::config(&options.brokers, &options.client_id);
     let queued_kbytes = (options.max_bytes * 2 / 1024).max(1024);
-    // Librdkafka counts the bytes of values only: records with large headers are bounded by their number.
+    // Librdkafka counts the bytes of values only, so the number of records bounds those with large
+    // headers.
     let queued_records = (options.max_records / 4).max(1);
     config
         .set("group.id", &options.group)

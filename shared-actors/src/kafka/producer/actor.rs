@@ -1,4 +1,5 @@
-//! The producer's actor: one publication after the other, each on a thread where librdkafka may block.
+//! The producer's actor: runs one publication after the other, on a thread where librdkafka may
+//! block.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::{ProducerError, ProducerOptions};
 use crate::actor::{Command, Envelope};
 use crate::kafka::record::Record;
 
-/// Publish these records, all or nothing where the producer is transactional.
+/// Publish these records; a transactional producer publishes all of them or none.
 pub(super) struct Publish {
     pub records: Vec<Record>,
 }
@@ -23,7 +24,7 @@ impl Command for Publish {
     const NAME: &'static str = "publish";
 }
 
-/// Publish these records, each for itself.
+/// Publish these records independently of each other.
 pub(super) struct PublishEach {
     pub records: Vec<Record>,
 }
@@ -52,8 +53,8 @@ impl ProducerActor {
         Self { session: Arc::new(Session::new(options)) }
     }
 
-    /// Answers the envelope with what `work` does on a blocking thread. Until then the actor's mailbox waits, which
-    /// keeps publications in order.
+    /// Runs `work` on a blocking thread and answers the envelope with its result. The actor's
+    /// mailbox waits meanwhile, which keeps publications in order.
     fn serve<C>(
         &self,
         envelope: Envelope<C>,
@@ -70,7 +71,8 @@ impl ProducerActor {
         });
         ctx.wait(wrap_future(done).map(|done, _, ctx: &mut Context<Self>| match done {
             Ok(Ok(result)) => responder.answer(result),
-            // Dropping the responder answers `Unavailable`; the actor is rebuilt, and its client with it.
+            // Dropping the responder answers `Unavailable`. The supervisor rebuilds the actor
+            // together with its client.
             Ok(Err(Panicked)) | Err(_) => ctx.stop(),
         }));
     }
@@ -79,7 +81,8 @@ impl ProducerActor {
 impl Actor for ProducerActor {
     type Context = Context<Self>;
 
-    /// Connects before the first publication, so that health knows of Kafka.
+    /// Connects before the first publication, so that health reports the state of Kafka from the
+    /// start.
     fn started(&mut self, ctx: &mut Context<Self>) {
         let session = Arc::clone(&self.session);
         let connected = spawn_blocking(move || session.guard(Session::connect));

@@ -1,4 +1,4 @@
-//! Sending records, and what becomes of each. Everything here may block.
+//! Sends records and waits for their outcomes. Everything here may block.
 
 use std::thread;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use super::failure::FailedRecord;
 use super::session::Client;
 use crate::kafka::record::Record;
 
-/// Sends the records, and waits for all acknowledgements or the first failure. After a failure the
-/// rest of the transaction is never sent, so there is nothing to wait for.
+/// Sends the records, and waits until all are acknowledged or the first one fails. After a failure
+/// the rest of the transaction is never sent, so there is nothing to wait for.
 pub(super) fn send_all(client: &Client, records: &[Record], deadline: Instant) -> Result<(), FailedRecord> {
     let failed = |index| move |error| FailedRecord { index, error };
     let mut deliveries = FuturesUnordered::new();
@@ -29,7 +29,7 @@ pub(super) fn send_all(client: &Client, records: &[Record], deadline: Instant) -
         let mut purged = Ok(());
         while let Some(outcome) = deliveries.next().await {
             match outcome {
-                // Gone with one that failed, which is yet to be reported.
+                // Purged because another record failed, whose error is still to come.
                 Err(failed) if failed.is_purged() => purged = Err(failed),
                 outcome => outcome?,
             }
@@ -40,7 +40,7 @@ pub(super) fn send_all(client: &Client, records: &[Record], deadline: Instant) -
     all.unwrap_or_else(|_| Err(failed(0)(KafkaError::Canceled)))
 }
 
-/// Sends the records, each for itself, and waits for all acknowledgements.
+/// Sends the records independently of each other, and waits for the outcome of each.
 pub(super) fn send_each(
     client: &Client,
     records: &[Record],
@@ -65,7 +65,8 @@ fn send(client: &Client, record: &Record) -> KafkaResult<DeliveryFuture> {
     client.send_result::<[u8], [u8]>(native).map_err(|(error, _)| error)
 }
 
-/// What became of a record. A client that does not report it in time has lost the thread that does so.
+/// Waits for the outcome of a record. A client that misses the deadline has lost the thread that
+/// reports outcomes.
 fn reported(delivery: DeliveryFuture, deadline: Instant) -> KafkaResult<()> {
     let outcome = Handle::current().block_on(async { timeout_at(deadline, delivery).await });
     outcome.map_or(Err(KafkaError::Canceled), settled)
@@ -79,8 +80,8 @@ fn settled(report: Result<OwnedDeliveryResult, Canceled>) -> KafkaResult<()> {
     }
 }
 
-/// Waits until librdkafka has let go of every acknowledged record, some microseconds after it told of the
-/// acknowledgement. A commit that finds one left sleeps for 100 ms.
+/// Waits until librdkafka has released every acknowledged record. That happens some microseconds
+/// after it reports the acknowledgement. A commit that finds a record left sleeps for 100 ms.
 pub(super) fn until_settled(client: &Client) {
     let deadline = Instant::now() + Duration::from_millis(50);
     while client.in_flight_count() > 0 && Instant::now() < deadline {

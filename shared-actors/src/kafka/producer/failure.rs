@@ -1,4 +1,4 @@
-//! What a failure means: for the records, and for the client that met it.
+//! What a failure means for the records and for the client.
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
@@ -14,14 +14,14 @@ pub(super) struct FailedRecord {
 
 /// What a failed publication means for the client.
 pub(super) enum Failure {
-    /// It goes on.
+    /// The client can still be used.
     Passing(ProducerError),
-    /// It cannot be used any more.
+    /// The client must be replaced.
     Final(ProducerError),
 }
 
 impl FailedRecord {
-    /// Whether it was not sent because another record of its transaction failed.
+    /// Whether the record was not sent because another record of its transaction failed.
     pub fn is_purged(&self) -> bool {
         let code = self.error.rdkafka_error_code();
         matches!(code, Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight))
@@ -37,13 +37,14 @@ impl FailedRecord {
                 | RDKafkaErrorCode::InvalidRecord,
             ) => ProducerError::Rejected { index: self.index, reason },
             Some(RDKafkaErrorCode::QueueFull) => ProducerError::TooMuch { reason },
-            // That the topic may not be written, say, is no fault of the record.
+            // Other errors, such as a topic that may not be written, are not the record's fault.
             _ => ProducerError::Unavailable { reason },
         }
     }
 }
 
-/// The failure after which the client has to go; librdkafka keeps the first fatal error, which says most.
+/// The failure after which the client must be replaced. Prefers librdkafka's first fatal error,
+/// which is the most specific.
 pub(super) fn final_failure(client: &Client, error: &KafkaError) -> Failure {
     use RDKafkaErrorCode::{Fenced, InvalidProducerEpoch, ProducerFenced};
     let fatal = client.client().fatal_error();

@@ -1,4 +1,4 @@
-//! Publishing: the handle, its options and its errors. How a transaction runs is `session`'s matter.
+//! Publishing: the handle, its options and its errors. The module `session` runs the transactions.
 
 mod actor;
 mod delivery;
@@ -18,7 +18,7 @@ use actor::{Fence, ProducerActor, Publish, PublishEach};
 
 /// Publishes records. Cheap to clone; survives the actor's restarts.
 ///
-/// One publication is under way at a time, in the order in which they were asked for.
+/// Publications run one at a time, in the order of the calls.
 #[derive(Clone)]
 pub struct ProducerHandle(Handle<ProducerActor>);
 
@@ -27,27 +27,30 @@ pub struct ProducerHandle(Handle<ProducerActor>);
 pub struct ProducerOptions {
     /// `host:port`, comma-separated.
     pub brokers: String,
-    /// What the broker's log calls this client.
+    /// The client's name in the broker's log.
     pub client_id: String,
-    /// With it, each publication is one transaction: consumers that read committed records see all of it or nothing.
-    /// Of the holders of one id the last one to [`ProducerHandle::fence`] is the only one that can publish.
+    /// If set, each publication is one transaction: consumers that read committed records see all
+    /// of it or nothing. Several producers may share an id, but only the last one to call
+    /// [`ProducerHandle::fence`] can publish.
     pub transactional_id: Option<String>,
-    /// How often a record is sent again; see [`super::KafkaSettings::retry_max`].
+    /// How many times a record is retried; see [`super::KafkaSettings::retry_max`].
     pub retry_max: u32,
     /// How long a publication may take until its records are acknowledged.
     pub delivery_timeout: Duration,
-    /// How many records one publication may hold, and how many librdkafka may queue.
+    /// The maximum number of records per publication, and in librdkafka's queue.
     pub max_records: u32,
-    /// How many publications may wait.
+    /// How many publications may be queued or running.
     pub capacity: usize,
-    /// Told whether brokers are reached.
+    /// Receives whether brokers are connected.
     pub component: Option<Component>,
-    /// Where it is going to publish to, for its counters to be served before it does.
+    /// The topic that the producer will publish to; its counters are then served before the first
+    /// publication.
     pub topic: Option<String>,
 }
 
 impl ProducerOptions {
-    /// Not transactional, 10 retries within 10 s, at most 10,000 records a publication, 64 publications waiting.
+    /// Not transactional, 10 retries within 10 s, at most 10,000 records per publication, and a
+    /// queue of 64 publications.
     pub fn new(brokers: impl Into<String>, client_id: impl Into<String>) -> Self {
         Self {
             brokers: brokers.into(),
@@ -62,42 +65,43 @@ impl ProducerOptions {
         }
     }
 
-    /// Publishes in transactions under this id, from the first [`ProducerHandle::fence`] on.
+    /// Publishes in transactions under this id, after the first [`ProducerHandle::fence`].
     #[must_use]
     pub fn transactional_id(mut self, id: impl Into<String>) -> Self {
         self.transactional_id = Some(id.into());
         self
     }
 
-    /// Sends a record again at most so often.
+    /// Limits how many times a record is retried.
     #[must_use]
     pub fn retry_max(mut self, retries: u32) -> Self {
         self.retry_max = retries;
         self
     }
 
-    /// Gives a publication at most so long.
+    /// Limits how long a publication may take.
     #[must_use]
     pub fn delivery_timeout(mut self, timeout: Duration) -> Self {
         self.delivery_timeout = timeout;
         self
     }
 
-    /// Serves the counters of `topic` from the start, as 0.
+    /// Serves the counters of `topic` as 0 from the start.
     #[must_use]
     pub fn topic(mut self, topic: impl Into<String>) -> Self {
         self.topic = Some(topic.into());
         self
     }
 
-    /// Reports to `component` whether brokers are reached.
+    /// Reports to `component` whether brokers are connected.
     #[must_use]
     pub fn component(mut self, component: Component) -> Self {
         self.component = Some(component);
         self
     }
 
-    /// Building the transactional producer, publishing and ending the transaction may each take the time out.
+    /// Building the transactional producer, publishing and ending the transaction may each take the
+    /// full delivery timeout.
     fn answer_deadline(&self) -> Duration {
         self.delivery_timeout * 4
     }
@@ -106,39 +110,40 @@ impl ProducerOptions {
 /// Why records were not published.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ProducerError {
-    /// Too many publications wait; nothing of this one was sent.
+    /// Too many publications are queued; nothing of this one was sent.
     #[error("too much is waiting to be published, try again in {retry_after:?}")]
     Overloaded {
-        /// When it may be worth to ask again.
+        /// When to retry.
         retry_after: Duration,
     },
-    /// The brokers did not take it in time. Of a transaction either all or nothing is there, mostly nothing: publish
-    /// it again. Without one, some of the records may be there.
+    /// The brokers did not accept the publication in time. A transaction is published completely
+    /// or, usually, not at all: publish it again. Without a transaction some of the records may be
+    /// published.
     #[error("kafka is not available: {reason}")]
     Unavailable {
         /// What librdkafka said.
         reason: String,
     },
-    /// The deadline of the asking task passed first; the publication goes on.
+    /// The caller's deadline passed first; the publication continues.
     #[error("the deadline passed before the publication ended")]
     DeadlineExceeded,
-    /// Another holder of the transactional id has taken over; nothing was published. Stays so until
-    /// [`ProducerHandle::fence`].
+    /// Another holder of the transactional id has taken over; nothing was published. All
+    /// publications fail this way until [`ProducerHandle::fence`].
     #[error("another producer with this transactional id has taken over")]
     Fenced,
-    /// The transactional id is not held, or no more after an error: nothing was published. Ask again after
-    /// [`ProducerHandle::fence`].
+    /// This producer does not hold the transactional id, or lost it after an error; nothing was
+    /// published. Call [`ProducerHandle::fence`], then retry.
     #[error("the transactional id is not held")]
     NotFenced,
-    /// The publication does not fit into the producer's queue: publish it in parts. Of a transaction nothing was
-    /// published.
+    /// The publication does not fit into the producer's queue: publish it in parts. In a
+    /// transaction nothing was published.
     #[error("too much for one publication: {reason}")]
     TooMuch {
-        /// Which limit it exceeds.
+        /// The limit that the publication exceeds.
         reason: String,
     },
-    /// The broker will never take a record like this one, or one that shares its batch. Of a transaction nothing was
-    /// published.
+    /// The broker will never accept this record, or another one in the same batch. In a transaction
+    /// nothing was published.
     #[error("kafka refuses the record {index}: {reason}")]
     Rejected {
         /// The record's index in the publication.
@@ -161,7 +166,8 @@ impl From<AskError> for ProducerError {
 }
 
 impl ProducerHandle {
-    /// Starts the producer's actor on `arbiter`; it connects in the background, brokers may come later.
+    /// Starts the producer's actor on `arbiter`. It connects in the background, so brokers may
+    /// become available later.
     pub fn start(options: ProducerOptions, arbiter: &ArbiterHandle) -> Self {
         if let Some(topic) = &options.topic {
             FAMILIES.begin_publishing(topic);
@@ -171,8 +177,9 @@ impl ProducerHandle {
         Self(Handle::supervise(limits, arbiter, move |_| ProducerActor::new(&options)))
     }
 
-    /// Publishes the records in their order, and answers when the brokers have acknowledged them all: in one
-    /// transaction with a transactional id, which takes a [`Self::fence`] first, each for itself without one.
+    /// Publishes the records in order, and returns when the brokers have acknowledged all of them.
+    /// With a transactional id they are one transaction, and [`Self::fence`] must be called first.
+    /// Without an id each record is published independently.
     ///
     /// # Errors
     /// See [`ProducerError`].
@@ -183,11 +190,11 @@ impl ProducerHandle {
         self.0.ask(Publish { records }).await
     }
 
-    /// Publishes each record for itself, and says of each whether the brokers have acknowledged it. For a producer
-    /// without a transactional id.
+    /// Publishes the records independently of each other, and returns for each one whether the
+    /// brokers acknowledged it. For producers without a transactional id.
     ///
     /// # Errors
-    /// See [`ProducerError`]; nothing was sent. Without an error there is an outcome per record.
+    /// See [`ProducerError`]; nothing was sent. `Ok` holds one outcome per record.
     pub async fn publish_each(
         &self,
         records: Vec<Record>,
@@ -198,16 +205,17 @@ impl ProducerHandle {
         self.0.ask(PublishEach { records }).await
     }
 
-    /// Makes this producer the only holder of its transactional id: what an earlier one has under way is aborted, and
-    /// its later publications are refused. Needed again after [`ProducerError::NotFenced`]. Does nothing without a transactional id.
+    /// Makes this producer the only holder of its transactional id. The brokers abort the open
+    /// transaction of an earlier holder and refuse its later publications. Call it again after
+    /// [`ProducerError::NotFenced`]. Does nothing without a transactional id.
     ///
     /// # Errors
-    /// `Unavailable` while the brokers cannot be reached: ask again.
+    /// `Unavailable` while the brokers cannot be reached: call it again.
     pub async fn fence(&self) -> Result<(), ProducerError> {
         self.0.ask(Fence).await
     }
 
-    /// Takes no more publications, and returns when those that were taken are answered.
+    /// Accepts no more publications, and returns when all accepted ones are answered.
     pub async fn drain(&self) {
         self.0.drain().await;
     }

@@ -1,4 +1,5 @@
-//! One client of librdkafka that publishes, and what becomes of it after an error. Everything here may block.
+//! One librdkafka client that publishes, and whether it survives an error. Everything here may
+//! block.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
@@ -19,10 +20,10 @@ use crate::{crash_point, panic_point};
 
 pub(super) type Client = FutureProducer<ClientReport>;
 
-/// How much later than the delivery timeout a client may report what became of a record.
+/// How much later than the delivery timeout a client may report the outcome of a record.
 const REPORT_GRACE: Duration = Duration::from_secs(5);
 
-/// Publishes one batch at a time; keeps its client as long as that is of use.
+/// Publishes one batch at a time, and keeps its client as long as it is usable.
 pub(super) struct Session {
     config: ClientConfig,
     report: ClientReport,
@@ -37,11 +38,11 @@ struct Link {
     client: Option<Client>,
     /// Whether the client holds the transactional id.
     initialised: bool,
-    /// Whether another producer has taken the transactional id.
+    /// Whether another producer has taken over the transactional id.
     fenced: bool,
 }
 
-/// What was to be done with a client ended in a panic.
+/// A call that used the client has panicked.
 #[derive(Debug)]
 pub(super) struct Panicked;
 
@@ -57,7 +58,7 @@ impl Session {
         }
     }
 
-    /// Does `work`; after a panic in it the client is dropped, which has been left in the middle of something.
+    /// Runs `work`. A panic in it drops the client, because its state is unknown then.
     pub fn guard<T>(&self, work: impl FnOnce(&Self) -> T) -> Result<T, Panicked> {
         catch_unwind(AssertUnwindSafe(|| work(self))).map_err(|_| {
             error!("the producer panicked and will be rebuilt");
@@ -67,7 +68,7 @@ impl Session {
         })
     }
 
-    /// Builds the client, which connects in the background, unless there is one.
+    /// Builds the client unless it exists. The client connects in the background.
     pub fn connect(&self) {
         let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = link.client(self) {
@@ -92,7 +93,7 @@ impl Session {
         if link.fenced {
             return Err(ProducerError::Fenced);
         }
-        // Taking the id is for `fence` alone: here it could take it back from a holder that came later.
+        // Only `fence` takes the id: taking it here could steal it from a later holder.
         if !link.initialised {
             return Err(ProducerError::NotFenced);
         }
@@ -106,7 +107,7 @@ impl Session {
         })
     }
 
-    /// Publishes each record for itself; without an error there is an outcome per record.
+    /// Publishes the records independently of each other. `Ok` holds one outcome per record.
     pub fn publish_each(&self, records: &[Record]) -> Result<Vec<Result<(), ProducerError>>, ProducerError> {
         assert!(!self.transactional, "a transaction publishes all or nothing");
         self.check_number(records)?;
@@ -175,7 +176,7 @@ impl Session {
         tokio::time::Instant::now() + self.timeout + REPORT_GRACE
     }
 
-    /// Gives the transaction up for `cause`. A client that cannot even do that is of no more use.
+    /// Aborts the transaction because of `cause`. A client that cannot abort must be replaced.
     fn abort(&self, client: &Client, cause: ProducerError) -> Failure {
         if client.client().fatal_error().is_some() {
             return final_failure(client, &KafkaError::Canceled);
@@ -238,12 +239,12 @@ fn config(options: &ProducerOptions) -> ClientConfig {
         .set("message.timeout.ms", &timeout)
         .set("queue.buffering.max.messages", (u64::from(options.max_records) + 1).to_string())
         .set("queue.buffering.max.kbytes", "65536")
-        // Long enough for a publication to be queued as a whole, so that it makes one request a partition.
+        // Long enough to queue a whole publication, so that it makes one request per partition.
         .set("linger.ms", "1")
-        // The partition that Java's clients choose for the same key.
+        // The same partitions as Java clients choose for the same keys.
         .set("partitioner", "murmur2_random");
     if let Some(id) = &options.transactional_id {
-        // A request must not outlive the transaction that it is made for.
+        // A request must not outlive its transaction.
         let socket_timeout = options.delivery_timeout.min(Duration::from_secs(10));
         config.set("socket.timeout.ms", socket_timeout.as_millis().to_string());
         config

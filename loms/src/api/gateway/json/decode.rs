@@ -1,5 +1,6 @@
-//! Reading a message as Go's protojson does: both spellings of a member, each once; whole numbers in any notation or as
-//! strings, exactly; unknown members ignored.
+//! Reads a message as Go's protojson does. Both spellings of a member are accepted, but each member
+//! only once. Whole numbers may use any notation, or be strings, and are read exactly. Unknown
+//! members are ignored.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -11,13 +12,13 @@ use serde_json::value::RawValue;
 use super::MalformedJson;
 use super::integer::plain_digits;
 
-/// The message that a body holds.
+/// Decodes the body into a message.
 pub(super) fn message(descriptor: &MessageDescriptor, body: &[u8]) -> Result<DynamicMessage, MalformedJson> {
     let value: &RawValue = serde_json::from_slice(body).map_err(MalformedJson::Syntax)?;
     read_message(descriptor, value, "")
 }
 
-/// `path` leads to `value`, such as `order.items[0]`; it is empty for the body.
+/// `path` is the path of `value`, such as `order.items[0]`. It is empty for the whole body.
 fn read_message(
     descriptor: &MessageDescriptor,
     value: &RawValue,
@@ -63,7 +64,7 @@ fn read_value(kind: &Kind, value: &RawValue, path: &str) -> Result<Value, Malfor
     }
 }
 
-/// A whole number, or a string that holds one.
+/// Reads a whole number, or a string that contains one.
 fn whole<T: std::str::FromStr>(value: &RawValue, path: &str) -> Result<T, MalformedJson> {
     let wrong = || {
         let bits = 8 * size_of::<T>();
@@ -90,7 +91,7 @@ fn parsed<'a, T: Deserialize<'a>>(value: &'a RawValue, path: &str, rule: &str) -
     })
 }
 
-/// The members of an object in their order, each as often as it is given.
+/// The members of an object in their order, including repeated ones.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {

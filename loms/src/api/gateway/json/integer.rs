@@ -1,10 +1,10 @@
-//! Whole numbers as JSON writes them: `100`, `1e2`, `100.0` and `1000e-1` are one number, exactly.
+//! Whole numbers in JSON notation: `100`, `1e2`, `100.0` and `1000e-1` are exactly the same number.
 
-/// More digits than any number of 64 bits has.
+/// No 64-bit number has more digits.
 const MAX_DIGITS: usize = 20;
 
-/// The whole number that a JSON number is, in plain digits; `None` when it has a fraction or far too many digits, or when
-/// `text` is no JSON number.
+/// Converts a JSON number to plain digits. Returns `None` if it has a fraction or more than
+/// `MAX_DIGITS` digits, or if `text` is not a JSON number.
 pub(super) fn plain_digits(text: &str) -> Option<String> {
     let (negative, unsigned) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
     let (mantissa, exponent) =
@@ -27,7 +27,7 @@ pub(super) fn plain_digits(text: &str) -> Option<String> {
     if significant.is_empty() {
         return Some("0".to_owned());
     }
-    // What the last significant digit has to be shifted by, to the left.
+    // How many places to shift the last significant digit to the left.
     let trailing = digits.len() - digits.trim_end_matches('0').len();
     let shift = i64::from(exponent?) + i64::try_from(trailing).ok()? - i64::try_from(fraction.len()).ok()?;
     let zeros = usize::try_from(shift).ok().filter(|zeros| significant.len() + zeros <= MAX_DIGITS)?;

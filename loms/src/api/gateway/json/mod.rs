@@ -1,5 +1,6 @@
-//! JSON of messages by the published mapping of protocol buffers: lowerCamelCase out, both spellings in, 64-bit integers
-//! as strings out and either way in, defaults written, unknown members ignored.
+//! JSON encoding of messages, by the published mapping of protocol buffers. Output is
+//! lowerCamelCase; input accepts both spellings. 64-bit integers are written as strings and read in
+//! either form. Default values are written, and unknown members are ignored.
 
 mod decode;
 mod integer;
@@ -19,7 +20,7 @@ use crate::domain::OrderError;
 static POOL: LazyLock<DescriptorPool> =
     LazyLock::new(|| DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("descriptors of our own build"));
 
-/// A body that is no JSON, or not that of the message.
+/// A body that is not JSON, or does not match the message.
 #[derive(Debug, Error)]
 pub enum MalformedJson {
     #[error("the body is not JSON: {0}")]
@@ -31,7 +32,7 @@ pub enum MalformedJson {
 }
 
 impl MalformedJson {
-    /// `path` is such as `order.items[0].count`; when it is empty, the body as a whole is at fault.
+    /// `path` is a path such as `order.items[0].count`. An empty path means the body as a whole.
     fn member(path: String, reason: impl Into<String>) -> Self {
         let reason = reason.into();
         if path.is_empty() { Self::Body(reason) } else { Self::Member { field: path, reason } }
@@ -55,7 +56,7 @@ impl ServiceError for MalformedJson {
     }
 }
 
-/// Reads a message; no body at all is the message with nothing set.
+/// Decodes a message. An empty body is a message with no field set.
 pub fn decode<M: Message + Name + Default>(body: &[u8]) -> Result<M, MalformedJson> {
     if body.trim_ascii().is_empty() {
         return Ok(M::default());
@@ -64,7 +65,7 @@ pub fn decode<M: Message + Name + Default>(body: &[u8]) -> Result<M, MalformedJs
     message.transcode_to().map_err(|error| MalformedJson::Body(error.to_string()))
 }
 
-/// Writes a message.
+/// Encodes a message.
 pub fn encode<M: Message + Name>(message: &M) -> Result<Vec<u8>, OrderError> {
     let mut dynamic = DynamicMessage::new(descriptor::<M>());
     dynamic.transcode_from(message).map_err(|error| OrderError::internal(error.to_string()))?;
@@ -75,11 +76,12 @@ pub fn encode<M: Message + Name>(message: &M) -> Result<Vec<u8>, OrderError> {
     Ok(body.into_inner())
 }
 
-/// Writes an `OrderAllResponse` from orders that are written already: a long list is no message in memory.
+/// Encodes an `OrderAllResponse` from orders that are already encoded. A long list is therefore
+/// never held as a message.
 pub fn encode_list(list: &List<Vec<u8>>) -> Vec<u8> {
     let mut body = br#"{"orders":["#.to_vec();
     body.extend(list.orders.join(&b','));
-    // A token is a number, or empty.
+    // A token is a number or empty, so it needs no escaping.
     body.extend(format!(r#"],"nextPageToken":"{}"}}"#, list.next_page_token).bytes());
     body
 }

@@ -1,45 +1,46 @@
-//! The errors of the gateway, by the routes that answer them.
+//! The errors of the gateway, grouped by the routes that return them.
 
 #![expect(dead_code, reason = "only the schemas are used")]
 
 use utoipa::{IntoResponses, ToSchema};
 
-/// Every error looks like this.
+/// Every error has this shape.
 #[derive(ToSchema)]
 pub struct Error {
-    /// The gRPC code of the outcome.
+    /// The gRPC status code.
     #[schema(minimum = 1, maximum = 16, example = 5)]
     code: i32,
-    /// What is wrong, for people; names the field at fault.
+    /// A message for people. It names the field at fault.
     #[schema(example = "there is no order 1000")]
     message: String,
-    /// `google.rpc.PreconditionFailure`, with the SKUs that are short, when a create was refused for want of stock; empty
-    /// otherwise.
+    /// A `google.rpc.PreconditionFailure` with the SKUs that are short, if a create failed for lack
+    /// of stock. Empty otherwise.
     #[schema(value_type = Vec<Object>, max_items = 1)]
     details: (),
 }
 
-/// What every call may answer.
+/// The errors that every call may return.
 #[derive(IntoResponses)]
 pub enum EveryCall {
-    /// Too much is waiting; nothing happened. `Retry-After` says when to ask again.
+    /// The service is overloaded; nothing happened. `Retry-After` says when to retry.
     #[response(
         status = 429,
         headers(("Retry-After" = u32, description = "Seconds.")),
         example = json!({"code": 8, "message": "too much is waiting already", "details": []})
     )]
     Overloaded(Error),
-    /// A defect of the service.
+    /// An internal error of the service.
     #[response(status = 500, example = json!({"code": 13, "message": "internal error", "details": []}))]
     Internal(Error),
-    /// A database is down, or the service is starting or stopping. `Retry-After` says when to ask again.
+    /// A database is down, or the service is starting or stopping. `Retry-After` says when to
+    /// retry.
     #[response(
         status = 503,
         headers(("Retry-After" = u32, description = "Seconds.")),
         example = json!({"code": 14, "message": "not available at the moment, try again", "details": []})
     )]
     Unavailable(Error),
-    /// The answer was not there in time; what was asked for may have happened.
+    /// The deadline passed before the answer. The request may have taken effect.
     #[response(
         status = 504,
         example = json!({"code": 4, "message": "the deadline passed before the answer", "details": []})
@@ -47,11 +48,11 @@ pub enum EveryCall {
     DeadlineExceeded(Error),
 }
 
-/// What a create may answer.
+/// The errors that a create may return.
 #[derive(IntoResponses)]
 pub enum CreateErrors {
-    /// A rule of the request is broken (code 3), or a SKU is unknown or too few are in stock (code 9): then the order
-    /// is kept and can be read as `FAILED`.
+    /// The request breaks a rule (code 3), or a SKU is unknown or short of stock (code 9). With
+    /// code 9, the order is kept and can be read as `FAILED`.
     #[response(
         status = 400,
         examples(
@@ -80,7 +81,7 @@ pub enum CreateErrors {
         })
     )]
     KeyReused(Error),
-    /// The body did not come in time.
+    /// The body did not arrive in time.
     #[response(
         status = 408,
         example = json!({"code": 4, "message": "the body did not come in time", "details": []})
@@ -104,7 +105,7 @@ pub enum CreateErrors {
     PayloadTooLarge(Error),
 }
 
-/// What a list may answer.
+/// The errors that a list may return.
 #[derive(IntoResponses)]
 pub enum ListErrors {
     /// A parameter breaks a rule.
@@ -115,7 +116,7 @@ pub enum ListErrors {
     BadRequest(Error),
 }
 
-/// What a read of one order may answer.
+/// The errors that a read of one order may return.
 #[derive(IntoResponses)]
 pub enum OrderErrors {
     /// The id breaks a rule.
@@ -129,10 +130,11 @@ pub enum OrderErrors {
     NotFound(Error),
 }
 
-/// What a change of one order may answer.
+/// The errors that a change of one order may return.
 #[derive(IntoResponses)]
 pub enum TransitionErrors {
-    /// The id or the body breaks a rule (code 3), or the state of the order forbids the change (code 9).
+    /// The id or the body breaks a rule (code 3), or the state of the order forbids the change
+    /// (code 9).
     #[response(
         status = 400,
         examples(
@@ -148,7 +150,7 @@ pub enum TransitionErrors {
     /// There is no such order.
     #[response(status = 404, example = json!({"code": 5, "message": "there is no order 1000", "details": []}))]
     NotFound(Error),
-    /// The body did not come in time.
+    /// The body did not arrive in time.
     #[response(
         status = 408,
         example = json!({"code": 4, "message": "the body did not come in time", "details": []})
@@ -172,7 +174,7 @@ pub enum TransitionErrors {
     PayloadTooLarge(Error),
 }
 
-/// What a read of one SKU may answer.
+/// The errors that a read of one SKU may return.
 #[derive(IntoResponses)]
 pub enum StockErrors {
     /// The SKU breaks a rule.
@@ -186,10 +188,11 @@ pub enum StockErrors {
     NotFound(Error),
 }
 
-/// What a restock may answer.
+/// The errors that a restock may return.
 #[derive(IntoResponses)]
 pub enum RestockErrors {
-    /// A rule of the request is broken (code 3), or fewer pieces would be left than are reserved (code 9).
+    /// The request breaks a rule (code 3), or fewer pieces would be left than are reserved (code
+    /// 9).
     #[response(
         status = 400,
         examples(
@@ -202,7 +205,7 @@ pub enum RestockErrors {
         )
     )]
     BadRequest(Error),
-    /// Pieces are to be taken away, and there is no such SKU.
+    /// Pieces were to be removed, but there is no such SKU.
     #[response(status = 404, example = json!({"code": 5, "message": "there is no sku 7", "details": []}))]
     NotFound(Error),
     /// The idempotency key belongs to another restock.
@@ -215,7 +218,7 @@ pub enum RestockErrors {
         })
     )]
     KeyReused(Error),
-    /// The body did not come in time.
+    /// The body did not arrive in time.
     #[response(
         status = 408,
         example = json!({"code": 4, "message": "the body did not come in time", "details": []})

@@ -1,4 +1,5 @@
-//! The gateway's `OpenAPI` document: the handlers' annotations and these schemas.
+//! The gateway's `OpenAPI` document, generated from the annotations of the handlers and these
+//! schemas.
 
 mod errors;
 mod schemas;
@@ -31,7 +32,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
             call, unless the server's own is earlier.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    // utoipa does not find schemas that only error responses use.
+    // utoipa does not find schemas that are used only by error responses.
     components(schemas(errors::Error)),
     tags(
         (name = "orders", description = "From creation to payment or cancellation."),

@@ -1,19 +1,19 @@
-//! The messages as the gateway's JSON shows them. Only their schemas are used; the JSON itself is made from the
-//! descriptors of `proto/loms.proto`.
+//! The messages as they appear in the gateway's JSON. Only the schemas are used; the JSON itself is
+//! generated from the descriptors of `proto/loms.proto`.
 
 #![expect(dead_code, reason = "only the schemas are used")]
 
 use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{IntoParams, ToSchema};
 
-/// The header of a create and of a restock.
+/// The header of create and restock requests.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub struct IdempotencyHeader {
-    /// Makes retries safe: a request that is sent again under its key is carried out once. The key of a create belongs to
-    /// its user and is remembered for 7 days unless the server is told otherwise; that of a restock is required, belongs to
-    /// the whole stock and is never forgotten. The same as `idempotencyKey` in the body; where both are given they must be
-    /// equal.
+    /// Makes retries safe: requests with the same key are carried out once. Same as
+    /// `idempotencyKey` in the body; if both are given, they must be equal. The key of a create is
+    /// scoped to its user. It expires after 7 days unless the server is configured otherwise. The
+    /// key of a restock is required, is scoped to the whole stock, and never expires.
     #[param(
         rename = "Idempotency-Key",
         required = false,
@@ -24,37 +24,39 @@ pub struct IdempotencyHeader {
     key: String,
 }
 
-/// Which page of a list.
+/// Selects a page of a list.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct PageParameters {
-    /// The most orders to answer; more than 1,000 means 1,000. 0 means as many as fit into 3 MiB, which no answer exceeds. A
-    /// page may hold fewer although more follow. Also read as `page_size`.
+    /// Maximum number of orders; values above 1,000 are treated as 1,000. 0 means as many as fit
+    /// into 3 MiB, the limit of every response. A page may contain fewer orders even if more
+    /// follow. Also accepted as `page_size`.
     #[param(required = false, minimum = 0, maximum = 4_294_967_295_u32, format = "uint32", example = 50)]
     page_size: u32,
-    /// The `nextPageToken` of the page before. Also read as `page_token`.
+    /// The `nextPageToken` of the previous page. Also accepted as `page_token`.
     #[param(required = false, pattern = "^([1-9][0-9]{0,17})?$", example = "1000")]
     page_token: String,
 }
 
-/// Asks for an order to be created.
+/// A request to create an order.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct OrderCreateRequest {
     order: NewOrder,
-    /// Makes retries safe; the same as the header `Idempotency-Key`. Empty: no key.
+    /// Makes retries safe. Same as the header `Idempotency-Key`. Empty means no key.
     #[schema(max_length = 128, pattern = "^[ -~]*$", example = "")]
     idempotency_key: Option<String>,
 }
 
-/// Who wants what. `status` and `id` may be there and are ignored.
+/// The order to create. `status` and `id` may be present and are ignored.
 #[derive(ToSchema)]
 #[schema(example = json!({"user": 1, "items": [{"sku": 1002, "count": 1}]}))]
 pub struct NewOrder {
-    /// The user, a number of 64 bits above 0.
+    /// The user: a positive 64-bit number.
     #[schema(schema_with = user)]
     user: i64,
-    /// At least one; at most 1,000 different SKUs. Items of one SKU are summed, and the sum must fit 32 bits.
+    /// At least one item and at most 1,000 different SKUs. Counts of the same SKU are summed; the
+    /// sum must fit into 32 bits.
     #[schema(min_items = 1)]
     items: Vec<NewItem>,
 }
@@ -63,10 +65,10 @@ pub struct NewOrder {
 #[derive(ToSchema)]
 #[schema(example = json!({"sku": 1002, "count": 1}))]
 pub struct NewItem {
-    /// The stock keeping unit, a number of 32 bits above 0.
+    /// The stock keeping unit: a positive 32-bit number.
     #[schema(schema_with = number_of_32_bits)]
     sku: u32,
-    /// How many pieces, a number of 32 bits above 0.
+    /// The number of pieces: a positive 32-bit number.
     #[schema(schema_with = number_of_32_bits)]
     count: u32,
 }
@@ -75,7 +77,7 @@ pub struct NewItem {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct OrderCreateResponse {
-    /// Its number.
+    /// The id of the order.
     #[schema(format = "int64", pattern = "^[1-9][0-9]*$", example = "1000")]
     order_id: String,
 }
@@ -92,28 +94,28 @@ pub struct OrderInfoResponse {
 pub struct OrderAllResponse {
     /// Newest id first.
     orders: Vec<Order>,
-    /// Asks for the page after this one, as `pageToken`; empty on the last.
+    /// Send it as `pageToken` to get the next page. Empty on the last page.
     #[schema(example = "1000")]
     next_page_token: String,
 }
 
-/// An order as it stands.
+/// An order in its current state.
 #[derive(ToSchema)]
 pub struct Order {
-    /// How far the order has come.
+    /// The state of the order.
     status: Status,
-    /// The user whose order it is.
+    /// The user who placed the order.
     #[schema(format = "int64", pattern = "^[1-9][0-9]*$", example = "1")]
     user: String,
-    /// What is ordered, by rising SKU.
+    /// The ordered items, in ascending order of SKU.
     #[schema(min_items = 1, max_items = 1000)]
     items: Vec<Item>,
-    /// The order's number.
+    /// The id of the order.
     #[schema(format = "int64", pattern = "^[1-9][0-9]*$", example = "1000")]
     id: String,
 }
 
-/// How far an order has come.
+/// The state of an order.
 #[derive(ToSchema)]
 #[schema(rename_all = "SCREAMING_SNAKE_CASE", example = "AWAITING_PAYMENT")]
 enum Status {
@@ -130,43 +132,43 @@ pub struct Item {
     /// The stock keeping unit.
     #[schema(minimum = 1, maximum = 4_294_967_295_u32, example = 1002)]
     sku: u32,
-    /// How many pieces.
+    /// The number of pieces.
     #[schema(minimum = 1, maximum = 4_294_967_295_u32, example = 1)]
     count: u32,
 }
 
-/// What can be sold of a SKU.
+/// How much of a SKU can be sold.
 #[derive(ToSchema)]
 pub struct StocksInfoResponse {
-    /// How many pieces are in stock and not reserved.
+    /// The number of pieces in stock that are not reserved.
     #[schema(format = "uint64", pattern = "^[0-9]+$", example = "180")]
     count: String,
 }
 
-/// Asks for pieces to be added to the stock of a SKU, or taken away.
+/// A request to add pieces to the stock of a SKU, or to remove them.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase", example = json!({"count": 100, "idempotencyKey": "delivery-7"}))]
 pub struct StocksRestockRequest {
-    /// How many pieces come, or go if it is below 0; a number of 64 bits, not 0.
+    /// The number of pieces to add, or to remove if negative. A 64-bit number other than 0.
     #[schema(schema_with = change)]
     count: i64,
-    /// Makes retries safe; the same as the header `Idempotency-Key`. One of the two must be given.
+    /// Makes retries safe. Same as the header `Idempotency-Key`. One of the two is required.
     #[schema(max_length = 128, pattern = "^[ -~]*$")]
     idempotency_key: Option<String>,
 }
 
-/// What there was of the SKU right after the restock.
+/// The level of the SKU right after the restock.
 #[derive(ToSchema)]
 pub struct StocksRestockResponse {
-    /// How many pieces were there, reserved ones included.
+    /// The number of pieces, including reserved ones.
     #[schema(format = "uint64", pattern = "^[0-9]+$", example = "300")]
     total: String,
-    /// How many of them were reserved.
+    /// The number of reserved pieces among them.
     #[schema(format = "uint64", pattern = "^[0-9]+$", example = "20")]
     reserved: String,
 }
 
-/// An object without members of its own.
+/// An empty object.
 #[derive(ToSchema)]
 #[schema(example = json!({}))]
 pub struct Empty {}

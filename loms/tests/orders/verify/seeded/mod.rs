@@ -1,16 +1,17 @@
-//! What may be wrong with a shop, one thing at a time: statements on the databases of a [quiet shop](super::quiet_shop).
+//! The ways in which a shop can be damaged, one at a time: statements on the databases of a [quiet
+//! shop](super::quiet_shop).
 
 mod orders;
 mod stock;
 
-/// One thing that is wrong.
+/// One kind of damage.
 pub struct Corruption {
     pub what: &'static str,
-    /// Which invariant it violates, and no other.
+    /// The only invariant that it violates.
     pub invariant: &'static str,
-    /// By what.
+    /// The ids at fault.
     pub ids: &'static [i64],
-    /// The databases and what is done to them.
+    /// The statements that cause it, each with its database.
     pub statements: &'static [(usize, &'static str)],
 }
 
@@ -23,7 +24,8 @@ const fn wrong(
     Corruption { what, invariant, ids, statements }
 }
 
-/// All of them. The orders of shard 1 are, by rising id: paid 1001, cancelled 2001, awaiting payment 3001 and 4001, failed 5001.
+/// All corruptions. On shard 1 the orders are 1001 (paid), 2001 (cancelled), 3001 and 4001
+/// (awaiting payment) and 5001 (failed).
 pub fn corruptions() -> impl Iterator<Item = &'static Corruption> {
     stock::CORRUPTIONS.iter().chain(orders::CORRUPTIONS)
 }

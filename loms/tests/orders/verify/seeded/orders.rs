@@ -1,4 +1,4 @@
-//! Wrong orders, changes, events and effects.
+//! Invalid orders, changes, events and effects.
 
 use super::{Corruption, wrong};
 

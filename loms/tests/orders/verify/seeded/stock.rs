@@ -1,10 +1,10 @@
-//! Wrong stock and wrong reservations.
+//! Invalid stock and reservations.
 
 use super::{Corruption, wrong};
 
 const STOCK: usize = 0;
 
-/// Makes reserved counts what the reservations say, so that only the reservation itself is wrong.
+/// Sets reserved counts to match the reservations, so that only the reservation itself is wrong.
 const RECOUNT: (usize, &str) = (
     STOCK,
     "UPDATE stock SET reserved_count = coalesce((
