@@ -16,7 +16,11 @@ use super::trust::Trust;
 
 /// How long the return of a connection may take. The pool pings each returned connection, and an
 /// uncommitted transaction is rolled back first. A connection that takes longer is closed.
-const RELEASE_TIMEOUT: Duration = Duration::from_millis(500);
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How much longer a statement is waited for once its connection or its server is known to be dead: one
+/// that works after all answers within this time.
+const LAST_GRACE: Duration = Duration::from_millis(500);
 
 /// How long a statement waits at least, even if its connection or its server is known to be dead.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
@@ -90,8 +94,7 @@ async fn given_up(trust: &Trust) {
         _ = trust.until_unreachable() => {}
     }
     tokio::time::sleep(GIVE_UP_AFTER.saturating_sub(begun.elapsed())).await;
-    // A connection that works after all answers within this time.
-    tokio::time::sleep(RELEASE_TIMEOUT).await;
+    tokio::time::sleep(LAST_GRACE).await;
 }
 
 impl Drop for Lease {

@@ -16,7 +16,7 @@ const ANSWER_TIMEOUT: Duration = STATEMENT_TIMEOUT.saturating_add(Duration::from
 
 /// How long a statement is waited for at least, whatever the deadline. Giving up closes its
 /// connection, and impatient clients must not cost the server one login per request.
-const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 
 static REQUESTS: LazyLock<IntCounterVec> =
     LazyLock::new(|| metrics::counters("db_requests_total", "Requests to the database.", &["category"]));

@@ -200,7 +200,7 @@ async fn apply(settings: &DatabaseSettings, migrators: &[&Migrator]) -> Result<(
         let run = while_at_work(settings, backend, run.run_direct(None, &mut connection, false));
         run.await?.map_err(|error| classify(settings, error))?;
     }
-    connection.close().await.map_err(Failure::from)
+    soon(connection.close()).await.map_err(Failure::from)
 }
 
 /// Waits for the answer to a short statement. Without the timeout, a dead connection would block it
@@ -266,7 +266,7 @@ async fn check(settings: &DatabaseSettings, migrators: &[&Migrator]) -> Result<(
             return Err(Failure::Transient(format!("migration {} is not applied yet", missing.version)));
         }
     }
-    connection.close().await.map_err(Failure::from)
+    soon(connection.close()).await.map_err(Failure::from)
 }
 
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
@@ -277,14 +277,14 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error
 async fn create(settings: &DatabaseSettings, options: &PgConnectOptions) -> Result<(), Failure> {
     let mut connection = connect(&options.clone().database("postgres")).await?;
     let statement = format!("CREATE DATABASE \"{}\"", settings.name.replace('"', "\"\""));
-    match sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await {
+    match soon(sqlx::query(AssertSqlSafe(statement)).execute(&mut connection)).await {
         Ok(_) => tracing::info!(database = %describe(settings), "database created"),
         Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42P04" | "23505")) => {
             tracing::debug!(database = %describe(settings), "another instance creates the database");
         }
         Err(error) => return Err(error.into()),
     }
-    connection.close().await.map_err(Failure::from)
+    soon(connection.close()).await.map_err(Failure::from)
 }
 
 fn classify(settings: &DatabaseSettings, error: MigrateError) -> Failure {

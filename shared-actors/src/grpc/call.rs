@@ -110,7 +110,7 @@ where
                 let code = answer.as_ref().map_or(Code::Unknown, |answer| code_of(answer.headers()));
                 // The time that a refusal is held back does not count as latency.
                 let elapsed = started.elapsed();
-                if code == Code::ResourceExhausted {
+                if matches!(code, Code::ResourceExhausted | Code::Unavailable) {
                     calls.refusals.hold(deadline.last).await;
                 }
                 open.answered(code, elapsed);

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tonic::transport::server::Connected;
 
 use crate::net::{Activity, Connection, Patience, Places, Protocol};
+use crate::panic_point;
 
 /// `accept` usually fails because file descriptors have run out. That lasts a while, so retrying at
 /// once would spin.
@@ -21,6 +22,7 @@ pub(super) fn accept(
     patience: Patience,
 ) -> impl Stream<Item = io::Result<Connection>> {
     stream::unfold((listener, places), move |(listener, places)| async move {
+        panic_point!("grpc::accepting");
         let connection = match listener.accept().await {
             Ok((stream, _)) => Ok(Connection::admit(stream, Protocol::Http2, patience, &places).await?),
             Err(error) => {

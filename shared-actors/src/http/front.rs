@@ -125,7 +125,7 @@ where
                 Ok(response) => response.status(),
                 Err(error) => error.as_response_error().status_code(),
             };
-            if status == StatusCode::TOO_MANY_REQUESTS {
+            if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
                 front.refusals.hold(Instant::now() + front.request_timeout).await;
             }
             open.answered(status, result.is_ok(), is_too_short);

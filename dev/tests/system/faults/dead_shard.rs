@@ -124,7 +124,7 @@ async fn while_creates_wait_for_a_frozen_stock_payments_and_reads_are_served() {
     let postgres = private.postgres().await.unwrap();
     let mut servers = private.in_place_of(&[Kind::Postgres]);
     servers.postgres_replica_0.clone_from(&servers.postgres_0);
-    let shop = Loms::start(&servers, vec![set("ACTOR_CAPACITY", 256)]).await;
+    let shop = Loms::start(&servers, vec![set("ACTOR_CAPACITY", 128)]).await;
     let (loms, sku) = (shop.client(), shop.stock(10_000).await);
     let orders = try_join_all((0..80).map(|_| buys(&loms, 1, sku))).await.unwrap();
 
@@ -132,7 +132,7 @@ async fn while_creates_wait_for_a_frozen_stock_payments_and_reads_are_served() {
     let enough = Cell::new(false);
     let hurried = [(); 4].map(|()| shop.client().with(AT_ONCE.0, AT_ONCE.1));
     // More of them than creates may wait, and each asks again as soon as it is refused.
-    let creates = join_all((0..600).map(async |index: usize| {
+    let creates = join_all((0..300).map(async |index: usize| {
         let mut overloaded = 0;
         while !enough.get() {
             let refused = buys(&hurried[index % hurried.len()], 1, sku).await.unwrap_err();

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
-use std::fs;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -10,7 +9,7 @@ use tokio::time::timeout;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::support::{Env, Loms, LomsClient, SOON, Servers, eventually, new_user_on, set};
+use crate::support::{Env, Loms, LomsClient, SOON, Servers, eventually, new_user_on, resident_kb, set};
 
 /// What one shard's actor may hold.
 const CAPACITY: usize = 16;
@@ -24,13 +23,6 @@ const NO_ANSWER: Duration = Duration::from_secs(30);
 
 /// Far more than the same load needs a second time, and far less than one that kept a kilobyte or two of each call.
 const GROWTH_KB: u64 = 24 * 1024;
-
-/// The memory that a process has in use.
-fn resident_kb(process: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
 
 /// Calls as fast as answers come, whatever they say; returns the orders that were created.
 async fn calls(loms: LomsClient, sku: u32) -> Vec<i64> {

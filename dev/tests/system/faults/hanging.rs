@@ -1,8 +1,19 @@
-//! Threads that hang: nothing within the process can mend that, so it ends and is started again.
+//! Threads that hang and servers that end: nothing within the process can mend that, so it exits, and is started again.
 
 use dev::testing::{Fault, Servers};
 
 use crate::support::{Loms, SOON, eventually, new_user, set};
+
+#[tokio::test]
+async fn a_loms_whose_server_ends_by_itself_says_so_and_ends() {
+    let panics = vec![set("FAILPOINTS", "grpc::accepting=1*off->panic")];
+    let mut shop = Loms::start(&Servers::from_env(), panics).await;
+    let _ = shop.client().all().await;
+    let status = eventually(SOON, "the process ends", async || shop.process.exited()).await;
+    assert_eq!(status.code(), Some(1), "{status}");
+    let log = shop.process.log();
+    assert!(log.contains("the gRPC server at"), "{log}");
+}
 
 #[tokio::test]
 async fn a_loms_whose_actors_hang_ends_and_works_again_once_it_is_started_again() {

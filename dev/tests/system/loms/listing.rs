@@ -1,10 +1,11 @@
 //! `OrdersAll`.
 
+use futures::future::join_all;
 use prost::Message;
 use tonic::Code;
 
 use crate::support::proto::OrderAllResponse;
-use crate::support::{Env, Loms, SOON, Servers, Shop, eventually, new_user, new_user_on};
+use crate::support::{Env, Loms, SOON, Servers, Shop, eventually, new_user, new_user_on, peak_kb};
 
 #[tokio::test]
 async fn all_orders_are_listed_newest_id_first() {
@@ -129,6 +130,27 @@ async fn a_list_without_a_page_size_is_all_that_fits_and_leads_on_to_the_rest() 
         answers += 1;
     }
     assert_eq!(ids, 3_000);
+}
+
+/// Far more than the lists that are gathered at once need, and far less than all of them would.
+const GROWTH_KB: u64 = 200 * 1024;
+
+#[tokio::test]
+async fn many_lists_of_large_orders_at_once_take_bounded_memory() {
+    let shop = Loms::start(&Servers::from_env(), Env::new()).await;
+    let loms = shop.client();
+    write_failed(&shop, 500, 1_000).await;
+    loms.page(0, "").await.unwrap();
+    let before = peak_kb(shop.process.id());
+    let lists = join_all((0..100).map(|_| loms.page(0, ""))).await;
+    let served = lists.iter().filter(|list| list.is_ok()).count();
+    assert!(served > 0, "{:?}", lists[0]);
+    for refusal in lists.into_iter().filter_map(Result::err) {
+        // Few are gathered at once: others find the queue full, or wait in it until their deadline.
+        assert!([Code::ResourceExhausted, Code::DeadlineExceeded].contains(&refusal.code()), "{refusal}");
+    }
+    let most = peak_kb(shop.process.id());
+    assert!(most < before + GROWTH_KB, "{before} kB before, {most} kB after {served} lists of 3 MiB");
 }
 
 #[tokio::test]
