@@ -8,7 +8,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use shared_actors::database::{STATEMENT_TIMEOUT, connect_options};
+use shared_actors::database::connect_options;
 use shared_actors::settings::DatabaseSettings;
 use sqlx::postgres::PgConnection;
 use sqlx::{ConnectOptions, Connection};
@@ -22,6 +22,7 @@ pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long the server waits for a session that sends nothing, or does not acknowledge what it was
 /// sent.
 const SILENCE: &str = "5s";
+const STATEMENT_TIMEOUT: &str = "4s";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection that holds the lease, or waits for it.
@@ -35,7 +36,8 @@ impl Lease {
         let options = connect_options(database, "loms relay").options([
             ("idle_session_timeout", SILENCE),
             ("tcp_user_timeout", SILENCE),
-            ("statement_timeout", &STATEMENT_TIMEOUT.as_millis().to_string()),
+            // Shorter than the relay waits: the session of a relay that has given up holds the lease.
+            ("statement_timeout", STATEMENT_TIMEOUT),
             // The session only deletes rows, and before that records the events that are set aside.
             // If a crash of the server undoes its last commits, some events are published again.
             ("synchronous_commit", "off"),

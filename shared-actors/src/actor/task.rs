@@ -7,7 +7,7 @@ use actix::fut::wrap_future;
 use actix::{Actor, ArbiterHandle, AsyncContext, Context};
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 
 use super::handle::Handle;
 use super::options::ActorOptions;
@@ -60,8 +60,7 @@ impl TaskHandle {
         Self(Handle::supervise(options.capacity(1), arbiter, move |_| TaskActor(Arc::clone(&work))))
     }
 
-    /// Runs one pass per `period` on `arbiter`. A pass that takes longer delays the next one. After
-    /// a panic, `build` creates the work again.
+    /// Runs passes on `arbiter`, with a pause of `period` between two of them. After a panic, `build` creates the work again.
     pub fn periodic<P: Periodic>(
         options: ActorOptions,
         arbiter: &ArbiterHandle,
@@ -72,11 +71,9 @@ impl TaskHandle {
             let mut work = build();
             async move {
                 work.ready().await;
-                let mut ticks = interval(period);
-                ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
                 loop {
-                    ticks.tick().await;
                     while work.pass().await == Pass::More {}
+                    sleep(period).await;
                 }
             }
         })

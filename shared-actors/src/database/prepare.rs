@@ -4,9 +4,10 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, FromRow};
 use tokio::time::Instant;
 
 use super::error::{is_deadlock, is_outage, is_refused_login};
@@ -30,9 +31,8 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often the server is asked whether it is still working on a migration.
 const LOOK_PERIOD: Duration = Duration::from_secs(2);
 
-/// If this many checks in a row find the server not working on a migration, its connection is dead
-/// and the migration is started again.
-const MAX_IDLE_LOOKS: u32 = 2;
+/// How long the server may be unreachable before migrations that it may work on are given up.
+const UNREACHABLE_WITHIN: Duration = Duration::from_mins(1);
 
 /// A migration that takes longer than this is reported.
 const SLOW: Duration = Duration::from_secs(5);
@@ -177,8 +177,13 @@ impl From<sqlx::Error> for Failure {
 }
 
 async fn apply(settings: &DatabaseSettings, migrators: &[&Migrator]) -> Result<(), Failure> {
-    let options = connect_options(settings, "migrations")
-        .options([("lock_timeout", LOCK_TIMEOUT.as_millis().to_string())]);
+    let options = connect_options(settings, "migrations").options([
+        ("lock_timeout", LOCK_TIMEOUT.as_millis().to_string()),
+        // The server ends a session whose client is gone without a word, and its locks with it.
+        ("tcp_keepalives_idle", "10".to_owned()),
+        ("tcp_keepalives_interval", "5".to_owned()),
+        ("tcp_keepalives_count", "3".to_owned()),
+    ]);
     let mut connection = match connect(&options).await {
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(INVALID_CATALOG_NAME) => {
             create(settings, &options).await?;
@@ -195,9 +200,8 @@ async fn apply(settings: &DatabaseSettings, migrators: &[&Migrator]) -> Result<(
         // not come from a pool: closing it releases the lock after a failure, too, and no statement
         // timeout applies.
         let run = beside_newer(migrator);
-        let backend = sqlx::query_scalar("SELECT pg_backend_pid()");
-        let backend: i32 = soon(backend.fetch_one(&mut connection)).await?;
-        let run = while_at_work(settings, backend, run.run_direct(None, &mut connection, false));
+        let backend: Backend = soon(sqlx::query_as(OWN_BACKEND).fetch_one(&mut connection)).await?;
+        let run = while_at_work(settings, &backend, run.run_direct(None, &mut connection, false));
         run.await?.map_err(|error| classify(settings, error))?;
     }
     soon(connection.close()).await.map_err(Failure::from)
@@ -209,29 +213,66 @@ async fn soon<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Res
     tokio::time::timeout(STATEMENT_TIMEOUT, statement).await.unwrap_or_else(|_| Err(no_answer()))
 }
 
-/// Runs migrations for as long as the server works on them, without a time limit.
+/// The session that runs migrations, as the server knows it. Its process id alone could belong to
+/// another session after a restart of the server.
+#[derive(FromRow)]
+struct Backend {
+    pid: i32,
+    backend_start: DateTime<Utc>,
+}
+
+/// What the server says of a session.
+#[derive(FromRow, PartialEq)]
+struct SessionState {
+    is_active: bool,
+    state_change: DateTime<Utc>,
+}
+
+const OWN_BACKEND: &str = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+const SESSION_STATE: &str = "
+SELECT coalesce(state = 'active', true) AS is_active, state_change FROM pg_stat_activity
+WHERE pid = $1 AND backend_start = $2 AND state_change IS NOT NULL";
+const END_SESSION: &str =
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2";
+
+/// Runs migrations for as long as the server works on them, without a time limit. They are given up
+/// if the server says that their session rests, or no longer exists, while no answer arrives; or if
+/// the server cannot be asked for a minute.
 async fn while_at_work<T>(
     settings: &DatabaseSettings,
-    backend: i32,
+    backend: &Backend,
     migrations: impl Future<Output = T>,
 ) -> Result<T, sqlx::Error> {
-    const AT_WORK: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND state = 'active')";
     let mut migrations = pin!(migrations);
     let mut probe = Probe::new(settings, "migrations watch");
-    let mut idle_looks = 0;
-    while idle_looks < MAX_IDLE_LOOKS {
+    let mut resting: Option<Option<SessionState>> = None;
+    let mut answered = Instant::now();
+    while answered.elapsed() < UNREACHABLE_WITHIN {
         if let Ok(done) = tokio::time::timeout(LOOK_PERIOD, &mut migrations).await {
             return Ok(done);
         }
-        let at_work = async |server: &mut PgConnection| {
-            sqlx::query_scalar(AT_WORK).bind(backend).fetch_one(server).await
+        let look = async |server: &mut PgConnection| {
+            let query = sqlx::query_as(SESSION_STATE).bind(backend.pid).bind(backend.backend_start);
+            query.fetch_optional(server).await
         };
-        let at_work = probe.ask(CONNECT_TIMEOUT, at_work).await.unwrap_or(false);
-        idle_looks = if at_work { 0 } else { idle_looks + 1 };
+        // The migrations go on meanwhile.
+        let look = tokio::select! {
+            done = &mut migrations => return Ok(done),
+            look = probe.ask(CONNECT_TIMEOUT, look) => look,
+        };
+        let Ok(state) = look else { continue };
+        answered = Instant::now();
+        if state.as_ref().is_some_and(|state: &SessionState| state.is_active) {
+            resting = None;
+        } else if resting.as_ref() == Some(&state) {
+            break;
+        } else {
+            resting = Some(state);
+        }
     }
     // Ends the session, which holds the migration lock for as long as it lives.
     let end = async |server: &mut PgConnection| {
-        sqlx::query("SELECT pg_terminate_backend($1)").bind(backend).execute(server).await
+        sqlx::query(END_SESSION).bind(backend.pid).bind(backend.backend_start).execute(server).await
     };
     let _ = probe.ask(CONNECT_TIMEOUT, end).await;
     Err(no_answer())

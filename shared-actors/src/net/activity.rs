@@ -61,11 +61,10 @@ impl Activity {
         *START + Duration::from_micros(self.idle_since_micros.load(Ordering::Acquire))
     }
 
-    /// Since when the client has not taken an answer: of those that wait, the one to the oldest
-    /// request.
+    /// Since when the client has taken nothing of some answer.
     pub(super) fn answering_since(&self) -> Option<Instant> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        answers.first_key_value().map(|(_, since)| *since)
+        answers.values().min().copied()
     }
 
     pub(super) fn touch(&self) {
@@ -79,6 +78,12 @@ impl Busy {
         self.has_answer = true;
         let mut answers = self.activity.answers.lock().unwrap_or_else(PoisonError::into_inner);
         answers.insert(self.request, Instant::now());
+    }
+
+    /// Records that the client has room for another part of the answer.
+    pub(crate) fn progresses(&mut self) {
+        self.answers();
+        self.activity.touch();
     }
 }
 

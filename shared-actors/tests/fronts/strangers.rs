@@ -195,18 +195,24 @@ async fn grpc_closes_a_client_that_does_not_take_its_answer() {
     let mut settings = grpc_settings();
     (settings.answer_timeout, settings.keep_alive) = (SHORT, SHORT / 5);
     let front = serve_probe(&settings, &Health::new()).await;
-    let (mut client, connection) = http2(front.address, 0).await;
-    let request = Request::post(format!("http://{}/test.Probe/Echo", front.address))
-        .header("content-type", "application/grpc")
-        .body(())
-        .unwrap();
-    let (answer, mut body) = client.send_request(request, false).unwrap();
-    // The text "hello" as a gRPC message.
-    body.send_data(Bytes::from_static(b"\0\0\0\0\x07\x0a\x05hello"), true).unwrap();
-    assert_eq!(answer.await.unwrap().status(), 200);
-    let _ = timeout(PATIENCE, connection).await.expect("the connection is closed");
+    // A message of gRPC: its length, then a field of text.
+    let text = "x".repeat(40_000);
+    let field = [b"\x0a\xc0\xb8\x02".as_slice(), text.as_bytes()].concat();
+    let length = u32::try_from(field.len()).unwrap().to_be_bytes();
+    let message = Bytes::from([[0].as_slice(), &length, &field].concat());
+    for window in [0, 1] {
+        let (mut client, connection) = http2(front.address, window).await;
+        let request = Request::post(format!("http://{}/test.Probe/Echo", front.address))
+            .header("content-type", "application/grpc")
+            .body(())
+            .unwrap();
+        let (answer, mut body) = client.send_request(request, false).unwrap();
+        body.send_data(message.clone(), true).unwrap();
+        assert_eq!(answer.await.unwrap().status(), 200);
+        let _ = timeout(PATIENCE, connection).await.expect("the connection is closed");
+    }
     let channel = channel_to(&front);
-    assert_eq!(say(&channel, "hello").await.unwrap(), "hello");
+    assert_eq!(say(&channel, &text).await.unwrap(), text);
     front.stop().await;
 }
 
