@@ -5,7 +5,7 @@ use shared_actors::actor::{BatchLimits, Command, Commit};
 use shared_actors::database::DatabaseError;
 
 use super::queries;
-use super::shard::{LIMITS, OrderShard};
+use super::shard::{OrderShard, READ_LIMITS};
 use crate::domain::{IdempotencyKey, Order, OrderError, UserId};
 
 /// Finds the order with this key.
@@ -19,7 +19,7 @@ impl Command for FindByKey {
 
 impl Commit<FindByKey> for OrderShard {
     fn limits(&self) -> BatchLimits {
-        LIMITS
+        READ_LIMITS
     }
 
     async fn commit(&self, batch: Vec<FindByKey>) -> Vec<Result<Option<Order>, OrderError>> {

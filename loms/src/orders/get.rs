@@ -4,7 +4,7 @@ use shared_actors::actor::{BatchLimits, Command, Commit};
 use shared_actors::database::DatabaseError;
 
 use super::queries;
-use super::shard::{LIMITS, OrderShard};
+use super::shard::{OrderShard, READ_LIMITS};
 use crate::domain::{Order, OrderError, OrderId};
 
 /// Reads an order.
@@ -18,7 +18,7 @@ impl Command for GetOrder {
 
 impl Commit<GetOrder> for OrderShard {
     fn limits(&self) -> BatchLimits {
-        LIMITS
+        READ_LIMITS
     }
 
     async fn commit(&self, batch: Vec<GetOrder>) -> Vec<Result<Order, OrderError>> {

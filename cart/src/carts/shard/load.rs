@@ -5,7 +5,7 @@ use shared_actors::error::ErrorCode;
 use shared_actors::failures;
 
 use super::super::{Loaded, queries};
-use super::{CartShard, LIMITS, each};
+use super::{CartShard, READ_LIMITS, each};
 use crate::domain::{CartError, UserId};
 use crate::idempotency::IdempotencyKey;
 
@@ -23,7 +23,7 @@ impl Command for LoadCart {
 
 impl Commit<LoadCart> for CartShard {
     fn limits(&self) -> BatchLimits {
-        LIMITS
+        READ_LIMITS
     }
 
     async fn commit(&self, batch: Vec<LoadCart>) -> Vec<Result<Loaded, CartError>> {

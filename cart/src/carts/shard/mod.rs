@@ -28,6 +28,10 @@ use write::WriteCart;
 /// Two statements of the same kind keep the database busy while the results of one are read.
 const LIMITS: BatchLimits = BatchLimits { commands: 256, weight: usize::MAX, concurrency: 2 };
 
+/// Limits of batches that read carts. A cart has up to 1,000 lines, and how many is known only when
+/// it is read: so a batch has at most 64,000 lines, and twice as many with open checkouts.
+const READ_LIMITS: BatchLimits = BatchLimits { commands: 64, ..LIMITS };
+
 /// The limits for the sweepers' commands: one statement per command.
 const ONE_BY_ONE: BatchLimits = BatchLimits { commands: 1, weight: usize::MAX, concurrency: 1 };
 
