@@ -32,7 +32,7 @@ impl Command for ListOrders {
 impl Commit<ListOrders> for OrderShard {
     fn limits(&self) -> BatchLimits {
         // Each list is a separate query.
-        BatchLimits { commands: 1, concurrency: CONCURRENCY, ..BatchLimits::default() }
+        BatchLimits { concurrency: CONCURRENCY, ..BatchLimits::ONE_BY_ONE }
     }
 
     async fn commit(&self, batch: Vec<ListOrders>) -> Vec<Result<ShardPage, OrderError>> {

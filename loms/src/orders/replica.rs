@@ -102,7 +102,7 @@ impl Replica {
             Err(_) => "no answer in time".to_owned(),
         };
         // Lists do not try the replica again before the next check.
-        self.show(None, false);
+        self.unusable();
         tracing::warn!(reason, shard = %self.shard, "the replica failed, reading from the primary");
         None
     }
@@ -126,16 +126,22 @@ impl Replica {
     /// the primary. While the primary is unreachable, the replica is shown as usable whatever its
     /// lag: a stale list is better than none.
     pub fn judge(&self, state: Option<&ReplicaState>, primary: Option<Lineage>, primary_is_away: bool) {
-        let (Some(state), Some(primary)) = (state, primary) else { return self.show(None, false) };
+        let (Some(state), Some(primary)) = (state, primary) else { return self.unusable() };
         let unfit = Unfit::why(state, primary);
         self.tell(unfit);
         self.fit.store(unfit.is_none(), Ordering::Relaxed);
         let lag = state.lag.filter(|_| unfit.is_none());
         let recent = lag.is_some_and(|lag| lag < self.parts.max_lag);
-        self.show(lag, recent || (unfit.is_none() && primary_is_away));
         // Lists read a stale replica only while the primary is unreachable. Once the primary is
         // back, they wait for the next check.
         self.usable.store(recent, Ordering::Relaxed);
+        self.show(lag, recent || (unfit.is_none() && primary_is_away));
+    }
+
+    /// Stops reading lists from it until the next check.
+    fn unusable(&self) {
+        self.usable.store(false, Ordering::Relaxed);
+        self.show(None, false);
     }
 
     fn tell(&self, unfit: Option<Unfit>) {
@@ -150,10 +156,10 @@ impl Replica {
         }
     }
 
-    fn show(&self, lag: Option<Duration>, usable: bool) {
+    /// Sets the metrics.
+    fn show(&self, lag: Option<Duration>, is_read: bool) {
         self.lag_seconds.set(lag.map_or(f64::NAN, |lag| lag.as_secs_f64()));
-        self.shown_usable.set(usable.into());
-        self.usable.store(usable, Ordering::Relaxed);
+        self.shown_usable.set(is_read.into());
     }
 }
 

@@ -24,7 +24,7 @@ impl Command for RestockSku {
 impl Commit<RestockSku> for StockShard {
     fn limits(&self) -> BatchLimits {
         // Restocks are rare, so each has its own transaction.
-        BatchLimits { commands: 1, ..BatchLimits::default() }
+        BatchLimits::ONE_BY_ONE
     }
 
     async fn commit(&self, batch: Vec<RestockSku>) -> Vec<Result<StockLevel, OrderError>> {

@@ -37,6 +37,11 @@ pub struct BatchLimits {
     pub concurrency: usize,
 }
 
+impl BatchLimits {
+    /// One command per batch, and one batch at a time.
+    pub const ONE_BY_ONE: Self = Self { commands: 1, weight: usize::MAX, concurrency: 1 };
+}
+
 impl Default for BatchLimits {
     /// 256 commands per batch, no weight limit, and one batch at a time.
     fn default() -> Self {

@@ -3,6 +3,7 @@
 //!
 //! The statements of the domains live elsewhere.
 
+mod at_work;
 mod error;
 #[cfg(test)]
 mod faults;

@@ -4,22 +4,22 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, FromRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tokio::time::Instant;
 
+use super::at_work::{Backend, while_at_work};
 use super::error::{is_deadlock, is_outage, is_refused_login};
 use super::observe::no_answer;
 use super::owner::{self, Owner};
-use super::{Probe, STATEMENT_TIMEOUT, connect_options};
+use super::{STATEMENT_TIMEOUT, connect_options};
 use crate::health::Component;
 use crate::settings::DatabaseSettings;
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const INVALID_CATALOG_NAME: &str = "3D000";
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
@@ -27,12 +27,6 @@ const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// of a table in use. Later statements on the same table queue behind the migration, so it gives up
 /// soon and retries.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How often the server is asked whether it is still working on a migration.
-const LOOK_PERIOD: Duration = Duration::from_secs(2);
-
-/// How long the server may be unreachable before migrations that it may work on are given up.
-const UNREACHABLE_WITHIN: Duration = Duration::from_mins(1);
 
 /// A migration that takes longer than this is reported.
 const SLOW: Duration = Duration::from_secs(5);
@@ -200,7 +194,7 @@ async fn apply(settings: &DatabaseSettings, migrators: &[&Migrator]) -> Result<(
         // not come from a pool: closing it releases the lock after a failure, too, and no statement
         // timeout applies.
         let run = beside_newer(migrator);
-        let backend: Backend = soon(sqlx::query_as(OWN_BACKEND).fetch_one(&mut connection)).await?;
+        let backend = soon(Backend::of(&mut connection)).await?;
         let run = while_at_work(settings, &backend, run.run_direct(None, &mut connection, false));
         run.await?.map_err(|error| classify(settings, error))?;
     }
@@ -211,71 +205,6 @@ async fn apply(settings: &DatabaseSettings, migrators: &[&Migrator]) -> Result<(
 /// forever.
 async fn soon<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
     tokio::time::timeout(STATEMENT_TIMEOUT, statement).await.unwrap_or_else(|_| Err(no_answer()))
-}
-
-/// The session that runs migrations, as the server knows it. Its process id alone could belong to
-/// another session after a restart of the server.
-#[derive(FromRow)]
-struct Backend {
-    pid: i32,
-    backend_start: DateTime<Utc>,
-}
-
-/// What the server says of a session.
-#[derive(FromRow, PartialEq)]
-struct SessionState {
-    is_active: bool,
-    state_change: DateTime<Utc>,
-}
-
-const OWN_BACKEND: &str = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()";
-const SESSION_STATE: &str = "
-SELECT coalesce(state = 'active', true) AS is_active, state_change FROM pg_stat_activity
-WHERE pid = $1 AND backend_start = $2 AND state_change IS NOT NULL";
-const END_SESSION: &str =
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2";
-
-/// Runs migrations for as long as the server works on them, without a time limit. They are given up
-/// if the server says that their session rests, or no longer exists, while no answer arrives; or if
-/// the server cannot be asked for a minute.
-async fn while_at_work<T>(
-    settings: &DatabaseSettings,
-    backend: &Backend,
-    migrations: impl Future<Output = T>,
-) -> Result<T, sqlx::Error> {
-    let mut migrations = pin!(migrations);
-    let mut probe = Probe::new(settings, "migrations watch");
-    let mut resting: Option<Option<SessionState>> = None;
-    let mut answered = Instant::now();
-    while answered.elapsed() < UNREACHABLE_WITHIN {
-        if let Ok(done) = tokio::time::timeout(LOOK_PERIOD, &mut migrations).await {
-            return Ok(done);
-        }
-        let look = async |server: &mut PgConnection| {
-            let query = sqlx::query_as(SESSION_STATE).bind(backend.pid).bind(backend.backend_start);
-            query.fetch_optional(server).await
-        };
-        // The migrations go on meanwhile.
-        let look = tokio::select! {
-            done = &mut migrations => return Ok(done),
-            look = probe.ask(CONNECT_TIMEOUT, look) => look,
-        };
-        let Ok(state) = look else { continue };
-        answered = Instant::now();
-        if state.as_ref().is_some_and(|state: &SessionState| state.is_active) {
-            resting = None;
-        } else if resting.as_ref() == Some(&state) {
-            break;
-        } else {
-            resting = Some(state);
-        }
-    }
-    // Ends the session, which holds the migration lock for as long as it lives.
-    let end = async |server: &mut PgConnection| {
-        sqlx::query(END_SESSION).bind(backend.pid).bind(backend.backend_start).execute(server).await
-    };
-    let _ = probe.ask(CONNECT_TIMEOUT, end).await;
-    Err(no_answer())
 }
 
 /// The same migrations, for a database that may also have migrations of a newer version.

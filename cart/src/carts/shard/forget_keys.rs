@@ -3,7 +3,7 @@
 use shared_actors::actor::{BatchLimits, Command, Commit, one_by_one};
 
 use super::super::queries;
-use super::{CartShard, ONE_BY_ONE, reported};
+use super::{CartShard, reported};
 use crate::domain::CartError;
 
 /// Delete up to `limit` expired keys. The answer is how many were deleted.
@@ -19,7 +19,7 @@ impl Command for ForgetKeys {
 
 impl Commit<ForgetKeys> for CartShard {
     fn limits(&self) -> BatchLimits {
-        ONE_BY_ONE
+        BatchLimits::ONE_BY_ONE
     }
 
     async fn commit(&self, batch: Vec<ForgetKeys>) -> Vec<Result<u64, CartError>> {

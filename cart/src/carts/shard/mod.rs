@@ -32,9 +32,6 @@ const LIMITS: BatchLimits = BatchLimits { commands: 256, weight: usize::MAX, con
 /// it is read: so a batch has at most 64,000 lines, and twice as many with open checkouts.
 const READ_LIMITS: BatchLimits = BatchLimits { commands: 64, ..LIMITS };
 
-/// The limits for the sweepers' commands: one statement per command.
-const ONE_BY_ONE: BatchLimits = BatchLimits { commands: 1, weight: usize::MAX, concurrency: 1 };
-
 /// One database of carts.
 pub struct CartShard {
     pool: Pool,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use shared_actors::actor::{BatchLimits, Command, Commit, one_by_one};
 
 use super::super::{OpenCheckouts, queries};
-use super::{CartShard, ONE_BY_ONE, reported};
+use super::{CartShard, reported};
 use crate::domain::CartError;
 
 /// Count the checkouts that have been open for longer than `grace`, and find up to `limit` users
@@ -23,7 +23,7 @@ impl Command for FindOpenCheckouts {
 
 impl Commit<FindOpenCheckouts> for CartShard {
     fn limits(&self) -> BatchLimits {
-        ONE_BY_ONE
+        BatchLimits::ONE_BY_ONE
     }
 
     async fn commit(&self, batch: Vec<FindOpenCheckouts>) -> Vec<Result<OpenCheckouts, CartError>> {
