@@ -86,7 +86,7 @@ impl Application {
         let router = ShardRouter::new(count).ok_or(StartError::Shards)?;
         let mut http = settings.http.clone();
         provide_descriptors([&mut http.max_connections])?;
-        let arbiters = Arbiters::new(settings.arbiters).watched(settings.actor_thread_timeout);
+        let arbiters = Arbiters::new(settings.arbiters);
         let health = Health::new();
         let mut watching = Vec::new();
 

@@ -4,6 +4,7 @@ use anyhow::Context;
 use cart::{Application, Settings, migrate};
 use shared_actors::process::{self, Service};
 use shared_actors::settings::{Reader, SettingsError};
+use shared_actors::watchdog;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -32,6 +33,7 @@ impl Service for Cart {
     async fn run(command: &Command, settings: &Settings) -> anyhow::Result<u8> {
         match command {
             Command::Serve => {
+                watchdog::start(settings.thread_timeout)?;
                 let application = Application::build(settings).context("the cart service cannot start")?;
                 application.run_until_stopped().await?;
             }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use reqwest::Url;
-use shared_actors::actor::Arbiters;
 use shared_actors::database::Migrations;
 use shared_actors::http::HttpServerSettings;
 use shared_actors::settings::{HostPort, Reader, SettingsError, ShardDefaults, ShardSettings};
+use shared_actors::watchdog;
 
 use crate::checkout::SweepSettings;
 use crate::loms::LomsSettings;
@@ -42,8 +42,8 @@ pub struct Settings {
     pub sweep: SweepSettings,
     /// The number of threads for actors. With 0, the actors run on the main thread.
     pub arbiters: usize,
-    /// How long a thread of actors may hang before the process exits (`ACTOR_THREAD_TIMEOUT`).
-    pub actor_thread_timeout: Duration,
+    /// How long a thread may hang before the process exits (`THREAD_TIMEOUT`).
+    pub thread_timeout: Duration,
     /// The maximum number of commands to all carts that are queued or running.
     pub capacity: usize,
     /// The maximum number of commands to one cart that are queued or running.
@@ -76,7 +76,7 @@ impl Settings {
                 grace: r.duration("CHECKOUT_GRACE", Duration::from_secs(5)),
             },
             arbiters: r.get_in("ARBITERS", 0, 0..=1024),
-            actor_thread_timeout: r.duration("ACTOR_THREAD_TIMEOUT", Arbiters::TIMEOUT),
+            thread_timeout: r.duration("THREAD_TIMEOUT", watchdog::TIMEOUT),
             capacity: r.get_in("CART_CAPACITY", 10_000, 1..=1_000_000),
             capacity_per_cart: r.get_in("CART_CAPACITY_PER_USER", 256, 1..=1_000_000),
             max_live: r.get_in("CART_MAX_LIVE", 50_000, 1..=10_000_000),

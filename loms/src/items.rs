@@ -1,9 +1,5 @@
 //! Lines as the database stores them: two arrays of equal length, one of SKUs and one of counts.
 
-use sqlx::error::BoxDynError;
-use sqlx::postgres::{PgTypeInfo, PgValueRef};
-use sqlx::{Decode, Postgres, Type};
-
 use crate::domain::{Line, Lines, Quantity, Sku};
 
 /// The lines of many orders in one pair of arrays. Positions `first[n]..=last[n]`, counted from 1,
@@ -35,38 +31,6 @@ impl ItemArrays {
     /// lines.
     fn position(&self) -> i32 {
         i32::try_from(self.skus.len()).unwrap_or(i32::MAX)
-    }
-}
-
-/// An array of SKUs or counts as read from a row. A row edited by hand may hold a `NULL` or an
-/// array of two dimensions. Decoding it is an error of that row only; the other rows are still
-/// read.
-pub(crate) struct Numbers(Result<Vec<i64>, String>);
-
-impl Numbers {
-    /// The numbers.
-    ///
-    /// # Errors
-    /// `Decode`, if they cannot be read.
-    pub fn get(&self) -> Result<&[i64], sqlx::Error> {
-        self.0.as_deref().map_err(|error| sqlx::Error::Decode(error.clone().into()))
-    }
-
-    /// The numbers, or an empty list if they cannot be read.
-    pub fn or_none(self) -> Vec<i64> {
-        self.0.unwrap_or_default()
-    }
-}
-
-impl Type<Postgres> for Numbers {
-    fn type_info() -> PgTypeInfo {
-        <Vec<i64> as Type<Postgres>>::type_info()
-    }
-}
-
-impl<'r> Decode<'r, Postgres> for Numbers {
-    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
-        Ok(Self(<Vec<i64> as Decode<Postgres>>::decode(value).map_err(|error| error.to_string())))
     }
 }
 

@@ -3,6 +3,7 @@
 use loms::{Application, Settings, migrate, verify};
 use shared_actors::process::{self, Service};
 use shared_actors::settings::{Reader, SettingsError};
+use shared_actors::watchdog;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -37,7 +38,10 @@ impl Service for Loms {
 
     async fn run(command: &Command, settings: &Settings) -> anyhow::Result<u8> {
         match command {
-            Command::Serve => Application::build(settings).await?.run_until_stopped().await?,
+            Command::Serve => {
+                watchdog::start(settings.thread_timeout)?;
+                Application::build(settings).await?.run_until_stopped().await?;
+            }
             Command::Migrate => migrate(settings).await.map_err(anyhow::Error::msg)?,
             Command::Verify => {
                 let report = verify::verify(settings).await?;

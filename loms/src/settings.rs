@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use shared_actors::actor::Arbiters;
 use shared_actors::grpc::GrpcServerSettings;
 use shared_actors::http::HttpServerSettings;
 use shared_actors::kafka::KafkaSettings;
 use shared_actors::settings::{Reader, SettingsError, ShardDefaults, ShardSettings};
 use shared_actors::shard::ShardRouter;
+use shared_actors::watchdog;
 
 use crate::api::REQUEST_LIMIT_BYTES;
 
@@ -53,8 +53,8 @@ pub struct Settings {
     /// Number of threads for the actors. With 0, actors share the thread of the gRPC server
     /// (`ARBITERS`).
     pub arbiters: usize,
-    /// How long a thread of actors may hang before the process exits (`ACTOR_THREAD_TIMEOUT`).
-    pub actor_thread_timeout: Duration,
+    /// How long a thread may hang before the process exits (`THREAD_TIMEOUT`).
+    pub thread_timeout: Duration,
 }
 
 impl Settings {
@@ -85,7 +85,7 @@ impl Settings {
             key_ttl: key_ttl(&mut reader, payment_ttl),
             actor_capacity: reader.get_in("ACTOR_CAPACITY", 4096, 1..=1_000_000),
             arbiters: reader.get_in("ARBITERS", 0, 0..=256),
-            actor_thread_timeout: reader.duration("ACTOR_THREAD_TIMEOUT", Arbiters::TIMEOUT),
+            thread_timeout: reader.duration("THREAD_TIMEOUT", watchdog::TIMEOUT),
         };
         reader.finish().map(|()| settings)
     }

@@ -79,7 +79,7 @@ impl Application {
         let service =
             HttpService { health: health.clone(), openapi: api::document(), errors: api::error_body };
         let http = http::serve(&http, service, |_| ())?;
-        let arbiters = Arbiters::new(0).watched(settings.actor_thread_timeout);
+        let arbiters = Arbiters::new(0);
         // The channel sends within the transaction, which is idle meanwhile. That takes a few
         // seconds, and no statement takes longer.
         let limits = PoolSettings {

@@ -3,6 +3,7 @@
 use notifier::{Application, Settings, migrate};
 use shared_actors::process::{self, Service};
 use shared_actors::settings::{Reader, SettingsError};
+use shared_actors::watchdog;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -30,7 +31,10 @@ impl Service for Notifier {
 
     async fn run(command: &Command, settings: &Settings) -> anyhow::Result<u8> {
         match command {
-            Command::Serve => Application::build(settings)?.run_until_stopped().await?,
+            Command::Serve => {
+                watchdog::start(settings.thread_timeout)?;
+                Application::build(settings)?.run_until_stopped().await?;
+            }
             Command::Migrate => migrate(settings).await.map_err(anyhow::Error::msg)?,
         }
         Ok(0)

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use shared_actors::actor::Arbiters;
 use shared_actors::http::HttpServerSettings;
 use shared_actors::kafka::KafkaSettings;
 use shared_actors::settings::{DatabaseSettings, Reader, SettingsError, ShardDefaults, ShardSettings};
+use shared_actors::watchdog;
 
 /// All settings; the defaults fit the local stack.
 #[derive(Clone, Debug)]
@@ -32,8 +32,8 @@ pub struct Settings {
     /// How long the inbox remembers a handled event (`INBOX_TTL`). It must exceed the retention of
     /// the topic, because a forgotten event that is delivered again is notified again.
     pub inbox_ttl: Duration,
-    /// How long a thread of actors may hang before the process exits (`ACTOR_THREAD_TIMEOUT`).
-    pub actor_thread_timeout: Duration,
+    /// How long a thread may hang before the process exits (`THREAD_TIMEOUT`).
+    pub thread_timeout: Duration,
 }
 
 impl Settings {
@@ -64,7 +64,7 @@ impl Settings {
             max_retries: reader.get_in("NOTIFICATION_MAX_RETRIES", 5, 0..=100),
             event_max_bytes: reader.get_in("EVENT_MAX_BYTES", 256 * 1024, 1024..=1024 * 1024 * 1024),
             inbox_ttl: reader.duration("INBOX_TTL", Duration::from_hours(30 * 24)),
-            actor_thread_timeout: reader.duration("ACTOR_THREAD_TIMEOUT", Arbiters::TIMEOUT),
+            thread_timeout: reader.duration("THREAD_TIMEOUT", watchdog::TIMEOUT),
         };
         reader.finish().map(|()| settings)
     }

@@ -14,6 +14,7 @@
 mod actor;
 mod commands;
 mod decide;
+mod metrics;
 mod queries;
 mod shard;
 mod state;

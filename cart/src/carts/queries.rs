@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use shared_actors::database::{DatabaseError, Pool, observe};
+use shared_actors::database::{DatabaseError, Numbers, Pool, observe};
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -79,9 +79,8 @@ delete from idempotency_keys where ctid in (
     select ctid from idempotency_keys where created_at <= now() - make_interval(secs => $1)
     order by created_at limit $2 for update skip locked)";
 
-/// Null elements are invalid. They are decoded here, so that they fail only their own row.
-type Skus = Option<Vec<Option<i64>>>;
-type Counts = Option<Vec<Option<i32>>>;
+type Skus = Option<Numbers<i64>>;
+type Counts = Option<Numbers<i32>>;
 
 #[derive(FromRow)]
 struct Row {
@@ -320,11 +319,14 @@ impl Row {
 }
 
 fn cart(skus: Skus, counts: Counts) -> Result<Cart, sqlx::Error> {
-    let line = |(sku, count): (Option<i64>, Option<i32>)| {
-        let sku = u32::try_from(sku?).ok().and_then(Sku::new)?;
-        let count = u16::try_from(count?).ok().and_then(Quantity::new)?;
+    let (Some(skus), Some(counts)) = (skus, counts) else { return Ok(Cart::default()) };
+    let (skus, counts) = (skus.get()?, counts.get()?);
+    let line = |(sku, count): (&i64, &i32)| {
+        let sku = u32::try_from(*sku).ok().and_then(Sku::new)?;
+        let count = u16::try_from(*count).ok().and_then(Quantity::new)?;
         Some(Line { sku, count })
     };
-    let lines = skus.unwrap_or_default().into_iter().zip(counts.unwrap_or_default()).map(line);
-    lines.collect::<Option<Cart>>().ok_or_else(|| sqlx::Error::Decode("a line that is no line".into()))
+    let lines: Option<Cart> = skus.iter().zip(counts).map(line).collect();
+    let wrong = || format!("a row holds no lines of a cart: {skus:?} {counts:?}");
+    lines.filter(|_| skus.len() == counts.len()).ok_or_else(|| sqlx::Error::Decode(wrong().into()))
 }

@@ -1,13 +1,11 @@
 //! Reads, decides and writes; retries if another instance wrote first.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
-use prometheus::IntCounter;
 use shared_actors::actor::Backoff;
-use shared_actors::metrics;
 use tokio::time::sleep;
 
+use super::metrics;
 use super::shard::CartShardHandle;
 use super::state::{Change, Loaded, StoredCart, Write, Written};
 use crate::domain::{CartError, Part, UserId};
@@ -17,16 +15,6 @@ use crate::idempotency::IdempotencyKey;
 /// the same cart, so only a conflict of many instances takes this many.
 const ATTEMPTS: u32 = 40;
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(1), max: Duration::from_millis(20) };
-
-static STALE_WRITES: LazyLock<IntCounter> = LazyLock::new(|| {
-    let help = "Writes that lost a race with another instance and were retried.";
-    metrics::counter("cart_stale_writes_total", help)
-});
-
-/// Serves the counter as 0 from now on.
-pub(super) fn begin_counting() {
-    LazyLock::force(&STALE_WRITES);
-}
 
 /// The result of a transaction.
 pub struct Done<T> {
@@ -78,7 +66,7 @@ pub async fn transact<T>(
                 return Done { result: Ok(answer), known: Some(current.stored.after(change)) };
             }
             Ok(Written::Stale) => {
-                STALE_WRITES.inc();
+                metrics::stale_write();
                 sleep(BACKOFF.wait(attempt)).await;
             }
             Err(error) => return Done { result: Err(error), known: None },

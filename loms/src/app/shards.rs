@@ -39,7 +39,7 @@ pub(super) struct Shards {
 impl Shards {
     /// Starts the actors of every shard. No statement reaches a database before [`Self::begin`].
     pub fn start(settings: &Settings, health: &Health) -> Self {
-        let arbiters = Arbiters::new(settings.arbiters).watched(settings.actor_thread_timeout);
+        let arbiters = Arbiters::new(settings.arbiters);
         let limits = PoolSettings::new("loms").with_max_connections(settings.max_connections);
         // A separate pool: lists of orders must not delay reservations.
         let stock_pool = Pool::new(&settings.shards[STOCK_SHARD.index()].primary, &limits).locked();

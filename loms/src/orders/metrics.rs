@@ -18,9 +18,9 @@ static EFFECTS_REFUSED: LazyLock<IntCounter> = LazyLock::new(|| {
     let help = "Effects of orders that the stock refused, counted at each attempt.";
     metrics::counter("stock_effects_refused_total", help)
 });
-static UNREADABLE: LazyLock<IntCounter> = LazyLock::new(|| {
-    let help = "Rows of orders that were read and could not be decoded.";
-    metrics::counter("orders_unreadable_total", help)
+static UNREADABLE: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Rows that were read and could not be decoded.";
+    metrics::counters_by("rows_unreadable_total", help, "table", &["orders"])
 });
 
 /// Counters of orders by the state they entered.
@@ -56,7 +56,7 @@ pub(super) fn effects_refused(count: usize) {
 
 /// Counts a row that cannot be decoded as an order.
 pub(super) fn unreadable() {
-    UNREADABLE.inc();
+    UNREADABLE.with_label_values(&["orders"]).inc();
 }
 
 /// Counts a list that was served by `source` (`primary` or `replica`).

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use shared_actors::database::observe;
+use shared_actors::database::{Numbers, observe};
 use shared_actors::deadline;
 use sqlx::PgConnection;
 use tokio::time::Instant;
@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use super::event::OrderEvent;
 use super::publication::Refused;
-use crate::items::Numbers;
 
 /// A connection that does not answer for this long is dead. The server ends the session of a relay
 /// that is idle for as long.

@@ -20,6 +20,18 @@ async fn set_aside(backend: &Backend) -> Vec<i64> {
     told.unwrap().ids.clone()
 }
 
+/// The sum of a counter of this process, over all labels.
+fn counted(family: &str) -> f64 {
+    let families = prometheus::gather();
+    let found = families.iter().find(|found| found.name() == family);
+    found
+        .unwrap_or_else(|| panic!("no {family}"))
+        .get_metric()
+        .iter()
+        .map(|metric| metric.get_counter().get_value())
+        .sum()
+}
+
 async fn reserve(backend: &Backend, sku: i64, reserved: i64) {
     let statement = "UPDATE stock SET reserved_count = $2 WHERE sku = $1";
     sqlx::query(statement).bind(sku).bind(reserved).execute(&backend.pools[0]).await.unwrap();
@@ -43,6 +55,7 @@ async fn an_effect_that_the_stock_does_not_admit_holds_up_no_other_one_until_the
     assert!(cancelled.iter().all(Result::is_ok), "{cancelled:?}");
     assert_eq!(shop.left(1003).await, 220);
     assert_eq!(set_aside(&backend).await, [stuck.get()]);
+    assert!(counted("stock_effects_refused_total") > 0.5);
 
     // The sweeper gets past the rejected effect, too.
     let late = shop.orders.create(order(1, &[(1004, 1)])).await.unwrap();
@@ -134,6 +147,7 @@ async fn an_order_whose_row_cannot_be_read_fails_its_own_read_and_no_other_one()
     let (readable, unreadable) = read.split_at(orders.len());
     assert!(readable.iter().all(Result::is_ok), "{readable:?}");
     assert!(unreadable.iter().all(|read| matches!(read, Err(OrderError::Internal { .. }))), "{unreadable:?}");
+    assert!(counted("rows_unreadable_total") > 2.5);
     let mut expected: Vec<i64> = orders.iter().map(|order| order.get()).collect();
     expected.reverse();
     assert_eq!(listed(&shop).await, expected);

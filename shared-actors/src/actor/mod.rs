@@ -58,7 +58,6 @@ mod metrics;
 mod options;
 mod supervisor;
 mod task;
-mod watchdog;
 
 pub use arbiters::Arbiters;
 pub use batch::{BatchActor, BatchLimits, Commit, one_by_one};

@@ -8,6 +8,7 @@ mod error;
 #[cfg(test)]
 mod faults;
 mod lease;
+mod numbers;
 mod observe;
 mod owner;
 mod pool;
@@ -19,6 +20,7 @@ mod watch;
 
 pub use error::DatabaseError;
 pub use lease::Transaction;
+pub use numbers::Numbers;
 pub use observe::observe;
 pub use pool::{Pool, PoolSettings, STATEMENT_TIMEOUT, connect_options};
 pub use pool_metrics::show_pool;

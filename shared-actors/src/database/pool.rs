@@ -213,7 +213,7 @@ impl Pool {
         let connection = tokio::select! {
             biased;
             reason = self.trust.until_unreachable() => return Err(unreachable(&reason)),
-            acquired = acquire => acquired?,
+            acquired = acquire => acquired.map_err(not_opened)?,
         };
         Ok(Lease::new(connection, Arc::clone(&self.trust)))
     }
@@ -223,6 +223,16 @@ impl Pool {
 fn unreachable(reason: &str) -> sqlx::Error {
     let reason = format!("no statement is sent: {reason}");
     sqlx::Error::Io(io::Error::new(io::ErrorKind::ConnectionRefused, reason))
+}
+
+/// The error of a statement for which no connection could be opened. Whatever the reason of the
+/// server, for example that it accepts no sessions with this database, the statement is not at
+/// fault.
+fn not_opened(error: sqlx::Error) -> sqlx::Error {
+    match error {
+        sqlx::Error::Database(refusal) => unreachable(&format!("the server opens no session: {refusal}")),
+        error => error,
+    }
 }
 
 /// The wait for a connection. If a statement stops waiting, the connection is opened anyway.

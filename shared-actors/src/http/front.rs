@@ -30,6 +30,7 @@ use crate::failures;
 use crate::health::Health;
 use crate::metrics;
 use crate::net::Activity;
+use crate::panic_point;
 use crate::refusals::Refusals;
 
 /// How much longer than its deadline a handler may take, so that it can report the timeout itself.
@@ -106,6 +107,7 @@ where
         let answer = match front.time_for(&request) {
             Err(refusal) => Err((request, refusal)),
             Ok(allowance) => {
+                panic_point!("http::calling");
                 let has_come = Arriving::watch(&mut request);
                 Ok((self.next.call(request), Bounds { allowance, has_come, page: page.clone() }))
             }

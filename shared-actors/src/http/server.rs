@@ -20,6 +20,7 @@ use super::{ErrorBody, HttpServerSettings};
 use crate::health::Health;
 use crate::net::{Connection, End, Patience, Places, Protocol, end_of, listen};
 use crate::refusals::Refusals;
+use crate::watchdog::Heartbeat;
 
 /// How long a client has to read a refusal that was sent before its body was read.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -80,6 +81,7 @@ where
     let refusals = Arc::new(Refusals::new(Instant::now()));
     let settings = settings.clone();
     let server = builder.listen("http", listener, move || {
+        actix_rt::spawn(Heartbeat::of_event_loop("http"));
         let (settings, service, configure) = (settings.clone(), service.clone(), configure.clone());
         let (stopping, refusals) = (stopping.clone(), Arc::clone(&refusals));
         let patience = Patience {

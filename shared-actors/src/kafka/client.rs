@@ -1,6 +1,8 @@
 //! What producer and consumer share as clients of librdkafka: settings, logging, and whether a
 //! broker is connected.
 
+use std::time::Duration;
+
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -10,6 +12,9 @@ use tracing::{debug, error, info, warn};
 use super::statistics::Statistics;
 use crate::health::Component;
 
+/// How long a broker may take to answer a request.
+pub(super) const SOCKET_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The librdkafka settings that all clients share.
 pub(super) fn config(brokers: &str, client_id: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
@@ -17,7 +22,7 @@ pub(super) fn config(brokers: &str, client_id: &str) -> ClientConfig {
         .set("bootstrap.servers", brokers)
         .set("client.id", client_id)
         // Detects a broker that accepts connections but never answers.
-        .set("socket.timeout.ms", "10000")
+        .set("socket.timeout.ms", SOCKET_TIMEOUT.as_millis().to_string())
         // The kernel or the next request detects connections that a firewall dropped while they
         // were idle.
         .set("socket.keepalive.enable", "true")

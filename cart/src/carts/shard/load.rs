@@ -4,6 +4,7 @@ use shared_actors::actor::{BatchLimits, Command, Commit};
 use shared_actors::error::ErrorCode;
 use shared_actors::failures;
 
+use super::super::metrics::unreadable;
 use super::super::{Loaded, queries};
 use super::{CartShard, READ_LIMITS, each};
 use crate::domain::{CartError, UserId};
@@ -35,6 +36,7 @@ impl Commit<LoadCart> for CartShard {
 }
 
 fn undecodable(user: UserId, error: &sqlx::Error) -> CartError {
+    unreadable();
     failures::log(ErrorCode::Internal, || format!("cannot decode the cart of user {user}: {error}"));
     CartError::Internal
 }

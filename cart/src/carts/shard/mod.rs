@@ -16,8 +16,8 @@ use shared_actors::error::ServiceError;
 use shared_actors::failures;
 use tokio::sync::watch;
 
+use super::metrics::begin_counting;
 use super::state::{Loaded, OpenCheckouts, Write, Written};
-use super::transaction::begin_counting;
 use crate::domain::{CartError, UserId};
 use crate::idempotency::IdempotencyKey;
 use forget_keys::ForgetKeys;

@@ -30,6 +30,27 @@ impl Commit<WriteCart> for CartShard {
 
     async fn commit(&self, batch: Vec<WriteCart>) -> Vec<Result<Written, CartError>> {
         let writes: Vec<_> = batch.into_iter().map(|WriteCart(write)| write).collect();
-        each(writes.len(), queries::write(&self.pool, &writes, self.key_ttl).await)
+        self.write(&writes).await
+    }
+}
+
+impl CartShard {
+    /// Makes the changes together where possible. The database may refuse one, for example by a
+    /// rule that an operator has added. It must not fail the others, so the changes are halved
+    /// until it is alone.
+    async fn write(&self, writes: &[Write]) -> Vec<Result<Written, CartError>> {
+        let mut answers = Vec::with_capacity(writes.len());
+        let mut parts = vec![writes];
+        while let Some(part) = parts.pop() {
+            let written = queries::write(&self.pool, part, self.key_ttl).await;
+            match &written {
+                Err(error) if part.len() > 1 && !error.is_transient() => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
+                }
+                _ => answers.extend(each(part.len(), written)),
+            }
+        }
+        answers
     }
 }

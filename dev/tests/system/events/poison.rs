@@ -1,31 +1,10 @@
 //! How notifier handles messages that are not events, and events that arrive twice.
 
-use std::time::Duration;
-
 use dev::testing::unique_topic;
-use rdkafka::ClientConfig;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{Env, EventReader, Notifier, Servers};
-
-async fn send(broker: &str, topic: &str, key: &str, payload: &str, event_id: Option<&str>) {
-    let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", broker)
-        .set("broker.address.family", "v4")
-        .create()
-        .unwrap();
-    let mut headers = OwnedHeaders::new();
-    if let Some(id) = event_id {
-        headers = headers
-            .insert(Header { key: "ce_specversion", value: Some("1.0") })
-            .insert(Header { key: "ce_id", value: Some(id) });
-    }
-    let record = FutureRecord::to(topic).key(key).payload(payload).headers(headers);
-    producer.send(record, Duration::from_secs(10)).await.unwrap();
-}
+use crate::support::{Env, EventReader, Notifier, Servers, send};
 
 fn event(order: i64, sequence: i64, event_id: &str) -> String {
     json!({

@@ -44,9 +44,7 @@ async fn settings_can_be_checked_without_a_start_and_secrets_are_not_shown() {
         let ended = run_to_end(binary, &["--check-settings"], &right).await;
         assert_eq!(ended.code, Some(0), "{binary}: {}", ended.output);
         let lines: Vec<&str> = ended.output.lines().collect();
-        for wanted in
-            ["DATABASE_MASTER_PASSWORD_0=***", "REQUEST_TIMEOUT=5s", "ACTOR_THREAD_TIMEOUT (default)"]
-        {
+        for wanted in ["DATABASE_MASTER_PASSWORD_0=***", "REQUEST_TIMEOUT=5s", "THREAD_TIMEOUT (default)"] {
             assert!(lines.contains(&wanted), "{binary} does not say {wanted}: {}", ended.output);
         }
         assert!(!ended.output.contains("very-secret"));

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{BorrowedMessage, Headers};
+use rdkafka::message::{BorrowedMessage, Header, Headers, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use serde_json::Value;
 
@@ -120,4 +121,21 @@ fn event(message: &BorrowedMessage) -> Event {
         value: serde_json::from_slice(&payload).unwrap_or(Value::Null),
         payload,
     }
+}
+
+/// Publishes one record, with an event's headers if it has an id.
+pub async fn send(broker: &str, topic: &str, key: &str, payload: &str, event_id: Option<&str>) {
+    let producer: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", broker)
+        .set("broker.address.family", "v4")
+        .create()
+        .unwrap();
+    let mut headers = OwnedHeaders::new();
+    if let Some(id) = event_id {
+        headers = headers
+            .insert(Header { key: "ce_specversion", value: Some("1.0") })
+            .insert(Header { key: "ce_id", value: Some(id) });
+    }
+    let record = FutureRecord::to(topic).key(key).payload(payload).headers(headers);
+    producer.send(record, Duration::from_secs(10)).await.unwrap();
 }

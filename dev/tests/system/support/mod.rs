@@ -26,7 +26,7 @@ pub use buyers::Buyers;
 pub use cart::Cart;
 pub use clients::{LomsClient, field_at_fault, items};
 pub use collector::{Collector, Span};
-pub use events::{Event, EventReader};
+pub use events::{Event, EventReader, send};
 pub use frozen::{Frozen, kill_all};
 pub use loms::{Loms, SEEDS, new_sku};
 pub use memory::{peak_kb, resident_kb};

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use shared_actors::database::{Pool, observe};
+use shared_actors::database::{Numbers, Pool, observe};
 use sqlx::FromRow;
 
 use crate::domain::{Order, OrderError, OrderId};
-use crate::items::{Numbers, decoded, lines, undecodable};
+use crate::items::{decoded, lines, undecodable};
 use crate::orders::metrics;
 
 #[derive(FromRow)]

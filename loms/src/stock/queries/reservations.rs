@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use shared_actors::database::{Pool, Transaction, observe};
+use shared_actors::database::{Numbers, Pool, Transaction, observe};
 use shared_actors::shard::ORDER_ID_STEP;
 use sqlx::FromRow;
 
 use crate::domain::{IdempotencyKey, Lines, OrderId, Sku, UserId};
-use crate::items::{ItemArrays, Numbers, decoded, lines};
+use crate::items::{ItemArrays, decoded, lines};
 use crate::stock::decide::{Available, ByKey, Decision, ReservationRequest};
 use crate::stock::effect::{Effect, EffectKind};
 

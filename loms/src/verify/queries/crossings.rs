@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::TryStreamExt;
+use shared_actors::database::Numbers;
 use sqlx::postgres::PgConnection;
-
-use crate::items::Numbers;
 
 /// How many rows are in memory at a time.
 const PAGE: i64 = 1000;

@@ -11,6 +11,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
 use super::group::Group;
 use crate::panic_point;
+use crate::watchdog::Heartbeat;
 
 /// How often the lag is measured.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(2);
@@ -23,11 +24,14 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    pub fn start(consumer: Arc<BaseConsumer<Group>>) -> KafkaResult<Self> {
+    /// Starts the thread. `longest_call` is how long brokers may keep it waiting.
+    pub fn start(consumer: Arc<BaseConsumer<Group>>, longest_call: Duration) -> KafkaResult<Self> {
         let (wake, woken) = sync_channel(1);
         let work = move || {
+            let heartbeat = Heartbeat::start("kafka_committer", MEASURE_INTERVAL + longest_call);
             let mut next_measure = Instant::now();
             loop {
+                heartbeat.beat();
                 let pause = next_measure.saturating_duration_since(Instant::now());
                 if woken.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
                     return;

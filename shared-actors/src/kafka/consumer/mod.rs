@@ -16,6 +16,7 @@ use futures::future::LocalBoxFuture;
 use thiserror::Error;
 use tracing::warn;
 
+use super::client;
 use super::metrics::FAMILIES;
 use super::record::ReceivedRecord;
 use crate::actor::{ActorOptions, Backoff, Handle};
@@ -83,6 +84,12 @@ impl ConsumerOptions {
             backoff: Backoff { first: Duration::from_millis(100), max: Duration::from_secs(5) },
             component: None,
         }
+    }
+
+    /// How long one call of librdkafka may take: a commit waits for the coordinator of the group for
+    /// the session timeout, and then for its answer.
+    fn longest_call(&self) -> Duration {
+        self.session_timeout + client::SOCKET_TIMEOUT
     }
 
     /// Reports to `component` whether brokers are connected and the group is joined.

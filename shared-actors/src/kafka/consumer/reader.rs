@@ -21,6 +21,7 @@ use super::progress::Mark;
 use crate::kafka::client::{self, ClientReport};
 use crate::kafka::record::ReceivedRecord;
 use crate::panic_point;
+use crate::watchdog::Heartbeat;
 
 /// How long a poll may wait, and so how long a stop may go unnoticed.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -70,16 +71,18 @@ impl Reader {
 
     /// Reads until it is stopped. A client that fails is replaced by a new one.
     pub fn run(self) {
+        let heartbeat = Heartbeat::start("kafka_consumer", self.options.longest_call());
         let mut failures = 0;
         while !self.stopped() {
             let started = Instant::now();
-            let Err(error) = self.consume() else { return };
+            let Err(error) = self.consume(&heartbeat) else { return };
             failures = if started.elapsed() > self.options.backoff.max { 1 } else { failures + 1 };
             let wait = self.options.backoff.wait(failures);
             self.report.waiting(&error.to_string());
             warn!(topic = self.options.topic, %error, ?wait, "the consumer failed and will be rebuilt");
             let until = Instant::now() + wait;
             while Instant::now() < until && !self.stopped() {
+                heartbeat.beat();
                 thread::sleep(POLL_INTERVAL.min(wait));
             }
         }
@@ -89,22 +92,23 @@ impl Reader {
         *self.stop.borrow() || self.deliveries.is_closed()
     }
 
-    fn consume(&self) -> KafkaResult<()> {
+    fn consume(&self, heartbeat: &Heartbeat) -> KafkaResult<()> {
         let group = Group::new(self.options.topic.clone(), self.report.clone());
         let consumer: BaseConsumer<Group> = config(&self.options).create_with_context(group)?;
         let consumer = Arc::new(consumer);
         consumer.subscribe(&[&self.options.topic])?;
         let group = Arc::clone(consumer.context());
-        let committer = Committer::start(Arc::clone(&consumer))?;
+        let committer = Committer::start(Arc::clone(&consumer), self.options.longest_call())?;
         let mut in_hand = Vec::new();
         let mut next_commit = Instant::now();
         while !self.stopped() {
             panic_point!("consumer::reading");
             self.collect(&consumer, &mut in_hand)?;
+            heartbeat.beat();
             in_hand.retain(|Collected { record, mark }| group.holds(record.partition, *mark));
             if !in_hand.is_empty() {
                 let batch = std::mem::take(&mut in_hand);
-                if self.hand_on(&consumer, batch, &mut in_hand)? == Settled::GivenUp {
+                if self.hand_on(&consumer, batch, &mut in_hand, heartbeat)? == Settled::GivenUp {
                     break;
                 }
                 committer.wake()?;
@@ -181,6 +185,7 @@ impl Reader {
         consumer: &BaseConsumer<Group>,
         batch: Vec<Collected>,
         in_hand: &mut Vec<Collected>,
+        heartbeat: &Heartbeat,
     ) -> KafkaResult<Settled> {
         let (outcome, settled) = sync_channel(1);
         let marks: HashMap<i32, Mark> =
@@ -196,6 +201,7 @@ impl Reader {
             group.pause(consumer, true);
             while settled == Settled::Pending {
                 self.poll(consumer, POLL_INTERVAL, in_hand)?;
+                heartbeat.beat();
                 settled = group.settle(Duration::ZERO);
             }
             group.pause(consumer, false);

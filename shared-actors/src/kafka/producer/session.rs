@@ -16,6 +16,7 @@ use super::{ProducerError, ProducerOptions};
 use crate::kafka::client::{self, ClientReport};
 use crate::kafka::metrics::FAMILIES;
 use crate::kafka::record::Record;
+use crate::watchdog::Heartbeat;
 use crate::{crash_point, panic_point};
 
 pub(super) type Client = FutureProducer<ClientReport>;
@@ -60,6 +61,8 @@ impl Session {
 
     /// Runs `work`. A panic in it drops the client, because its state is unknown then.
     pub fn guard<T>(&self, work: impl FnOnce(&Self) -> T) -> Result<T, Panicked> {
+        // Several steps of a publication may each take the full timeout.
+        let _watched = Heartbeat::start("kafka_producer", 6 * self.timeout + REPORT_GRACE);
         catch_unwind(AssertUnwindSafe(|| work(self))).map_err(|_| {
             error!("the producer panicked and will be rebuilt");
             *self.link.lock().unwrap_or_else(PoisonError::into_inner) = Link::default();

@@ -1,0 +1,31 @@
+//! Metrics of carts.
+
+use std::sync::LazyLock;
+
+use prometheus::{IntCounter, IntCounterVec};
+use shared_actors::metrics;
+
+static STALE_WRITES: LazyLock<IntCounter> = LazyLock::new(|| {
+    let help = "Writes that lost a race with another instance and were retried.";
+    metrics::counter("cart_stale_writes_total", help)
+});
+static UNREADABLE: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Rows that were read and could not be decoded.";
+    metrics::counters_by("rows_unreadable_total", help, "table", &["carts"])
+});
+
+/// Serves the counters as 0 from now on.
+pub(super) fn begin_counting() {
+    LazyLock::force(&STALE_WRITES);
+    LazyLock::force(&UNREADABLE);
+}
+
+/// Counts a write that lost a race.
+pub(super) fn stale_write() {
+    STALE_WRITES.inc();
+}
+
+/// Counts a cart that cannot be decoded.
+pub(super) fn unreadable() {
+    UNREADABLE.with_label_values(&["carts"]).inc();
+}
