@@ -3,12 +3,12 @@
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 COMPOSE := docker compose --file docker/compose.yaml
-# What `build_info` says of what is run, not of what is tested: tests need no rebuild for each commit.
+# The revision in `build_info`. It is not set for tests, so that they need no rebuild for each commit.
 run demo build run-full-infra run-all: export GIT_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
-# What `make test` runs: narrow it with, say, TESTS="-p loms orders".
+# What `make test` runs. To run less, for example: make test TESTS="-p loms orders".
 TESTS ?= --workspace
-# Building all tests builds all binaries, with the very features that the tests are built with: one build serves both.
+# Building all tests also builds all binaries, with the same features, so one build serves both.
 DEBUG := $(or $(CARGO_TARGET_DIR),target)/debug
 
 .DEFAULT_GOAL := help
@@ -18,7 +18,7 @@ DEBUG := $(or $(CARGO_TARGET_DIR),target)/debug
 help: ## Lists the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Installs what is missing: servers and compilers by apt, Kafka by Maven.
+setup: ## Installs what is missing: servers and compilers with apt, Kafka with Maven.
 	@dev/scripts/setup.sh
 
 run: setup ## Starts the whole shop, shows one purchase, and runs until Ctrl-C.
@@ -29,10 +29,10 @@ demo: setup ## Like run, but exits after the purchase: with 0 if everything work
 	@cargo build --release --workspace --bins
 	@cargo run --quiet --release --bin stack -- demo
 
-servers: setup ## Starts only the servers, for services that you start yourself.
+servers: setup ## Starts only the servers. You start the services yourself.
 	@cargo run --quiet --release --bin stack -- servers
 
-clean-data: ## Deletes the data and logs of `make run`, so that it starts over. Downloads are kept.
+clean-data: ## Deletes the data and logs of `make run`. Downloads are kept.
 	@cargo run --quiet --release --bin stack -- clean-data
 
 test: ## Runs all tests on private servers. A running shop may stay up.
@@ -57,11 +57,11 @@ build: setup ## Builds release binaries.
 lint: ## Checks formatting and warnings.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	@# What a release build sees of the crates that have more in a debug build.
+	@# These crates contain more code in debug builds. This checks them as a release build sees them.
 	cargo clippy --workspace --bins --locked $(foreach crate,shared-actors loms notifier,\
 		--config profile.dev.package.$(crate).debug-assertions=false) -- -D warnings
 
-bench: ## Compares orders and carts with the database alone, and measures overload.
+bench: ## Measures orders, carts, the database alone, and overload.
 	@dev/scripts/setup.sh bench
 	@cargo build --release --workspace --bins
 	@cargo run --quiet --release --bin stack -- test -- dev/scripts/bench.sh
@@ -84,20 +84,20 @@ run-full-infra: compose ## Starts only the servers in containers, and migrates t
 	@$(COMPOSE) up --detach --wait
 	@for service in cart loms notifier; do $(COMPOSE) run --rm --no-deps migrate-$$service || exit 1; done
 
-stop-all: compose ## Stops the containers. Their data are kept.
+stop-all: compose ## Stops the containers and keeps their data.
 	@$(COMPOSE) --profile shop down
 
 logs: compose ## Follows the logs of the containers.
 	@$(COMPOSE) --profile shop logs --follow --tail 100
 
-docker-check: ## Checks the compose stack: its files, its images, and each binary in its image.
+docker-check: ## Checks the compose files, the images, and each binary in its image.
 	@dev/docker-check/docker-check.sh
 
-pictures: ## Takes the screenshots of the docs again.
+pictures: ## Renews the screenshots in the docs.
 	@dev/scripts/setup.sh test
 	@cargo test --workspace --no-run
 	@PICTURES=$(CURDIR)/docs/images PICTURE_AFTER=150 $(DEBUG)/stack test -- \
 		cargo test --workspace --test system -- --test-threads 1 browser:: prometheus::page
 
-ci: ## Runs everything that a change must pass.
+ci: ## Runs all checks that a change must pass.
 	@.ci/run

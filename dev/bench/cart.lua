@@ -1,4 +1,4 @@
--- wrk: cart requests of many users. The first argument names the request: add or show.
+-- For wrk: cart requests of many users. The first argument is the request: add or show.
 local what
 local users = 500
 local skus = { 1002, 1003, 1004, 1005 }

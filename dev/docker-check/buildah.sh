@@ -1,4 +1,4 @@
-# Sourced by docker-check.sh: the same as docker.sh by buildah, which builds on what is made here.
+# Sourced by docker-check.sh: the same as docker.sh, with buildah and base images that are made here.
 
 buildah_here() {
     TMPDIR=$work/tmp buildah --root "$work/storage" --runroot "$work/run" --storage-driver vfs "$@"
@@ -23,8 +23,8 @@ make_debian() {
     buildah_commit "$container" "$(base_image debian)"
 }
 
-# Rust's slim image is Debian's with a C compiler, certificates and a toolchain. The certificates, and what cargo is
-# told, are those of the machine that builds.
+# Rust's slim image is Debian's plus a C compiler, certificates and a toolchain. The certificates and cargo's configuration
+# come from the machine that builds.
 make_rust() {
     local container folder cargo_config=${CARGO_HOME:-$HOME/.cargo}/config.toml
     container=$(buildah_here from --pull-never "$(base_image debian)")
@@ -53,7 +53,7 @@ buildah_size() {
     du -s --block-size=1 "$folder" | cut -f 1
 }
 
-# Runs a command in the image's files as the image's user. As in the compose stack, nothing can be written.
+# Runs a command in the image's file system as the image's user. As in the compose stack, it is read-only.
 in_image() {
     exec unshare --mount sh -c '
         set -e

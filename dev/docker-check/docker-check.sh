@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Checks the compose stack of docker/: that its files fit together, that the images build, and that each of our binaries
-# starts and ends in its image. `docker-check.sh files` stops before the images, which take as long as a release build.
+# Checks the compose stack of docker/: that its files fit together, that the images build, and that each binary starts and
+# stops in its image. `docker-check.sh files` checks only the files. Building the images takes as long as a release build.
 #
-# With a Docker engine the images are built and run by it. Without one buildah builds them on base images that are made
-# here of Debian's packages and this machine's Rust: then the Dockerfile is what is checked, not Docker Hub.
-# shellcheck disable=SC2016,SC2317 # jq has variables of its own; functions are called by names that are put together
+# If there is a Docker engine, it builds and runs the images. Otherwise buildah does, on base images that are made here from
+# Debian's packages and this machine's Rust. That checks the Dockerfile, but not the images of Docker Hub.
+# shellcheck disable=SC2016,SC2317 # `$` in jq programs is jq's own; functions are called by composed names
 set -euo pipefail
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
@@ -28,7 +28,7 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# Installs missing programs from Debian packages of the same name, after asking. INSTALL_MISSING=yes answers for a script.
+# Asks, then installs missing programs from Debian packages of the same name. INSTALL_MISSING=yes installs without asking.
 # A check whose program is still missing is skipped.
 install_missing() {
     local program missing=()
@@ -54,7 +54,7 @@ install_missing() {
         -o DPkg::Lock::Timeout=300 "${missing[@]}" >>"$work/apt.log" 2>&1 || tail -n 5 "$work/apt.log" >&2
 }
 
-# Everything that is made here is in this folder, several copies of a Rust toolchain among it.
+# Everything that this script creates is in this folder, including several copies of a Rust toolchain.
 work=$(mktemp -d /var/tmp/docker-check.XXXXXX)
 running=''
 
@@ -74,23 +74,23 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM HUP
 
-# Says what keeps buildah from building here; nothing when it can.
+# Prints why buildah cannot build here, or nothing if it can.
 obstacle_to_buildah() {
     if [ "$(id -u)" -ne 0 ]; then
         echo 'there is no Docker engine, and building without one needs root'
     elif ! { has buildah && has debootstrap; }; then
-        echo 'there is no Docker engine, and buildah and debootstrap are not to be had'
+        echo 'there is no Docker engine, and buildah or debootstrap is missing'
     elif ! has rustc; then
-        echo 'there is no Docker engine, and no Rust that a base image could be made of'
+        echo 'there is no Docker engine, and no Rust to make a base image from'
     fi
 }
 
 install_missing jq curl
 has_compose_plugin || install_missing docker-compose
 if ! has jq; then
-    skip 'everything' 'jq is not to be had'
+    skip 'everything' 'jq is missing'
 elif ! { has_compose_plugin || has docker-compose; }; then
-    skip 'compose.yaml' 'no implementation of Compose is to be had'
+    skip 'compose.yaml' 'Compose is missing'
 elif compose_model >"$work/model.json" 2>"$work/compose.log"; then
     ok "compose.yaml is valid ($(if has_compose_plugin; then docker compose version; else docker-compose --version; fi))"
     check_versions
@@ -114,13 +114,13 @@ else
     mkdir -p "$work/tmp"
     for base in debian rust; do
         if ! "make_$base" >"$work/$base.log" 2>&1; then
-            fail "a base image stands in for $(base_image "$base")" "$(tail -n 20 "$work/$base.log")"
+            fail "a base image can replace $(base_image "$base")" "$(tail -n 20 "$work/$base.log")"
             finish
         fi
-        ok "a base image stands in for $(base_image "$base")"
+        ok "a base image can replace $(base_image "$base")"
     done
 fi
-# Whoever works on this machine comes first.
+# Other work on this machine has priority.
 renice -n 10 -p $$ >/dev/null 2>&1 || true
 for target in $targets; do
     check_image "$target"

@@ -1,4 +1,4 @@
-# Sourced by docker-check.sh: the images, and the binaries in them, by a Docker engine.
+# Sourced by docker-check.sh: builds and runs the images with a Docker engine.
 
 docker_build() {
     docker build "$@"

@@ -1,6 +1,6 @@
-# Sourced by docker-check.sh: what is checked of an image and of the binary in it, whoever built it.
+# Sourced by docker-check.sh: the checks of an image and its binary, for both builders.
 
-# Waits until a command succeeds, so many seconds at most.
+# Waits until a command succeeds, for at most the given number of seconds.
 within() {
     local deadline=$((SECONDS + $1))
     until "${@:2}"; do
@@ -26,12 +26,12 @@ logged() {
     "${builder}_log" | grep -q "$1"
 }
 
-# Passes when the command succeeds within some seconds; else the end of the binary's log explains.
+# Passes if the command succeeds within the given time. Otherwise it prints the end of the binary's log.
 expect_within() {
     if within "$2" "${@:3}"; then ok "$1"; else fail "$1" "$("${builder}_log" | tail -n 8)"; fi
 }
 
-# Nobody listens on port 1: no database and no broker of this machine is to be found.
+# Nothing listens on port 1, so the services find no database and no broker of this machine.
 settings_of() {
     local nobody=127.0.0.1:1
     case $target in
@@ -71,15 +71,15 @@ check_binary() {
 
     "${builder}_start" >/dev/null || true
     expect_within "$target: starts and answers /livez" 20 answers /livez 200
-    expect_within "$target: says \"$says\"" 10 logged "$says"
+    expect_within "$target: logs \"$says\"" 10 logged "$says"
     expect_within "$target: answers /readyz with $ready" 10 answers /readyz "$ready"
     if "${builder}_health" "${health[@]}" >/dev/null 2>&1; then healthy=200; else healthy=503; fi
-    expect "$target: the health check says so too" [ "$healthy" = "$ready" ]
+    expect "$target: the health check agrees" [ "$healthy" = "$ready" ]
     started=$SECONDS
     if "${builder}_stop"; then
-        ok "$target: ends with 0 on SIGTERM, within $((SECONDS - started + 1)) s"
+        ok "$target: exits with 0 after SIGTERM, within $((SECONDS - started + 1)) s"
     else
-        fail "$target: ends with 0 on SIGTERM, within 20 s" "$("${builder}_log" | tail -n 8)"
+        fail "$target: exits with 0 after SIGTERM, within 20 s" "$("${builder}_log" | tail -n 8)"
     fi
     "${builder}_kill" >/dev/null
 }

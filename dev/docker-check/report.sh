@@ -1,4 +1,4 @@
-# Sourced by docker-check.sh: what is said of each check.
+# Sourced by docker-check.sh: reports the result of each check.
 
 passed=0
 failed=0
@@ -9,7 +9,7 @@ ok() {
     printf 'ok    %s\n' "$1"
 }
 
-# The second argument explains.
+# The second argument is the explanation.
 fail() {
     failed=$((failed + 1))
     printf 'FAIL  %s\n' "$1"
@@ -23,12 +23,12 @@ skip() {
     printf 'skip  %s: %s\n' "$1" "$2"
 }
 
-# Passes when the second argument, which lists what is wrong, is empty.
+# Passes if the second argument, a list of problems, is empty.
 expect_none() {
     if [ -z "$2" ]; then ok "$1"; else fail "$1" "$2"; fi
 }
 
-# Passes when the command succeeds.
+# Passes if the command succeeds.
 expect() {
     local output
     if output=$("${@:2}" 2>&1); then ok "$1"; else fail "$1" "$(tail -n 20 <<<"$output")"; fi

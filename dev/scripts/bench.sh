@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures orders, carts and the database's own limit in one run, on servers of its own:
+# Measures orders, carts and the limit of the database itself in one run, on private servers:
 #   make bench
 # Needs h2load (nghttp2-client), wrk and pgbench; SECONDS_EACH sets how long each load lasts.
 set -euo pipefail
@@ -15,12 +15,12 @@ start_loms "$SHOP_TEST_KAFKA"
 start_cart
 fill_stock
 
-load_orders() { # seconds, distance, SKUs an order: four clients of 32 in flight each, of users on both shards
+load_orders() { # seconds, distance, SKUs per order: four clients with 32 orders in flight each, for users on both shards
   local duration=$1 distance=$2 skus=$3 client first clients=()
   rm -f "$work"/h2load.*
   for client in 1 2 3 4; do
     first=$((client * distance + 1))
-    # shellcheck disable=SC2046 # the SKUs are words
+    # shellcheck disable=SC2046 # the SKUs are separate words
     order_body "$client" $(seq "$first" $((first + skus - 1))) >"$work/body.$client"
     h2load -D "$duration" -c 1 -m 32 -t 1 -d "$work/body.$client" -H 'content-type: application/grpc' -H 'te: trailers' \
       "http://127.0.0.1:$loms_grpc/Loms/OrderCreate" >"$work/h2load.$client" 2>&1 &
@@ -28,7 +28,7 @@ load_orders() { # seconds, distance, SKUs an order: four clients of 32 in flight
   done
   wait "${clients[@]}"
 }
-orders() { # name of the load, distance between the SKUs of two clients, SKUs an order
+orders() { # name of the load, distance between the SKUs of two clients, SKUs per order
   local name=$1 cpu ok events
   shift
   cpu=$(cpu_ms "$loms_pid") ok=$(metric "$created") events=$(metric '^events_published_total')
@@ -60,9 +60,9 @@ one_statement() {
 }
 
 echo "$(nproc) cores, $seconds s each, 128 orders in flight, 64 cart requests in flight"
-one_statement 1000 "pgbench, an order a statement"
+one_statement 1000 "pgbench, one order per statement"
 one_statement 1 "pgbench, the same on one SKU"
-load_orders 5 0 1 # so that nobody measures a cold broker
+load_orders 5 0 1 # warms up the broker
 events_are_out
 orders "OrderCreate, all of one SKU" 0 1
 events_are_out
@@ -74,4 +74,4 @@ carts "cart POST" add
 carts "cart GET" show
 kill "$loms_pid"; wait "$loms_pid" || true
 start_loms 127.0.0.1:1
-orders "OrderCreate, Kafka away" 1 1
+orders "OrderCreate, Kafka down" 1 1

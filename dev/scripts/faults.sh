@@ -9,7 +9,7 @@ trap 'rm -f "$report"' EXIT
 SHOP_FAULT_REPORT=$report cargo test --workspace --tests -- --test-threads 1 faults
 
 awk -F '\t' -v table=docs/operations.md '
-    # Of several tests of one fault the slowest counts.
+    # If several tests measure one fault, the slowest counts.
     { if (!($1 in seconds) || $2 > seconds[$1]) seconds[$1] = $2 }
     END {
         while ((getline line < table) > 0) {

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Copies the jars of the Kafka broker into .stack/cache/kafka, once for each version of dev/kafka/pom.xml.
-# The folder appears whole or not at all, so whoever finds it may use it.
+# The folder appears only when it is complete, so an existing folder can be used.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)

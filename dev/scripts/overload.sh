@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures what loms still gets done while ten times more is asked than it can hold, on servers of its own:
+# Measures the goodput of loms while clients ask for ten times more than it can hold, on private servers:
 #   make bench
 # Needs h2load (nghttp2-client); SECONDS_EACH sets how long each load lasts.
 set -euo pipefail
@@ -11,14 +11,14 @@ done
 seconds=${SECONDS_EACH:-8}
 . dev/scripts/services.sh
 . dev/bench/orders.sh
-# Of each shard: four connections of 32 calls in flight, two for each shard, fill both.
+# The capacity per shard. Four connections with 32 calls in flight each, two per shard, fill both shards.
 export ACTOR_CAPACITY=64
-users=(1 2 3 7) # of shards 1, 1, 0, 0
+users=(1 2 3 7) # on shards 1, 1, 0, 0
 start_loms "$SHOP_TEST_KAFKA"
 fill_stock
 
 resident_mb() { awk '/^VmRSS:/ { printf "%d", $2 / 1024 }' "/proc/$loms_pid/status"; }
-flood() { # seconds, in flight on each connection, more arguments of h2load: four clients with one SKU each
+flood() { # seconds, calls in flight per connection, more arguments of h2load: four clients with one SKU each
   local duration=$1 in_flight=$2 client clients=()
   shift 2
   rm -f "$work"/h2load.*
@@ -32,7 +32,7 @@ flood() { # seconds, in flight on each connection, more arguments of h2load: fou
 }
 refusals='^api_requests_total.*status="RESOURCE_EXHAUSTED".*OrderCreate'
 declare -A ok refused cpu
-measure() { # name of the load, in flight on each connection, more arguments of h2load: adds to what the load has so far
+measure() { # name of the load, calls in flight per connection, more arguments of h2load: adds to the totals of the load
   local load=$1 ok_before refused_before cpu_before
   shift
   ok_before=$(metric "$created") refused_before=$(metric "$refusals") cpu_before=$(cpu_ms "$loms_pid")
@@ -43,15 +43,15 @@ measure() { # name of the load, in flight on each connection, more arguments of 
   refused[$load]=$((${refused[$load]:-0} + $(metric "$refusals") - refused_before))
   events_are_out
 }
-show() { # name of the load, what it is
+show() { # name of the load, description
   awk -v what="$2" -v ok="${ok[$1]}" -v refused="${refused[$1]}" -v cpu="${cpu[$1]}" -v best="${ok[full]}" -v seconds=$((slice * rounds)) '
     BEGIN { printf "%-42s %6d /s created, %6.2f of the first, %6d /s refused, loms has %2d %% of a core\n",
       what, ok / seconds, ok / best, refused / seconds, cpu / seconds / 10 }'
 }
 
-# Short slices in turn: whatever else the machine does meets all loads alike.
+# Short slices in turn, so that other work on the machine affects all loads equally.
 slice=2 rounds=$((2 * seconds))
-flood 5 32 # so that nobody measures a cold broker
+flood 5 32 # warms up the broker
 events_are_out
 before=$(resident_mb)
 echo "$(nproc) cores, $rounds times $slice s each in turn, loms may hold 128 orders"

@@ -1,5 +1,5 @@
-"""What schemathesis does on the way: a number like 4776.0 is whole by JSON Schema and none to the shop, and a body of blanks
-is no JSON and as good as no body to the shop."""
+"""Adapts the requests that schemathesis generates. Whole numbers such as 4776.0 are sent as integers. A body of blanks is
+not sent, because it is not JSON, and the shop treats it like no body."""
 
 import schemathesis
 

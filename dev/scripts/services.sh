@@ -1,5 +1,5 @@
-# Sourced by scripts that run below `stack test`: starts the built services on the servers of the run, and ends them
-# with the script.
+# Sourced by scripts that run within `stack test`. Starts the built services on the servers of the run, and stops them when
+# the script ends.
 
 : "${SHOP_TEST_POSTGRES_0:?run me through make}" "${SHOP_TEST_POSTGRES_1:?}" "${SHOP_TEST_REDIS:?}" "${SHOP_TEST_KAFKA:?}"
 bin=${SHOP_TEST_BIN_DIR:?}
@@ -12,7 +12,7 @@ stop() {
 }
 trap stop EXIT
 
-# What the databases of this script's services are called.
+# The prefix of the database names of this script's services.
 name=$(basename "$0" .sh)
 export PGPASSWORD=postgres
 sql() { psql -qAt -h "${1%:*}" -p "${1#*:}" -U postgres -d "$2" -c "$3"; }
@@ -33,7 +33,7 @@ start_loms() { # a Kafka broker
   loms_pid=$!
   ready "http://127.0.0.1:$loms_http/readyz" loms
 }
-start_cart() { # settings beyond those that it needs
+start_cart() { # additional settings
   env $(shards cart) RUST_LOG=warn HOST_PORT="$cart_http" LOMS_BASE_URL="http://127.0.0.1:$loms_grpc" \
     REDIS_ADDRESS="$SHOP_TEST_REDIS" PRODUCT_SERVICE_BASE_URL="http://127.0.0.1:$products" "$@" \
     "$bin/cart" >"$work/cart.log" 2>&1 & pids+=($!)

@@ -1,7 +1,6 @@
 #!/bin/sh
-# Installs what the local stack needs and this machine lacks; `setup.sh test` what the tests need too, `setup.sh bench`
-# what measuring does, `setup.sh schemathesis` what checking the interfaces does.
-# Quick and silent when nothing is missing.
+# Installs what the local stack needs and this machine lacks. `setup.sh test`, `setup.sh bench` and `setup.sh schemathesis`
+# also install what the tests, the benchmarks or schemathesis need. Quick and silent if nothing is missing.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
@@ -39,7 +38,7 @@ if ! has cargo; then
     cat >&2 <<'END'
 Rust is not installed. Install it with
     curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh
-and run this again; the right version comes by itself (rust-toolchain.toml).
+and run this again. rustup then installs the right version (rust-toolchain.toml).
 END
     exit 1
 fi
@@ -76,9 +75,9 @@ esac
 say_what_to_install() {
     cat >&2 <<END
 This machine lacks:$missing
-They are installed by themselves on Debian and Ubuntu only. Install them with your system's package manager:
+This script installs packages only on Debian and Ubuntu. Install these with your system's package manager:
 PostgreSQL 15 or newer (server and client), Redis 7, Prometheus 2, a Java runtime 17 or newer, Maven, C and C++ compilers,
-make, curl and jq; then run this again.
+make, curl and jq. Then run this again.
 END
     exit 1
 }
@@ -101,14 +100,14 @@ as_root() {
     fi
 }
 
-# Debian starts a server when its package is installed, and at each boot from then on, on the very ports that the
-# stack wants. Neither is to happen for packages that are installed here.
+# Debian starts a server when its package is installed, and at each boot after that, on the ports that the stack uses.
+# Both are prevented for packages that this script installs.
 policy=/usr/sbin/policy-rc.d
 policy_is_ours=no
 mark='# written by setup.sh of the shop; it may be removed'
 
 forbid_starts() {
-    # One with our mark was left by a run that was killed.
+    # A file with our mark is left over from a run that was killed.
     if [ ! -e "$policy" ] || grep -qF "$mark" "$policy"; then
         policy_is_ours=yes
         printf '#!/bin/sh\n%s\nexit 101\n' "$mark" | as_root tee "$policy" >/dev/null
@@ -153,11 +152,11 @@ install_missing() {
     trap 'exit 130' INT TERM HUP
     if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get update >"$log" 2>&1; then
         tail -n 20 "$log" >&2
-        echo "apt-get update failed (above): trying with the lists that are there." >&2
+        echo "apt-get update failed (above): trying with the existing package lists." >&2
     fi
     packages=$(echo " $missing " | sed "s/ java / $(java_package) /")
     forbid_starts
-    # shellcheck disable=SC2086 # one word a package
+    # shellcheck disable=SC2086 # one word per package
     if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         -o Dpkg::Options::=--force-confold $packages >"$log" 2>&1; then
         tail -n 20 "$log" >&2
@@ -174,7 +173,7 @@ fi
 
 "$root/dev/scripts/kafka-jars.sh"
 
-# Tools of Python's stand in a folder of their own, in the version that was last seen to work.
+# schemathesis is installed into its own virtual environment, in a fixed version that is known to work.
 if [ "${1:-}" = schemathesis ]; then
     venv=$root/.stack/cache/schemathesis
     version=4.32.5

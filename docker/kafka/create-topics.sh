@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Creates the shop's topics unless they are there. Waits for the broker, but not for ever.
+# Creates the shop's topics if they do not exist. Waits for the broker, up to a limit.
 set -euo pipefail
 
 broker=kafka:29092

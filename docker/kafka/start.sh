@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Starts the broker with server.properties as it stands beside this file, on a volume that it formats the first time.
-# The image's own start cannot: it formats for quorums of fixed voters alone (KafkaDockerWrapper names no voters).
+# Starts the broker with server.properties of this folder. It formats the volume at the first start. The image's own
+# start script cannot do that: it formats only for a static quorum of voters (KafkaDockerWrapper).
 set -euo pipefail
 
 properties=$(dirname "$0")/server.properties

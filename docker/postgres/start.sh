@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Starts PostgreSQL in a container of the official image, on data of earlier starts or on new ones: those of a primary,
-# or with PRIMARY_HOST those of a streaming replica, which holds REPLICATION_SLOT there.
+# Starts PostgreSQL in a container of the official image, on existing or new data. With PRIMARY_HOST it starts a
+# streaming replica, which uses REPLICATION_SLOT on that primary. Otherwise it starts a primary.
 #
-# Data come into being beside their place and are moved there when complete: what a killed start left is removed here.
+# New data are created in a temporary folder and moved into place when they are complete. If an earlier start was killed,
+# its temporary folder is removed.
 set -euo pipefail
 
 unfinished=$PGDATA.unfinished
@@ -27,7 +28,7 @@ ask_primary() {
         psql -h "$PRIMARY_HOST" -U "$POSTGRES_USER" -d postgres -XAtqc "$1"
 }
 
-# The old copy goes when the new one is there, not before.
+# The old copy is removed only when the new one is complete.
 copy_primary() {
     rm -rf "$unfinished"
     ask_primary "select pg_drop_replication_slot(slot_name)
@@ -38,9 +39,9 @@ copy_primary() {
     mv -T "$unfinished" "$PGDATA"
 }
 
-# A copy is of no use any more when the primary was created anew (its identifier tells), or when it has thrown away what
-# the replica has not read yet (the slot is lost). A primary that does not answer says nothing about that: a replica
-# serves on, and follows when it is back.
+# A copy is useless if the primary was re-created (its system identifier differs), or if it has removed WAL that the
+# replica has not read yet (the slot is lost). If the primary does not answer, this cannot be known: the replica then
+# keeps serving, and follows when the primary is back.
 can_follow() {
     local primary ours
     primary=$(ask_primary "select system_identifier, coalesce(
@@ -60,7 +61,7 @@ if [ -z "${PRIMARY_HOST:-}" ]; then
 elif ! has_data; then
     copy_primary
 elif ! can_follow; then
-    echo "The copy in $PGDATA can follow $PRIMARY_HOST no longer: copying anew."
+    echo "The copy in $PGDATA can no longer follow $PRIMARY_HOST: making a new copy."
     copy_primary
 fi
 
