@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use dev::demo::{self, Afterwards};
 use dev::stack::folders::Folders;
 use dev::stack::ports::free_port;
-use dev::stack::servers;
+use dev::stack::shop;
 use dev::stack::signals::Interruption;
 use dev::stack::test_run;
 
@@ -30,12 +30,12 @@ enum Task {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
     },
-    /// Starts the whole shop on its default ports, plays one purchase, and stays until Ctrl-C.
+    /// Starts the whole shop, plays one purchase, and runs until Ctrl-C. Restarts what ends.
     Run,
-    /// Starts only the servers, on their default ports, and stays until Ctrl-C. Use it to start
+    /// Starts only the servers and the product stand-in, and runs until Ctrl-C. Use it to start
     /// services by hand.
     Servers,
-    /// Starts the whole shop on its default ports, plays one purchase, and ends.
+    /// Starts the whole shop, plays one purchase, and exits.
     Demo,
     /// Deletes the data and logs of the shop that `run` starts. Downloads are kept.
     CleanData,
@@ -62,7 +62,7 @@ async fn run(task: Task) -> Result<u8> {
     match task {
         Task::Test { command } => test_run::run(&command, &mut interruption).await,
         Task::Run => demo::run(Afterwards::Stay, &mut interruption).await,
-        Task::Servers => servers::run(&mut interruption).await,
+        Task::Servers => shop::run_servers(&mut interruption).await,
         Task::CleanData => {
             Folders::of_the_project()?.remove_data()?;
             Ok(0)

@@ -43,7 +43,6 @@ impl Calls {
         if text.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_str(&text)
-            .with_context(|| format!("{shown} answered something else than JSON: {text}"))
+        serde_json::from_str(&text).with_context(|| format!("{shown} did not answer with JSON: {text}"))
     }
 }

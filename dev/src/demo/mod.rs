@@ -11,7 +11,7 @@ use anyhow::Result;
 
 use crate::stack::folders::Folders;
 use crate::stack::report::{headline, seconds};
-use crate::stack::shop::Shop;
+use crate::stack::shop::{Shop, ShopPorts};
 use crate::stack::signals::Interruption;
 
 /// What happens after the purchase.
@@ -23,23 +23,24 @@ pub enum Afterwards {
     Leave,
 }
 
-/// Starts the shop on its default ports with the data of earlier runs, plays a purchase, and then
-/// does what [`Afterwards`] says. When this returns, every process has stopped and only the data
+/// Starts the shop with the data of earlier runs, plays a purchase, and then does what [`Afterwards`]
+/// says. When this returns, every process has stopped and only the data
 /// remain.
 pub async fn run(afterwards: Afterwards, interruption: &mut Interruption) -> Result<u8> {
     let folders = Folders::of_the_project()?;
+    let ports = ShopPorts::from_env()?;
     let started = Instant::now();
     headline("Starting the shop");
     let mut shop = tokio::select! {
-        shop = Box::pin(Shop::start(&folders)) => shop?,
+        shop = Box::pin(Shop::start(&ports, &folders)) => shop?,
         signal = interruption.next() => return Ok(interrupted(signal)),
     };
     println!("  ready after {}", seconds(started.elapsed()));
 
     let notifier_log = shop.notifier_log();
     let played = tokio::select! {
-        played = Box::pin(play(&notifier_log)) => played,
-        ended = shop.until_something_ends() => return Err(ended),
+        played = Box::pin(play(&ports, &notifier_log)) => played,
+        ended = shop.keep_running() => return Err(ended),
         signal = interruption.next() => {
             shop.stop();
             return Ok(interrupted(signal));
@@ -48,54 +49,61 @@ pub async fn run(afterwards: Afterwards, interruption: &mut Interruption) -> Res
     if afterwards == Afterwards::Leave {
         shop.stop();
         return played.map(|()| {
-            println!("\nAll stopped; the data stay in {}.", folders.base().display());
+            println!("\nEverything has stopped. The data are kept in {}.", folders.base().display());
             0
         });
     }
     if let Err(error) = played {
-        eprintln!("\nThe purchase did not go as it should: {error:#}");
+        eprintln!("\nThe purchase failed: {error:#}");
     }
-    print_addresses(&folders);
+    print_addresses(&ports, &folders);
     tokio::select! {
-        ended = shop.until_something_ends() => return Err(ended),
+        ended = shop.keep_running() => return Err(ended),
         _ = interruption.next() => {}
     }
     println!("\nStopping");
     shop.stop();
-    println!("All stopped; the data stay in {}.", folders.base().display());
+    println!("Everything has stopped. The data are kept in {}.", folders.base().display());
     Ok(0)
 }
 
-async fn play(notifier_log: &std::path::Path) -> Result<()> {
-    purchase::play(notifier_log).await?;
-    throughput::show().await
+async fn play(ports: &ShopPorts, notifier_log: &std::path::Path) -> Result<()> {
+    purchase::play(ports, notifier_log).await?;
+    throughput::show(ports).await
 }
 
 fn interrupted(signal: i32) -> u8 {
-    println!("\nInterrupted; all stopped.");
+    println!("\nInterrupted. Everything has stopped.");
     u8::try_from(128 + signal).unwrap_or(1)
 }
 
-fn print_addresses(folders: &Folders) {
+fn print_addresses(ports: &ShopPorts, folders: &Folders) {
     headline("The shop is open");
-    let logs = folders.base().join("logs").display().to_string();
+    let http = |port: u16| format!("http://localhost:{port}");
+    let prometheus = http(ports.prometheus);
+    let servers = ports.servers;
+    let postgres = [servers.postgres_0, servers.postgres_replica_0, servers.postgres_1];
+    let [primary_0, replica_0, primary_1] = postgres;
     let addresses = [
-        ("Swagger UI of all services", "http://localhost:8089"),
-        ("cart, REST", "http://localhost:8082"),
-        ("loms, REST", "http://localhost:8081"),
-        ("loms, gRPC", "localhost:50051"),
-        ("notifier", "http://localhost:8083/metrics"),
-        ("product service (stand-in)", "http://localhost:8090"),
-        ("Prometheus", "http://localhost:9090"),
-        ("  rules and alerts", throughput::ALERTS),
-        ("  message throughput", throughput::PAGE),
-        ("PostgreSQL shard 0, replica, 1", "localhost:5432, 5433, 5434 (user and password postgres)"),
-        ("Redis", "localhost:6379"),
-        ("Kafka", "localhost:9092"),
-        ("logs", logs.as_str()),
+        ("Swagger UI of all services", http(ports.swagger)),
+        ("cart, REST", http(ports.cart)),
+        ("loms, REST", http(ports.loms)),
+        ("loms, gRPC", format!("localhost:{}", ports.loms_grpc)),
+        ("notifier", format!("{}/metrics", http(ports.notifier))),
+        ("product service (stand-in)", http(ports.products)),
+        ("Prometheus", prometheus.clone()),
+        ("  rules and alerts", format!("{prometheus}{}", throughput::ALERTS)),
+        ("  message throughput", format!("{prometheus}{}", throughput::PAGE)),
+        (
+            "PostgreSQL shard 0, replica, 1",
+            format!("localhost:{primary_0}, {replica_0}, {primary_1} (user and password postgres)"),
+        ),
+        ("Redis", format!("localhost:{}", servers.redis)),
+        ("Kafka", format!("localhost:{}", servers.kafka)),
+        ("logs", folders.base().join("logs").display().to_string()),
     ];
     for (what, address) in addresses {
         println!("  {what:<31} {address}");
     }
-    println!("\nCtrl-C stops everything.");
+    println!("\nKill any process: it is restarted, and nothing is lost. Ctrl-C stops everything.");
 }

@@ -34,7 +34,7 @@ impl Notifications {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         bail!(
-            "within {} s {} said nothing of order {order} being PAYED",
+            "after {} s, {} does not say that order {order} is PAYED",
             deadline.as_secs(),
             self.log.display()
         )

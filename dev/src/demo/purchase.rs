@@ -9,19 +9,19 @@ use serde_json::{Value, json};
 use super::calls::Calls;
 use super::notification::Notifications;
 use crate::stack::report::headline;
-use crate::stack::shop::{CART_PORT, LOMS_PORT};
+use crate::stack::shop::ShopPorts;
 
 /// The SKUs that a new shop has in stock.
 const IN_STOCK: [u32; 5] = [773_297_411, 1002, 1003, 1004, 1005];
 
 /// Plays a purchase by a new user: one unit each of two products.
-pub async fn play(notifier_log: &Path) -> Result<()> {
+pub async fn play(ports: &ShopPorts, notifier_log: &Path) -> Result<()> {
     let calls = Calls::new();
-    let (cart, loms) = (format!("http://localhost:{CART_PORT}"), format!("http://localhost:{LOMS_PORT}"));
+    let (cart, loms) = [ports.cart, ports.loms].map(|port| format!("http://localhost:{port}")).into();
     let user = 1 + uuid::Uuid::new_v4().as_u128() % 1_000_000_000;
     let mut notifications = Notifications::from_now_on(notifier_log);
 
-    headline("What is in stock");
+    headline("Stock");
     let (first, second) = best_stocked(&calls, &loms).await?;
 
     headline(&format!("User {user} fills a cart"));
@@ -30,17 +30,17 @@ pub async fn play(notifier_log: &Path) -> Result<()> {
     }
     calls.get(&format!("{cart}/user/{user}/cart")).await?;
 
-    headline("Checks out");
+    headline("The user checks out");
     let ordered = calls.post(&format!("{cart}/cart/checkout"), json!({ "user": user })).await?;
-    let order = ordered["orderID"].as_i64().context("the checkout's answer holds no orderID")?;
+    let order = ordered["orderID"].as_i64().context("the checkout's answer contains no orderID")?;
     let url = format!("{loms}/v1/orders/{order}");
     require_status(&calls.get(&url).await?, "AWAITING_PAYMENT")?;
 
-    headline("Pays");
+    headline("The user pays");
     calls.post(&format!("{url}/pay"), json!({})).await?;
     require_status(&calls.get(&url).await?, "PAYED")?;
 
-    headline("The notifier hears of it");
+    headline("The notifier reports each change");
     notifications.show_until_payed(order, Duration::from_secs(20)).await
 }
 
@@ -50,7 +50,7 @@ async fn best_stocked(calls: &Calls, loms: &str) -> Result<(u32, u32)> {
     for sku in IN_STOCK {
         let answer = calls.get(&format!("{loms}/v1/stocks/{sku}")).await?;
         let count = answer["count"].as_str().and_then(|count| count.parse::<u64>().ok());
-        let count = count.with_context(|| format!("the stock of {sku} holds no count"))?;
+        let count = count.with_context(|| format!("the stock of {sku} contains no count"))?;
         if count > 0 {
             stocks.push((count, sku));
         }
@@ -58,7 +58,7 @@ async fn best_stocked(calls: &Calls, loms: &str) -> Result<(u32, u32)> {
     stocks.sort_unstable_by(|one, other| other.cmp(one));
     match stocks[..] {
         [(_, first), (_, second), ..] => Ok((first, second)),
-        _ => bail!("the shop is sold out; remove its data (the folder .stack) to start with a full one"),
+        _ => bail!("the shop is sold out; run `make clean-data` to start with full stock"),
     }
 }
 

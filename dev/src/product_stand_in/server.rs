@@ -55,7 +55,7 @@ impl ProductStandIn {
                 }
             });
         });
-        let handle = outcome.recv().context("the stand-in's thread ended at its start")??;
+        let handle = outcome.recv().context("the stand-in's thread ended while it was starting")??;
         Ok(Self { base_url, controls, handle, thread: Some(thread) })
     }
 
@@ -118,9 +118,9 @@ async fn get_product(controls: web::Data<Controls>, body: web::Bytes) -> HttpRes
     let sku = asked.as_ref().map(|asked| asked.sku.clone()).unwrap_or_default();
     let (delay, failure) = controls.next();
     let response = match (failure, asked) {
-        (Some(status), _) => refusal(status, "this failure was asked for"),
+        (Some(status), _) => refusal(status, "this failure was requested"),
         (None, Ok(asked)) => answer(&asked),
-        (None, Err(error)) => refusal(400, &format!("the body is not understood: {error}")),
+        (None, Err(error)) => refusal(400, &format!("the body cannot be parsed: {error}")),
     };
     controls.record(Call { at, sku, status: response.status().as_u16() });
     if !delay.is_zero() {

@@ -25,13 +25,14 @@ pub struct Folders {
 }
 
 impl Folders {
-    /// The project's own folder, `.stack`. Its data outlive the stack.
+    /// The folder that `SHOP_DATA` names, or else `.stack` in the project. Its data outlive the
+    /// stack.
     pub fn of_the_project() -> Result<Self> {
         let root = project_root()?;
-        let base = root.join(".stack");
+        let base = std::env::var_os("SHOP_DATA").map_or_else(|| root.join(".stack"), PathBuf::from);
         fs::create_dir_all(&base).with_context(|| format!("cannot create {}", base.display()))?;
         let Some(lock) = try_lock(&base)? else {
-            bail!("another stack runs on the data in {}: end it first", base.display());
+            bail!("another stack is using the data in {}: stop it first", base.display());
         };
         Ok(Self { root, base, private: false, _lock: lock })
     }
@@ -111,7 +112,7 @@ pub fn project_root() -> Result<PathBuf> {
     let here = std::env::current_dir()?;
     let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     let found = here.ancestors().find(looks_like_it).or(built_in.filter(looks_like_it));
-    found.map(Path::to_path_buf).context("the project's folder was not found: run this inside of it")
+    found.map(Path::to_path_buf).context("the project's folder was not found: run this inside it")
 }
 
 /// Locks a folder, or returns `None` if another process holds the lock. The lock ends with its

@@ -68,7 +68,8 @@ pub async fn start(listeners: &Listeners, folders: &Folders) -> Result<Process> 
     }
     let properties = folder.join("server.properties");
     render_properties(listeners, &data, &properties, folders)?;
-    let mut process = java("Kafka", "kafka", "kafka.Kafka", folders)?.arg(&properties).start()?;
+    let mut process =
+        java("Kafka", "kafka", "kafka.Kafka", folders)?.arg(&properties).port(listeners.port).start()?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, listeners.port));
     let accepts = async || Ok(TcpStream::connect_timeout(&address, Duration::from_secs(1)).map(drop)?);
     process.until_ready(Duration::from_mins(1), accepts).await?;

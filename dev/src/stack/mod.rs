@@ -6,6 +6,7 @@
 
 pub mod folders;
 pub mod kafka;
+pub mod keeper;
 pub mod log_end;
 pub mod ports;
 pub mod postgres;

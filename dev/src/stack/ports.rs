@@ -5,20 +5,31 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 /// The search stays below the kernel's port range for outgoing connections. Otherwise such a
 /// connection could take the port before the server starts.
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
 
-/// Fails with a message that names the server if its port is taken.
-pub fn require_free(server: &str, port: u16) -> Result<()> {
+/// The port that an environment variable names, or `default`.
+pub fn port_from_env(variable: &str, default: u16) -> Result<u16> {
+    let Some(text) = std::env::var_os(variable) else { return Ok(default) };
+    let port = text.to_str().and_then(|text| text.parse().ok()).filter(|port| *port > 0);
+    port.with_context(|| format!("{variable}={}: expected a port from 1 to 65535", text.display()))
+}
+
+/// Fails if the port of `server` is taken. The message names the environment variable that changes
+/// the port.
+pub fn require_free(server: &str, variable: &str, port: u16) -> Result<()> {
     if is_free(port) {
         return Ok(());
     }
     bail!(
-        "port {port} of {server} is taken by another process (`ss -ltnp sport = :{port}` shows which); nothing was started"
+        "Nothing was started, because port {port} of {server} is taken by another process \
+         (`ss -ltnp sport = :{port}` shows which). To use another port, set {variable}, as in \
+         `make run {variable}={}`.",
+        free_port()?
     )
 }
 

@@ -82,7 +82,12 @@ impl Postgres {
             settings.push(format!("primary_conninfo={}", conninfo(primary)));
         }
         let options = settings.iter().flat_map(|setting| ["-c", setting.as_str()]);
-        self.program("postgres", data, folders, user)?.arg("-D").arg(data).args(options).start()
+        self.program("postgres", data, folders, user)?
+            .arg("-D")
+            .arg(data)
+            .args(options)
+            .port(self.port)
+            .start()
     }
 
     fn program(

@@ -1,8 +1,9 @@
 //! A running process of the stack: how to watch it and how to stop it. Nothing here depends on what
 //! it runs.
 
+use std::net::Ipv4Addr;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -10,8 +11,10 @@ use anyhow::{Context, Result, anyhow, bail};
 pub use nix::sys::signal::Signal;
 use nix::sys::signal::{kill, killpg};
 use nix::unistd::Pid;
+use tokio::net::TcpStream;
 
 use super::log_end::log_end;
+use super::program::Program;
 
 /// How many lines of the log an error message shows.
 const LOG_LINES: usize = 20;
@@ -20,28 +23,29 @@ const LOG_LINES: usize = 20;
 /// period is over.
 #[derive(Debug)]
 pub struct Process {
-    name: String,
+    program: Program,
     child: Child,
     exit: Option<ExitStatus>,
-    log: PathBuf,
-    stop_signal: Signal,
-    grace: Duration,
 }
 
 impl Process {
-    pub(super) fn new(
-        name: String,
-        child: Child,
-        log: PathBuf,
-        stop_signal: Signal,
-        grace: Duration,
-    ) -> Self {
-        Self { name, child, exit: None, log, stop_signal, grace }
+    pub(super) fn new(program: Program, child: Child) -> Self {
+        Self { program, child, exit: None }
+    }
+
+    /// Starts the program again after it has ended, and waits until it listens on its port. Its
+    /// output is appended to the log.
+    pub async fn restart(&mut self, deadline: Duration) -> Result<()> {
+        self.child = self.program.start_again()?;
+        self.exit = None;
+        let Some(port) = self.program.port else { return Ok(()) };
+        let listens = async || Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.map(drop)?);
+        self.until_ready(deadline, listens).await
     }
 
     /// The name that people read in messages.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.program.name
     }
 
     /// Its process id.
@@ -51,14 +55,14 @@ impl Process {
 
     /// The file that receives its output.
     pub fn log_file(&self) -> &Path {
-        &self.log
+        &self.program.log
     }
 
     /// Its exit status, once it has ended.
     pub fn exit_status(&mut self) -> Result<Option<ExitStatus>> {
         if self.exit.is_none() {
             self.exit =
-                self.child.try_wait().with_context(|| format!("{}: cannot be waited for", self.name))?;
+                self.child.try_wait().with_context(|| format!("{}: cannot be waited for", self.name()))?;
         }
         Ok(self.exit)
     }
@@ -66,7 +70,7 @@ impl Process {
     /// Sends a signal, unless the process has ended.
     pub fn signal(&mut self, signal: Signal) -> Result<()> {
         if self.exit_status()?.is_none() {
-            kill(self.pid()?, signal).with_context(|| format!("{}: cannot send {signal}", self.name))?;
+            kill(self.pid()?, signal).with_context(|| format!("{}: cannot send {signal}", self.name()))?;
         }
         Ok(())
     }
@@ -74,9 +78,9 @@ impl Process {
     /// Stops the process and waits for it. Kills a process that does not end within its grace
     /// period.
     pub fn stop(&mut self) -> Result<ExitStatus> {
-        self.signal(self.stop_signal)?;
+        self.signal(self.program.stop_signal)?;
         let asked = Instant::now();
-        while asked.elapsed() < self.grace {
+        while asked.elapsed() < self.program.grace {
             if let Some(status) = self.exit_status()? {
                 return Ok(status);
             }
@@ -90,7 +94,7 @@ impl Process {
         if let Some(status) = self.exit_status()? {
             return Ok(status);
         }
-        killpg(self.pid()?, Signal::SIGKILL).with_context(|| format!("{}: cannot be killed", self.name))?;
+        killpg(self.pid()?, Signal::SIGKILL).with_context(|| format!("{}: cannot be killed", self.name()))?;
         let status = self.child.wait()?;
         self.exit = Some(status);
         Ok(status)
@@ -122,18 +126,18 @@ impl Process {
 
     /// An error about this process, with the end of its log.
     pub fn failure(&self, what: &str) -> anyhow::Error {
-        let end = log_end(&self.log, LOG_LINES);
-        let log = self.log.display();
+        let end = log_end(self.log_file(), LOG_LINES);
+        let log = self.log_file().display();
         if end.is_empty() {
-            return anyhow!("{} {what}; its log {log} is empty", self.name);
+            return anyhow!("{} {what}; its log {log} is empty", self.name());
         }
-        anyhow!("{} {what}. The end of {log}:\n{end}", self.name)
+        anyhow!("{} {what}. The end of {log}:\n{end}", self.name())
     }
 
     fn pid(&self) -> Result<Pid> {
         let pid = i32::try_from(self.child.id())?;
         if pid <= 1 {
-            bail!("{}: {pid} is not a process id", self.name);
+            bail!("{}: {pid} is not a process id", self.name());
         }
         Ok(Pid::from_raw(pid))
     }

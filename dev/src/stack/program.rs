@@ -4,10 +4,10 @@
 //! which then stops its processes in order.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -20,15 +20,16 @@ use super::user::ServerUser;
 /// A program to start. Its environment contains only `PATH`, `HOME`, `LANG` and what `env` adds.
 #[derive(Debug, Clone)]
 pub struct Program {
-    name: String,
+    pub(super) name: String,
     path: PathBuf,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
-    log: PathBuf,
+    pub(super) log: PathBuf,
     user: Option<ServerUser>,
-    stop_signal: Signal,
+    pub(super) stop_signal: Signal,
     orphan_signal: Signal,
-    grace: Duration,
+    pub(super) grace: Duration,
+    pub(super) port: Option<u16>,
 }
 
 impl Program {
@@ -44,6 +45,7 @@ impl Program {
             stop_signal: Signal::SIGTERM,
             orphan_signal: Signal::SIGKILL,
             grace: Duration::from_secs(20),
+            port: None,
         }
     }
 
@@ -83,17 +85,32 @@ impl Program {
         self
     }
 
-    /// Starts the program.
+    /// Names the port of localhost that the program listens on once it works.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// Starts the program with an empty log.
     pub fn start(&self) -> Result<Process> {
         if let Some(folder) = self.log.parent() {
             fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         }
-        let log = File::create(&self.log).with_context(|| format!("cannot write {}", self.log.display()))?;
+        let child = self.spawn(OpenOptions::new().create(true).write(true).truncate(true))?;
+        Ok(Process::new(self.clone(), child))
+    }
+
+    /// Starts the program again. Its output is appended to the log.
+    pub(super) fn start_again(&self) -> Result<Child> {
+        self.spawn(OpenOptions::new().create(true).append(true))
+    }
+
+    fn spawn(&self, open: &OpenOptions) -> Result<Child> {
+        let log = open.open(&self.log).with_context(|| format!("cannot write {}", self.log.display()))?;
         let mut command = self.command();
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
-        let child = tether::spawn(command)
-            .with_context(|| format!("{}: cannot start {}", self.name, self.path.display()))?;
-        Ok(Process::new(self.name.clone(), child, self.log.clone(), self.stop_signal, self.grace))
+        tether::spawn(command).with_context(|| format!("{}: cannot start {}", self.name, self.path.display()))
     }
 
     /// Runs the program to its end. Fails if it does not succeed within `deadline`.

@@ -42,6 +42,7 @@ pub async fn start(port: u16, targets: &[(&str, String)], folders: &Folders) -> 
         .arg(storage)
         .arg("--storage.tsdb.retention.time=7d")
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .port(port)
         .start()?;
     let url = format!("http://127.0.0.1:{port}/-/ready");
     let ready = async || {

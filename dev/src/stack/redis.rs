@@ -18,6 +18,7 @@ pub async fn start(port: u16, folders: &Folders) -> Result<Process> {
         .arg(folders.root().join("docker/redis/redis.conf"))
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "-::1", "--daemonize", "no", "--dir"])
         .arg(data)
+        .port(port)
         .start()?;
     process.until_ready(Duration::from_secs(20), async || ping(port)).await?;
     Ok(process)

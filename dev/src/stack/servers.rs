@@ -3,12 +3,11 @@
 use anyhow::Result;
 
 use super::folders::Folders;
-use super::ports::{free_port, require_free};
+use super::ports::{free_port, port_from_env, require_free};
 use super::postgres::Postgres;
 use super::process::Process;
-use super::report::{headline, step};
-use super::signals::Interruption;
-use super::{kafka, redis, stop_in_reverse};
+use super::report::step;
+use super::{kafka, redis};
 
 /// The ports of the servers on localhost.
 #[derive(Debug, Clone, Copy)]
@@ -28,15 +27,18 @@ pub struct ServerPorts {
 }
 
 impl ServerPorts {
-    /// The ports that every service of the shop expects by default.
-    pub const DEFAULT: Self = Self {
-        postgres_0: 5432,
-        postgres_replica_0: 5433,
-        postgres_1: 5434,
-        redis: 6379,
-        kafka: 9092,
-        kafka_controller: 9093,
-    };
+    /// The ports that every service of the shop expects by default, except those that environment
+    /// variables such as `SHOP_REDIS_PORT` change.
+    pub fn from_env() -> Result<Self> {
+        Ok(Self {
+            postgres_0: port_from_env("SHOP_POSTGRES_0_PORT", 5432)?,
+            postgres_replica_0: port_from_env("SHOP_POSTGRES_REPLICA_0_PORT", 5433)?,
+            postgres_1: port_from_env("SHOP_POSTGRES_1_PORT", 5434)?,
+            redis: port_from_env("SHOP_REDIS_PORT", 6379)?,
+            kafka: port_from_env("SHOP_KAFKA_PORT", 9092)?,
+            kafka_controller: port_from_env("SHOP_KAFKA_CONTROLLER_PORT", 9093)?,
+        })
+    }
 
     /// Ports that are free now.
     pub fn free() -> Result<Self> {
@@ -52,32 +54,13 @@ impl ServerPorts {
 
     /// Fails if a port is taken.
     pub fn require_free(&self) -> Result<()> {
-        require_free("PostgreSQL shard 0", self.postgres_0)?;
-        require_free("PostgreSQL shard 0 replica", self.postgres_replica_0)?;
-        require_free("PostgreSQL shard 1", self.postgres_1)?;
-        require_free("Redis", self.redis)?;
-        require_free("Kafka", self.kafka)?;
-        require_free("Kafka's controller", self.kafka_controller)
+        require_free("PostgreSQL shard 0", "SHOP_POSTGRES_0_PORT", self.postgres_0)?;
+        require_free("PostgreSQL shard 0 replica", "SHOP_POSTGRES_REPLICA_0_PORT", self.postgres_replica_0)?;
+        require_free("PostgreSQL shard 1", "SHOP_POSTGRES_1_PORT", self.postgres_1)?;
+        require_free("Redis", "SHOP_REDIS_PORT", self.redis)?;
+        require_free("Kafka", "SHOP_KAFKA_PORT", self.kafka)?;
+        require_free("Kafka's controller", "SHOP_KAFKA_CONTROLLER_PORT", self.kafka_controller)
     }
-}
-
-/// Starts only the servers, on their default ports and with the data of earlier runs. Stops them
-/// when a signal arrives.
-///
-/// # Errors
-/// If a port is taken, or a server cannot be started.
-pub async fn run(interruption: &mut Interruption) -> Result<u8> {
-    let folders = Folders::of_the_project()?;
-    ServerPorts::DEFAULT.require_free()?;
-    headline("Starting the servers");
-    let servers = tokio::select! {
-        servers = Box::pin(start(ServerPorts::DEFAULT, &folders, false)) => servers?,
-        _ = interruption.next() => return Ok(0),
-    };
-    println!("\nThe servers are there: start a service with no environment at all. Ctrl-C stops everything.");
-    interruption.next().await;
-    stop_in_reverse(servers);
-    Ok(0)
 }
 
 /// Starts the servers in parallel and returns them in dependency order. Stopping them in reverse

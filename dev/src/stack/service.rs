@@ -9,17 +9,18 @@ use super::process::Process;
 use super::program::Program;
 use crate::http;
 
-/// Environment variables that are passed on to every service. All other settings keep their
-/// defaults, which fit the stack.
+/// Environment variables that are passed on to every service.
 const HANDED_THROUGH: [&str; 3] = ["RUST_LOG", "RUST_BACKTRACE", "LOG_FORMAT"];
 
 /// A binary in the same folder as this one, which serves HTTP on `port`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Service {
     /// The name of the binary and of its log, which messages use too.
     pub name: &'static str,
     /// Its HTTP port.
     pub port: u16,
+    /// Its settings. All others keep their defaults, which fit the stack.
+    pub settings: Vec<(&'static str, String)>,
 }
 
 impl Service {
@@ -30,7 +31,10 @@ impl Service {
         if !binary.is_file() {
             bail!("{} is not built: run `make build`", binary.display());
         }
-        let mut program = Program::new(self.name, binary, folders.log(self.name));
+        let mut program = Program::new(self.name, binary, folders.log(self.name)).port(self.port);
+        for (name, value) in &self.settings {
+            program = program.env(name, value);
+        }
         for (key, value) in std::env::vars_os() {
             let name = key.to_string_lossy();
             if HANDED_THROUGH.contains(&name.as_ref()) || name.starts_with("OTEL_") {

@@ -1,39 +1,147 @@
-//! The whole shop on its default ports: the servers, the product stand-in, the three services,
-//! their Swagger UI, and Prometheus.
+//! The whole shop: the servers, the product stand-in, the three services, their Swagger UI, and
+//! Prometheus. Everything listens on loopback only.
 
+use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Error, Result};
 
 use super::folders::Folders;
-use super::ports::require_free;
-use super::process::{Process, describe};
-use super::report::step;
+use super::keeper::keep_running;
+use super::ports::{port_from_env, require_free};
+use super::process::Process;
+use super::report::{headline, step};
 use super::servers::{self, ServerPorts};
 use super::service::Service;
+use super::signals::Interruption;
 use super::{prometheus, stop_in_reverse};
 
-/// The port of cart's REST interface.
-pub const CART_PORT: u16 = 8082;
-/// The port of loms' REST gateway.
-pub const LOMS_PORT: u16 = 8081;
-/// The port of loms' gRPC interface.
-pub const LOMS_GRPC_PORT: u16 = 50051;
-/// The port of the notifier's metrics and health checks.
-pub const NOTIFIER_PORT: u16 = 8083;
-/// The port of the product stand-in.
-pub const PRODUCTS_PORT: u16 = 8090;
-/// The port of the Swagger UI page for all services.
-pub const SWAGGER_PORT: u16 = 8089;
-/// The port of Prometheus.
-pub const PROMETHEUS_PORT: u16 = 9090;
+/// The ports of the shop on localhost.
+#[derive(Debug, Clone, Copy)]
+pub struct ShopPorts {
+    /// The ports of the servers.
+    pub servers: ServerPorts,
+    /// cart's REST interface.
+    pub cart: u16,
+    /// loms' REST gateway.
+    pub loms: u16,
+    /// loms' gRPC interface.
+    pub loms_grpc: u16,
+    /// The notifier's metrics and health checks.
+    pub notifier: u16,
+    /// The product stand-in.
+    pub products: u16,
+    /// The Swagger UI page for all services.
+    pub swagger: u16,
+    /// Prometheus.
+    pub prometheus: u16,
+}
 
-const PRODUCTS: Service = Service { name: "product-stand-in", port: PRODUCTS_PORT };
-const LOMS: Service = Service { name: "loms", port: LOMS_PORT };
-const CART: Service = Service { name: "cart", port: CART_PORT };
-const SWAGGER: Service = Service { name: "swagger-page", port: SWAGGER_PORT };
-const NOTIFIER: Service = Service { name: "notifier", port: NOTIFIER_PORT };
+impl ShopPorts {
+    /// The default ports, except those that environment variables such as `SHOP_CART_PORT` change.
+    pub fn from_env() -> Result<Self> {
+        Ok(Self {
+            servers: ServerPorts::from_env()?,
+            cart: port_from_env("SHOP_CART_PORT", 8082)?,
+            loms: port_from_env("SHOP_LOMS_PORT", 8081)?,
+            loms_grpc: port_from_env("SHOP_LOMS_GRPC_PORT", 50051)?,
+            notifier: port_from_env("SHOP_NOTIFIER_PORT", 8083)?,
+            products: port_from_env("SHOP_PRODUCTS_PORT", 8090)?,
+            swagger: port_from_env("SHOP_SWAGGER_PORT", 8089)?,
+            prometheus: port_from_env("SHOP_PROMETHEUS_PORT", 9090)?,
+        })
+    }
+
+    /// Fails if a port is taken.
+    fn require_free(&self) -> Result<()> {
+        self.servers.require_free()?;
+        require_free("cart", "SHOP_CART_PORT", self.cart)?;
+        require_free("loms", "SHOP_LOMS_PORT", self.loms)?;
+        require_free("loms (gRPC)", "SHOP_LOMS_GRPC_PORT", self.loms_grpc)?;
+        require_free("notifier", "SHOP_NOTIFIER_PORT", self.notifier)?;
+        require_free("the product stand-in", "SHOP_PRODUCTS_PORT", self.products)?;
+        require_free("Swagger UI", "SHOP_SWAGGER_PORT", self.swagger)?;
+        require_free("Prometheus", "SHOP_PROMETHEUS_PORT", self.prometheus)
+    }
+
+    fn products(&self) -> Service {
+        let settings = vec![("HTTP_PORT", self.products.to_string())];
+        Service { name: "product-stand-in", port: self.products, settings }
+    }
+
+    fn cart(&self) -> Service {
+        let settings = vec![
+            ("HOST_PORT", on_loopback(self.cart)),
+            ("LOMS_BASE_URL", format!("http://localhost:{}", self.loms_grpc)),
+            ("PRODUCT_SERVICE_BASE_URL", format!("http://localhost:{}", self.products)),
+            ("REDIS_ADDRESS", on_localhost(self.servers.redis)),
+            ("DATABASE_MASTER_HOST_PORT_0", on_localhost(self.servers.postgres_0)),
+            ("DATABASE_MASTER_HOST_PORT_1", on_localhost(self.servers.postgres_1)),
+            self.allowed_pages(),
+        ];
+        Service { name: "cart", port: self.cart, settings }
+    }
+
+    fn loms(&self) -> Service {
+        let settings = vec![
+            ("HTTP_PORT", on_loopback(self.loms)),
+            ("GRPC_HOST_PORT", on_loopback(self.loms_grpc)),
+            ("KAFKA_BROKER", on_localhost(self.servers.kafka)),
+            ("DATABASE_MASTER_HOST_PORT_0", on_localhost(self.servers.postgres_0)),
+            ("DATABASE_REPLICA_HOST_PORT_0", on_localhost(self.servers.postgres_replica_0)),
+            ("DATABASE_MASTER_HOST_PORT_1", on_localhost(self.servers.postgres_1)),
+            self.allowed_pages(),
+        ];
+        Service { name: "loms", port: self.loms, settings }
+    }
+
+    fn notifier(&self) -> Service {
+        let settings = vec![
+            ("HTTP_PORT", on_loopback(self.notifier)),
+            ("KAFKA_BROKER", on_localhost(self.servers.kafka)),
+            ("DATABASE_MASTER_HOST_PORT_0", on_localhost(self.servers.postgres_0)),
+            self.allowed_pages(),
+        ];
+        Service { name: "notifier", port: self.notifier, settings }
+    }
+
+    /// `configuration` is a file of Swagger UI.
+    fn swagger(&self, configuration: &str) -> Service {
+        let settings =
+            vec![("HTTP_PORT", self.swagger.to_string()), ("SWAGGER_CONFIG", configuration.to_owned())];
+        Service { name: "swagger-page", port: self.swagger, settings }
+    }
+
+    /// The pages that may call the services from a browser.
+    fn allowed_pages(&self) -> (&'static str, String) {
+        let port = self.swagger;
+        ("SWAGGER_FOR_CORS_ALLOWED_URL", format!("http://localhost:{port},http://127.0.0.1:{port}"))
+    }
+
+    /// Writes the configuration of Swagger UI with these ports, and returns the file.
+    fn write_swagger_configuration(&self, folders: &Folders) -> Result<String> {
+        let source = folders.root().join("docker/swagger-ui/swagger-config.json");
+        let text =
+            fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
+        let ports = [(8082, self.cart), (8081, self.loms), (8083, self.notifier)];
+        let text = ports.iter().fold(text, |text, (default, port)| {
+            text.replace(&format!("localhost:{default}/"), &format!("localhost:{port}/"))
+        });
+        let file = folders.create_data("swagger")?.join("swagger-config.json");
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        file.into_os_string().into_string().ok().context("the project's path is not UTF-8")
+    }
+}
+
+/// Where a service listens.
+fn on_loopback(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+/// Where a client connects to.
+fn on_localhost(port: u16) -> String {
+    format!("localhost:{port}")
+}
 
 /// The running shop. [`Shop::stop`] stops it in order.
 #[derive(Debug)]
@@ -45,28 +153,26 @@ pub struct Shop {
 impl Shop {
     /// Starts everything. If anything fails, or the future is dropped, everything that was started
     /// is stopped again.
-    pub async fn start(folders: &Folders) -> Result<Self> {
-        ServerPorts::DEFAULT.require_free()?;
-        for service in [PRODUCTS, LOMS, CART, NOTIFIER, SWAGGER] {
-            require_free(service.name, service.port)?;
-        }
-        require_free("loms (gRPC)", LOMS_GRPC_PORT)?;
-        require_free("Prometheus", PROMETHEUS_PORT)?;
-
-        let targets =
-            [CART, LOMS, NOTIFIER].map(|service| (service.name, format!("localhost:{}", service.port)));
+    pub async fn start(ports: &ShopPorts, folders: &Folders) -> Result<Self> {
+        ports.require_free()?;
+        let configuration = ports.write_swagger_configuration(folders)?;
+        let services = [ports.cart(), ports.loms(), ports.notifier()];
+        let targets = services.each_ref().map(|service| (service.name, on_localhost(service.port)));
+        let name = format!("Prometheus (localhost:{})", ports.prometheus);
         let (servers, prometheus) = tokio::try_join!(
-            Box::pin(servers::start(ServerPorts::DEFAULT, folders, false)),
-            step("Prometheus (localhost:9090)", prometheus::start(PROMETHEUS_PORT, &targets, folders)),
+            Box::pin(servers::start(ports.servers, folders, false)),
+            step(&name, prometheus::start(ports.prometheus, &targets, folders)),
         )?;
-        let mut shop = Self { processes: servers, notifier_log: folders.log(NOTIFIER.name) };
+        let mut shop = Self { processes: servers, notifier_log: folders.log("notifier") };
         shop.processes.push(prometheus);
+        let [cart, loms, notifier] = &services;
+        let (products, swagger) = (ports.products(), ports.swagger(&configuration));
         let (products, loms, cart, notifier, swagger) = tokio::try_join!(
-            started(PRODUCTS, folders),
-            started(LOMS, folders),
-            started(CART, folders),
-            started(NOTIFIER, folders),
-            started(SWAGGER, folders),
+            started(&products, folders),
+            started(loms, folders),
+            started(cart, folders),
+            started(notifier, folders),
+            started(&swagger, folders),
         )?;
         shop.processes.extend([products, loms, cart, notifier, swagger]);
         Ok(shop)
@@ -77,21 +183,9 @@ impl Shop {
         self.notifier_log.clone()
     }
 
-    /// Waits until one of the processes ends, which none of them should. Returns an error that
-    /// names it and shows the end of its log.
-    pub async fn until_something_ends(&mut self) -> anyhow::Error {
-        loop {
-            for process in &mut self.processes {
-                match process.exit_status() {
-                    Ok(None) => {}
-                    Ok(Some(status)) => {
-                        return process.failure(&format!("ended by itself ({})", describe(status)));
-                    }
-                    Err(error) => return error,
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+    /// Restarts what ends. Returns an error if a process keeps failing.
+    pub async fn keep_running(&mut self) -> Error {
+        keep_running(&mut self.processes).await
     }
 
     /// Stops everything: first the services, each with time to finish its work, then the servers.
@@ -106,6 +200,40 @@ impl Drop for Shop {
     }
 }
 
-async fn started(service: Service, folders: &Folders) -> Result<Process> {
+/// Starts only the servers and the product stand-in, with the data of earlier runs. Restarts what
+/// ends, and stops everything when a signal arrives.
+///
+/// # Errors
+/// If a port is taken, or a server cannot be started or keeps failing.
+pub async fn run_servers(interruption: &mut Interruption) -> Result<u8> {
+    let folders = Folders::of_the_project()?;
+    let ports = ShopPorts::from_env()?;
+    ports.servers.require_free()?;
+    require_free("the product stand-in", "SHOP_PRODUCTS_PORT", ports.products)?;
+    headline("Starting the servers");
+    let products = ports.products();
+    let start = async {
+        let servers = Box::pin(servers::start(ports.servers, &folders, false));
+        tokio::try_join!(servers, started(&products, &folders))
+    };
+    let (servers, products) = tokio::select! {
+        started = start => started?,
+        _ = interruption.next() => return Ok(0),
+    };
+    println!("\nThe servers are running. The default settings of cart, loms and notifier fit them.");
+    println!("A server that ends is restarted. Ctrl-C stops everything and keeps the data.");
+    let mut shop = Shop { processes: servers, notifier_log: folders.log("notifier") };
+    shop.processes.push(products);
+    tokio::select! {
+        failure = shop.keep_running() => return Err(failure),
+        _ = interruption.next() => {}
+    }
+    println!("\nStopping");
+    shop.stop();
+    println!("Everything has stopped. The data are kept in {}.", folders.base().display());
+    Ok(0)
+}
+
+async fn started(service: &Service, folders: &Folders) -> Result<Process> {
     step(&format!("{} (localhost:{})", service.name, service.port), service.start(folders)).await
 }

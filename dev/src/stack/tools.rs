@@ -55,7 +55,7 @@ pub fn postgres_programs(version: Option<&str>) -> Result<PathBuf> {
         if let Ok(programs) = find("postgres").and_then(|path| folder_of(&path)) {
             return Ok(programs);
         }
-        bail!("the data of the stack were made by PostgreSQL {version}, which is not installed any more")
+        bail!("the stack's data were created by PostgreSQL {version}, which is no longer installed")
     }
     find("postgres").and_then(|path| folder_of(&path)).context("PostgreSQL's server was not found")
 }

@@ -37,7 +37,7 @@ async fn a_database_of_somebody_else_is_named_and_left_alone() {
             let ended = run_to_end(binary, args, &env).await;
             assert_eq!(ended.code, Some(1), "{binary} {args:?}: {}", ended.output);
             for told in
-                [database.name.as_str(), "belongs to somebody else", "goose_db_version, items, orders"]
+                [database.name.as_str(), "belongs to another program", "goose_db_version, items, orders"]
             {
                 assert!(
                     ended.output.contains(told),

@@ -12,3 +12,4 @@ mod pages;
 mod scrape;
 mod settings;
 mod shutdown;
+mod stack;

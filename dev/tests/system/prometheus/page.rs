@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 async fn the_link_to_the_alerts_is_a_page() {
     let shop = Shop::shared().await;
     let prometheus = Prometheus::start(&shop).await;
-    let page = throughput::ALERTS.replace("http://localhost:9090", &prometheus.base_url);
+    let page = format!("{}{}", prometheus.base_url, throughput::ALERTS);
     let shown = Answer::of(http_client().get(page)).await.expect(200);
     assert!(shown.body.contains("CheckoutsOpen"), "{}", shown.body);
 }
@@ -28,7 +28,7 @@ async fn the_ready_link_draws_the_message_throughput_of_each_actor() {
     let prometheus = Prometheus::start(&shop).await;
     let sku = shop.loms.stock_product(1_000_000).await;
     let browser = Browser::open(1280, 1150).await;
-    let page = throughput::PAGE.replace("http://localhost:9090", &prometheus.base_url);
+    let page = format!("{}{}", prometheus.base_url, throughput::PAGE);
     let looked_at = async {
         // For a screenshot that shows some history: how many seconds of load come first.
         let seconds = std::env::var("PICTURE_AFTER").ok().and_then(|seconds| seconds.parse().ok());
