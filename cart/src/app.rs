@@ -2,6 +2,7 @@
 
 mod identity;
 mod prepare;
+mod queries;
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +17,7 @@ use shared_actors::net::{TooFewDescriptors, provide_descriptors};
 use shared_actors::shard::ShardRouter;
 use shared_actors::shutdown::Shutdown;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tracing::{error, info};
 
 use self::prepare::MIGRATIONS;
@@ -48,10 +49,10 @@ pub enum StartError {
     #[error("LOMS_BASE_URL: {0}")]
     Loms(#[from] tonic::transport::Error),
     /// The client of the product service cannot be created.
-    #[error("the client of the product service: {0}")]
+    #[error("cannot create the client of the product service: {0}")]
     Products(#[from] reqwest::Error),
     /// The client of Redis cannot be created.
-    #[error("the client of Redis: {0}")]
+    #[error("cannot create the client of Redis: {0}")]
     Redis(#[from] deadpool_redis::redis::RedisError),
     /// A database cannot be used; the text is for people.
     #[error("{0}")]
@@ -73,7 +74,7 @@ pub struct Application {
     unusable: watch::Receiver<Option<String>>,
     /// Dropping these ends the background tasks that prepare and watch the databases, Redis and
     /// loms.
-    _watching: Vec<oneshot::Sender<()>>,
+    _watching: Vec<TaskHandle>,
 }
 
 impl Application {
@@ -109,7 +110,11 @@ impl Application {
                 pool: pool.clone(),
             };
             let unusable = unusable_sender.clone();
-            watching.push(background(async move { preparation.run(&prepared_sender, &unusable).await }));
+            watching.push(watch_by("shard_watch", &arbiters, move || {
+                let (preparation, prepared) = (preparation.clone(), prepared_sender.clone());
+                let unusable = unusable.clone();
+                async move { preparation.run(&prepared, &unusable).await }
+            }));
             let (capacity, key_ttl) = (settings.capacity, settings.idempotency_ttl);
             let arbiter = arbiters.pick(index.index());
             shards.push(CartShardHandle::start(pool.clone(), capacity, key_ttl, arbiter, prepared));
@@ -119,10 +124,16 @@ impl Application {
 
         let redis = Arc::new(RedisCache::new(&settings.redis)?);
         let (cache, component) = (Arc::clone(&redis), health.optional_component("redis"));
-        watching.push(background(async move { cache.watch(component).await }));
+        watching.push(watch_by("redis_watch", &arbiters, move || {
+            let (cache, component) = (Arc::clone(&cache), component.clone());
+            async move { cache.watch(component).await }
+        }));
         let loms = Loms::new(&settings.loms)?;
         let (orders, component) = (loms.clone(), health.optional_component("loms"));
-        watching.push(background(async move { orders.watch(component).await }));
+        watching.push(watch_by("loms_watch", &arbiters, move || {
+            let (orders, component) = (orders.clone(), component.clone());
+            async move { orders.watch(component).await }
+        }));
         let client = ProductClient::new(settings.products.clone())?;
         let products = Products::start(redis, client, settings.cache_capacity, arbiters.pick(0));
 
@@ -131,7 +142,7 @@ impl Application {
         let service =
             HttpService { health: health.clone(), openapi: api::openapi(), errors: api::error_body };
         let front_end = http::serve(&http, service, move |config| api::routes(config, &use_cases))?;
-        info!(address = %front_end.address, shards = count, "cart listens");
+        info!(address = %front_end.address, shards = count, "cart started");
 
         let (checkout_sweepers, key_sweepers) = sweepers(settings, &arbiters, &shards, &carts);
         Ok(Self {
@@ -210,7 +221,7 @@ impl Application {
             .run()
             .await;
         if !in_time {
-            error!("not everything was finished in time; open checkouts are settled after the next start");
+            error!("not everything finished in time; open checkouts will be settled after the next start");
         }
     }
 }
@@ -270,14 +281,11 @@ fn sweepers(
     shards.iter().enumerate().map(of_shard).unzip()
 }
 
-/// Runs `work` in the background until the returned sender is dropped.
-fn background(work: impl Future<Output = ()> + 'static) -> oneshot::Sender<()> {
-    let (alive, ended) = oneshot::channel();
-    actix::spawn(async move {
-        tokio::select! {
-            () = work => {}
-            _ = ended => {}
-        }
-    });
-    alive
+/// Keeps a component's state up to date in the background, until the handle is dropped.
+fn watch_by<F: Future<Output = ()> + 'static>(
+    name: &'static str,
+    arbiters: &Arbiters,
+    watch: impl Fn() -> F + Send + Sync + 'static,
+) -> TaskHandle {
+    TaskHandle::start(ActorOptions::new(name), arbiters.pick(0), watch)
 }

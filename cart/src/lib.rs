@@ -13,6 +13,7 @@ mod app;
 pub mod carts;
 pub mod checkout;
 pub mod domain;
+mod failure;
 pub mod idempotency;
 pub mod loms;
 mod patience;

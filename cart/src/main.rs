@@ -22,7 +22,7 @@ struct Cart;
 
 impl Service for Cart {
     const NAME: &'static str = "cart";
-    const ABOUT: &'static str = "Keeps carts, and checks them out. Serves REST.";
+    const ABOUT: &'static str = "Keeps shopping carts and checks them out. Serves REST.";
     type Command = Command;
     type Settings = Settings;
 

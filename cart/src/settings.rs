@@ -89,7 +89,7 @@ impl Settings {
 
 fn loms(reader: &mut Reader) -> LomsSettings {
     let base_url = reader.text("LOMS_BASE_URL", "http://localhost:50051");
-    if server_url(&base_url).is_none_or(|url| url.scheme() != "http") {
+    if server_url(&base_url).is_none_or(|url| url.scheme() != "http") || !names_port(&base_url) {
         let expected = "host:port or http://host:port (TLS to loms is not supported)";
         reject_url(reader, "LOMS_BASE_URL", &base_url, expected);
     }
@@ -99,12 +99,13 @@ fn loms(reader: &mut Reader) -> LomsSettings {
 fn products(reader: &mut Reader) -> ProductServiceSettings {
     let base = reader.text("PRODUCT_SERVICE_BASE_URL", PRODUCT_SERVICE);
     let path = reader.text("PRODUCT_SERVICE_PATH", "/get_product");
-    let mut url = server_url(&base).unwrap_or_else(|| {
-        reject_url(reader, "PRODUCT_SERVICE_BASE_URL", &base, "http://host:port or https://host:port");
+    let url = server_url(&base).filter(|url| url.scheme() == "https" || names_port(&base));
+    let mut url = url.unwrap_or_else(|| {
+        reject_url(reader, "PRODUCT_SERVICE_BASE_URL", &base, "http://host:port or https://host");
         Url::parse(PRODUCT_SERVICE).unwrap_or_else(|_| unreachable!("a constant that is a URL"))
     });
     if path.contains(['?', '#']) {
-        reader.reject("PRODUCT_SERVICE_PATH", "a path, without ? and #");
+        reader.reject("PRODUCT_SERVICE_PATH", "a path without ? and #");
     }
     url.set_path(&format!("{}/{}", url.path().trim_end_matches('/'), path.trim_start_matches('/')));
     ProductServiceSettings {
@@ -141,6 +142,13 @@ fn reject_url(reader: &mut Reader, name: &str, url: &str, expected: &str) {
 fn server_url(text: &str) -> Option<Url> {
     let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
+/// Whether the URL of a server names its port.
+fn names_port(text: &str) -> bool {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    HostPort::parse(authority, 0).is_ok_and(|address| address.port != 0)
 }
 
 #[cfg(test)]
@@ -194,6 +202,17 @@ mod tests {
             assert!(error.problems.iter().any(|problem| problem.name == name), "{name}: {error}");
         }
         assert_eq!(error.problems.len(), wrong.len(), "{error}");
+    }
+
+    #[test]
+    fn a_url_without_a_port_is_refused_unless_its_scheme_has_one() {
+        let loms = ["loms", "http://loms", "http://loms/"].map(|url| ("LOMS_BASE_URL", url));
+        let products = ["products", "http://products/v1"].map(|url| ("PRODUCT_SERVICE_BASE_URL", url));
+        for (name, url) in loms.into_iter().chain(products) {
+            let error = read(&[(name, url)]).unwrap_err();
+            assert!(error.to_string().contains("host:port"), "{name}={url}: {error}");
+        }
+        read(&[("PRODUCT_SERVICE_BASE_URL", "http://[::1]:80/v1")]).unwrap();
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub(crate) mod identity;
 mod places;
 mod prepare;
+mod queries;
 mod shards;
 
 use std::io;

@@ -45,7 +45,7 @@ pub(crate) fn lines(skus: &[i64], counts: &[i64]) -> Result<Lines, sqlx::Error> 
         Some(Line { sku, count })
     };
     let lines: Option<Vec<Line>> = skus.iter().zip(counts).map(line).collect();
-    let wrong = || format!("a row holds no lines of an order: {skus:?} {counts:?}");
+    let wrong = || format!("a row does not contain valid order lines: {skus:?} {counts:?}");
     lines.and_then(|lines| Lines::new(lines).ok()).ok_or_else(|| sqlx::Error::Decode(wrong().into()))
 }
 

@@ -3,6 +3,7 @@
 pub mod api;
 mod app;
 pub mod domain;
+mod failure;
 mod items;
 pub mod orders;
 pub mod outbox;

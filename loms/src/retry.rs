@@ -14,7 +14,7 @@ where
     loop {
         match work().await.map_err(DatabaseError::from) {
             Err(DatabaseError::Conflict(error)) if attempt < ATTEMPTS => {
-                tracing::debug!(%error, attempt, "another transaction came first, once more");
+                tracing::debug!(%error, attempt, "lost a race with another transaction, retrying");
                 attempt += 1;
             }
             result => return result,

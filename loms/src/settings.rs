@@ -18,6 +18,9 @@ const LOCAL_STACK: ShardDefaults = ShardDefaults {
     name: "loms",
 };
 
+/// The default topic of the order events. loms and notifier must agree on it.
+const ORDER_EVENTS: &str = "loms.order-events";
+
 /// All settings of loms.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -77,7 +80,7 @@ impl Settings {
             max_connections: reader.get_in("DATABASE_MAX_CONNECTIONS", 8, 2..=1000),
             replica_max_lag: reader.duration("REPLICA_MAX_LAG", Duration::from_secs(2)),
             migrate_on_start: reader.flag("MIGRATE_ON_START", true),
-            kafka: KafkaSettings::read(&mut reader),
+            kafka: KafkaSettings::read(&mut reader, ORDER_EVENTS),
             outbox_interval: reader.nanoseconds("INTERVAL_OUTBOX", Duration::from_secs(1)),
             payment_ttl,
             sweep_interval: reader.duration("SWEEP_INTERVAL", Duration::from_secs(1)),
@@ -93,12 +96,12 @@ impl Settings {
 
 const ONE_SHARD: ShardRouter = match ShardRouter::new(1) {
     Some(router) => router,
-    None => panic!("a router has one shard at least"),
+    None => panic!("a router has at least one shard"),
 };
 
 fn router(reader: &mut Reader, shards: usize) -> ShardRouter {
     u16::try_from(shards).ok().and_then(ShardRouter::new).unwrap_or_else(|| {
-        reader.reject("DATABASE_MASTER_HOST_PORT_0", "one shard at least, and at most 1000");
+        reader.reject("DATABASE_MASTER_HOST_PORT_0", "1 to 1000 shards");
         ONE_SHARD
     })
 }

@@ -7,6 +7,9 @@ use shared_actors::kafka::KafkaSettings;
 use shared_actors::settings::{DatabaseSettings, Reader, SettingsError, ShardDefaults, ShardSettings};
 use shared_actors::watchdog;
 
+/// The default topic of the order events. loms and notifier must agree on it.
+const ORDER_EVENTS: &str = "loms.order-events";
+
 /// All settings; the defaults fit the local stack.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -47,7 +50,7 @@ impl Settings {
         if databases.len() > 1 {
             reader.reject(
                 "DATABASE_MASTER_HOST_PORT_1",
-                "nothing: the notifier has one database, that of number 0",
+                "no value: the notifier has only one database, number 0",
             );
         }
         let mut http = HttpServerSettings::read(&mut reader, "HTTP_PORT", 8083);
@@ -56,7 +59,7 @@ impl Settings {
         }
         let settings = Self {
             http,
-            kafka: KafkaSettings::read(&mut reader),
+            kafka: KafkaSettings::read(&mut reader, ORDER_EVENTS),
             group: reader.text("KAFKA_GROUP_ID", "loms-notifier"),
             database: databases.swap_remove(0).primary,
             max_connections: reader.get_in("DATABASE_MAX_CONNECTIONS", 4, 2..=100),

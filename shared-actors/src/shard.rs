@@ -1,11 +1,6 @@
-//! Which shard an order or a user belongs to. This is pure arithmetic, without connections or
-//! settings.
+//! Which shard a user belongs to. This is pure arithmetic, without connections or settings.
 
 use std::fmt;
-
-/// The step between order ids of one shard. The ids of the shards interleave, so an id names its
-/// shard.
-pub const ORDER_ID_STEP: i64 = 1000;
 
 /// The position of a shard in the configured list, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,11 +21,6 @@ impl ShardIndex {
     pub const fn index(self) -> usize {
         self.0 as usize
     }
-
-    /// The first order id of this shard. The following ones are [`ORDER_ID_STEP`] apart.
-    pub fn first_order_id(self) -> i64 {
-        ORDER_ID_STEP + i64::from(self.0)
-    }
 }
 
 impl fmt::Display for ShardIndex {
@@ -39,14 +29,15 @@ impl fmt::Display for ShardIndex {
     }
 }
 
-/// Maps users and orders to their shards.
+/// Maps users to their shards.
 ///
 /// ```
 /// use shared_actors::shard::{ShardIndex, ShardRouter};
 ///
 /// let router = ShardRouter::new(2).expect("two shards");
-/// assert_eq!(router.shard_of_order(3001), Some(ShardIndex::new(1)));
-/// assert_eq!(router.shard_of_order(3002), None);
+/// assert_eq!(router.shard_of_user(7), router.shard_of_user(7));
+/// assert_eq!(router.get(1), Some(ShardIndex::new(1)));
+/// assert_eq!(router.get(2), None);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardRouter {
@@ -54,7 +45,7 @@ pub struct ShardRouter {
 }
 
 impl ShardRouter {
-    /// The maximum number of shards that ids can name.
+    /// The maximum number of shards.
     pub const MAX_SHARDS: u16 = 1000;
 
     /// A router over `shards` shards; `None` unless there are 1 to [`Self::MAX_SHARDS`].
@@ -77,19 +68,16 @@ impl ShardRouter {
         (0..self.shards).map(ShardIndex)
     }
 
-    /// The shard of a user's new orders and cart: murmur3 (32 bits, seed 0) of the decimal id,
+    /// The shard of a user's new data: murmur3 (32 bits, seed 0) of the decimal id,
     /// modulo the number of shards.
     pub fn shard_of_user(self, user_id: i64) -> ShardIndex {
         let hash = hash(user_id.to_string().as_bytes()) % u32::from(self.shards);
         ShardIndex(u16::try_from(hash).unwrap_or_default())
     }
 
-    /// The shard that an order id names; `None` if it names none of ours.
-    pub fn shard_of_order(self, order_id: i64) -> Option<ShardIndex> {
-        if order_id < ORDER_ID_STEP {
-            return None;
-        }
-        u16::try_from(order_id % ORDER_ID_STEP).ok().filter(|index| *index < self.shards).map(ShardIndex)
+    /// The shard with this number, if there is one.
+    pub fn get(self, number: u16) -> Option<ShardIndex> {
+        (number < self.shards).then_some(ShardIndex(number))
     }
 }
 
@@ -119,17 +107,6 @@ mod tests {
         let router = ShardRouter::new(2).unwrap();
         let second = (1..=10_000).filter(|user| router.shard_of_user(*user).get() == 1).count();
         assert!((4_500..5_500).contains(&second), "{second}");
-    }
-
-    #[test]
-    fn an_order_id_names_its_shard_or_none() {
-        let router = ShardRouter::new(2).unwrap();
-        assert_eq!(router.shard_of_order(1000), Some(ShardIndex::new(0)));
-        assert_eq!(router.shard_of_order(1001), Some(ShardIndex::new(1)));
-        for foreign in [i64::MIN, -1000, 0, 1, 999, 1002, 1999] {
-            assert_eq!(router.shard_of_order(foreign), None, "{foreign}");
-        }
-        assert_eq!(router.shard_of_order(ShardIndex::new(1).first_order_id()), Some(ShardIndex::new(1)));
     }
 
     #[test]

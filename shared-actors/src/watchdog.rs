@@ -20,7 +20,7 @@ const BEAT: Duration = Duration::from_secs(1);
 static THREADS: Mutex<Vec<Thread>> = Mutex::new(Vec::new());
 
 static LAG: LazyLock<GaugeVec> = LazyLock::new(|| {
-    let help = "How late the most overdue thread of this name is.";
+    let help = "Lag of the most overdue thread with this name, in seconds.";
     metrics::float_gauges("thread_lag_seconds", help, &["thread"])
 });
 

@@ -26,7 +26,7 @@ type Body = JsonBody<Members>;
     ),
     request_body = AddItemRequest,
     responses(
-        (status = 200, description = "Added, durably", body = Done),
+        (status = 200, description = "The pieces were added and stored durably", body = Done),
         AddErrors, PostErrors, EveryCall,
     )
 )]
@@ -50,7 +50,7 @@ pub async fn add_item(
         ("sku_id" = u32, Path, description = "The product", minimum = 1, maximum = 4_294_967_295_u32, example = 1003),
     ),
     responses(
-        (status = 204, description = "It is not in the cart now"),
+        (status = 204, description = "The product is not in the cart now"),
         EveryCall,
     )
 )]
@@ -78,7 +78,7 @@ pub async fn clear_cart(carts: Data<Carts>, path: Path<String>) -> Answer {
     get, path = "/user/{user_id}/cart", tag = "cart", operation_id = "showCart",
     params(("user_id" = i64, Path, description = "The user", minimum = 1, example = 31337)),
     responses(
-        (status = 200, description = "The lines, by SKU", body = CartAnswer),
+        (status = 200, description = "The lines, ordered by SKU", body = CartAnswer),
         ShowErrors, EveryCall,
     )
 )]
@@ -108,6 +108,6 @@ fn key(request: &HttpRequest) -> Result<Option<IdempotencyKey>, CartError> {
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
         (Some(value), None) => IdempotencyKey::parse(value.as_bytes()).map(Some),
-        (Some(_), Some(_)) => Err(CartError::invalid(IDEMPOTENCY_KEY, "must be given once")),
+        (Some(_), Some(_)) => Err(CartError::invalid(IDEMPOTENCY_KEY, "must be given only once")),
     }
 }

@@ -25,7 +25,7 @@ impl Members {
         let wanted = name.to_uppercase();
         let mut values = self.0.iter().filter(|(own, _)| own.to_uppercase() == wanted);
         match (values.next(), values.next()) {
-            (_, Some(_)) => Err(CartError::invalid(name, "must be given once")),
+            (_, Some(_)) => Err(CartError::invalid(name, "must be given only once")),
             (value, None) => Ok(value.and_then(|(_, value)| whole_number(value.get()))),
         }
     }

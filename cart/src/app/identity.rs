@@ -10,10 +10,9 @@ use shared_actors::settings::DatabaseSettings;
 use shared_actors::shard::ShardIndex;
 use tokio::time::sleep;
 
-const RETRY: Duration = Duration::from_secs(1);
-const CLAIM: &str = "insert into shard_identity (shard, shards) values ($1, $2) on conflict do nothing";
-const READ: &str = "select shard, shards from shard_identity";
+use super::queries::claim_shard;
 
+const RETRY: Duration = Duration::from_secs(1);
 /// Marks the database as shard `shard` of `shards`, or checks that it is marked so. Waits while the
 /// server is unreachable, and reports that to `component`.
 ///
@@ -28,7 +27,8 @@ pub async fn claim(
     let pool = Pool::new(database, &PoolSettings::new("cart start").with_max_connections(1));
     let (address, name) = (&database.address, &database.name);
     let found = loop {
-        match observe("shard_identity", exchange(&pool, shard, shards)).await.map_err(DatabaseError::from) {
+        match observe("shard_identity", claim_shard(&pool, shard, shards)).await.map_err(DatabaseError::from)
+        {
             Ok(found) => break found,
             Err(error) if error.is_transient() => component.waiting(error.to_string()),
             Err(error) => return Err(format!("the database {address}/{name} cannot be used: {error}")),
@@ -42,13 +42,7 @@ pub async fn claim(
     }
     Err(format!(
         "the database {address}/{name} holds the carts of shard {} of {}, but the settings make it shard {shard} of \
-         {shards}: its carts would be lost from sight",
+         {shards}: its carts would not be found",
         found.0, found.1
     ))
-}
-
-async fn exchange(pool: &Pool, shard: ShardIndex, shards: u16) -> Result<(i32, i32), sqlx::Error> {
-    let claim = sqlx::query(CLAIM).bind(i32::from(shard.get())).bind(i32::from(shards));
-    claim.execute(pool).await?;
-    sqlx::query_as(READ).fetch_one(pool).await
 }

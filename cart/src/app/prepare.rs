@@ -13,6 +13,7 @@ use super::identity;
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/cart");
 
 /// Prepares the database of one shard.
+#[derive(Clone)]
 pub struct Preparation {
     /// The shard's number.
     pub shard: ShardIndex,

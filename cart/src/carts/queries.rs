@@ -327,6 +327,6 @@ fn cart(skus: Skus, counts: Counts) -> Result<Cart, sqlx::Error> {
         Some(Line { sku, count })
     };
     let lines: Option<Cart> = skus.iter().zip(counts).map(line).collect();
-    let wrong = || format!("a row holds no lines of a cart: {skus:?} {counts:?}");
+    let wrong = || format!("a row does not contain valid cart lines: {skus:?} {counts:?}");
     lines.filter(|_| skus.len() == counts.len()).ok_or_else(|| sqlx::Error::Decode(wrong().into()))
 }

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use shared_actors::actor::AskError;
-use shared_actors::database::DatabaseError;
 use shared_actors::error::{ErrorCode, ServiceError};
 
 use super::Sku;
@@ -51,7 +49,7 @@ pub enum CartError {
     #[error("SKU {0} is unknown to the product service")]
     UnknownSku(Sku),
     /// The stock is smaller than the line would be.
-    #[error("of SKU {sku} {available} are available, the cart would hold {wanted}")]
+    #[error("SKU {sku}: {available} available, but the cart would hold {wanted}")]
     OutOfStock {
         /// The product.
         sku: Sku,
@@ -61,23 +59,23 @@ pub enum CartError {
         available: u64,
     },
     /// loms refused the order because of insufficient stock.
-    #[error("the stock does not suffice for this order{}{}", if short.is_empty() { "" } else { ": " }, short.join("; "))]
+    #[error("not enough stock for this order{}{}", if short.is_empty() { "" } else { ": " }, short.join("; "))]
     OrderRefused {
         /// The lines that are short, as far as loms names them.
         short: Vec<String>,
     },
     /// The order was cancelled, most likely because it was not paid, before its id could be
     /// returned.
-    #[error("the order of this checkout was cancelled before it could be answered; the cart is as it was")]
+    #[error("the order of this checkout was cancelled before it could be returned; the cart is unchanged")]
     OrderCancelled,
     /// The idempotency key was used before for a different request.
     #[error("this Idempotency-Key was used for another request")]
     KeyReused,
     /// The first request with this idempotency key is still in progress.
-    #[error("a request with this Idempotency-Key is under way")]
+    #[error("a request with this Idempotency-Key is in progress")]
     KeyInFlight,
     /// The product service no longer knows a product in the cart.
-    #[error("the product service does not know SKU {0} of this cart any more; remove it to see the others")]
+    #[error("the product service no longer knows SKU {0} of this cart; remove it to see the others")]
     LostProduct(Sku),
     /// Too many requests at once. Nothing was done.
     #[error("too many requests at once")]
@@ -100,22 +98,6 @@ impl CartError {
     /// `field` breaks a rule. The message is "`field` `reason`".
     pub fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
         Self::InvalidArgument { field, reason: reason.into() }
-    }
-}
-
-impl From<AskError> for CartError {
-    fn from(error: AskError) -> Self {
-        match error {
-            AskError::Overloaded { .. } => Self::Overloaded,
-            AskError::DeadlineExceeded => Self::DeadlineExceeded(Part::Carts),
-            AskError::Unavailable => Self::Unavailable(Part::Carts),
-        }
-    }
-}
-
-impl From<DatabaseError> for CartError {
-    fn from(error: DatabaseError) -> Self {
-        if error.is_transient() { Self::Unavailable(Part::Carts) } else { Self::Internal }
     }
 }
 

@@ -34,7 +34,7 @@ impl Periodic for KeySweeper {
         match self.shard.forget_keys(BATCH).await {
             Ok(forgotten) if forgotten < u64::from(BATCH) => Pass::Done,
             Ok(forgotten) => {
-                debug!(forgotten, "expired idempotency keys");
+                debug!(forgotten, "deleted expired idempotency keys");
                 Pass::More
             }
             Err(error) => {

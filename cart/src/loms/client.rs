@@ -128,7 +128,7 @@ impl Loms {
             let error = LomsError::from(&status);
             if !matches!(error, LomsError::NotFound | LomsError::FailedPrecondition { .. }) {
                 let code = grpc::code_name(status.code());
-                tracing::debug!(method, code, message = status.message(), "loms did not do it");
+                tracing::debug!(method, code, message = status.message(), "a call to loms failed");
             }
             error
         })

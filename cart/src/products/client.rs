@@ -130,7 +130,7 @@ impl ProductClient {
                 Ok(client) => {
                     *connections = Connections { client, number: number + 1, since: Instant::now() }
                 }
-                Err(error) => warn!(%error, "the connections to the product service are kept"),
+                Err(error) => warn!(%error, "cannot replace the connections to the product service"),
             }
         }
     }
@@ -182,7 +182,7 @@ impl ProductClient {
             }
         }
         if let Err(failure) = &product {
-            warn!(%sku, status, cause = failure.cause, "the product service did not answer a request");
+            warn!(%sku, status, cause = failure.cause, "a request to the product service failed");
         }
         product
     }

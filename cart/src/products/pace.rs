@@ -50,7 +50,7 @@ impl Pace {
 impl Drop for Turn {
     fn drop(&mut self) {
         let place = self.0.take();
-        actix::spawn(async move {
+        tokio::spawn(async move {
             sleep(WINDOW).await;
             drop(place);
         });

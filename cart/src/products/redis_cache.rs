@@ -98,7 +98,7 @@ impl RedisCache {
         let manager = Manager::new_with_config(info, config)?;
         let pool = Pool::builder(manager).max_size(1).build();
         let unusable = |error: deadpool_redis::BuildError| {
-            (ErrorKind::InvalidClientConfig, "the pool", error.to_string())
+            (ErrorKind::InvalidClientConfig, "cannot create the connection pool", error.to_string())
         };
         Ok(Self {
             pool: pool.map_err(unusable)?,

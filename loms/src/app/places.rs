@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::identity::{self, Seen};
 use super::prepare::ShardError;
+use super::queries;
 use crate::settings::Settings;
 
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -78,7 +79,7 @@ impl Places {
                 }
             }
         }
-        let layouts = async || identity::former_layouts(pool, self.key_ttl).await;
+        let layouts = async || queries::former_layouts(pool, self.key_ttl).await;
         let former = until_answered(shard, component, layouts).await?;
         pool.close().await;
         Ok(former)

@@ -34,8 +34,8 @@ pub enum ShardError {
     },
     /// The settings leave out shards that hold orders.
     #[error(
-        "the orders stand on {known} shards and the settings name {configured}: those of the others would be lost from \
-         sight; name a database by DATABASE_MASTER_HOST_PORT_k for each k below {known}"
+        "orders are stored on {known} shards, but the settings name {configured}: the orders of the other shards would \
+         not be found; set DATABASE_MASTER_HOST_PORT_k for each k below {known}"
     )]
     ShardsMissing {
         /// The number of shards that orders have been written to.
@@ -45,7 +45,7 @@ pub enum ShardError {
     },
     /// The database was never used, although its shard holds orders.
     #[error(
-        "the database of shard {shard} was never used and the orders stand on {known} shards: check its address and its \
+        "the database of shard {shard} was never used, but orders are stored on {known} shards: check its address and \
          name, or restore its backup"
     )]
     ShardLost {

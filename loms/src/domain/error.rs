@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use shared_actors::actor::AskError;
-use shared_actors::database::DatabaseError;
 use shared_actors::error::{ErrorCode, PreconditionViolation, ServiceError};
 use thiserror::Error;
 
@@ -49,14 +47,14 @@ pub enum OrderError {
         to: OrderStatus,
     },
     /// The idempotency key belongs to an order with other items.
-    #[error("the idempotency key was used for order {order}, whose items differ")]
+    #[error("the idempotency key was used for order {order}, which has different items")]
     KeyReused {
         /// The order that was created under the key.
         order: OrderId,
     },
     /// Fewer pieces would be left than are reserved.
     #[error(
-        "sku {sku} has {} pieces, of which {} are reserved: they cannot be taken away",
+        "sku {sku} has {} pieces, of which {} are reserved: reserved pieces cannot be removed",
         level.total,
         level.reserved
     )]
@@ -73,7 +71,7 @@ pub enum OrderError {
         sku: Sku,
     },
     /// Too many commands are waiting. Nothing happened.
-    #[error("too much is waiting already")]
+    #[error("too many requests are waiting")]
     Overloaded {
         /// When a retry may succeed.
         retry_after: Duration,
@@ -110,7 +108,7 @@ impl OrderError {
 
 fn reasons(shortages: &[Shortage]) -> String {
     if shortages.is_empty() {
-        return "a sku is unknown, or too few of it are in stock".to_owned();
+        return "a sku is unknown, or too few pieces of it are in stock".to_owned();
     }
     let reasons: Vec<String> = shortages.iter().map(Shortage::to_string).collect();
     reasons.join("; ")
@@ -162,26 +160,6 @@ impl ServiceError for OrderError {
             Self::Overloaded { retry_after } => Some(*retry_after),
             Self::Unavailable { .. } => Some(Duration::from_secs(1)),
             _ => None,
-        }
-    }
-}
-
-impl From<AskError> for OrderError {
-    fn from(error: AskError) -> Self {
-        match error {
-            AskError::Overloaded { retry_after } => Self::Overloaded { retry_after },
-            AskError::DeadlineExceeded => Self::DeadlineExceeded,
-            AskError::Unavailable => Self::Unavailable { reason: "the actor did not answer".to_owned() },
-        }
-    }
-}
-
-impl From<DatabaseError> for OrderError {
-    fn from(error: DatabaseError) -> Self {
-        let reason = error.to_string();
-        match error {
-            DatabaseError::Unavailable(_) | DatabaseError::Conflict(_) => Self::Unavailable { reason },
-            DatabaseError::Internal(_) => Self::Internal { reason },
         }
     }
 }

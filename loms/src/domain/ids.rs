@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use shared_actors::shard::{ShardIndex, ShardRouter};
+
 use super::error::OrderError;
 
 /// The id of a stock keeping unit: a positive 32-bit number.
@@ -20,7 +22,7 @@ impl TryFrom<u32> for Sku {
 
     fn try_from(sku: u32) -> Result<Self, OrderError> {
         if sku == 0 {
-            return Err(OrderError::invalid("sku", "must be a positive number of 32 bits"));
+            return Err(OrderError::invalid("sku", "must be a positive 32-bit integer"));
         }
         Ok(Self(sku))
     }
@@ -59,9 +61,26 @@ impl TryFrom<i64> for UserId {
 pub struct OrderId(i64);
 
 impl OrderId {
+    /// The step between the ids of one shard. The ids of the shards interleave, so that an id names
+    /// its shard.
+    pub const STEP: i64 = ShardRouter::MAX_SHARDS as i64;
+
     /// The id as a number.
     pub const fn get(self) -> i64 {
         self.0
+    }
+
+    /// The first id of a shard. The following ones are [`Self::STEP`] apart.
+    pub fn first(shard: ShardIndex) -> Self {
+        Self(Self::STEP + i64::from(shard.get()))
+    }
+
+    /// The shard that the id names; `None` if it names none of `router`.
+    pub fn shard(self, router: ShardRouter) -> Option<ShardIndex> {
+        if self.0 < Self::STEP {
+            return None;
+        }
+        router.get(u16::try_from(self.0 % Self::STEP).ok()?)
     }
 }
 
@@ -96,5 +115,17 @@ mod tests {
         assert!(Sku::try_from(0).is_err() && Sku::try_from(u32::MAX).is_ok());
         assert!(UserId::try_from(0).is_err() && UserId::try_from(-1).is_err() && UserId::try_from(1).is_ok());
         assert!(OrderId::try_from(0).is_err() && OrderId::try_from(i64::MAX).is_ok());
+    }
+
+    #[test]
+    fn an_order_id_names_its_shard_or_none() {
+        let router = ShardRouter::new(2).unwrap();
+        for (id, shard) in [(1000, 0), (1001, 1), (3001, 1)] {
+            assert_eq!(OrderId(id).shard(router), Some(ShardIndex::new(shard)), "{id}");
+        }
+        for foreign in [1, 999, 1002, 1999] {
+            assert_eq!(OrderId(foreign).shard(router), None, "{foreign}");
+        }
+        assert_eq!(OrderId::first(ShardIndex::new(1)).shard(router), Some(ShardIndex::new(1)));
     }
 }

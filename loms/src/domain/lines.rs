@@ -30,7 +30,7 @@ impl TryFrom<u32> for Quantity {
 
     fn try_from(count: u32) -> Result<Self, OrderError> {
         let count = NonZeroU32::new(count);
-        count.map(Self).ok_or_else(|| OrderError::invalid("count", "must be a positive number of 32 bits"))
+        count.map(Self).ok_or_else(|| OrderError::invalid("count", "must be a positive 32-bit integer"))
     }
 }
 
@@ -70,7 +70,7 @@ impl Lines {
                     last.count = last.count.checked_add(line.count).ok_or_else(|| {
                         OrderError::invalid(
                             "items",
-                            format!("the counts of sku {} add up to too many", line.sku),
+                            format!("the counts of sku {} add up to more than 32 bits can hold", line.sku),
                         )
                     })?;
                 }

@@ -80,14 +80,14 @@ pub(super) fn elsewhere(order: OrderId) -> OrderError {
 }
 
 pub(super) fn unanswered() -> OrderError {
-    OrderError::Unavailable { reason: "the order was there and then was not".to_owned() }
+    OrderError::Unavailable { reason: "the conflicting order was not found".to_owned() }
 }
 
 /// The attempt took so long that its order was given up and recorded as failed.
 pub(super) fn too_late(order: OrderId) -> OrderError {
-    OrderError::Unavailable { reason: format!("order {order} was given up before it was written down") }
+    OrderError::Unavailable { reason: format!("order {order} was given up before it was written") }
 }
 
 pub(super) fn contended() -> OrderError {
-    OrderError::Unavailable { reason: "others used the key again and again".to_owned() }
+    OrderError::Unavailable { reason: "other requests kept using the same key".to_owned() }
 }

@@ -137,5 +137,7 @@ fn answer(change: &ChangeState, state: Option<OrderStatus>) -> Result<(), OrderE
 
 /// The cancellation is final. A retry succeeds once the items are back in the stock.
 fn not_settled(order: OrderId) -> OrderError {
-    OrderError::Unavailable { reason: format!("order {order} is cancelled, its items are not back yet") }
+    OrderError::Unavailable {
+        reason: format!("order {order} is cancelled, but its items are not back in stock yet"),
+    }
 }

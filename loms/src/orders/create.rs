@@ -236,7 +236,7 @@ impl OrderShard {
         }
         let effects = orders.into_iter().map(|order| Effect { order, kind: EffectKind::Return });
         if let Err(error) = self.stock.settle(effects.collect()).await {
-            tracing::warn!(%error, count, "reservations without an order are left to the sweeper");
+            tracing::warn!(%error, count, "reservations without an order were not given back, the sweeper will retry");
         }
     }
 }

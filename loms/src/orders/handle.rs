@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use actix::ArbiterHandle;
-use shared_actors::actor::{ActorOptions, Handle, TaskHandle};
+use shared_actors::actor::{ActorOptions, ArbiterHandle, Handle, TaskHandle};
 
 use super::change::ChangeState;
 use super::create::CreateOrder;

@@ -155,7 +155,7 @@ impl Orders {
     }
 
     fn shard_of(&self, order: OrderId) -> Result<&OrderShardHandle, OrderError> {
-        let shard = self.router.shard_of_order(order.get()).ok_or(OrderError::OrderNotFound(order))?;
+        let shard = order.shard(self.router).ok_or(OrderError::OrderNotFound(order))?;
         Ok(&self.shards[shard.index()])
     }
 }

@@ -54,11 +54,11 @@ pub(super) struct Replica {
 /// Why a server is not a replica of the primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Unfit {
-    #[error("it was promoted: it takes writes of its own")]
+    #[error("it was promoted and accepts writes of its own")]
     Promoted,
-    #[error("it is of another database cluster than the primary")]
+    #[error("it belongs to a different database cluster than the primary")]
     OtherSystem,
-    #[error("it went apart from the primary at a promotion: its timeline is another one")]
+    #[error("it diverged from the primary at a promotion: its timeline is different")]
     OtherTimeline,
 }
 
@@ -118,7 +118,7 @@ impl Replica {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer in time".to_owned(),
         };
-        tracing::warn!(reason, shard = %self.shard, "neither the primary nor the replica answers a list");
+        tracing::warn!(reason, shard = %self.shard, "neither the primary nor the replica could serve a list");
         None
     }
 
@@ -149,7 +149,7 @@ impl Replica {
         if *told != unfit {
             *told = unfit;
             if let Some(why) = unfit {
-                tracing::error!(shard = %self.shard, %why, "the replica is not read");
+                tracing::error!(shard = %self.shard, %why, "the replica is not used");
             } else {
                 tracing::info!(shard = %self.shard, "the replica replicates the primary");
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use shared_actors::actor::{BatchActor, BatchLimits};
 use shared_actors::database::Pool;
 use shared_actors::settings::DatabaseSettings;
-use shared_actors::shard::{ORDER_ID_STEP, ShardIndex};
+use shared_actors::shard::ShardIndex;
 
 use super::ids::IdBlock;
 use super::metrics::OrderMetrics;
@@ -78,6 +78,6 @@ impl OrderShard {
 
     /// Whether the order's id names this shard.
     pub(super) fn owns(&self, order: OrderId) -> bool {
-        order.get() % ORDER_ID_STEP == i64::from(self.index.get())
+        order.get() % OrderId::STEP == i64::from(self.index.get())
     }
 }

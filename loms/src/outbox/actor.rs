@@ -102,7 +102,7 @@ impl RelayHandle {
     /// lease.
     pub async fn stop(&self) {
         if let Err(error) = self.0.ask(Finish).await {
-            tracing::warn!(%error, "the relay did not end by itself");
+            tracing::warn!(%error, "the relay did not stop cleanly");
         }
         self.0.drain().await;
     }

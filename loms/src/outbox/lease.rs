@@ -94,7 +94,7 @@ impl Lease {
     pub async fn close(self) {
         match timeout(CONNECT_TIMEOUT, self.connection.close()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "the relay's connection was not closed in good order"),
+            Ok(Err(error)) => tracing::debug!(%error, "the relay's connection was not closed cleanly"),
             Err(_) => tracing::debug!("the relay's connection was not closed in time"),
         }
     }

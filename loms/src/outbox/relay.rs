@@ -216,7 +216,7 @@ impl Relay {
     async fn set_aside_unknown(&self, lease: &mut Lease, unknown: &[(i64, i32)]) -> Result<(), sqlx::Error> {
         let Some(first) = unknown.first() else { return Ok(()) };
         let (shard, count) = (self.parts.shard, unknown.len());
-        tracing::error!(%shard, count, ?first, "events without an order are set aside");
+        tracing::error!(%shard, count, ?first, "events that cannot be published as they are stored are set aside");
         queries::set_aside(lease.connection(), unknown).await?;
         self.metrics.set_aside(SetAside::Unknown, count);
         Ok(())

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use actix::ArbiterHandle;
-use shared_actors::actor::{ActorOptions, Handle};
+use shared_actors::actor::{ActorOptions, ArbiterHandle, Handle};
 use shared_actors::database::Pool;
 
 use super::available::GetAvailable;

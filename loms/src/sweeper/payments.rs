@@ -35,7 +35,7 @@ pub(super) async fn cancel_unpaid(orders: &OrderShardHandle) -> Result<Pass, Ord
         let left: Vec<OrderError> = answers.into_iter().filter_map(Result::err).filter(is_left).collect();
         if let Some(error) = left.first() {
             let (shard, orders) = (orders.shard().index, left.len());
-            tracing::warn!(%error, %shard, orders, "unpaid orders are not cancelled and settled yet");
+            tracing::warn!(%error, %shard, orders, "unpaid orders could not be cancelled and settled yet");
             return Ok(Pass::Done);
         }
         if due.len() < limit {

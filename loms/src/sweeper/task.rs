@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use actix::ArbiterHandle;
-use shared_actors::actor::{ActorOptions, Pass, Periodic, TaskHandle};
+use shared_actors::actor::{ActorOptions, ArbiterHandle, Pass, Periodic, TaskHandle};
 use tokio::sync::watch;
 
 use super::cursor::Cursor;
@@ -68,13 +67,13 @@ impl Periodic for Sweeper {
         if self.at_end {
             self.cursor.start_over_when_due(Instant::now());
         }
-        let payments = end("unpaid orders are not cancelled", cancel_unpaid(orders).await);
-        let settlements = end("late effects are not settled", settle_late(shard).await);
+        let payments = end("unpaid orders could not be cancelled", cancel_unpaid(orders).await);
+        let settlements = end("late effects could not be settled", settle_late(shard).await);
         let reservations = end(
-            "reservations without an order are not given back",
+            "reservations without an order could not be given back",
             give_back_orphans(shard, stock, *reservation_grace, &mut self.cursor).await,
         );
-        let keys = end("old idempotency keys are not forgotten", forget_keys(shard, *key_ttl).await);
+        let keys = end("old idempotency keys could not be deleted", forget_keys(shard, *key_ttl).await);
         self.at_end = reservations == Pass::Done;
         if [payments, settlements, reservations, keys].contains(&Pass::More) {
             Pass::More

@@ -11,14 +11,14 @@ use super::report::Invariant;
 
 static IDS: Invariant = Invariant {
     name: "event-ids-unique",
-    says: "no two events of a shard have one id",
+    says: "event ids are unique within a shard",
     checked: "changes",
     ids: "orders",
 };
 
 static KNOWN: Invariant = Invariant {
     name: "outbox-has-history",
-    says: "an event that waits is of a change in the history, and none was set aside",
+    says: "every waiting event belongs to a change in the history, and none was set aside",
     checked: "events",
     ids: "orders",
 };
@@ -28,28 +28,28 @@ static ONCE: Invariant =
 
 static ORDERED: Invariant = Invariant {
     name: "outbox-in-order",
-    says: "the events of an order wait in the order of its changes",
+    says: "the waiting events of an order are in the sequence of its changes",
     checked: "events",
     ids: "orders",
 };
 
 static COMPLETE: Invariant = Invariant {
     name: "outbox-complete",
-    says: "where an event of an order waits, those of all later changes wait too",
+    says: "if an event of an order waits, the events of all its later changes wait too",
     checked: "events",
     ids: "orders",
 };
 
 static FITTING: Invariant = Invariant {
     name: "effect-fits-order",
-    says: "an effect that the stock still has to see is TAKE of a PAYED order or RETURN of a CANCELLED or FAILED one",
+    says: "a pending effect is TAKE for a PAYED order, or RETURN for a CANCELLED or FAILED one",
     checked: "effects",
     ids: "orders",
 };
 
 static ADMITTED: Invariant = Invariant {
     name: "effect-not-refused",
-    says: "the stock admits what orders do to it: no effect was set aside",
+    says: "the stock accepts every effect: none was set aside",
     checked: "effects",
     ids: "orders",
 };

@@ -5,7 +5,7 @@ use super::report::Invariant;
 
 static OWNED: Invariant = Invariant {
     name: "history-has-order",
-    says: "a change is of an order that is there",
+    says: "every change belongs to an existing order",
     checked: "changes",
     ids: "orders",
 };
@@ -26,7 +26,7 @@ static LEGAL: Invariant = Invariant {
 
 static SEQUENCE: Invariant = Invariant {
     name: "order-sequence-is-last",
-    says: "an order knows the number of its last change",
+    says: "an order stores the number of its last change",
     checked: "orders",
     ids: "orders",
 };

@@ -9,37 +9,37 @@ use super::snapshot::Snapshot;
 
 static LINES: Invariant = Invariant {
     name: "order-lines-valid",
-    says: "an order has lines by rising SKU, each with a SKU and a count of 32 bits above 0",
+    says: "the lines of an order are in ascending order of SKU, and each SKU and count is a positive 32-bit integer",
     checked: "orders",
     ids: "orders",
 };
 
 static KEYS: Invariant = Invariant {
     name: "order-key-unique",
-    says: "a user's idempotency key leads to one order of the shard",
+    says: "a user's idempotency key belongs to at most one order of the shard",
     checked: "keyed orders",
     ids: "orders",
 };
 
 static OWN: Invariant = Invariant {
     name: "order-id-names-shard",
-    says: "an order stands on the shard that its id names",
+    says: "an order is on the shard that its id names",
     checked: "orders",
     ids: "orders",
 };
 
 static GIVEN: Invariant = Invariant {
     name: "order-id-given",
-    says: "the shard's sequence has given the id, and so will not give it again",
+    says: "the shard's sequence has already issued the id, and will not issue it again",
     checked: "orders",
     ids: "orders",
 };
 
 static USERS: Invariant = Invariant {
     name: "order-on-users-shard",
-    says: "an order's shard is its user's among the shards of today, or among the first few of them that there once were",
+    says: "an order is on its user's shard, according to the current number of shards or a smaller one",
     checked: "users",
-    ids: "orders, the first of each user:",
+    ids: "orders (the first one per user)",
 };
 
 const FIRST_SHARD: ShardIndex = ShardIndex::new(0);

@@ -25,18 +25,18 @@ use super::queries::{self, Content, OrderNow, Pieces, Reservation};
 use super::report::{Finding, Invariant};
 use super::snapshot::{Round, Snapshot};
 use super::standing::{OWNED, SETTLED, Standing, standing};
-use crate::domain::OrderStatus;
+use crate::domain::{OrderId, OrderStatus};
 
 static FITTING: Invariant = Invariant {
     name: "reservation-fits-order",
-    says: "a reservation has the lines, the user and the key of its order; one that was given up has no key",
+    says: "a reservation has the lines and the user of its order, and its key unless the order is FAILED",
     checked: "reservations",
     ids: "orders",
 };
 
 static HOLDING: Invariant = Invariant {
     name: "awaiting-order-holds-stock",
-    says: "an order that is AWAITING_PAYMENT has its reservation",
+    says: "an AWAITING_PAYMENT order holds a reservation",
     checked: "orders",
     ids: "orders",
 };
@@ -126,8 +126,8 @@ pub(super) async fn orders(
 ) -> Result<HashMap<i64, OrderNow>, VerifyError> {
     let of_shard = snapshots.iter_mut().map(async |snapshot| {
         let shard = snapshot.shard;
-        let own: Vec<i64> =
-            ids.iter().copied().filter(|id| router.shard_of_order(*id) == Some(shard)).collect();
+        let is_own = |id: &i64| OrderId::try_from(*id).is_ok_and(|order| order.shard(router) == Some(shard));
+        let own: Vec<i64> = ids.iter().copied().filter(is_own).collect();
         snapshot.read(async |connection| queries::orders(connection, &own, grace).await).await
     });
     Ok(try_join_all(of_shard).await?.into_iter().flatten().collect())

@@ -6,14 +6,14 @@ use crate::domain::OrderStatus;
 
 pub(super) static OWNED: Invariant = Invariant {
     name: "reservation-has-order",
-    says: "a reservation older than RESERVATION_GRACE is of an order that is there",
+    says: "a reservation older than RESERVATION_GRACE belongs to an existing order",
     checked: "reservations",
     ids: "orders",
 };
 
 pub(super) static SETTLED: Invariant = Invariant {
     name: "settled-order-holds-nothing",
-    says: "a FAILED, PAYED or CANCELLED order holds no reservation, unless the stock is still to be told, within RESERVATION_GRACE",
+    says: "a FAILED, PAYED or CANCELLED order holds no reservation, except while the stock is being settled, for at most RESERVATION_GRACE",
     checked: "reservations",
     ids: "orders",
 };

@@ -8,14 +8,14 @@ static BOUNDS: Invariant =
 
 static RESERVED: Invariant = Invariant {
     name: "stock-reserved-is-held",
-    says: "what is reserved of a SKU is the sum of its open reservations, those that it was seeded with among them",
+    says: "the reserved count of a SKU is the sum of its open reservations, including seeded ones",
     checked: "SKUs",
     ids: "SKUs",
 };
 
 static SEEDED: Invariant = Invariant {
     name: "stock-seed-recorded",
-    says: "stock_seed tells what each SKU began with",
+    says: "stock_seed records the initial stock of each SKU",
     checked: "SKUs",
     ids: "SKUs",
 };

@@ -19,7 +19,7 @@ use super::snapshot::Round;
 
 static TOTAL: Invariant = Invariant {
     name: "stock-total-is-unpaid",
-    says: "the total of a SKU is what it was seeded with, and restocked since, less what was paid",
+    says: "the total of a SKU is what was seeded and restocked, minus what was paid",
     checked: "SKUs",
     ids: "SKUs",
 };

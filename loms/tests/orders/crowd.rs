@@ -88,7 +88,7 @@ async fn what_a_sweep_finds_no_room_for_is_told_once_and_left_to_a_later_one() {
 
     let log = loms.log();
     let told: Vec<&str> = log.lines().filter(|line| line.contains("unpaid order")).collect();
-    assert!(told[0].contains("too much is waiting") && told[0].contains("orders=10"), "{told:#?}");
+    assert!(told[0].contains("too many requests are waiting") && told[0].contains("orders=10"), "{told:#?}");
     assert!(told.iter().all(|line| line.contains("orders=")), "{told:#?}");
     invariants::hold(&backend).await;
     assert!(loms.terminate().await.success());

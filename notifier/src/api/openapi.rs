@@ -5,7 +5,7 @@ use utoipa::OpenApi;
 #[derive(OpenApi)]
 #[openapi(info(
     title = "notifier",
-    description = "Notifies about order events. Its work comes from Kafka; this port shows how it is doing. Errors are \
+    description = "Notifies about order events. Its work comes from Kafka; this port serves health checks and metrics. Errors are \
                    `{\"code\", \"message\"}`.",
     license(name = "Apache-2.0", identifier = "Apache-2.0"),
 ))]

@@ -17,10 +17,10 @@ const VERSION: &str = ".v1";
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Poison {
     /// Another version of the event, which may have another meaning.
-    #[error("the type {0:?} is none that is known here")]
+    #[error("unknown event type {0:?}")]
     UnknownType(String),
     /// The value is longer than the limit.
-    #[error("the value has {bytes} bytes, at most {limit} are read")]
+    #[error("the value has {bytes} bytes, more than the limit of {limit}")]
     TooLarge {
         /// The length of the value.
         bytes: usize,

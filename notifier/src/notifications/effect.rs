@@ -154,13 +154,13 @@ async fn send(
                 Ok(Ok(())) => return Sending::Sent,
                 Ok(Err(ChannelError::Refused { reason })) if *refusals < max_retries => {
                     *refusals += 1;
-                    tracing::debug!(reason, refusals, "refused, tried again");
+                    tracing::debug!(reason, refusals, "the channel refused, retrying");
                     sleep(RETRIES.wait(*refusals)).await;
                 }
                 Ok(Err(ChannelError::Refused { reason })) => return Sending::Refused { reason },
                 Ok(Err(ChannelError::Unavailable { reason })) => return Sending::Unavailable { reason },
                 Err(_) => {
-                    let reason = format!("channel {name} has not answered within {ATTEMPT:?}");
+                    let reason = format!("channel {name} did not answer within {ATTEMPT:?}");
                     return Sending::Unavailable { reason };
                 }
             }

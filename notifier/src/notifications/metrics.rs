@@ -14,7 +14,7 @@ static NOTIFICATIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     metrics::counters("notifications_total", help, &["channel", "outcome"])
 });
 static DELAY: LazyLock<HistogramVec> = LazyLock::new(|| {
-    let help = "From the change of an order to its notification, in seconds.";
+    let help = "Time from the change of an order to its notification, in seconds.";
     metrics::histograms("notification_delay_seconds", help, &["channel"], DELAY_BUCKETS_SECONDS)
 });
 

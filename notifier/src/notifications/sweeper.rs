@@ -33,7 +33,7 @@ impl Periodic for InboxSweeper {
         match forgotten.map_err(DatabaseError::from) {
             Ok(forgotten) if forgotten < u64::from(BATCH) => Pass::Done,
             Ok(forgotten) => {
-                debug!(forgotten, "old events");
+                debug!(forgotten, "deleted old events");
                 Pass::More
             }
             Err(error) => {

@@ -21,7 +21,7 @@ pub trait Command: Send + 'static {
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum AskError {
     /// The actor is at capacity. The command was not executed.
-    #[error("too much is waiting already, try again in {retry_after:?}")]
+    #[error("too many commands are waiting, try again in {retry_after:?}")]
     Overloaded {
         /// How long to wait before a retry.
         retry_after: Duration,

@@ -2,13 +2,10 @@
 
 use std::sync::{Arc, LazyLock, RwLock};
 
-use prometheus::{
-    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, register_histogram_vec,
-    register_int_counter_vec, register_int_gauge_vec,
-};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use tracing::{Span, field};
 
-use crate::detail_span;
+use crate::{detail_span, metrics};
 
 /// In seconds, from an in-process answer to the longest deadline.
 const DURATION_BUCKETS_SECONDS: &[f64] =
@@ -29,44 +26,46 @@ struct Families {
     batch_size: HistogramVec,
 }
 
-#[expect(clippy::expect_used, reason = "the names are constants, registered here and nowhere else")]
 static FAMILIES: LazyLock<Families> = LazyLock::new(|| {
     let by_actor = &["actor"];
     let by_message = &["actor", "message"];
-    let counter = |name: &str, help: &str, labels: &[&str]| {
-        register_int_counter_vec!(name, help, labels).expect("a new metric name")
-    };
-    let gauge =
-        |name: &str, help: &str| register_int_gauge_vec!(name, help, by_actor).expect("a new metric name");
-    let histogram = |name: &str, help: &str, buckets: &[f64]| {
-        register_histogram_vec!(name, help, by_message, buckets.to_vec()).expect("a new metric name")
-    };
+    let gauge = |name: &str, help: &str| metrics::gauges(name, help, by_actor);
+    let histogram =
+        |name: &str, help: &str, buckets: &[f64]| metrics::histograms(name, help, by_message, buckets);
     Families {
-        messages: counter(
+        messages: metrics::counters(
             "actor_messages_total",
             "Commands by outcome: ok, error, overloaded, expired, unavailable.",
             &["actor", "message", "outcome"],
         ),
         duration: histogram(
             "actor_message_duration_seconds",
-            "From the start of a command to its answer, in seconds.",
+            "Time from the start of a command to its answer, in seconds.",
             DURATION_BUCKETS_SECONDS,
         ),
         wait: histogram(
             "actor_mailbox_wait_seconds",
-            "From the admission of a command to its start, in seconds.",
+            "Time from the admission of a command to its start, in seconds.",
             DURATION_BUCKETS_SECONDS,
         ),
-        depth: gauge("actor_mailbox_depth", "Commands admitted and not started."),
-        in_flight: gauge("actor_messages_in_flight", "Commands started and not answered."),
+        depth: gauge("actor_mailbox_depth", "Commands admitted but not started yet."),
+        in_flight: gauge("actor_messages_in_flight", "Commands started but not answered yet."),
         capacity: gauge(
             "actor_mailbox_capacity",
-            "The most commands admitted and not answered, summed over the actors of that name.",
+            "Limit on unanswered commands, summed over the actors with that name.",
         ),
         live: gauge("actor_live", "Actors in memory."),
-        restarts: counter("actor_restarts_total", "Actors rebuilt after a panic.", by_actor),
-        activations: counter("actor_activations_total", "Keyed actors brought into memory.", by_actor),
-        passivations: counter("actor_passivations_total", "Keyed actors taken out of memory.", by_actor),
+        restarts: metrics::counters("actor_restarts_total", "Actors rebuilt after a panic.", by_actor),
+        activations: metrics::counters(
+            "actor_activations_total",
+            "Keyed actors brought into memory.",
+            by_actor,
+        ),
+        passivations: metrics::counters(
+            "actor_passivations_total",
+            "Keyed actors removed from memory.",
+            by_actor,
+        ),
         batch_size: histogram("actor_batch_size", "Commands per batch.", BATCH_BUCKETS),
     }
 });

@@ -59,6 +59,8 @@ mod options;
 mod supervisor;
 mod task;
 
+/// The address of a thread that actors run on.
+pub use actix::ArbiterHandle;
 pub use arbiters::Arbiters;
 pub use batch::{BatchActor, BatchLimits, Commit, one_by_one};
 pub use command::{AskError, Command};

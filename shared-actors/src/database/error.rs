@@ -137,7 +137,7 @@ impl ServiceError for DatabaseError {
     fn public_message(&self) -> String {
         match self {
             Self::Unavailable(_) => "the database is unavailable",
-            Self::Conflict(_) => "a concurrent change came first",
+            Self::Conflict(_) => "conflict with a concurrent change",
             Self::Internal(_) => "internal error",
         }
         .to_owned()

@@ -55,7 +55,7 @@ async fn of_migrations(connection: &mut PgConnection, migrator: &Migrator) -> Re
     let own = migrator.iter().find(|own| first.as_ref().is_some_and(|first| first.version == own.version));
     Ok(match (first, own) {
         (Some(first), Some(own)) if own.description != first.description => Owner::SomebodyElse(format!(
-            "the schema of another program, which begins with {:?}",
+            "the schema of another program, whose first migration is {:?}",
             first.description
         )),
         _ => Owner::Us,

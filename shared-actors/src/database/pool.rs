@@ -149,7 +149,7 @@ impl Pool {
     /// Locks the pool: every statement fails at once until [`Self::unlock`].
     #[must_use]
     pub fn locked(self) -> Self {
-        self.trust.unreachable("it is not known yet whether the database can be used");
+        self.trust.unreachable("it is not yet known whether the database can be used");
         self
     }
 
@@ -221,7 +221,7 @@ impl Pool {
 
 /// The error of a statement that was never sent to the server.
 fn unreachable(reason: &str) -> sqlx::Error {
-    let reason = format!("no statement is sent: {reason}");
+    let reason = format!("the statement was not sent: {reason}");
     sqlx::Error::Io(io::Error::new(io::ErrorKind::ConnectionRefused, reason))
 }
 
@@ -230,7 +230,7 @@ fn unreachable(reason: &str) -> sqlx::Error {
 /// fault.
 fn not_opened(error: sqlx::Error) -> sqlx::Error {
     match error {
-        sqlx::Error::Database(refusal) => unreachable(&format!("the server opens no session: {refusal}")),
+        sqlx::Error::Database(refusal) => unreachable(&format!("the server refused the session: {refusal}")),
         error => error,
     }
 }

@@ -38,10 +38,14 @@ impl PoolCollector {
         let gauges = |name: &str, help: &str, labels: &[&str]| {
             IntGaugeVec::new(Opts::new(name, help), labels).expect("a valid metric family")
         };
-        let help = "Connections to databases by state: idle, busy.";
+        let help = "Database connections by state: idle, busy.";
         Self {
             connections: gauges("db_pool_connections", help, &["pool", "shard", "state"]),
-            max: gauges("db_pool_max_connections", "The most connections of a pool.", &["pool", "shard"]),
+            max: gauges(
+                "db_pool_max_connections",
+                "Maximum number of connections of a pool.",
+                &["pool", "shard"],
+            ),
         }
     }
 }

@@ -57,8 +57,8 @@ pub enum PrepareError {
     },
     /// Another program uses the database. Nothing in it was changed.
     #[error(
-        "database {database} belongs to somebody else: it has {contents}. Nothing in it was changed. Check \
-         DATABASE_MASTER_HOST_PORT_k and DATABASE_MASTER_NAME_k, or name an empty database"
+        "database {database} belongs to another program: it contains {contents}. Nothing in it was changed. Check \
+         DATABASE_MASTER_HOST_PORT_k and DATABASE_MASTER_NAME_k, or use an empty database"
     )]
     Foreign {
         /// The database, as `host:port/name`.
@@ -97,7 +97,7 @@ pub async fn prepare(
             attempt
         } else {
             // Reports the shard as failing, so that the other shards do not wait for it.
-            component.waiting("a migration takes long, or the server stopped answering during it");
+            component.waiting("a migration is taking long, or the server stopped responding during it");
             attempt.await
         };
         let (reason, is_refusal) = match attempt {
@@ -156,7 +156,7 @@ enum Failure {
     Final(PrepareError),
 }
 
-const LOCKED: &str = "another process is migrating, or somebody has locked a table that a migration changes";
+const LOCKED: &str = "another process is migrating, or a session has locked a table that a migration changes";
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
@@ -250,7 +250,7 @@ async fn create(settings: &DatabaseSettings, options: &PgConnectOptions) -> Resu
     match soon(sqlx::query(AssertSqlSafe(statement)).execute(&mut connection)).await {
         Ok(_) => tracing::info!(database = %describe(settings), "database created"),
         Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42P04" | "23505")) => {
-            tracing::debug!(database = %describe(settings), "another instance creates the database");
+            tracing::debug!(database = %describe(settings), "another instance is creating the database");
         }
         Err(error) => return Err(error.into()),
     }

@@ -47,7 +47,7 @@ pub(super) fn app<C: FnOnce(&mut ServiceConfig)>(
             PathConfig::default().error_handler(|error, request| ApiError::of_path(&error, request).into()),
         )
         .app_data(QueryConfig::default().error_handler(|error, _| {
-            ApiError::new(ErrorCode::InvalidArgument, format!("the query: {error}")).into()
+            ApiError::new(ErrorCode::InvalidArgument, format!("invalid query string: {error}")).into()
         }))
         .wrap(cors(&settings.allowed_origins))
         .wrap(front)

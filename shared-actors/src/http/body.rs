@@ -78,9 +78,8 @@ pub(super) fn has_body(headers: &HeaderMap) -> bool {
 /// The error for a body that would have to be decoded first; `None` for a plain body.
 pub(super) fn packed(headers: &HeaderMap) -> Option<ApiError> {
     let encoding = headers.get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity")?;
-    let encoding = encoding.to_str().unwrap_or("something unknown");
-    let message =
-        format!("the body is encoded by {encoding}; it must come as it is, without Content-Encoding");
+    let encoding = encoding.to_str().unwrap_or("an unknown encoding");
+    let message = format!("the body is encoded with {encoding}; send it without Content-Encoding");
     Some(ApiError::new(ErrorCode::UnsupportedMediaType, message))
 }
 

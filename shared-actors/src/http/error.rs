@@ -83,7 +83,7 @@ impl ApiError {
     pub(super) fn of_status(status: StatusCode) -> Self {
         let message = match status {
             StatusCode::NOT_FOUND => "no such route",
-            StatusCode::METHOD_NOT_ALLOWED => "this route does not have this method",
+            StatusCode::METHOD_NOT_ALLOWED => "this route does not support this method",
             StatusCode::PAYLOAD_TOO_LARGE => "the body is too large",
             status if status.is_server_error() => "internal error",
             status => status.canonical_reason().unwrap_or("the request was refused"),
@@ -98,7 +98,7 @@ impl ApiError {
         let named = segments.iter().find(|(_, value)| text.contains(&format!("{value:?}")));
         match named {
             Some((name, value)) => {
-                let message = format!("{name}: {value:?} is not valid here");
+                let message = format!("{name}: {value:?} is not valid");
                 Self::new(ErrorCode::InvalidArgument, message).with_field(name)
             }
             None => Self::new(ErrorCode::InvalidArgument, "the path is not valid"),

@@ -161,7 +161,7 @@ impl FrontEnd {
         };
         let wanted = wanted.to_str().ok().and_then(deadline::parse_timeout);
         wanted.map(|wanted| Allowance::new(Some(wanted), self.request_timeout)).ok_or_else(|| {
-            let rule = "Grpc-Timeout: must be at most eight digits and one of H, M, S, m, u, n";
+            let rule = "Grpc-Timeout: must be one to eight digits followed by H, M, S, m, u or n";
             ApiError::new(ErrorCode::InvalidArgument, rule).with_field("Grpc-Timeout")
         })
     }
@@ -188,7 +188,7 @@ impl FrontEnd {
                 return Err(shaped(ApiError::new(ErrorCode::Internal, "internal error")));
             }
             Err(_) if !has_come.get() => {
-                let message = "the body did not come in time";
+                let message = "the body did not arrive in time";
                 return Err(shaped(ApiError::new(ErrorCode::RequestTimeout, message)));
             }
             Err(_) => {

@@ -20,7 +20,7 @@ pub(super) fn is_operation(path: &str) -> bool {
 /// The description of these routes in every service's document.
 #[derive(utoipa::OpenApi)]
 #[openapi(
-    tags((name = "operations", description = "How the process is doing. These routes answer while it starts, too.")),
+    tags((name = "operations", description = "Health and metrics. These routes also answer while the process is starting.")),
     paths(live, ready, scrape)
 )]
 struct Document;
@@ -56,7 +56,7 @@ fn readable() -> actix_web::Route {
 /// Whether the process is alive.
 #[utoipa::path(
     get, path = "/livez", tag = "operations", operation_id = "live",
-    responses((status = 200, description = "It does.", body = String, content_type = "text/plain", example = "ok"))
+    responses((status = 200, description = "The process is alive.", body = String, content_type = "text/plain", example = "ok"))
 )]
 async fn live() -> &'static str {
     "ok"
@@ -66,8 +66,8 @@ async fn live() -> &'static str {
 #[utoipa::path(
     get, path = "/readyz", tag = "operations", operation_id = "ready",
     responses(
-        (status = 200, description = "Every part that is required works.", body = Readiness),
-        (status = 503, description = "A part is waited for, or the process is stopping.", body = Readiness,
+        (status = 200, description = "The service can do its work.", body = Readiness),
+        (status = 503, description = "A required component is not ready, or the process is stopping.", body = Readiness,
             example = json!({
                 "ready": false,
                 "components": [
@@ -86,7 +86,7 @@ async fn ready(health: Data<Health>) -> HttpResponse {
 /// Metrics for Prometheus.
 #[utoipa::path(
     get, path = "/metrics", tag = "operations", operation_id = "metrics",
-    responses((status = 200, description = "All metrics, in the text format.", body = String, content_type = "text/plain",
+    responses((status = 200, description = "All metrics, in the Prometheus text format.", body = String, content_type = "text/plain",
         example = "# HELP actor_live Actors in memory.\n# TYPE actor_live gauge\nactor_live{actor=\"relay\"} 2\n"))
 )]
 async fn scrape() -> HttpResponse {

@@ -2,10 +2,9 @@
 
 use std::sync::LazyLock;
 
-use prometheus::{
-    Histogram, IntCounterVec, IntGaugeVec, register_histogram, register_int_counter_vec,
-    register_int_gauge_vec,
-};
+use prometheus::{Histogram, IntCounterVec, IntGaugeVec};
+
+use crate::metrics;
 
 /// In seconds. A transaction takes a few milliseconds, or a few seconds while a broker is starting.
 const TRANSACTION_BUCKETS_SECONDS: &[f64] =
@@ -43,45 +42,40 @@ impl Families {
     }
 }
 
-#[expect(clippy::expect_used, reason = "the names are constants, registered here and nowhere else")]
 pub(super) static FAMILIES: LazyLock<Families> = LazyLock::new(|| {
-    let counter = |name: &str, help: &str, labels: &[&str]| {
-        register_int_counter_vec!(name, help, labels).expect("a new metric name")
-    };
-    let of_a_partition = |name: &str, help: &str| {
-        register_int_gauge_vec!(name, help, &["topic", "partition"]).expect("a new metric name")
-    };
+    let of_a_partition = |name: &str, help: &str| metrics::gauges(name, help, &["topic", "partition"]);
     Families {
         consumer_lag: of_a_partition("kafka_consumer_lag", "Lag of an assigned partition, in offsets."),
         consumer_offset: of_a_partition(
             "kafka_consumer_offset",
-            "Every record before this offset of an assigned partition is done.",
+            "All records of an assigned partition before this offset are processed.",
         ),
-        consumer_commits: counter(
+        consumer_commits: metrics::counters(
             "kafka_consumer_commits_total",
             "Offset commits by outcome: ok, error.",
             &["topic", "outcome"],
         ),
-        consumer_rebalances: counter(
+        consumer_rebalances: metrics::counters(
             "kafka_consumer_rebalances_total",
-            "Changes of the assigned partitions: assigned, revoked.",
+            "Rebalances by change: assigned, revoked.",
             &["topic", "change"],
         ),
-        consumer_records: counter(
+        consumer_records: metrics::counters(
             "kafka_consumer_records_total",
             "Records processed, by outcome: ok, retried.",
             &["topic", "outcome"],
         ),
-        producer_records: counter(
+        producer_records: metrics::counters(
             "kafka_producer_records_total",
-            "Records to publish by outcome: ok, error.",
+            "Records sent to Kafka, by outcome: ok, error.",
             &["topic", "outcome"],
         ),
-        transaction_duration: register_histogram!(
+        transaction_duration: metrics::histograms(
             "kafka_producer_transaction_duration_seconds",
-            "From the start of a Kafka transaction to the end of its commit, in seconds.",
-            TRANSACTION_BUCKETS_SECONDS.to_vec()
+            "Time from the start of a Kafka transaction to the end of its commit, in seconds.",
+            &[],
+            TRANSACTION_BUCKETS_SECONDS,
         )
-        .expect("a new metric name"),
+        .with_label_values::<&str>(&[]),
     }
 });

@@ -189,7 +189,11 @@ static EXTERNAL_DURATION: LazyLock<HistogramVec> = LazyLock::new(|| {
     latencies("external_request_duration_seconds", help, &["url", "status"])
 });
 static BUILD_INFO: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    gauges("build_info", "Always 1; the labels say what runs.", &["service", "version", "revision"])
+    gauges(
+        "build_info",
+        "Always 1; the labels name the service, its version and its revision.",
+        &["service", "version", "revision"],
+    )
 });
 
 /// Sets the labels of `build_info`. `revision` is the commit, or empty.

@@ -133,7 +133,10 @@ impl Connection {
             && Pin::new(evicted).poll(cx).is_ready()
         {
             self.place.evicted = None;
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "closed for the sake of others"));
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "closed to make room for another connection",
+            ));
         }
         loop {
             let now = Instant::now();

@@ -12,8 +12,8 @@ const FEWEST_CONNECTIONS: u64 = 16;
 /// The limit on open files is too low to accept clients.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error(
-    "this process may open {limit} files, and needs {RESERVED} and {FEWEST_CONNECTIONS} for clients: raise the limit \
-     (ulimit -n, LimitNOFILE=, ulimits: in compose.yaml)"
+    "the open-file limit is {limit}, but this process needs {RESERVED} files and at least {FEWEST_CONNECTIONS} more for \
+     clients: raise the limit (ulimit -n, LimitNOFILE=, ulimits: in compose.yaml)"
 )]
 pub struct TooFewDescriptors {
     limit: u64,
@@ -47,7 +47,7 @@ fn raise() -> u64 {
     match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
         Ok(()) => hard,
         Err(error) => {
-            tracing::warn!(%error, soft, hard, "the limit of open files cannot be raised");
+            tracing::warn!(%error, soft, hard, "the open-file limit cannot be raised");
             soft
         }
     }
@@ -61,7 +61,7 @@ fn allowed(wanted: usize, limit: u64) -> Result<usize, TooFewDescriptors> {
             limit,
             wanted,
             allowed = room,
-            "the limit of open files is too low for the connections that may come: fewer are accepted"
+            "the open-file limit is too low for the configured connections: accepting fewer"
         );
     }
     Ok(room.min(wanted))

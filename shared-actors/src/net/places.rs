@@ -50,7 +50,9 @@ impl Places {
         let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(longest) = silent.pop_front() {
             if !longest.is_closed() {
-                tracing::debug!("all places are taken: the connection that was silent longest is closed");
+                tracing::debug!(
+                    "connection limit reached: closing the oldest connection that has not sent anything"
+                );
                 return;
             }
         }

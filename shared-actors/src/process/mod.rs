@@ -51,7 +51,7 @@ pub fn end(reason: &str) -> ! {
     let spoken = std::thread::Builder::new().spawn(move || {
         tracing::error!(reason = text, "exiting: the process cannot recover from this");
         // The log may no longer be written, so that the line above could be lost.
-        let _ = writeln!(io::stderr(), "ends: {text}");
+        let _ = writeln!(io::stderr(), "exiting: {text}");
     });
     if spoken.is_ok() {
         std::thread::sleep(LAST_WORDS);

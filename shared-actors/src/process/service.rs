@@ -52,7 +52,10 @@ pub fn main<S: Service>(version: &'static str, revision: &str) -> ! {
     #[cfg(debug_assertions)]
     crate::crash::arm();
     if let Err(error) = drop_postgres_variables() {
-        fail::<S>(&format!("cannot restart without the variables of PostgreSQL's tools: {error}"), 1);
+        fail::<S>(
+            &format!("cannot restart without the environment variables of PostgreSQL's tools: {error}"),
+            1,
+        );
     }
     let parser = Arguments::<S::Command>::command().name(S::NAME).about(S::ABOUT).version(version);
     let matches = parser.get_matches();

@@ -8,7 +8,7 @@ mod listen;
 mod reader;
 mod secret;
 mod shards;
-pub(crate) mod spelling;
+mod spelling;
 mod value;
 
 pub use listen::{HostPort, ListenAddress};

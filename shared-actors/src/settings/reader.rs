@@ -130,7 +130,7 @@ impl Reader {
                     }
                 }
             }
-            Err(error) => self.reject(name, format!("a readable file of settings ({error})")),
+            Err(error) => self.reject(name, format!("a readable settings file ({error})")),
         }
     }
 
@@ -230,10 +230,14 @@ impl Reader {
     pub fn finish(mut self) -> Result<(), Error> {
         let asked = self.asked.take();
         for name in self.unreadable.intersection(&asked) {
-            let expected = "a text in UTF-8".to_owned();
+            let expected = "UTF-8 text".to_owned();
             self.problems.push(Problem { name: name.clone(), value: None, expected });
         }
-        spelling::remember(self.values.keys(), &asked);
+        for (variable, meant) in spelling::slips(self.values.keys(), &asked) {
+            let (name, expected) = (variable.clone(), format!("the name {meant}; no setting has this one"));
+            // The value may be a secret.
+            self.problems.push(Problem { name, value: None, expected });
+        }
         remember(asked.iter().map(|name| self.shown(name)).collect());
         if self.problems.is_empty() { Ok(()) } else { Err(Error { problems: self.problems }) }
     }

@@ -62,7 +62,7 @@ impl ShardSettings {
             if hosts.is_empty() { defaults.primaries.len() } else { hosts.last().map_or(0, |last| last + 1) };
         for missing in (0..count).filter(|k| !hosts.is_empty() && !hosts.contains(k)) {
             let name = format!("{PRIMARY}_HOST_PORT_{missing}");
-            reader.reject(&name, format!("host:port, as shard {} has one", count - 1));
+            reader.reject(&name, format!("host:port, because shard {} has one", count - 1));
         }
         reject_strays(reader, count);
         (0..count).map(|k| read_shard(reader, k, &defaults)).collect()
@@ -117,7 +117,8 @@ fn reject_strays(reader: &mut Reader, count: usize) {
             for name in reader.names(&prefix) {
                 let suffix = &name[prefix.len()..];
                 if index(suffix).is_none_or(|k| k >= count) {
-                    let expected = format!("a shard that {PRIMARY}_HOST_PORT_k names, k = 0, 1, … up to 999");
+                    let expected =
+                        format!("a shard number k that has a {PRIMARY}_HOST_PORT_k, from 0 to 999");
                     reader.reject_secretly(&name, expected);
                 }
             }

@@ -107,7 +107,7 @@ fn exporter(runtime: &Runtime) -> Result<SpanExporter, TelemetryError> {
 fn endpoint(url: &str) -> Result<Endpoint, TelemetryError> {
     let endpoint = grpc::endpoint(url).map_err(|error| TelemetryError::Endpoint(error.to_string()))?;
     if endpoint.uri().scheme_str() != Some("http") {
-        return Err(TelemetryError::Endpoint(format!("{url:?}: gRPC is exported without TLS only")));
+        return Err(TelemetryError::Endpoint(format!("{url:?}: TLS is not supported with gRPC")));
     }
     let timeout = of_traces("TIMEOUT").and_then(|millis| millis.parse().ok());
     let timeout = timeout.map_or(EXPORT_TIMEOUT, Duration::from_millis);

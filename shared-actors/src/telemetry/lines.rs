@@ -23,7 +23,7 @@ pub(super) fn writer() -> (NonBlocking, WorkerGuard) {
 
 /// Serves the number of dropped lines as a metric.
 pub(super) fn count(lines: ErrorCounter) {
-    let help = "Log lines dropped because the output did not take them in time.";
+    let help = "Log lines dropped because the output did not accept them in time.";
     if let Ok(counted) = IntCounter::with_opts(Opts::new("log_lines_dropped_total", help)) {
         metrics::register(Dropped { counted, lines });
     }

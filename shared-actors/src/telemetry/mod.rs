@@ -36,7 +36,6 @@ pub use past::PastSpan;
 pub use tracing::{Span, debug_span};
 
 use crate::settings::Reader;
-use crate::settings::spelling::{self, Slip};
 
 /// The target of the spans of requests. They exist at every `RUST_LOG` level, because they carry
 /// the trace.
@@ -80,7 +79,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// `RUST_LOG` is not a valid filter.
-    #[error("RUST_LOG: expected a filter such as info or info,loms=debug ({0})")]
+    #[error("RUST_LOG: expected a filter such as info or info,tonic=debug ({0})")]
     Filter(#[from] ParseError),
     /// `LOG_FORMAT` is neither `json` nor `pretty`.
     #[error("LOG_FORMAT={0:?}: expected json or pretty")]
@@ -96,10 +95,10 @@ pub enum TelemetryError {
     #[error("OTEL_EXPORTER_OTLP_*: {0}")]
     Exporter(#[from] ExporterBuildError),
     /// The exporter's runtime cannot start.
-    #[error("the exporter's thread: {0}")]
+    #[error("cannot start the exporter's thread: {0}")]
     Runtime(std::io::Error),
     /// Telemetry was started before.
-    #[error("telemetry: {0}")]
+    #[error("cannot start telemetry: {0}")]
     Twice(#[from] TryInitError),
 }
 
@@ -175,9 +174,6 @@ pub fn init(service_name: &'static str) -> Result<Telemetry, TelemetryError> {
         let _ = TRACER.set(tracer);
     }
     lines::count(dropped);
-    for Slip { variable, setting } in spelling::take() {
-        tracing::warn!(variable, setting, "unknown variable, did you mean this setting?");
-    }
     Ok(Telemetry { export, lines: guard })
 }
 
@@ -186,8 +182,8 @@ pub(crate) fn check(reader: &mut Reader) {
     if log_format().is_err() {
         reader.reject("LOG_FORMAT", "json or pretty");
     }
-    if log_filter().is_err() {
-        reader.reject("RUST_LOG", "a filter such as info or info,loms=debug");
+    if log_filter().is_err() || !names_levels() {
+        reader.reject("RUST_LOG", "a filter such as info or info,tonic=debug");
     }
     export::check(reader);
 }
@@ -198,6 +194,14 @@ fn log_format() -> Result<LogFormat, TelemetryError> {
         "json" => Ok(LogFormat::Json),
         other => Err(TelemetryError::Format(other.to_owned())),
     }
+}
+
+/// Whether each directive of `RUST_LOG` names a level. A single word that is none would be taken for
+/// a target, and hide all lines of the others.
+fn names_levels() -> bool {
+    let text = std::env::var("RUST_LOG").unwrap_or_default();
+    let mut words = text.split(',').map(str::trim).filter(|directive| !directive.is_empty());
+    words.all(|word| word.contains(['=', '[']) || word.parse::<LevelFilter>().is_ok())
 }
 
 fn log_filter() -> Result<EnvFilter, TelemetryError> {

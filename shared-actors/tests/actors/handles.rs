@@ -105,5 +105,5 @@ async fn an_actor_that_can_never_be_built_ends_the_process_and_is_named() {
     let ended = process.args(["--exact", name]).env(DOOMED, "1").output().unwrap();
     let said = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(1), "{said}");
-    assert!(said.contains("ends: the actor doomed failed 20 times in a row"), "{said}");
+    assert!(said.contains("exiting: the actor doomed failed 20 times in a row"), "{said}");
 }

@@ -50,13 +50,13 @@ pub enum PostErrors {
     #[response(
         status = 409,
         headers(("Retry-After" = u64, description = "Seconds.")),
-        example = json!({"code": "CONFLICT", "message": "a request with this Idempotency-Key is under way"})
+        example = json!({"code": "CONFLICT", "message": "a request with this Idempotency-Key is in progress"})
     )]
     Conflict(ErrorAnswer),
     /// The body did not arrive in time.
     #[response(
         status = 408,
-        example = json!({"code": "REQUEST_TIMEOUT", "message": "the body did not come in time"})
+        example = json!({"code": "REQUEST_TIMEOUT", "message": "the body did not arrive in time"})
     )]
     RequestTimeout(ErrorAnswer),
     /// The body has a Content-Encoding.
@@ -64,7 +64,7 @@ pub enum PostErrors {
         status = 415,
         example = json!({
             "code": "UNSUPPORTED_MEDIA_TYPE",
-            "message": "the body is encoded by gzip; it must come as it is, without Content-Encoding",
+            "message": "the body is encoded with gzip; send it without Content-Encoding",
         })
     )]
     UnsupportedMediaType(ErrorAnswer),
@@ -94,7 +94,7 @@ pub enum AddErrors {
         status = 412,
         example = json!({
             "code": "FAILED_PRECONDITION",
-            "message": "of SKU 1003 220 are available, the cart would hold 221",
+            "message": "SKU 1003: 220 available, but the cart would hold 221",
         })
     )]
     Refused(ErrorAnswer),
@@ -131,7 +131,7 @@ pub enum CheckoutErrors {
     /// Not enough stock. The cart is unchanged.
     #[response(
         status = 412,
-        example = json!({"code": "FAILED_PRECONDITION", "message": "the stock does not suffice for this order: sku 1002: 5 wanted, 3 left"})
+        example = json!({"code": "FAILED_PRECONDITION", "message": "not enough stock for this order: sku 1002: 5 wanted, 3 left"})
     )]
     OutOfStock(ErrorAnswer),
     /// The order service returned an unusable answer.

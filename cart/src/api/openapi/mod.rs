@@ -27,7 +27,7 @@ pub(super) use errors::{AddErrors, CheckoutErrors, EveryCall, PostErrors, ShowEr
     ),
     // utoipa does not find schemas that only error responses use.
     components(schemas(ErrorAnswer)),
-    tags((name = "cart", description = "What a user puts into the cart, and the order it becomes"))
+    tags((name = "cart", description = "The cart of a user, and its checkout"))
 )]
 struct Document;
 

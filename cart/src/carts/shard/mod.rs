@@ -9,8 +9,7 @@ mod write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::ArbiterHandle;
-use shared_actors::actor::{ActorOptions, BatchActor, BatchLimits, Handle};
+use shared_actors::actor::{ActorOptions, ArbiterHandle, BatchActor, BatchLimits, Handle};
 use shared_actors::database::{DatabaseError, Pool};
 use shared_actors::error::ServiceError;
 use shared_actors::failures;

@@ -23,7 +23,7 @@ use super::{json, openapi as docs};
 #[utoipa::path(
     post, path = "/v1/orders", tag = "orders", operation_id = "OrderCreate",
     params(docs::IdempotencyHeader),
-    request_body(content = docs::OrderCreateRequest, description = "The order, at most 64 KiB."),
+    request_body(content = docs::OrderCreateRequest, description = "The order. The body may have at most 64 KiB."),
     responses(
         (status = 200, description = "The order awaits its payment.", body = docs::OrderCreateResponse),
         docs::CreateErrors, docs::EveryCall,
@@ -79,9 +79,9 @@ pub async fn orders_all(
 /// Reflects every change that was confirmed before.
 #[utoipa::path(
     get, path = "/v1/orders/{order_id}", tag = "orders", operation_id = "OrderInfo",
-    params(("order_id" = i64, Path, minimum = 1, example = 1000, description = "The order's number.")),
+    params(("order_id" = i64, Path, minimum = 1, example = 1000, description = "The order id.")),
     responses(
-        (status = 200, description = "The order as it stands.", body = docs::OrderInfoResponse),
+        (status = 200, description = "The order in its current state.", body = docs::OrderInfoResponse),
         docs::OrderErrors, docs::EveryCall,
     )
 )]
@@ -95,7 +95,7 @@ pub async fn order_info(calls: Data<Calls>, id: Path<String>) -> Result<HttpResp
 /// The reserved items leave the stock. Paying a paid order again changes nothing.
 #[utoipa::path(
     post, path = "/v1/orders/{order_id}/pay", tag = "orders", operation_id = "OrderPay",
-    params(("order_id" = i64, Path, minimum = 1, example = 1000, description = "The order's number.")),
+    params(("order_id" = i64, Path, minimum = 1, example = 1000, description = "The order id.")),
     request_body(content = ref("#/components/schemas/Empty"), description = "Nothing, or an empty object."),
     responses(
         (status = 200, description = "The order is paid.", body = docs::Empty),
@@ -114,7 +114,7 @@ pub async fn order_pay(calls: Data<Calls>, id: Path<String>, body: Bytes) -> Res
 /// The reserved items can be sold again. Cancelling a cancelled order again changes nothing.
 #[utoipa::path(
     post, path = "/v1/orders/{order_id}/cancel", tag = "orders", operation_id = "OrderCancel",
-    params(("order_id" = i64, Path, minimum = 1, example = 1000, description = "The order's number.")),
+    params(("order_id" = i64, Path, minimum = 1, example = 1000, description = "The order id.")),
     request_body(content = ref("#/components/schemas/Empty"), description = "Nothing, or an empty object."),
     responses(
         (status = 200, description = "The order is cancelled.", body = docs::Empty),
@@ -139,7 +139,7 @@ pub async fn order_cancel(
     get, path = "/v1/stocks/{sku}", tag = "stock", operation_id = "StocksInfo",
     params(("sku" = u32, Path, minimum = 1, maximum = 4_294_967_295_u32, example = 1002, description = "The SKU.")),
     responses(
-        (status = 200, description = "What is in stock and not reserved.", body = docs::StocksInfoResponse),
+        (status = 200, description = "The pieces in stock that are not reserved.", body = docs::StocksInfoResponse),
         docs::StockErrors, docs::EveryCall,
     )
 )]
@@ -158,9 +158,9 @@ pub async fn stocks_info(calls: Data<Calls>, sku: Path<String>) -> Result<HttpRe
         ("sku" = u32, Path, minimum = 1, maximum = 4_294_967_295_u32, example = 1002, description = "The SKU."),
         docs::IdempotencyHeader,
     ),
-    request_body(content = docs::StocksRestockRequest, description = "How many pieces, at most 64 KiB."),
+    request_body(content = docs::StocksRestockRequest, description = "The number of pieces. The body may have at most 64 KiB."),
     responses(
-        (status = 200, description = "What there was right after the restock.", body = docs::StocksRestockResponse),
+        (status = 200, description = "The stock right after the restock.", body = docs::StocksRestockResponse),
         docs::RestockErrors, docs::EveryCall,
     )
 )]
@@ -191,5 +191,5 @@ fn written(body: Vec<u8>) -> HttpResponse {
 fn number<T: FromStr + ToString>(field: &'static str, text: &str) -> Result<T, OrderError> {
     let bits = 8 * size_of::<T>();
     let number = text.parse().ok().filter(|number: &T| number.to_string() == text);
-    number.ok_or_else(|| OrderError::invalid(field, format!("must be a whole number of {bits} bits")))
+    number.ok_or_else(|| OrderError::invalid(field, format!("must be a {bits}-bit integer")))
 }

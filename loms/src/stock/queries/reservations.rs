@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use shared_actors::database::{Numbers, Pool, Transaction, observe};
-use shared_actors::shard::ORDER_ID_STEP;
 use sqlx::FromRow;
 
 use crate::domain::{IdempotencyKey, Lines, OrderId, Sku, UserId};
@@ -185,7 +184,7 @@ FROM reservations
 WHERE order_id > 0 AND order_id % 1000 = $1 AND created_at < now() - $2 AND (created_at, order_id) > ($3, $4)
 ORDER BY created_at, order_id
 LIMIT $5";
-const _: () = assert!(ORDER_ID_STEP == 1000);
+const _: () = assert!(OrderId::STEP == 1000);
 
 /// A reservation that has been open for a while.
 #[derive(FromRow)]

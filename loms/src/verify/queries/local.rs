@@ -5,10 +5,12 @@
 //! rows.
 
 use futures::TryStreamExt;
-use shared_actors::shard::{ORDER_ID_STEP, ShardIndex};
+use shared_actors::shard::ShardIndex;
 use sqlx::postgres::PgConnection;
 
-use crate::domain::OrderStatus;
+use crate::domain::{OrderId, OrderStatus};
+
+const STEP: i64 = OrderId::STEP;
 
 pub(in crate::verify) const SKUS: &str = "FROM stock";
 pub(in crate::verify) const ORDERS: &str = "FROM orders";
@@ -46,14 +48,14 @@ GROUP BY user_id, idempotency_key HAVING count(*) > 1";
 
 /// Orders whose ids name another shard.
 pub(in crate::verify) fn foreign_ids(shard: ShardIndex) -> String {
-    format!("SELECT id FROM orders WHERE id % {ORDER_ID_STEP} <> {shard}")
+    format!("SELECT id FROM orders WHERE id % {STEP} <> {shard}")
 }
 
 /// Orders whose ids the shard's sequence has not issued yet. The sequence is not part of the
 /// snapshot; its current value is at least as high as at that moment.
 pub(in crate::verify) fn ungiven_ids(shard: ShardIndex) -> String {
     format!(
-        "SELECT id FROM orders WHERE id % {ORDER_ID_STEP} = {shard}
+        "SELECT id FROM orders WHERE id % {STEP} = {shard}
             AND id > (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM order_id_seq)"
     )
 }
@@ -170,7 +172,7 @@ pub(in crate::verify) async fn users(
     shard: ShardIndex,
     mut each: impl FnMut(i64, i64),
 ) -> Result<u64, sqlx::Error> {
-    let query = sqlx::query_as(USERS).bind(ORDER_ID_STEP).bind(i64::from(shard.get()));
+    let query = sqlx::query_as(USERS).bind(STEP).bind(i64::from(shard.get()));
     let mut rows = query.fetch(connection);
     let mut users = 0;
     while let Some((user, order)) = rows.try_next().await? {

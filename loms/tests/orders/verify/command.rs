@@ -31,8 +31,7 @@ async fn the_command_exits_by_what_it_found() {
     let lost = corruptions().find(|wrong| wrong.what == "the reservation of an order is lost").unwrap();
     let (status, output) = run(&corrupt(&backend.databases, lost).await);
     assert_eq!(status, Some(1), "{output}");
-    let told =
-        "awaiting-order-holds-stock: an order that is AWAITING_PAYMENT has its reservation\n  orders 3001\n";
+    let told = "awaiting-order-holds-stock: an AWAITING_PAYMENT order holds a reservation\n  orders 3001\n";
     assert!(output.contains(told), "{output}");
     assert!(output.ends_with("1 of 25 invariants are violated\n"), "{output}");
 }
@@ -65,7 +64,7 @@ async fn a_shop_that_is_named_in_part_is_not_judged() {
     let [first, _second] = quiet_shop().await.databases;
     let (status, output) = run_with(first.master_env(0));
     assert_eq!(status, Some(2), "{output}");
-    assert!(output.contains("the orders stand on 2 shards and the settings name 1"), "{output}");
+    assert!(output.contains("orders are stored on 2 shards, but the settings name 1"), "{output}");
     assert!(!output.contains("invariants hold"), "{output}");
 }
 

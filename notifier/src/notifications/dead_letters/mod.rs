@@ -5,7 +5,7 @@
 
 mod letter;
 mod publisher;
-mod store;
+mod queries;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,7 +67,7 @@ impl DeadLetters {
             unwritten
         };
         if !unwritten.is_empty() {
-            store::keep(&self.pool, &unwritten).await?;
+            queries::keep(&self.pool, &unwritten).await?;
             self.behind.store(true, Ordering::Relaxed);
             self.written().extend(unwritten.iter().map(key));
         }
@@ -84,7 +84,7 @@ impl DeadLetters {
         let topic = match self.topic.name().await {
             Ok(topic) => topic,
             Err(error) => {
-                warn!(%error, "the dead-letter topic does not exist");
+                warn!(%error, "the dead-letter topic cannot be used");
                 return (Vec::new(), letters);
             }
         };

@@ -6,7 +6,7 @@ use shared_actors::actor::{Pass, Periodic};
 use shared_actors::database::DatabaseError;
 use tracing::{info, warn};
 
-use super::{DeadLetters, store};
+use super::{DeadLetters, queries};
 
 /// The maximum number of letters per batch.
 const BATCH: u32 = 100;
@@ -36,20 +36,20 @@ impl Periodic for DeadLetterPublisher {
 }
 
 async fn catch_up(letters: &DeadLetters) -> Result<Pass, sqlx::Error> {
-    letters.shows(store::count(&letters.pool).await?);
-    let claimed = store::claim(&letters.pool, BATCH, CLAIM).await?;
+    letters.shows(queries::count(&letters.pool).await?);
+    let claimed = queries::claim(&letters.pool, BATCH, CLAIM).await?;
     if claimed.is_empty() {
         return Ok(Pass::Done);
     }
     let (published, unwritten) = letters.publish(claimed).await;
     for letter in &published {
-        store::forget(&letters.pool, letter).await?;
+        queries::forget(&letters.pool, letter).await?;
     }
     if !published.is_empty() {
         info!(published = published.len(), "waiting dead letters were published");
     }
     for letter in &unwritten {
-        store::release(&letters.pool, letter).await?;
+        queries::release(&letters.pool, letter).await?;
     }
     Ok(if unwritten.is_empty() { Pass::More } else { Pass::Done })
 }

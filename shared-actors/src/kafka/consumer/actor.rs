@@ -59,7 +59,7 @@ impl Actor for ConsumerActor {
             drop(alive);
         });
         if let Err(failure) = spawned {
-            error!(%failure, "no thread for the consumer");
+            error!(%failure, "cannot start the consumer's thread");
         }
         self.reading = Some(reading);
         let courier = Courier {
@@ -83,7 +83,7 @@ impl ConsumerActor {
         }
         error!(topic = self.options.topic, "the consumer's thread has ended");
         if let Some(component) = &self.options.component {
-            component.waiting("the consumer's thread has ended and is started again");
+            component.waiting("the consumer's thread has ended and will be restarted");
         }
         ctx.stop();
     }
@@ -101,7 +101,7 @@ impl Handler<Envelope<StopConsuming>> for ConsumerActor {
                 let gone = async { while reading.changed().await.is_ok() {} };
                 if timeout(LEAVE_WITHIN, gone).await.is_err() {
                     warn!(
-                        "the consumer could not leave its group, which will notice after the session timeout"
+                        "the consumer could not leave its group, which will remove it after the session timeout"
                     );
                 }
             }

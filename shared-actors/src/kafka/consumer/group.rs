@@ -90,7 +90,7 @@ impl Group {
 
     pub fn topic_is_missing(&self) {
         if !self.topic_missing.swap(true, Ordering::Relaxed) {
-            warn!(topic = self.topic, "does not exist yet, waiting for it");
+            warn!(topic = self.topic, "the topic does not exist yet, waiting for it");
         }
     }
 
@@ -171,7 +171,7 @@ impl Group {
         let outcome = if result.is_ok() { "ok" } else { "error" };
         FAMILIES.consumer_commits.with_label_values(&[&self.topic, outcome]).inc();
         if let Err(error) = &result {
-            debug!(%error, topic = self.topic, "offsets were not committed and will be again");
+            debug!(%error, topic = self.topic, "offsets were not committed and will be part of the next commit");
         }
         if result.is_err() {
             self.state().progress.commit_failed(done);
@@ -231,7 +231,7 @@ impl ConsumerContext for Group {
         if self.settle(REVOKE_GRACE) == Settled::Pending {
             info!(
                 topic = self.topic,
-                "partitions are taken away with a batch under way, which will come again there"
+                "partitions were revoked during a batch; their new owner will process it again"
             );
         }
         if !consumer.assignment_lost() {

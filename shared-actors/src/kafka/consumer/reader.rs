@@ -172,7 +172,7 @@ impl Reader {
             ) => {
                 return Err(error);
             }
-            _ => debug!(topic = self.options.topic, %error, "reported while polling"),
+            _ => debug!(topic = self.options.topic, %error, "error while polling"),
         }
         Ok(())
     }

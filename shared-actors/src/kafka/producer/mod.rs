@@ -111,7 +111,7 @@ impl ProducerOptions {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ProducerError {
     /// Too many publications are queued; nothing of this one was sent.
-    #[error("too much is waiting to be published, try again in {retry_after:?}")]
+    #[error("too many publications are waiting, try again in {retry_after:?}")]
     Overloaded {
         /// When to retry.
         retry_after: Duration,
@@ -119,7 +119,7 @@ pub enum ProducerError {
     /// The brokers did not accept the publication in time. A transaction is published completely
     /// or, usually, not at all: publish it again. Without a transaction some of the records may be
     /// published.
-    #[error("kafka is not available: {reason}")]
+    #[error("Kafka is unavailable: {reason}")]
     Unavailable {
         /// What librdkafka said.
         reason: String,
@@ -133,18 +133,18 @@ pub enum ProducerError {
     Fenced,
     /// This producer does not hold the transactional id, or lost it after an error; nothing was
     /// published. Call [`ProducerHandle::fence`], then retry.
-    #[error("the transactional id is not held")]
+    #[error("this producer does not hold the transactional id")]
     NotFenced,
     /// The publication does not fit into the producer's queue: publish it in parts. In a
     /// transaction nothing was published.
-    #[error("too much for one publication: {reason}")]
+    #[error("the publication is too large: {reason}")]
     TooMuch {
         /// The limit that the publication exceeds.
         reason: String,
     },
     /// The broker will never accept this record, or another one in the same batch. In a transaction
     /// nothing was published.
-    #[error("kafka refuses the record {index}: {reason}")]
+    #[error("Kafka refuses record {index}: {reason}")]
     Rejected {
         /// The record's index in the publication.
         index: usize,

@@ -121,7 +121,7 @@ impl Session {
         let unreported = |failed: &FailedRecord| failed.error == KafkaError::Canceled;
         let failures = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
         if client.client().fatal_error().is_some() || failures.clone().any(unreported) {
-            link.drop_client(&ProducerError::Unavailable { reason: "the client does not work".to_owned() });
+            link.drop_client(&ProducerError::Unavailable { reason: "the client has failed".to_owned() });
         }
         for (record, outcome) in records.iter().zip(&outcomes) {
             count(record, outcome.is_ok());
@@ -225,7 +225,7 @@ impl Link {
             return Err(ProducerError::Unavailable { reason: error.to_string() });
         }
         self.initialised = true;
-        info!(id = session.config.get("transactional.id"), "holds the transactional id");
+        info!(id = session.config.get("transactional.id"), "acquired the transactional id");
         Ok(())
     }
 }

@@ -60,7 +60,7 @@ fn read_value(kind: &Kind, value: &RawValue, path: &str) -> Result<Value, Malfor
         Kind::Int64 => whole(value, path).map(Value::I64),
         Kind::Uint64 => whole(value, path).map(Value::U64),
         Kind::Uint32 => whole(value, path).map(Value::U32),
-        other => Err(MalformedJson::member(path.to_owned(), format!("{other:?} is not read"))),
+        other => Err(MalformedJson::member(path.to_owned(), format!("{other:?} is not supported"))),
     }
 }
 
@@ -68,7 +68,7 @@ fn read_value(kind: &Kind, value: &RawValue, path: &str) -> Result<Value, Malfor
 fn whole<T: std::str::FromStr>(value: &RawValue, path: &str) -> Result<T, MalformedJson> {
     let wrong = || {
         let bits = 8 * size_of::<T>();
-        MalformedJson::member(path.to_owned(), format!("must be a whole number of {bits} bits"))
+        MalformedJson::member(path.to_owned(), format!("must be a {bits}-bit integer"))
     };
     let text = value.get();
     let held: String;

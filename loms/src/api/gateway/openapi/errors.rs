@@ -26,7 +26,7 @@ pub enum EveryCall {
     #[response(
         status = 429,
         headers(("Retry-After" = u32, description = "Seconds.")),
-        example = json!({"code": 8, "message": "too much is waiting already", "details": []})
+        example = json!({"code": 8, "message": "too many requests are waiting", "details": []})
     )]
     Overloaded(Error),
     /// An internal error of the service.
@@ -76,7 +76,7 @@ pub enum CreateErrors {
         status = 409,
         example = json!({
             "code": 6,
-            "message": "the idempotency key was used for order 1000, whose items differ",
+            "message": "the idempotency key was used for order 1000, which has different items",
             "details": [],
         })
     )]
@@ -84,7 +84,7 @@ pub enum CreateErrors {
     /// The body did not arrive in time.
     #[response(
         status = 408,
-        example = json!({"code": 4, "message": "the body did not come in time", "details": []})
+        example = json!({"code": 4, "message": "the body did not arrive in time", "details": []})
     )]
     RequestTimeout(Error),
     /// The body has a Content-Encoding.
@@ -92,7 +92,7 @@ pub enum CreateErrors {
         status = 415,
         example = json!({
             "code": 3,
-            "message": "the body is encoded by gzip; it must come as it is, without Content-Encoding",
+            "message": "the body is encoded with gzip; send it without Content-Encoding",
             "details": [],
         })
     )]
@@ -111,7 +111,7 @@ pub enum ListErrors {
     /// A parameter breaks a rule.
     #[response(
         status = 400,
-        example = json!({"code": 3, "message": "page_size: must be a whole number of 32 bits", "details": []})
+        example = json!({"code": 3, "message": "page_size: must be a 32-bit integer", "details": []})
     )]
     BadRequest(Error),
 }
@@ -153,7 +153,7 @@ pub enum TransitionErrors {
     /// The body did not arrive in time.
     #[response(
         status = 408,
-        example = json!({"code": 4, "message": "the body did not come in time", "details": []})
+        example = json!({"code": 4, "message": "the body did not arrive in time", "details": []})
     )]
     RequestTimeout(Error),
     /// The body has a Content-Encoding.
@@ -161,7 +161,7 @@ pub enum TransitionErrors {
         status = 415,
         example = json!({
             "code": 3,
-            "message": "the body is encoded by gzip; it must come as it is, without Content-Encoding",
+            "message": "the body is encoded with gzip; send it without Content-Encoding",
             "details": [],
         })
     )]
@@ -180,7 +180,7 @@ pub enum StockErrors {
     /// The SKU breaks a rule.
     #[response(
         status = 400,
-        example = json!({"code": 3, "message": "sku: must be a whole number of 32 bits", "details": []})
+        example = json!({"code": 3, "message": "sku: must be a 32-bit integer", "details": []})
     )]
     BadRequest(Error),
     /// There is no such SKU.
@@ -199,7 +199,7 @@ pub enum RestockErrors {
             ("a rule" = (value = json!({"code": 3, "message": "count: must not be 0", "details": []}))),
             ("the stock" = (value = json!({
                 "code": 9,
-                "message": "sku 1002 has 200 pieces, of which 20 are reserved: they cannot be taken away",
+                "message": "sku 1002 has 200 pieces, of which 20 are reserved: reserved pieces cannot be removed",
                 "details": [],
             }))),
         )
@@ -221,7 +221,7 @@ pub enum RestockErrors {
     /// The body did not arrive in time.
     #[response(
         status = 408,
-        example = json!({"code": 4, "message": "the body did not come in time", "details": []})
+        example = json!({"code": 4, "message": "the body did not arrive in time", "details": []})
     )]
     RequestTimeout(Error),
     /// The body has a Content-Encoding.
@@ -229,7 +229,7 @@ pub enum RestockErrors {
         status = 415,
         example = json!({
             "code": 3,
-            "message": "the body is encoded by gzip; it must come as it is, without Content-Encoding",
+            "message": "the body is encoded with gzip; send it without Content-Encoding",
             "details": [],
         })
     )]

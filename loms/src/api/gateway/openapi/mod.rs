@@ -36,7 +36,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     components(schemas(errors::Error)),
     tags(
         (name = "orders", description = "From creation to payment or cancellation."),
-        (name = "stock", description = "What can be sold."),
+        (name = "stock", description = "The pieces that can be sold."),
     ),
     paths(
         handlers::order_create,
