@@ -54,11 +54,12 @@ faults: ## Measures the recovery time of each fault, and writes it to docs/opera
 build: setup ## Builds release binaries.
 	cargo build --release --workspace --bins
 
-lint: ## Checks formatting and warnings.
+lint: ## Checks formatting, and that code and docs compile without warnings.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	@# These crates contain more code in debug builds. This checks them as a release build sees them.
-	cargo clippy --workspace --bins --locked $(foreach crate,shared-actors loms notifier,\
+	cargo clippy --workspace --bins --locked $(foreach crate,shared-actors kafka-actors service-kit loms notifier,\
 		--config profile.dev.package.$(crate).debug-assertions=false) -- -D warnings
 
 bench: ## Measures orders, carts, the database alone, and overload.

@@ -9,12 +9,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use service_kit::database;
+use service_kit::database::{Pool, PoolSettings, migrate_now};
+use service_kit::http;
+use service_kit::http::{HttpFrontEnd, HttpService};
+use service_kit::net::{TooFewDescriptors, provide_descriptors};
+use service_kit::shard::ShardRouter;
 use shared_actors::actor::{ActorOptions, Arbiters, KeyedHandle, KeyedOptions, TaskHandle};
-use shared_actors::database::{self, Pool, PoolSettings, migrate_now};
 use shared_actors::health::Health;
-use shared_actors::http::{self, HttpFrontEnd, HttpService};
-use shared_actors::net::{TooFewDescriptors, provide_descriptors};
-use shared_actors::shard::ShardRouter;
 use shared_actors::shutdown::Shutdown;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;

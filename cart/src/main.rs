@@ -2,8 +2,9 @@
 
 use anyhow::Context;
 use cart::{Application, Settings, migrate};
-use shared_actors::process::{self, Service};
-use shared_actors::settings::{Reader, SettingsError};
+use service_kit::process;
+use service_kit::process::Service;
+use service_kit::settings::{Reader, SettingsError};
 use shared_actors::watchdog;
 
 #[global_allocator]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use reqwest::Url;
-use shared_actors::database::Migrations;
-use shared_actors::http::HttpServerSettings;
-use shared_actors::settings::{HostPort, Reader, SettingsError, ShardDefaults, ShardSettings};
+use service_kit::database::Migrations;
+use service_kit::http::HttpServerSettings;
+use service_kit::settings::{HostPort, Reader, SettingsError, ShardDefaults, ShardSettings};
 use shared_actors::watchdog;
 
 use crate::checkout::SweepSettings;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use dev::stack::folders::project_root;
 
 const SERVICES: [&str; 3] = ["cart", "loms", "notifier"];
+const SHARED: [&str; 3] = ["shared-actors", "shared-actors/kafka", "shared-actors/service"];
 
 /// The only files of the services that know actix: actors written by hand.
 const HANDWRITTEN_ACTORS: [&str; 4] = [
@@ -108,15 +109,31 @@ fn sql_is_only_in_files_of_queries() {
 
 #[test]
 fn metrics_are_registered_only_through_the_constructors() {
-    let mut all = of_services(|_| true);
-    all.extend(sources("shared-actors"));
+    let all: Vec<Source> = SERVICES.iter().chain(&SHARED).flat_map(|krate| sources(krate)).collect();
     let words =
         ["register_int", "register_gauge", "register_histogram", "register_counter", "default_registry"];
-    forbid(&all, &words, |source| source.is_below("metrics"));
+    forbid(&all, &words, |source| source.path == "shared-actors/src/metrics.rs");
 }
 
 #[test]
 fn the_shared_code_knows_no_service() {
     let words = ["loms", "cart::", "notifier", "Sku", "OrderId", "order_id"];
-    forbid(&sources("shared-actors"), &words, |_| false);
+    let shared: Vec<Source> = SHARED.iter().flat_map(|krate| sources(krate)).collect();
+    forbid(&shared, &words, |_| false);
+}
+
+#[test]
+fn the_actor_layer_depends_on_neither_sql_kafka_http_nor_grpc() {
+    let manifest = fs::read_to_string(project_root().unwrap().join("shared-actors/Cargo.toml")).unwrap();
+    let dependencies = manifest.split("[dev-dependencies]").next().unwrap_or_default();
+    for crate_name in ["sqlx", "rdkafka", "actix-web", "actix-http", "tonic", "reqwest", "service-kit"] {
+        assert!(!dependencies.contains(&format!("\n{crate_name}")), "{crate_name}");
+    }
+}
+
+#[test]
+fn cart_does_not_link_the_client_of_kafka() {
+    let manifest = fs::read_to_string(project_root().unwrap().join("cart/Cargo.toml")).unwrap();
+    let dependencies = manifest.split("[dev-dependencies]").next().unwrap_or_default();
+    assert!(!dependencies.contains("kafka"), "{dependencies}");
 }

@@ -12,11 +12,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use shared_actors::database::Migrations;
-use shared_actors::grpc::{self, GrpcFrontEnd, GrpcService};
+use service_kit::database::Migrations;
+use service_kit::grpc;
+use service_kit::grpc::{GrpcFrontEnd, GrpcService};
+use service_kit::http;
+use service_kit::http::{HttpFrontEnd, HttpService};
+use service_kit::net::{TooFewDescriptors, provide_descriptors};
 use shared_actors::health::Health;
-use shared_actors::http::{self, HttpFrontEnd, HttpService};
-use shared_actors::net::{TooFewDescriptors, provide_descriptors};
 use shared_actors::shutdown::Shutdown;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};

@@ -1,7 +1,7 @@
 //! What a failure of an actor or a database means to a use case.
 
+use service_kit::database::DatabaseError;
 use shared_actors::actor::AskError;
-use shared_actors::database::DatabaseError;
 
 use crate::domain::OrderError;
 

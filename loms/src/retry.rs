@@ -1,6 +1,6 @@
 //! Retries transactions that lost a race with another one.
 
-use shared_actors::database::DatabaseError;
+use service_kit::database::DatabaseError;
 
 const ATTEMPTS: usize = 4;
 

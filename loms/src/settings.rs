@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use shared_actors::grpc::GrpcServerSettings;
-use shared_actors::http::HttpServerSettings;
-use shared_actors::kafka::KafkaSettings;
-use shared_actors::settings::{Reader, SettingsError, ShardDefaults, ShardSettings};
-use shared_actors::shard::ShardRouter;
+use service_kit::grpc::GrpcServerSettings;
+use service_kit::http::HttpServerSettings;
+use service_kit::settings::KafkaSettings;
+use service_kit::settings::{Reader, SettingsError, ShardDefaults, ShardSettings};
+use service_kit::shard::ShardRouter;
 use shared_actors::watchdog;
 
 use crate::api::REQUEST_LIMIT_BYTES;

@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kafka_actors::{ConsumerHandle, ConsumerOptions, ProducerHandle, ProducerOptions, Topic};
+use service_kit::database;
+use service_kit::database::{Migrations, Pool, PoolSettings, PrepareError};
+use service_kit::http;
+use service_kit::http::{HttpFrontEnd, HttpService};
+use service_kit::net::{TooFewDescriptors, provide_descriptors};
 use shared_actors::actor::{ActorOptions, Arbiters, TaskHandle};
-use shared_actors::database::{self, Migrations, Pool, PoolSettings, PrepareError};
 use shared_actors::health::{Component, Health};
-use shared_actors::http::{self, HttpFrontEnd, HttpService};
-use shared_actors::kafka::{ConsumerHandle, ConsumerOptions, ProducerHandle, ProducerOptions, Topic};
-use shared_actors::net::{TooFewDescriptors, provide_descriptors};
 use shared_actors::shutdown::Shutdown;
 use sqlx::migrate::Migrator;
 use thiserror::Error;

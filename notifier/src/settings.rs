@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use shared_actors::http::HttpServerSettings;
-use shared_actors::kafka::KafkaSettings;
-use shared_actors::settings::{DatabaseSettings, Reader, SettingsError, ShardDefaults, ShardSettings};
+use service_kit::http::HttpServerSettings;
+use service_kit::settings::KafkaSettings;
+use service_kit::settings::{DatabaseSettings, Reader, SettingsError, ShardDefaults, ShardSettings};
 use shared_actors::watchdog;
 
 /// The default topic of the order events. loms and notifier must agree on it.

@@ -9,7 +9,8 @@ use std::{io, thread};
 use actix::Arbiter;
 use prometheus::GaugeVec;
 
-use crate::{metrics, process};
+use crate::exit;
+use crate::metrics;
 
 /// How long a thread may hang by default. No work takes nearly as long.
 pub const TIMEOUT: Duration = Duration::from_mins(1);
@@ -101,7 +102,7 @@ fn watch(timeout: Duration) {
         if asleep.elapsed() < 2 * BEAT
             && let Some((name, lag)) = look().into_iter().find(|(_, lag)| *lag > timeout)
         {
-            process::end(&format!("thread `{name}` has hung for {} s", lag.as_secs()));
+            exit::end(&format!("thread `{name}` has hung for {} s", lag.as_secs()));
         }
     }
 }

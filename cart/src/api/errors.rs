@@ -1,7 +1,7 @@
 //! The shape of an error: `{"code": "…", "message": "…"}`.
 
 use actix_web::HttpResponse;
-use shared_actors::http::ErrorParts;
+use service_kit::http::ErrorParts;
 
 use super::body::ErrorAnswer;
 

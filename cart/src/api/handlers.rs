@@ -2,7 +2,7 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use shared_actors::http::{ApiError, JsonBody};
+use service_kit::http::{ApiError, JsonBody};
 
 use super::body::{AddItemRequest, CartAnswer, CheckoutAnswer, CheckoutRequest, Done, IdempotencyHeader};
 use super::members::Members;

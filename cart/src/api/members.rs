@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use shared_actors::http::whole_number;
+use service_kit::http::whole_number;
 
 use crate::domain::CartError;
 

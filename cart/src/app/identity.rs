@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use shared_actors::database::{DatabaseError, Pool, PoolSettings, observe};
+use service_kit::database::{DatabaseError, Pool, PoolSettings, observe};
+use service_kit::settings::DatabaseSettings;
+use service_kit::shard::ShardIndex;
 use shared_actors::health::Component;
-use shared_actors::settings::DatabaseSettings;
-use shared_actors::shard::ShardIndex;
 use tokio::time::sleep;
 
 use super::queries::claim_shard;

@@ -1,9 +1,9 @@
 //! Prepares one shard's database, from a server that may not be up yet to one that serves.
 
-use shared_actors::database::{Migrations, Pool, prepare, watch};
+use service_kit::database::{Migrations, Pool, prepare, watch};
+use service_kit::settings::DatabaseSettings;
+use service_kit::shard::ShardIndex;
 use shared_actors::health::Component;
-use shared_actors::settings::DatabaseSettings;
-use shared_actors::shard::ShardIndex;
 use sqlx::migrate::Migrator;
 use tokio::sync::watch::Sender;
 

@@ -1,7 +1,7 @@
 //! The SQL of the start.
 
-use shared_actors::database::Pool;
-use shared_actors::shard::ShardIndex;
+use service_kit::database::Pool;
+use service_kit::shard::ShardIndex;
 
 const CLAIM: &str = "insert into shard_identity (shard, shards) values ($1, $2) on conflict do nothing";
 const READ: &str = "select shard, shards from shard_identity";

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use shared_actors::database::{DatabaseError, Numbers, Pool, observe};
+use service_kit::database::{DatabaseError, Numbers, Pool, observe};
 use sqlx::FromRow;
 use uuid::Uuid;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::join;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use shared_actors::shard::ShardRouter;
+use service_kit::shard::ShardRouter;
 
 use super::CartActors;
 use super::commands::{AddItem, Checkout, ClearCart, Keyed, RemoveItem};

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use service_kit::error::ErrorCode;
+use service_kit::failures;
 use shared_actors::actor::Backoff;
-use shared_actors::error::ErrorCode;
-use shared_actors::{deadline, failures};
+use shared_actors::deadline;
 use tokio::time::{Instant, sleep};
 use tracing::{error, warn};
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use shared_actors::error::{ErrorCode, ServiceError};
+use service_kit::error::{ErrorCode, ServiceError};
 
 use super::Sku;
 

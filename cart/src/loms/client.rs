@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use service_kit::grpc;
+use shared_actors::deadline;
 use shared_actors::health::Component;
-use shared_actors::{deadline, grpc};
 use tokio::time::sleep;
 use tonic::transport::{Channel, Error};
 use tonic::{Request, Response, Status};

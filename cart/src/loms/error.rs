@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use shared_actors::error::ErrorCode;
+use service_kit::error::ErrorCode;
 use tonic::Status;
 use tonic_types::StatusExt;
 

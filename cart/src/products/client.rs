@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 use serde::Serialize;
-use shared_actors::settings::Secret;
-use shared_actors::{deadline, detail_span, metrics, telemetry};
+use service_kit::metrics;
+use service_kit::settings::Secret;
+use shared_actors::trace;
+use shared_actors::{deadline, detail_span};
 use tokio::time::sleep;
 use tracing::{Instrument, Span, field, warn};
 
@@ -160,7 +162,7 @@ impl ProductClient {
         if let Some(left) = deadline::remaining() {
             request = request.timeout(left.min(self.settings.timeout));
         }
-        if let Some(traceparent) = telemetry::traceparent() {
+        if let Some(traceparent) = trace::traceparent() {
             request = request.header("traceparent", traceparent);
         }
         let (status, product) = match request.send().await {
@@ -174,11 +176,11 @@ impl ProductClient {
             }
         };
         metrics::external(&self.path, &status, started.elapsed());
-        if telemetry::is_exporting() {
+        if trace::is_exporting() {
             let span = Span::current();
             span.record("http.response.status_code", status.parse::<i64>().ok());
             if product.is_err() {
-                telemetry::failed(&span, &status);
+                trace::failed(&span, &status);
             }
         }
         if let Err(failure) = &product {

@@ -11,9 +11,10 @@ use deadpool_redis::redis::{
 };
 use deadpool_redis::{Connection, Manager, Pool};
 use prometheus::IntCounterVec;
+use service_kit::settings::{HostPort, Secret};
 use shared_actors::health::Component;
-use shared_actors::settings::{HostPort, Secret};
-use shared_actors::{detail_span, metrics, telemetry};
+use shared_actors::trace;
+use shared_actors::{detail_span, metrics};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{Instrument, field};
@@ -209,7 +210,7 @@ impl RedisCache {
             Ok(value) => return Some(value),
             Err(failure) => failure,
         };
-        telemetry::failed(&span, "unavailable");
+        trace::failed(&span, "unavailable");
         FAILURES.with_label_values(&[operation]).inc();
         match failure {
             Failure::Reply(error) => {

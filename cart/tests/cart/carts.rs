@@ -105,7 +105,7 @@ async fn a_database_that_belongs_to_another_shard_is_refused() {
     let mut shop = Shop::open().await;
     shop.start().await.stop().await;
     shop.databases.reverse();
-    let settings = cart::Settings::read(shared_actors::settings::Reader::from_pairs(shop.env())).unwrap();
+    let settings = cart::Settings::read(service_kit::settings::Reader::from_pairs(shop.env())).unwrap();
     let refused = cart::Application::build(&settings).unwrap().run_until_stopped().await.unwrap_err();
     assert!(refused.to_string().contains("holds the carts of shard"), "{refused}");
 }

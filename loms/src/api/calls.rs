@@ -1,6 +1,6 @@
 //! The calls of the API, as both front-ends make them: one message in, one message out.
 
-use shared_actors::telemetry;
+use shared_actors::trace;
 
 use crate::domain::{NewOrder, OrderError, OrderId, Restock, Sku};
 use crate::orders::Orders;
@@ -32,7 +32,7 @@ impl Calls {
         keys: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<proto::OrderCreateResponse, OrderError> {
         merge_key(&mut request.idempotency_key, keys)?;
-        let order = NewOrder { traceparent: telemetry::traceparent(), ..NewOrder::try_from(request)? };
+        let order = NewOrder { traceparent: trace::traceparent(), ..NewOrder::try_from(request)? };
         let id = self.orders.create(order).await?;
         Ok(proto::OrderCreateResponse { order_id: id.get() })
     }
@@ -77,7 +77,7 @@ impl Calls {
         keys: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<proto::StocksRestockResponse, OrderError> {
         merge_key(&mut request.idempotency_key, keys)?;
-        let restock = Restock { traceparent: telemetry::traceparent(), ..Restock::try_from(request)? };
+        let restock = Restock { traceparent: trace::traceparent(), ..Restock::try_from(request)? };
         self.stocks.restock(restock).await?.try_into()
     }
 }

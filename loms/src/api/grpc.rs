@@ -3,7 +3,7 @@
 use prost::Message;
 use prost::encoding::key_len;
 use prost::length_delimiter_len;
-use shared_actors::grpc::status;
+use service_kit::grpc::status;
 use tonic::codec::CompressionEncoding;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::service::Routes;

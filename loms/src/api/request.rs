@@ -102,7 +102,7 @@ pub fn merge_key<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared_actors::error::ServiceError;
+    use service_kit::error::ServiceError;
 
     fn request(user: i64, items: &[(u32, u32)]) -> proto::OrderCreateRequest {
         let items = items.iter().map(|&(sku, count)| proto::Item { sku, count }).collect();

@@ -1,8 +1,8 @@
 //! Records in each database which shard it is and how many shards there are, and checks the
 //! settings against that.
 
-use shared_actors::database::{DatabaseError, Pool};
-use shared_actors::shard::ShardIndex;
+use service_kit::database::{DatabaseError, Pool};
+use service_kit::shard::ShardIndex;
 
 use super::prepare::ShardError;
 use super::queries;

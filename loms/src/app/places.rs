@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use shared_actors::database::{DatabaseError, Pool, PoolSettings, observe};
+use service_kit::database::{DatabaseError, Pool, PoolSettings, observe};
+use service_kit::shard::{ShardIndex, ShardRouter};
 use shared_actors::health::Component;
-use shared_actors::shard::{ShardIndex, ShardRouter};
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 

@@ -1,9 +1,10 @@
 //! Prepares the shards at startup: waits for their databases, migrates them, and checks that each
 //! is the configured shard.
 
-use shared_actors::database::{self, DatabaseError, Migrations, Pool, PoolSettings, PrepareError};
+use service_kit::database;
+use service_kit::database::{DatabaseError, Migrations, Pool, PoolSettings, PrepareError};
+use service_kit::shard::{ShardIndex, ShardRouter};
 use shared_actors::health::Component;
-use shared_actors::shard::{ShardIndex, ShardRouter};
 use sqlx::migrate::Migrator;
 use thiserror::Error;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use shared_actors::database::Pool;
-use shared_actors::shard::{ShardIndex, ShardRouter};
+use service_kit::database::Pool;
+use service_kit::shard::{ShardIndex, ShardRouter};
 use sqlx::AssertSqlSafe;
 
 use crate::domain::OrderId;

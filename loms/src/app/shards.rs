@@ -1,11 +1,12 @@
 //! Starts the actors of all shards, and stops them in order.
 
+use kafka_actors::{ProducerHandle, ProducerOptions};
+use service_kit::database;
+use service_kit::database::{Pool, PoolSettings};
+use service_kit::settings::ShardSettings;
+use service_kit::shard::ShardIndex;
 use shared_actors::actor::{Arbiters, TaskHandle};
-use shared_actors::database::{self, Pool, PoolSettings};
 use shared_actors::health::Health;
-use shared_actors::kafka::{ProducerHandle, ProducerOptions};
-use shared_actors::settings::ShardSettings;
-use shared_actors::shard::ShardIndex;
 use tokio::sync::watch;
 
 use super::prepare::{STOCK_SHARD, ShardComponents};

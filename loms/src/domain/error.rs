@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared_actors::error::{ErrorCode, PreconditionViolation, ServiceError};
+use service_kit::error::{ErrorCode, PreconditionViolation, ServiceError};
 use thiserror::Error;
 
 use super::ids::{OrderId, Sku};

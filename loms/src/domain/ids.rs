@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use shared_actors::shard::{ShardIndex, ShardRouter};
+use service_kit::shard::{ShardIndex, ShardRouter};
 
 use super::error::OrderError;
 

@@ -67,7 +67,7 @@ impl StockLevel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared_actors::error::ServiceError;
+    use service_kit::error::ServiceError;
 
     #[test]
     fn the_stock_never_falls_below_what_is_reserved_nor_grows_past_its_numbers() {

@@ -11,9 +11,9 @@
 
 use std::collections::HashSet;
 
+use service_kit::database::DatabaseError;
 use shared_actors::actor::{BatchLimits, Command, Commit};
 use shared_actors::crash_point;
-use shared_actors::database::DatabaseError;
 
 use super::queries::{self, Change, States};
 use super::shard::{LIMITS, OrderShard};

@@ -9,9 +9,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use service_kit::database::DatabaseError;
 use shared_actors::actor::{BatchLimits, Command, Commit};
 use shared_actors::crash_point;
-use shared_actors::database::DatabaseError;
 
 use super::answers::{
     Answer, Key, Outcome, answer_beside, answer_with, contended, elsewhere, key_of, open_groups,

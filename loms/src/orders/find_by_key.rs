@@ -1,8 +1,8 @@
 //! The command to find the order that was created under a user's idempotency key: one query per
 //! batch, on the primary.
 
+use service_kit::database::DatabaseError;
 use shared_actors::actor::{BatchLimits, Command, Commit};
-use shared_actors::database::DatabaseError;
 
 use super::queries;
 use super::shard::{OrderShard, READ_LIMITS};

@@ -1,7 +1,7 @@
 //! The command to read the current state of an order: one query per batch, on the primary.
 
+use service_kit::database::DatabaseError;
 use shared_actors::actor::{BatchLimits, Command, Commit};
-use shared_actors::database::DatabaseError;
 
 use super::queries;
 use super::shard::{OrderShard, READ_LIMITS};

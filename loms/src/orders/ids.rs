@@ -1,6 +1,6 @@
 //! Order ids, taken in blocks from the shard's sequence.
 
-use shared_actors::database::Pool;
+use service_kit::database::Pool;
 use std::collections::VecDeque;
 
 use tokio::sync::Mutex;

@@ -3,8 +3,8 @@
 //!
 //! Few lists run at once, so that the shard's pool has connections left for everything else.
 
+use service_kit::database::DatabaseError;
 use shared_actors::actor::{BatchLimits, Command, Commit, one_by_one};
-use shared_actors::database::DatabaseError;
 
 use super::metrics;
 use super::queries::{self, ShardPage};

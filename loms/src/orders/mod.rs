@@ -1,7 +1,7 @@
 //! Orders are created, paid, cancelled and read, each on the shard that its id names.
 //!
 //! [`Orders`] is the interface for front-ends. Behind it, the actors of each shard execute commands
-//! in batches, one file per command: [`create`], [`change`], [`get`], [`find_by_key`], [`list`].
+//! in batches, one file per command: `create`, `change`, `get`, `find_by_key`, `list`.
 
 mod answers;
 mod change;
@@ -24,8 +24,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use futures::future::try_join_all;
-use shared_actors::shard::{ShardIndex, ShardRouter};
-use shared_actors::telemetry;
+use service_kit::shard::{ShardIndex, ShardRouter};
+use shared_actors::trace;
 
 use crate::domain::{
     MAX_PAGE_SIZE, NewOrder, Order, OrderError, OrderId, OrderPage, OrderStatus, PageRequest,
@@ -110,7 +110,7 @@ impl Orders {
     }
 
     async fn change(&self, order: OrderId, to: OrderStatus) -> Result<(), OrderError> {
-        let traceparent = telemetry::traceparent();
+        let traceparent = trace::traceparent();
         self.shard_of(order)?.change(ChangeState { order, to, traceparent }).await.map(drop)
     }
 

@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use shared_actors::database::DatabaseError;
+use service_kit::database::DatabaseError;
 use tokio::time::{Instant, timeout};
 
 use super::queries;

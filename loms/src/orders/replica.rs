@@ -1,14 +1,14 @@
 //! A shard's replica, and whether lists may be read from it.
 
-use shared_actors::database::Pool;
+use service_kit::database::Pool;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{Gauge, GaugeVec, IntGauge, IntGaugeVec};
+use service_kit::settings::DatabaseSettings;
+use service_kit::shard::ShardIndex;
 use shared_actors::metrics;
-use shared_actors::settings::DatabaseSettings;
-use shared_actors::shard::ShardIndex;
 use tokio::time::timeout;
 
 use super::queries::{self, Lineage, ReplicaState, ShardPage};

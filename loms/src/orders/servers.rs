@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use shared_actors::database::Probe;
+use service_kit::database::Probe;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::queries::{self, LogPosition};

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use service_kit::database::Pool;
+use service_kit::settings::DatabaseSettings;
+use service_kit::shard::ShardIndex;
 use shared_actors::actor::{BatchActor, BatchLimits};
-use shared_actors::database::Pool;
-use shared_actors::settings::DatabaseSettings;
-use shared_actors::shard::ShardIndex;
 
 use super::ids::IdBlock;
 use super::metrics::OrderMetrics;

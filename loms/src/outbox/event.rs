@@ -1,9 +1,9 @@
 //! An event in the format that Kafka consumers see: JSON, with `CloudEvents` headers.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use kafka_actors::{Headers, Record};
 use serde::Serialize;
-use shared_actors::kafka::{Headers, Record};
-use shared_actors::shard::ShardIndex;
+use service_kit::shard::ShardIndex;
 use uuid::Uuid;
 
 /// One state change of one order, as stored in the database.

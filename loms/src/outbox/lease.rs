@@ -8,8 +8,8 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use shared_actors::database::connect_options;
-use shared_actors::settings::DatabaseSettings;
+use service_kit::database::connect_options;
+use service_kit::settings::DatabaseSettings;
 use sqlx::postgres::PgConnection;
 use sqlx::{ConnectOptions, Connection};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};

@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use prometheus::{Gauge, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec};
+use service_kit::shard::ShardIndex;
 use shared_actors::metrics;
-use shared_actors::shard::ShardIndex;
 
 use super::event::OrderEvent;
 use crate::domain::OrderStatus;

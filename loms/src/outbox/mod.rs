@@ -12,7 +12,7 @@ mod metrics;
 mod publication;
 mod queries;
 mod relay;
-mod trace;
+mod spans;
 
 pub use actor::RelayHandle;
 pub use relay::RelayParts;

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kafka_actors::{ProducerError, ProducerHandle};
+use service_kit::shard::ShardIndex;
 use shared_actors::actor::Backoff;
-use shared_actors::kafka::{ProducerError, ProducerHandle};
-use shared_actors::shard::ShardIndex;
 use tokio::time::sleep;
 
 use super::event::OrderEvent;

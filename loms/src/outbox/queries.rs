@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use shared_actors::database::{Numbers, observe};
+use service_kit::database::{Numbers, observe};
 use shared_actors::deadline;
 use sqlx::PgConnection;
 use tokio::time::Instant;

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
+use kafka_actors::{ProducerError, ProducerHandle};
+use service_kit::settings::DatabaseSettings;
+use service_kit::shard::ShardIndex;
 use shared_actors::actor::Backoff;
 use shared_actors::crash_point;
-use shared_actors::kafka::{ProducerError, ProducerHandle};
-use shared_actors::settings::DatabaseSettings;
-use shared_actors::shard::ShardIndex;
-use shared_actors::telemetry;
+use shared_actors::trace;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
@@ -19,7 +19,7 @@ use super::lease::{HEARTBEAT, Lease};
 use super::metrics::{RelayMetrics, SetAside};
 use super::publication::{self, Destination, HELD, Refused};
 use super::queries::{self, Waiting};
-use super::trace;
+use super::spans;
 
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(5) };
 
@@ -176,7 +176,7 @@ impl Relay {
             // After a failure, the events may already have creation spans, so none are created
             // again.
             let span =
-                if failures == 0 { trace::sending(&self.parts.topic, &mut events) } else { Span::none() };
+                if failures == 0 { spans::sending(&self.parts.topic, &mut events) } else { Span::none() };
             let publish = publication::publish(&to, &events).instrument(span.clone());
             let publish = self.finish.or(LAST_PUBLICATION, publish);
             match lease.hold_while(&self.metrics, publish).await? {
@@ -194,7 +194,7 @@ impl Relay {
                     }
                 }
                 Some(Err(error)) => {
-                    telemetry::failed(&span, "not published");
+                    trace::failed(&span, "not published");
                     if error == ProducerError::Fenced {
                         return Ok(Ended::Fenced);
                     }

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
+use service_kit::database::DatabaseError;
 use shared_actors::actor::{BatchLimits, Command, Commit};
-use shared_actors::database::DatabaseError;
 
 use super::queries;
 use super::shard::StockShard;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use service_kit::database::Pool;
 use shared_actors::actor::{ActorOptions, ArbiterHandle, Handle};
-use shared_actors::database::Pool;
 
 use super::available::GetAvailable;
 use super::decide::{Reservation, ReservationRequest};

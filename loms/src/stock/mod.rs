@@ -1,8 +1,8 @@
 //! The stock: how much of each SKU there is, how much is reserved, and for which orders. It is on
 //! shard 0.
 //!
-//! One file per command: [`reserve`] uses [`decide`] over locked rows, [`settle`] ends reservations
-//! according to their [`effect`], [`restock`], and [`available`]. Nothing here depends on the table
+//! One file per command: `reserve` uses `decide` over locked rows, `settle` ends reservations
+//! according to their `effect`, `restock`, and `available`. Nothing here depends on the table
 //! of orders.
 
 mod available;

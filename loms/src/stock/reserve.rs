@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use service_kit::database::observe;
 use shared_actors::actor::{BatchLimits, Command, Commit};
 use shared_actors::crash_point;
-use shared_actors::database::observe;
 
 use super::decide::{ByKey, Reservation, ReservationRequest, decide};
 use super::queries;

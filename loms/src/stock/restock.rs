@@ -1,8 +1,8 @@
 //! The command to restock: pieces are added or removed by hand, once per key.
 
+use service_kit::database::{Pool, observe};
 use shared_actors::actor::{BatchLimits, Command, Commit, one_by_one};
 use shared_actors::crash_point;
-use shared_actors::database::{Pool, observe};
 
 use super::queries;
 use super::shard::StockShard;

@@ -3,9 +3,9 @@
 
 use std::collections::HashSet;
 
+use service_kit::database::DatabaseError;
 use shared_actors::actor::{Command, Commit};
 use shared_actors::crash_point;
-use shared_actors::database::DatabaseError;
 
 use super::effect::{Effect, Settlement};
 use super::queries::{self, Progress};

@@ -1,7 +1,7 @@
 //! The state that all commands of the stock share. Each command has its own file.
 
+use service_kit::database::Pool;
 use shared_actors::actor::BatchActor;
-use shared_actors::database::Pool;
 use tokio::sync::Mutex;
 
 /// Maximum number of order lines that one transaction reserves or settles. It keeps large orders of

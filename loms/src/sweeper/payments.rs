@@ -1,9 +1,9 @@
 //! Cancels orders whose payment deadline has passed.
 
 use futures::future::join_all;
+use service_kit::database::DatabaseError;
 use shared_actors::actor::Pass;
 use shared_actors::crash_point;
-use shared_actors::database::DatabaseError;
 
 use super::PAGES;
 use super::metrics::swept;

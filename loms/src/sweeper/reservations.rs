@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use service_kit::database::DatabaseError;
 use shared_actors::actor::Pass;
 use shared_actors::crash_point;
-use shared_actors::database::DatabaseError;
 
 use super::PAGES;
 use super::cursor::Cursor;

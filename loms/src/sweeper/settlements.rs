@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use service_kit::database::DatabaseError;
 use shared_actors::actor::Pass;
 use shared_actors::crash_point;
-use shared_actors::database::DatabaseError;
 
 use super::PAGES;
 use super::metrics::swept;

@@ -1,6 +1,6 @@
 //! Errors of `loms verify`.
 
-use shared_actors::shard::ShardIndex;
+use service_kit::shard::ShardIndex;
 use thiserror::Error;
 
 use crate::app::ShardError;

@@ -2,12 +2,12 @@
 //! protocol.
 //!
 //! It writes nothing, takes no locks, and may run while loms is serving. Each database is read as
-//! of one moment ([`snapshot`]). Comparisons between databases conclude only what the order of
-//! those moments allows ([`reservations`], [`totals`]). Intermediate states that the protocol
+//! of one moment (`snapshot`). Comparisons between databases conclude only what the order of
+//! those moments allows (`reservations`, `totals`). Intermediate states that the protocol
 //! allows are reported as open, not as violations.
 //!
 //! Memory is bounded by the number of SKUs, one page of rows, and at most 100,000 suspects.
-//! Everything else is counted in SQL. SQL statements are in [`queries`]; each other file contains
+//! Everything else is counted in SQL. SQL statements are in `queries`; each other file contains
 //! one group of invariants.
 
 mod error;
@@ -24,7 +24,7 @@ mod suspects;
 mod totals;
 
 use futures::future::try_join_all;
-use shared_actors::shard::ShardRouter;
+use service_kit::shard::ShardRouter;
 
 use crate::settings::Settings;
 use queries::Check;

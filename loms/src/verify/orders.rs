@@ -1,6 +1,6 @@
 //! Checks orders by themselves: their lines, their keys, and whether they are on the right shard.
 
-use shared_actors::shard::{ShardIndex, ShardRouter};
+use service_kit::shard::{ShardIndex, ShardRouter};
 
 use super::error::VerifyError;
 use super::queries::{self, Check, KEYED, ORDERS, SECOND_KEYS, WRONG_LINES};

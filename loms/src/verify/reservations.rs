@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use shared_actors::shard::ShardRouter;
+use service_kit::shard::ShardRouter;
 
 use super::error::VerifyError;
 use super::queries::{self, Content, OrderNow, Pieces, Reservation};

@@ -10,9 +10,9 @@
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use shared_actors::database::connect_options;
-use shared_actors::settings::DatabaseSettings;
-use shared_actors::shard::{ShardIndex, ShardRouter};
+use service_kit::database::connect_options;
+use service_kit::settings::DatabaseSettings;
+use service_kit::shard::{ShardIndex, ShardRouter};
 use sqlx::postgres::PgConnection;
 use sqlx::{ConnectOptions, Connection};
 use tokio::time::timeout;

@@ -8,7 +8,7 @@ use dev::testing::{Database, Servers, Topic, create_database, eventually, http_c
 use loms::api::proto::loms_client::LomsClient;
 use loms::{Application, Settings};
 use serde_json::{Value, json};
-use shared_actors::settings::Reader;
+use service_kit::settings::Reader;
 use tokio::sync::oneshot;
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};

@@ -8,9 +8,9 @@ use actix::Arbiter;
 use dev::testing::eventually;
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, join_all};
+use kafka_actors::{ConsumerHandle, ConsumerOptions, ReceivedRecord, RecordSink, SinkError};
 use loms::domain::NewOrder;
 use serde_json::Value;
-use shared_actors::kafka::{ConsumerHandle, ConsumerOptions, ReceivedRecord, RecordSink, SinkError};
 
 use crate::shop::{Backend, order};
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use dev::testing::{eventually, limit_records};
 use futures::future::join_all;
+use kafka_actors::ReceivedRecord;
 use loms::domain::OrderError;
-use shared_actors::kafka::ReceivedRecord;
 use sqlx::PgPool;
 
 use crate::events::{Events, stories, story};

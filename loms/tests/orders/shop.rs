@@ -9,7 +9,7 @@ use loms::domain::{IdempotencyKey, Line, Lines, NewOrder, OrderId, Quantity, Sku
 use loms::orders::Orders;
 use loms::stock::Stocks;
 use loms::{Application, Settings, StartError};
-use shared_actors::settings::Reader;
+use service_kit::settings::Reader;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tokio::sync::oneshot;

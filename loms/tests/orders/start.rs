@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use dev::testing::create_database;
 use loms::domain::OrderError;
 use loms::{Application, ShardError, StartError};
-use shared_actors::shard::ShardIndex;
+use service_kit::shard::ShardIndex;
 use tokio::time::timeout;
 
 use crate::shop::{Backend, READY_WITHIN, keyed, order};

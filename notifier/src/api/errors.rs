@@ -1,7 +1,7 @@
 //! The format of error responses.
 
 use actix_web::HttpResponse;
-use shared_actors::http::ErrorParts;
+use service_kit::http::ErrorParts;
 
 /// Builds the response `{"code": "NOT_FOUND", "message": "…"}`.
 pub fn error_body(parts: &ErrorParts) -> HttpResponse {

@@ -1,7 +1,7 @@
 //! The actor between the consumer and the inbox. It processes the events of a batch in one
 //! transaction at a time.
 
-use shared_actors::database::Pool;
+use service_kit::database::Pool;
 use std::sync::Arc;
 use std::time::Duration;
 

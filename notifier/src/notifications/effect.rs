@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use service_kit::database::{DatabaseError, Pool, observe};
 use shared_actors::actor::Backoff;
-use shared_actors::database::{DatabaseError, Pool, observe};
 use shared_actors::detail_span;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{Instrument, Span};

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use shared_actors::database::{Pool, Transaction};
+use service_kit::database::{Pool, Transaction};
 
 use uuid::Uuid;
 

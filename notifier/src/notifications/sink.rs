@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use futures::future::LocalBoxFuture;
 use futures::join;
-use shared_actors::kafka::{ReceivedRecord, RecordSink, SinkError, trace};
-use shared_actors::telemetry::{self, TraceContext};
+use kafka_actors::{ReceivedRecord, RecordSink, SinkError, spans};
+use shared_actors::trace::{self, TraceContext};
 use tracing::{Instrument, Span};
 
 use super::actor::NotificationHandle;
@@ -49,7 +49,7 @@ impl NotificationSink {
             };
             match OrderEvent::parse(record.headers.text("ce_type"), payload, self.event_max_bytes) {
                 Ok(event) => {
-                    let span = trace::processing(record, &self.group);
+                    let span = spans::processing(record, &self.group);
                     records.push(record);
                     events.push(Incoming { notification: event.into(), span });
                 }
@@ -102,13 +102,13 @@ impl NotificationSink {
 /// event, so that log lines have a trace.
 fn delivering(events: &[Incoming], batch: &[ReceivedRecord]) -> Span {
     let first = || events.first().map_or_else(Span::none, |first| first.span.clone());
-    if !telemetry::is_exporting() {
+    if !trace::is_exporting() {
         return first();
     }
     let processing: Vec<TraceContext> =
-        events.iter().filter_map(|incoming| telemetry::of(&incoming.span)).collect();
+        events.iter().filter_map(|incoming| trace::of(&incoming.span)).collect();
     let topic = batch.first().map_or("", |record| record.topic.as_str());
-    let span = trace::delivering(topic, &processing);
+    let span = spans::delivering(topic, &processing);
     if span.is_none() { first() } else { span }
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use service_kit::database::{DatabaseError, Pool, observe};
 use shared_actors::actor::{Pass, Periodic};
-use shared_actors::database::{DatabaseError, Pool, observe};
 use tracing::{debug, warn};
 
 use super::queries;

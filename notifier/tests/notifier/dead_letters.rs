@@ -1,7 +1,7 @@
 //! Records that cannot be processed go to the dead-letter topic with the reason, and block nothing.
 
 use dev::testing::eventually;
-use shared_actors::kafka::{Headers, Record};
+use kafka_actors::{Headers, Record};
 
 use crate::support::{MemoryChannel, SOON, World, event};
 
@@ -41,7 +41,7 @@ async fn poison_becomes_a_dead_letter_with_its_reason_and_blocks_nobody() {
     let letters = world.dead_letters(6).await;
     assert_eq!(letters.len(), 6);
     let find = |reason: &str| {
-        let says = |letter: &&shared_actors::kafka::ReceivedRecord| {
+        let says = |letter: &&kafka_actors::ReceivedRecord| {
             letter.headers.text("x-error-reason").is_some_and(|text| text.contains(reason))
         };
         letters.iter().find(says).unwrap_or_else(|| panic!("no dead letter says {reason:?}"))
@@ -165,10 +165,8 @@ async fn dead_letters_do_not_wait_for_the_inbox_and_come_once() {
     // The statement that waits for the lock times out, and the batch is delivered again.
     let retried =
         format!("kafka_consumer_records_total{{outcome=\"retried\",topic=\"{}\"}} 0", world.topic.name);
-    eventually(SOON, "the batch is tried again", async || {
-        !shared_actors::metrics::render().contains(&retried)
-    })
-    .await;
+    eventually(SOON, "the batch is tried again", async || !service_kit::metrics::render().contains(&retried))
+        .await;
     sqlx::query("rollback").execute(&mut blocker).await.unwrap();
     channel.holds(2).await;
     world.publish(&[event(3000, 1, "NEW")]).await;

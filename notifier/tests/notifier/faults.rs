@@ -1,7 +1,7 @@
 //! Temporary faults: what was waiting is delivered afterwards, once.
 
 use dev::testing::{Fault, eventually};
-use shared_actors::kafka::Record;
+use kafka_actors::Record;
 
 use crate::support::{MemoryChannel, SOON, World, event};
 
@@ -12,7 +12,7 @@ async fn a_dead_letter_topic_that_cannot_be_written_stops_nobody() {
     let channel = MemoryChannel::default();
     let notifier = world.start("one", &channel);
     let poison = |text: &str| {
-        let headers = shared_actors::kafka::Headers::new().with("ce_id", "7").with("raw", [0xff]);
+        let headers = kafka_actors::Headers::new().with("ce_id", "7").with("raw", [0xff]);
         Record::new(&world.topic.name, "1000", text).with_headers(headers)
     };
     world.producer.publish(vec![poison("first"), poison("second")]).await.unwrap();
@@ -53,7 +53,7 @@ async fn a_channel_that_answers_nothing_for_a_while_sends_each_event_once() {
     let retried =
         format!("kafka_consumer_records_total{{outcome=\"retried\",topic=\"{}\"}} 0", world.topic.name);
     eventually(SOON, "the batch is tried again", async || {
-        let page = shared_actors::metrics::render();
+        let page = service_kit::metrics::render();
         page.contains(&world.topic.name) && !page.contains(&retried)
     })
     .await;

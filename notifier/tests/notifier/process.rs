@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use dev::testing::{ServiceProcess, eventually, free_port, http_client};
-use shared_actors::kafka::Headers;
+use kafka_actors::Headers;
 
 use crate::support::{SOON, World, event};
 

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use dev::testing::{Database, Servers, Topic, create_database, eventually, limit_records, unique_topic};
 use futures::future::{LocalBoxFuture, ready};
+use kafka_actors::{
+    ConsumerHandle, ConsumerOptions, Headers, ProducerHandle, ProducerOptions, ReceivedRecord, Record,
+    RecordSink, SinkError,
+};
 use notifier::{Application, Channel, ChannelError, Notification, Settings};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::{Value, json};
+use service_kit::settings::Reader;
 use shared_actors::actor::Arbiters;
-use shared_actors::kafka::{
-    ConsumerHandle, ConsumerOptions, Headers, ProducerHandle, ProducerOptions, ReceivedRecord, Record,
-    RecordSink, SinkError,
-};
-use shared_actors::settings::Reader;
 use sqlx::PgConnection;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;

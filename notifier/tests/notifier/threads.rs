@@ -1,7 +1,7 @@
 //! If a thread of a Kafka client panics, it is replaced, and nothing is lost or repeated.
 
 use dev::testing::{ServiceProcess, eventually, free_port};
-use shared_actors::kafka::Record;
+use kafka_actors::Record;
 
 use crate::support::{SOON, World, event};
 

@@ -20,7 +20,8 @@ use super::envelope::{Envelope, Responder};
 use super::handle::Handle;
 use super::options::ActorOptions;
 use crate::deadline;
-use crate::telemetry::{self, TraceContext};
+use crate::trace;
+use crate::trace::TraceContext;
 
 /// How often the commands that wait behind a slow batch are checked for expired deadlines.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
@@ -269,17 +270,17 @@ async fn execute<S: Commit<C>, C: Command>(state: Arc<S>, commands: Vec<C>, resp
 /// The span of a batch. It continues the trace of one of its commands and links to the others.
 fn batch_span<C: Command>(responders: &[Responder<C>]) -> Span {
     let first = responders[0].span();
-    if !telemetry::is_exporting() {
+    if !trace::is_exporting() {
         return first.clone();
     }
     let asking: Vec<TraceContext> =
-        responders.iter().filter_map(|responder| telemetry::of(responder.span())).collect();
+        responders.iter().filter_map(|responder| trace::of(responder.span())).collect();
     if asking.is_empty() {
         return Span::none();
     }
     let actor = responders[0].actor();
     let span = tracing::debug_span!(
-        target: telemetry::DETAIL,
+        target: trace::DETAIL,
         parent: None,
         "batch",
         otel.name = format!("{actor} {} batch", C::NAME),
@@ -287,10 +288,10 @@ fn batch_span<C: Command>(responders: &[Responder<C>]) -> Span {
         actor.command = C::NAME,
         actor.batch.size = i64::try_from(responders.len()).unwrap_or(i64::MAX),
     );
-    telemetry::join(&span, &asking);
-    if let (Some(own), true) = (telemetry::of(&span), responders.len() > 1) {
+    trace::join(&span, &asking);
+    if let (Some(own), true) = (trace::of(&span), responders.len() > 1) {
         for responder in responders {
-            telemetry::link(responder.span(), own);
+            trace::link(responder.span(), own);
         }
     }
     span

@@ -9,8 +9,9 @@ use tracing::{Instrument, Span};
 
 use super::command::{AskError, Command};
 use super::metrics::CommandMetrics;
-use crate::telemetry::PastSpan;
-use crate::{deadline, telemetry};
+use crate::deadline;
+use crate::trace;
+use crate::trace::PastSpan;
 
 /// A command in an actor's mailbox, with its context.
 ///
@@ -120,9 +121,9 @@ impl<C: Command> Responder<C> {
 
     /// Records the wait in the mailbox as a span of its own.
     fn show_wait(&self, waited: Duration) {
-        if telemetry::is_exporting() {
+        if trace::is_exporting() {
             let start = SystemTime::now().checked_sub(waited).unwrap_or(SystemTime::UNIX_EPOCH);
-            PastSpan::internal("mailbox wait", start).record(telemetry::of(&self.span));
+            PastSpan::internal("mailbox wait", start).record(trace::of(&self.span));
         }
     }
 
@@ -130,7 +131,7 @@ impl<C: Command> Responder<C> {
     /// answers is not a failure of the operation.
     fn fail(&self, outcome: &str) {
         self.span.record("actor.outcome", outcome);
-        telemetry::failed(&self.span, outcome);
+        trace::failed(&self.span, outcome);
     }
 
     /// The time by which the caller wants the answer.

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use tracing::error;
 
 use super::handle::Shared;
-use crate::process;
+use crate::exit;
 
 /// After this many failures in a row, restarts within the process do not help.
 const MAX_FAILURES: u32 = 20;
@@ -73,7 +73,7 @@ where
         };
         failures = if life.born.elapsed() > backoff.max { 1 } else { failures + 1 };
         if failures >= MAX_FAILURES {
-            process::end(&format!("the actor {name} failed {failures} times in a row"));
+            exit::end(&format!("the actor {name} failed {failures} times in a row"));
         }
         let wait = backoff.wait(failures);
         error!(actor = name, failures, ?wait, "the actor panicked and will be rebuilt");

@@ -1,8 +1,8 @@
 //! The command that reads a cart: one query per batch.
 
+use service_kit::error::ErrorCode;
+use service_kit::failures;
 use shared_actors::actor::{BatchLimits, Command, Commit};
-use shared_actors::error::ErrorCode;
-use shared_actors::failures;
 
 use super::super::metrics::unreadable;
 use super::super::{Loaded, queries};

@@ -9,10 +9,10 @@ mod write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use service_kit::database::{DatabaseError, Pool};
+use service_kit::error::ServiceError;
+use service_kit::failures;
 use shared_actors::actor::{ActorOptions, ArbiterHandle, BatchActor, BatchLimits, Handle};
-use shared_actors::database::{DatabaseError, Pool};
-use shared_actors::error::ServiceError;
-use shared_actors::failures;
 use tokio::sync::watch;
 
 use super::metrics::begin_counting;

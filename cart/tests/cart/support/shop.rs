@@ -4,7 +4,7 @@ use cart::{Application, Settings};
 use dev::testing::{Database, ProductStandIn, Servers, create_database, eventually, http_client};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared_actors::settings::Reader;
+use service_kit::settings::Reader;
 use sqlx::PgConnection;
 
 use super::{LomsStandIn, SOON};

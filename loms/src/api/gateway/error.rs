@@ -2,8 +2,8 @@
 
 use actix_web::HttpResponse;
 use serde::Serialize;
-use shared_actors::error::PreconditionViolation;
-use shared_actors::http::ErrorParts;
+use service_kit::error::PreconditionViolation;
+use service_kit::http::ErrorParts;
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -53,7 +53,7 @@ pub fn error_body(error: &ErrorParts) -> HttpResponse {
 mod tests {
     use super::*;
     use actix_web::body::to_bytes;
-    use shared_actors::error::ErrorCode;
+    use service_kit::error::ErrorCode;
 
     fn parts(code: ErrorCode) -> ErrorParts {
         ErrorParts { code, message: "why".to_owned(), field: None, preconditions: Vec::new() }

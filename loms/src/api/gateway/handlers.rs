@@ -7,7 +7,7 @@ use actix_web::http::header::{ContentType, HeaderValue};
 use actix_web::web::{Bytes, Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use prost::Name;
-use shared_actors::http::ApiError;
+use service_kit::http::ApiError;
 
 use crate::api::calls::{Calls, IDEMPOTENCY_KEY};
 use crate::api::list::Encoded;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use shared_actors::database::{Pool, observe};
+use service_kit::database::{Pool, observe};
 use sqlx::FromRow;
 
 use crate::domain::{OrderId, OrderStatus};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use shared_actors::database::{Pool, observe};
+use service_kit::database::{Pool, observe};
 use sqlx::FromRow;
 
 use super::read::OrderRow;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared_actors::database::{DatabaseError, Pool, observe};
+use service_kit::database::{DatabaseError, Pool, observe};
 use sqlx::FromRow;
 
 use crate::items::{count, decoded};

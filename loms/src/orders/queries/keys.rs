@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared_actors::database::{Pool, observe};
+use service_kit::database::{Pool, observe};
 
 use crate::items::count;
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use shared_actors::database::{Numbers, Pool, observe};
+use service_kit::database::{Numbers, Pool, observe};
 use sqlx::FromRow;
 
 use crate::domain::{Order, OrderError, OrderId};

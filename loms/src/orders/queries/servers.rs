@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use shared_actors::database::{Pool, observe};
+use service_kit::database::{Pool, observe};
 use sqlx::{FromRow, PgConnection};
 
 /// Locks nothing. A read-only server refuses it like any other write.

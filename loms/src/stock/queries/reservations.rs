@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use shared_actors::database::{Numbers, Pool, Transaction, observe};
+use service_kit::database::{Numbers, Pool, Transaction, observe};
 use sqlx::FromRow;
 
 use crate::domain::{IdempotencyKey, Lines, OrderId, Sku, UserId};

@@ -1,6 +1,6 @@
 //! Changes the stock by hand.
 
-use shared_actors::database::{Transaction, observe};
+use service_kit::database::{Transaction, observe};
 
 use super::reservations::known;
 use crate::domain::{IdempotencyKey, Restock, Sku, StockLevel};

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use shared_actors::database::Numbers;
+use service_kit::database::Numbers;
 use sqlx::postgres::PgConnection;
 
 /// How many rows are in memory at a time.

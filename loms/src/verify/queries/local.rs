@@ -5,7 +5,7 @@
 //! rows.
 
 use futures::TryStreamExt;
-use shared_actors::shard::ShardIndex;
+use service_kit::shard::ShardIndex;
 use sqlx::postgres::PgConnection;
 
 use crate::domain::{OrderId, OrderStatus};

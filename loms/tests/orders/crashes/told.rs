@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
+use kafka_actors::ReceivedRecord;
 use serde_json::Value;
-use shared_actors::kafka::ReceivedRecord;
 use tokio::time::interval;
 
 use crate::events::Events;

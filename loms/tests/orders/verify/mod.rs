@@ -11,7 +11,7 @@ use dev::testing::{Database, Servers};
 use loms::Settings;
 use loms::domain::OrderId;
 use loms::verify::{Report, verify};
-use shared_actors::settings::Reader;
+use service_kit::settings::Reader;
 
 use crate::shop::{Backend, order};
 

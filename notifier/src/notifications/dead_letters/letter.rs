@@ -1,6 +1,6 @@
 //! One dead letter: a record that cannot be processed, and the reason.
 
-use shared_actors::kafka::{Headers, ReceivedRecord, Record};
+use kafka_actors::{Headers, ReceivedRecord, Record};
 use tracing::warn;
 
 /// Longer reasons are truncated: they are for people, and the size of a record is limited.

@@ -11,9 +11,9 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+use kafka_actors::{ProducerError, ProducerHandle, Record, Topic};
 use prometheus::IntGauge;
-use shared_actors::database::{DatabaseError, Pool};
-use shared_actors::kafka::{ProducerError, ProducerHandle, Record, Topic};
+use service_kit::database::{DatabaseError, Pool};
 use shared_actors::metrics;
 use tracing::warn;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use service_kit::database::DatabaseError;
 use shared_actors::actor::{Pass, Periodic};
-use shared_actors::database::DatabaseError;
 use tracing::{info, warn};
 
 use super::{DeadLetters, queries};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use shared_actors::database::{Pool, observe};
-use shared_actors::kafka::{Headers, ReceivedRecord};
+use kafka_actors::{Headers, ReceivedRecord};
+use service_kit::database::{Pool, observe};
 
 use super::letter::DeadLetter;
 

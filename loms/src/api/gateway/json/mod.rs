@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use prost::{Message, Name};
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
-use shared_actors::error::{ErrorCode, ServiceError};
+use service_kit::error::{ErrorCode, ServiceError};
 use thiserror::Error;
 
 use crate::api::FILE_DESCRIPTOR_SET;

@@ -1,0 +1,101 @@
+//! Exact whole numbers in JSON.
+
+/// The most decimal digits that an [`i128`] can always hold.
+const MAX_DIGITS: usize = 38;
+
+/// Parses the JSON value `text` as a whole number. Returns `None` if it is not a number, is not
+/// whole, or has more than 38 digits. The notation does not matter: `5`, `5.0`, `50e-1` and `5e0`
+/// are equal.
+///
+/// ```
+/// use service_kit::http::whole_number;
+/// assert_eq!(whole_number("9007199254740993.0"), Some(9_007_199_254_740_993));
+/// assert_eq!(whole_number("5.5"), None);
+/// ```
+pub fn whole_number(text: &str) -> Option<i128> {
+    let (sign, unsigned) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text),
+    };
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) {
+        return None;
+    }
+    let digits = format!("{whole}{fraction}");
+    let significant = digits.trim_end_matches('0');
+    if significant.is_empty() {
+        return Some(0);
+    }
+    // Both lengths are far below 2^63, because a body is small. So is the exponent of any number
+    // within the range.
+    let zeros = i64::try_from(digits.len() - significant.len()).ok()?;
+    let power = exponent.parse::<i64>().ok()?.checked_sub(i64::try_from(fraction.len()).ok()?)?;
+    let power = usize::try_from(power.checked_add(zeros)?).ok()?;
+    let significant = significant.trim_start_matches('0');
+    if significant.len().saturating_add(power) > MAX_DIGITS {
+        return None;
+    }
+    let number = significant.parse::<i128>().ok()?;
+    Some(sign * number * 10_i128.pow(u32::try_from(power).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_number_is_exact_in_any_notation() {
+        for (text, number) in [
+            ("5", 5),
+            ("-5", -5),
+            ("5.0", 5),
+            ("5.000", 5),
+            ("5e0", 5),
+            ("5E+0", 5),
+            ("0.5e1", 5),
+            ("50e-1", 5),
+            ("500.00e-2", 5),
+            ("0", 0),
+            ("-0", 0),
+            ("0.0e999999999999999999", 0),
+            ("1e2", 100),
+            ("9007199254740993", 9_007_199_254_740_993),
+            ("9007199254740993.0", 9_007_199_254_740_993),
+            ("9223372036854775807.0", i128::from(i64::MAX)),
+            ("9223372036854775808.0", i128::from(i64::MAX) + 1),
+            ("18446744073709551615", i128::from(u64::MAX)),
+            ("99999999999999999999999999999999999999", 10_i128.pow(38) - 1),
+        ] {
+            assert_eq!(whole_number(text), Some(number), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_whole_number_is_none() {
+        for text in [
+            "0.5",
+            "5.5",
+            "1e-1",
+            "5e-1",
+            "1e39",
+            "1e999999999999999999",
+            "1e99999999999999999999",
+            "1e-99999999999999999999",
+            "999999999999999999999999999999999999999",
+            "",
+            "-",
+            ".",
+            "+5",
+            "\"5\"",
+            "null",
+            "true",
+            "[5]",
+            "{}",
+            "NaN",
+        ] {
+            assert_eq!(whole_number(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The routes that every HTTP port serves in addition to the service's own.
+
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{HttpResponse, guard};
+use serde::Serialize;
+use utoipa::OpenApi as _;
+use utoipa::ToSchema;
+use utoipa::openapi::OpenApi;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::metrics;
+use shared_actors::health::{ComponentReport, Health};
+
+/// Whether a path is one of these routes. They are neither traced, counted nor gated.
+pub(super) fn is_operation(path: &str) -> bool {
+    metrics::OPERATIONS.contains(&path) || path.starts_with(metrics::SWAGGER_UI)
+}
+
+/// The description of these routes in every service's document.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    tags((name = "operations", description = "Health and metrics. These routes also answer while the process is starting.")),
+    paths(live, ready, scrape)
+)]
+struct Document;
+
+/// The readiness of a service, part by part.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "ready": true,
+    "components": [{"name": "postgres shard 0", "ready": true, "reason": null, "required": true}],
+}))]
+struct Readiness {
+    /// Whether every required part works and the process is not stopping. If there are groups of
+    /// parts, all parts of at least one group must work, too.
+    ready: bool,
+    components: Vec<ComponentReport>,
+}
+
+pub(super) fn configure(config: &mut ServiceConfig, health: &Health, mut openapi: OpenApi) {
+    openapi.merge(Document::openapi());
+    config
+        .app_data(Data::new(health.clone()))
+        .service(web::resource("/livez").route(readable().to(live)))
+        .service(web::resource("/readyz").route(readable().to(ready)))
+        .service(web::resource("/metrics").route(readable().to(scrape)))
+        .service(web::redirect("/swagger-ui", "/swagger-ui/"))
+        .service(SwaggerUi::new("/swagger-ui/{_:.*}").url("/openapi.json", openapi));
+}
+
+fn readable() -> actix_web::Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+/// Whether the process is alive.
+#[utoipa::path(
+    get, path = "/livez", tag = "operations", operation_id = "live",
+    responses((status = 200, description = "The process is alive.", body = String, content_type = "text/plain", example = "ok"))
+)]
+async fn live() -> &'static str {
+    "ok"
+}
+
+/// Whether the service can do its work.
+#[utoipa::path(
+    get, path = "/readyz", tag = "operations", operation_id = "ready",
+    responses(
+        (status = 200, description = "The service can do its work.", body = Readiness),
+        (status = 503, description = "A required component is not ready, or the process is stopping.", body = Readiness,
+            example = json!({
+                "ready": false,
+                "components": [
+                    {"name": "postgres shard 0", "ready": false, "reason": "connection refused", "required": true},
+                ],
+            })),
+    )
+)]
+async fn ready(health: Data<Health>) -> HttpResponse {
+    let ready = health.is_ready();
+    let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    response.insert_header((CACHE_CONTROL, "no-store"));
+    response.json(Readiness { ready, components: health.report() })
+}
+
+/// Metrics for Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", tag = "operations", operation_id = "metrics",
+    responses((status = 200, description = "All metrics, in the Prometheus text format.", body = String, content_type = "text/plain",
+        example = "# HELP actor_live Actors in memory.\n# TYPE actor_live gauge\nactor_live{actor=\"relay\"} 2\n"))
+)]
+async fn scrape() -> HttpResponse {
+    HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(metrics::render())
+}

@@ -1,0 +1,16 @@
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+mod allowance;
+pub mod database;
+pub mod error;
+pub mod failures;
+pub mod grpc;
+pub mod http;
+pub mod metrics;
+pub mod net;
+pub mod process;
+mod refusals;
+pub mod settings;
+pub mod shard;
+pub mod telemetry;

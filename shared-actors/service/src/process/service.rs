@@ -1,0 +1,91 @@
+//! The common part of a service's binary: arguments, settings, telemetry, exit status.
+
+use std::process::exit;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use super::drop_postgres_variables;
+use crate::metrics::set_build_info;
+use crate::settings::{Reader, SettingsError, listing};
+use crate::telemetry;
+
+/// A service's binary.
+pub trait Service {
+    /// The service's name, also in logs and traces.
+    const NAME: &'static str;
+    /// What the service does, in one line.
+    const ABOUT: &'static str;
+    /// The subcommands. The default one serves.
+    type Command: Subcommand + Default;
+    /// The service's settings.
+    type Settings;
+
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// Lists every wrong setting.
+    fn settings(reader: Reader) -> Result<Self::Settings, SettingsError>;
+
+    /// Runs a command until it ends, and returns the exit status.
+    fn run(command: &Self::Command, settings: &Self::Settings) -> impl Future<Output = anyhow::Result<u8>>;
+
+    /// The exit status if `command` fails.
+    fn failure(_command: &Self::Command) -> u8 {
+        1
+    }
+}
+
+#[derive(Parser)]
+struct Arguments<C: Subcommand> {
+    /// Reads the settings, prints them without secrets, and exits: with 0 if all are right, with 1
+    /// otherwise.
+    #[arg(long)]
+    check_settings: bool,
+    #[command(subcommand)]
+    command: Option<C>,
+}
+
+/// Runs the service until its command ends, and exits with the command's status. Wrong arguments
+/// exit with status 2, other failures with [`Service::failure`]. `revision` is the commit, or
+/// empty.
+pub fn main<S: Service>(version: &'static str, revision: &str) -> ! {
+    #[cfg(debug_assertions)]
+    shared_actors::crash::arm();
+    if let Err(error) = drop_postgres_variables() {
+        fail::<S>(
+            &format!("cannot restart without the environment variables of PostgreSQL's tools: {error}"),
+            1,
+        );
+    }
+    let parser = Arguments::<S::Command>::command().name(S::NAME).about(S::ABOUT).version(version);
+    let matches = parser.get_matches();
+    let arguments = Arguments::<S::Command>::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let command = arguments.command.unwrap_or_default();
+    set_build_info(S::NAME, version, revision);
+    let system = actix::System::new();
+    let status = match system.block_on(run::<S>(&command, arguments.check_settings)) {
+        Ok(status) => status,
+        Err(error) => fail::<S>(&format!("{error:#}"), S::failure(&command)),
+    };
+    // Dropping the system would wait for threads that are blocked by Kafka or a name server.
+    exit(status.into())
+}
+
+async fn run<S: Service>(command: &S::Command, check_settings: bool) -> anyhow::Result<u8> {
+    let settings = S::settings(Reader::from_env())?;
+    if check_settings {
+        for line in listing() {
+            println!("{line}");
+        }
+        return Ok(0);
+    }
+    let telemetry = telemetry::init(S::NAME)?;
+    let outcome = S::run(command, &settings).await;
+    telemetry.shutdown().await;
+    outcome
+}
+
+fn fail<S: Service>(reason: &str, status: u8) -> ! {
+    eprintln!("{}: {reason}", S::NAME);
+    exit(status.into())
+}
