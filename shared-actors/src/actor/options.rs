@@ -73,7 +73,7 @@ impl Backoff {
     ///
     /// ```
     /// use std::time::Duration;
-    /// let backoff = crate::actor::Backoff {
+    /// let backoff = shared_actors::actor::Backoff {
     ///     first: Duration::from_millis(100),
     ///     max: Duration::from_secs(1),
     /// };
@@ -89,7 +89,7 @@ impl Backoff {
     ///
     /// ```
     /// use std::time::Duration;
-    /// let backoff = crate::actor::Backoff {
+    /// let backoff = shared_actors::actor::Backoff {
     ///     first: Duration::from_secs(1),
     ///     max: Duration::from_secs(1),
     /// };
