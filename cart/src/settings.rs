@@ -135,7 +135,11 @@ fn redis(reader: &mut Reader) -> RedisSettings {
 
 /// Reports a wrong URL. Its value is shown only if it cannot contain a password.
 fn reject_url(reader: &mut Reader, name: &str, url: &str, expected: &str) {
-    if url.contains('@') { reader.reject_secretly(name, expected) } else { reader.reject(name, expected) }
+    if url.contains('@') {
+        reader.reject_secretly(name, expected);
+    } else {
+        reader.reject(name, expected);
+    }
 }
 
 /// Parses the URL of a server; the scheme may be omitted.

@@ -1,6 +1,7 @@
 //! Lines as the database stores them: two arrays of equal length, one of SKUs and one of counts.
 
 use crate::domain::{Line, Lines, Quantity, Sku};
+use shared_actors::fits;
 
 /// The lines of many orders in one pair of arrays. Positions `first[n]..=last[n]`, counted from 1,
 /// belong to order `n`.
@@ -24,13 +25,14 @@ impl ItemArrays {
             arrays.counts.extend(lines.iter().map(|line| i64::from(line.count)));
             arrays.last.push(arrays.position());
         }
+        assert_eq!(arrays.skus.len(), arrays.counts.len(), "each line has a SKU and a count");
+        assert_eq!(arrays.first.len(), arrays.last.len(), "each order has a first and a last line");
         arrays
     }
 
-    /// Cannot overflow: a batch is a few hundred orders of at most [`crate::domain::MAX_LINES`]
-    /// lines.
+    /// A batch is a few hundred orders of at most [`crate::domain::MAX_LINES`] lines.
     fn position(&self) -> i32 {
-        i32::try_from(self.skus.len()).unwrap_or(i32::MAX)
+        fits(self.skus.len())
     }
 }
 
@@ -46,6 +48,7 @@ pub(crate) fn lines(skus: &[i64], counts: &[i64]) -> Result<Lines, sqlx::Error> 
     };
     let lines: Option<Vec<Line>> = skus.iter().zip(counts).map(line).collect();
     let wrong = || format!("a row does not contain valid order lines: {skus:?} {counts:?}");
+    let lines = lines.filter(|_| skus.len() == counts.len());
     lines.and_then(|lines| Lines::new(lines).ok()).ok_or_else(|| sqlx::Error::Decode(wrong().into()))
 }
 
@@ -65,7 +68,7 @@ pub(crate) fn undecodable(error: impl std::error::Error + Send + Sync + 'static)
 
 /// Converts a row count as reported by the database.
 pub(crate) fn count(rows: u64) -> usize {
-    usize::try_from(rows).unwrap_or(usize::MAX)
+    fits(rows)
 }
 
 #[cfg(test)]

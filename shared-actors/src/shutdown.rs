@@ -1,5 +1,6 @@
 //! The ordered shutdown of a service: one step after another, with a time limit for the whole.
 
+use crate::fits;
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
@@ -47,9 +48,9 @@ impl Shutdown {
     pub async fn run(self) -> bool {
         let deadline = Instant::now() + self.budget;
         let mut in_time = true;
-        let (share, mut later) = (self.budget / SHARES, u32::try_from(self.steps.len()).unwrap_or(SHARES));
+        let (share, mut later) = (self.budget / SHARES, fits::<usize, u32>(self.steps.len()));
         for (name, work) in self.steps {
-            later = later.saturating_sub(1);
+            later -= 1;
             let reserved = share * later.min(SHARES / 2);
             if timeout_at(deadline - reserved, work).await.is_ok() {
                 info!(step = name, "stopped");

@@ -1,6 +1,7 @@
 //! Ends the process if one of its threads hangs. A handler that blocks or loops stops everything
 //! else on its thread, and nothing within the thread can notice that.
 
+use crate::fits;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -43,7 +44,7 @@ struct LastBeat {
 
 impl LastBeat {
     fn now(&self) -> u64 {
-        u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX)
+        fits(self.origin.elapsed().as_millis())
     }
 
     fn age(&self) -> Duration {

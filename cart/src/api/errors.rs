@@ -8,7 +8,9 @@ use super::body::ErrorAnswer;
 /// Builds the response for an error.
 pub fn error_body(parts: &ErrorParts) -> HttpResponse {
     let message = match &parts.field {
-        Some(field) if !parts.message.contains(field.as_str()) => format!("{field}: {}", parts.message),
+        Some(field) if !parts.message.contains(field.as_str()) => {
+            format!("{field}: {}", parts.message)
+        }
         _ => parts.message.clone(),
     };
     let code = parts.code.as_str().to_owned();

@@ -10,7 +10,7 @@ use service_kit::shard::ShardIndex;
 use shared_actors::health::Component;
 use tokio::time::sleep;
 
-use super::queries::claim_shard;
+use super::queries::{IdentityRow, claim_shard};
 
 const RETRY: Duration = Duration::from_secs(1);
 /// Marks the database as shard `shard` of `shards`, or checks that it is marked so. Waits while the
@@ -31,18 +31,20 @@ pub async fn claim(
         {
             Ok(found) => break found,
             Err(error) if error.is_transient() => component.waiting(error.to_string()),
-            Err(error) => return Err(format!("the database {address}/{name} cannot be used: {error}")),
+            Err(error) => {
+                return Err(format!("the database {address}/{name} cannot be used: {error}"));
+            }
         }
         sleep(RETRY).await;
     };
     pool.close().await;
-    let wanted = (i32::from(shard.get()), i32::from(shards));
+    let wanted = IdentityRow { shard: i32::from(shard.get()), shards: i32::from(shards) };
     if found == wanted {
         return Ok(());
     }
     Err(format!(
         "the database {address}/{name} holds the carts of shard {} of {}, but the settings make it shard {shard} of \
          {shards}: its carts would not be found",
-        found.0, found.1
+        found.shard, found.shards
     ))
 }

@@ -119,7 +119,9 @@ impl CartActor {
     }
 
     fn settle(&mut self, id: Uuid, outcome: Outcome, span: Span, ctx: &mut Context<Self>) {
-        let Some(Pursuit { intent, keys, waiting, activity }) = self.pursuits.remove(&id) else { return };
+        let Some(Pursuit { intent, keys, waiting, activity }) = self.pursuits.remove(&id) else {
+            return;
+        };
         let order = match outcome {
             Outcome::Created(order) => Ok(order),
             Outcome::Refused(error) => Err(error),

@@ -1,5 +1,6 @@
 //! The SQL of carts. Each statement serves many users at once.
 
+use shared_actors::fits;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -13,71 +14,71 @@ use crate::domain::{Cart, Line, OrderId, Quantity, Sku, UserId};
 use crate::idempotency::{IdempotencyKey, StoredAnswer};
 
 const LOAD: &str = "
-select asked.position, cart.version, cart.skus, cart.counts,
-       intent.id as intent_id, intent.skus as intent_skus, intent.counts as intent_counts, intent.key as intent_key,
+SELECT asked.position, cart.version, cart.skus, cart.counts,
+       intent.id AS intent_id, intent.skus AS intent_skus, intent.counts AS intent_counts, intent.key AS intent_key,
        intent.leaving_skus, intent.leaving_counts, intent.attempts, intent.unusable_answers,
-       intent.next_attempt_at <= now() as is_due,
+       intent.next_attempt_at <= now() AS is_due,
        answer.request, answer.order_id
-from unnest($1::bigint[], $2::text[]) with ordinality as asked (user_id, key, position)
-left join carts cart using (user_id)
-left join checkout_intents intent using (user_id)
-left join idempotency_keys answer
-       on answer.user_id = asked.user_id and answer.key = asked.key
-      and answer.created_at > now() - make_interval(secs => $3)";
+FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS asked (user_id, key, position)
+LEFT JOIN carts cart USING (user_id)
+LEFT JOIN checkout_intents intent USING (user_id)
+LEFT JOIN idempotency_keys answer
+       ON answer.user_id = asked.user_id AND answer.key = asked.key
+      AND answer.created_at > now() - make_interval(secs => $3)";
 
 /// Rows are locked in the order of their users, so that the batches of two instances cannot
 /// deadlock. The intent and the answers of a user are written only if the user's row is.
 const WRITE: &str = "
-with written as (
-    insert into carts as cart (user_id, version, skus, counts)
-    select user_id, version + 1, skus::bigint[], counts::integer[]
-    from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) as change (user_id, version, skus, counts)
-    order by user_id
-    on conflict (user_id) do update
-        set version = excluded.version, skus = excluded.skus, counts = excluded.counts, updated_at = now()
-        where cart.version = excluded.version - 1
-    returning user_id
-), closed as (
-    delete from checkout_intents
-    where user_id = any ($5::bigint[]) and user_id in (select user_id from written)
-), opened as (
-    insert into checkout_intents (user_id, id, skus, counts, key)
-    select user_id, id, skus::bigint[], counts::integer[], key
-    from unnest($6::bigint[], $7::uuid[], $8::text[], $9::text[], $10::text[]) as intent (user_id, id, skus, counts, key)
-    where user_id in (select user_id from written)
-), updated as (
-    update checkout_intents intent
-    set leaving_skus = change.skus::bigint[], leaving_counts = change.counts::integer[],
+WITH written AS (
+    INSERT INTO carts AS cart (user_id, version, skus, counts)
+    SELECT user_id, version + 1, skus::bigint[], counts::integer[]
+    FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) AS change (user_id, version, skus, counts)
+    ORDER BY user_id
+    ON CONFLICT (user_id) DO UPDATE
+        SET version = excluded.version, skus = excluded.skus, counts = excluded.counts, updated_at = now()
+        WHERE cart.version = excluded.version - 1
+    RETURNING user_id
+), closed AS (
+    DELETE FROM checkout_intents
+    WHERE user_id = ANY ($5::bigint[]) AND user_id IN (SELECT user_id FROM written)
+), opened AS (
+    INSERT INTO checkout_intents (user_id, id, skus, counts, key)
+    SELECT user_id, id, skus::bigint[], counts::integer[], key
+    FROM unnest($6::bigint[], $7::uuid[], $8::text[], $9::text[], $10::text[]) AS intent (user_id, id, skus, counts, key)
+    WHERE user_id IN (SELECT user_id FROM written)
+), updated AS (
+    UPDATE checkout_intents intent
+    SET leaving_skus = change.skus::bigint[], leaving_counts = change.counts::integer[],
         attempts = change.attempts, unusable_answers = change.unusable_answers,
         next_attempt_at = coalesce(now() + make_interval(secs => change.rest), intent.next_attempt_at)
-    from unnest($16::bigint[], $17::uuid[], $18::text[], $19::text[], $20::integer[], $21::integer[], $22::float8[])
-         as change (user_id, id, skus, counts, attempts, unusable_answers, rest)
-    where intent.id = change.id and change.user_id in (select user_id from written)
-), remembered as (
-    insert into idempotency_keys as stored (user_id, key, request, order_id)
-    select user_id, key, request, order_id
-    from unnest($11::bigint[], $12::text[], $13::text[], $14::bigint[]) as answer (user_id, key, request, order_id)
-    where user_id in (select user_id from written)
-    on conflict (user_id, key) do update
-        set request = excluded.request, order_id = excluded.order_id, created_at = now()
-        where stored.created_at <= now() - make_interval(secs => $15)
+    FROM unnest($16::bigint[], $17::uuid[], $18::text[], $19::text[], $20::integer[], $21::integer[], $22::float8[])
+         AS change (user_id, id, skus, counts, attempts, unusable_answers, rest)
+    WHERE intent.id = change.id AND change.user_id IN (SELECT user_id FROM written)
+), remembered AS (
+    INSERT INTO idempotency_keys AS stored (user_id, key, request, order_id)
+    SELECT user_id, key, request, order_id
+    FROM unnest($11::bigint[], $12::text[], $13::text[], $14::bigint[]) AS answer (user_id, key, request, order_id)
+    WHERE user_id IN (SELECT user_id FROM written)
+    ON CONFLICT (user_id, key) DO UPDATE
+        SET request = excluded.request, order_id = excluded.order_id, created_at = now()
+        WHERE stored.created_at <= now() - make_interval(secs => $15)
 )
-select user_id from written";
+SELECT user_id FROM written";
 
 const OPEN_CHECKOUTS: &str = "
-with open as (
-    select user_id, next_attempt_at, unusable_answers from checkout_intents
-    where created_at < now() - make_interval(secs => $1)
+WITH open AS (
+    SELECT user_id, next_attempt_at, unusable_answers FROM checkout_intents
+    WHERE created_at < now() - make_interval(secs => $1)
 )
-select (select count(*) from open) as count, array(
-    select user_id from open where next_attempt_at <= now() and unusable_answers < $2
-    order by next_attempt_at limit $3
-) as due";
+SELECT (SELECT count(*) FROM open) AS count, ARRAY(
+    SELECT user_id FROM open WHERE next_attempt_at <= now() AND unusable_answers < $2
+    ORDER BY next_attempt_at LIMIT $3
+) AS due";
 
 const FORGET_KEYS: &str = "
-delete from idempotency_keys where ctid in (
-    select ctid from idempotency_keys where created_at <= now() - make_interval(secs => $1)
-    order by created_at limit $2 for update skip locked)";
+DELETE FROM idempotency_keys WHERE ctid IN (
+    SELECT ctid FROM idempotency_keys WHERE created_at <= now() - make_interval(secs => $1)
+    ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
 type Skus = Option<Numbers<i64>>;
 type Counts = Option<Numbers<i32>>;
@@ -115,10 +116,9 @@ pub async fn load(
     let rows: Vec<Row> = observe("load_carts", query.fetch_all(pool)).await?;
     let mut loaded: Vec<_> = asked.iter().map(|_| Ok(Loaded::default())).collect();
     for row in rows {
-        let position = usize::try_from(row.position - 1).ok();
-        if let Some(place) = position.and_then(|position| loaded.get_mut(position)) {
-            *place = row.into_loaded();
-        }
+        let position: usize = fits(row.position - 1);
+        assert!(position < asked.len(), "row {position} of {}", asked.len());
+        loaded[position] = row.into_loaded();
     }
     Ok(loaded)
 }
@@ -135,6 +135,7 @@ pub async fn write(pool: &Pool, writes: &[Write], key_ttl: Duration) -> Result<V
     }
     let written = observe("write_carts", changes.query(key_ttl).fetch_all(pool)).await?;
     let written: HashSet<i64> = written.into_iter().collect();
+    assert!(written.len() <= users.len(), "{} of {} users were written", written.len(), users.len());
     let outcome = |(write, first): (&Write, &bool)| {
         if *first && written.contains(&write.user.get()) { Written::Committed } else { Written::Stale }
     };
@@ -157,6 +158,7 @@ pub async fn open_checkouts(
     let query = sqlx::query_as(OPEN_CHECKOUTS).bind(grace.as_secs_f64());
     let query = query.bind(i64::from(UNUSABLE_ANSWERS)).bind(i64::from(limit));
     let OpenRow { count, due } = observe("open_checkouts", query.fetch_one(pool)).await?;
+    assert!(due.len() <= fits::<u32, usize>(limit), "{} checkouts, limit {limit}", due.len());
     Ok(OpenCheckouts { count, due: due.into_iter().filter_map(UserId::new).collect() })
 }
 
@@ -233,10 +235,8 @@ impl Changes {
                 self.updated.ids.push(intent.id);
                 self.updated.skus.push(skus);
                 self.updated.counts.push(counts);
-                self.updated.attempts.push(i32::try_from(intent.attempts).unwrap_or(i32::MAX));
-                self.updated
-                    .unusable_answers
-                    .push(i32::try_from(intent.unusable_answers).unwrap_or(i32::MAX));
+                self.updated.attempts.push(fits(intent.attempts));
+                self.updated.unusable_answers.push(fits(intent.unusable_answers));
                 self.updated.rests.push(rest.map(|rest| rest.as_secs_f64()));
             }
         }
@@ -248,10 +248,27 @@ impl Changes {
         }
     }
 
+    /// Every column of a table has the same number of rows.
+    fn assert_rectangular(&self) {
+        let Self { users, opened, updated, answers, .. } = self;
+        let rows = users.len();
+        assert!([self.versions.len(), self.skus.len(), self.counts.len()].iter().all(|len| *len == rows));
+        let rows = opened.users.len();
+        let columns = [opened.ids.len(), opened.skus.len(), opened.counts.len(), opened.keys.len()];
+        assert!(columns.iter().all(|len| *len == rows), "intents to open: {rows}, {columns:?}");
+        let rows = updated.users.len();
+        let columns = [updated.ids.len(), updated.skus.len(), updated.counts.len(), updated.rests.len()];
+        assert!(columns.iter().all(|len| *len == rows), "intents to update: {rows}, {columns:?}");
+        let rows = answers.users.len();
+        let columns = [answers.keys.len(), answers.requests.len(), answers.orders.len()];
+        assert!(columns.iter().all(|len| *len == rows), "answers: {rows}, {columns:?}");
+    }
+
     fn query(
         self,
         key_ttl: Duration,
     ) -> sqlx::query::QueryScalar<'static, sqlx::Postgres, i64, sqlx::postgres::PgArguments> {
+        self.assert_rectangular();
         sqlx::query_scalar(WRITE)
             .bind(self.users)
             .bind(self.versions)
@@ -287,7 +304,10 @@ fn literals(cart: &Cart) -> (String, String) {
 
 impl Row {
     fn into_loaded(self) -> Result<Loaded, sqlx::Error> {
-        let number = |number: Option<i32>| u32::try_from(number.unwrap_or_default()).unwrap_or_default();
+        let number = |number: Option<i32>| {
+            let number = number.and_then(|number| u32::try_from(number).ok());
+            number.ok_or_else(|| sqlx::Error::Decode("a checkout has no number of attempts".into()))
+        };
         let cart = cart(self.skus, self.counts)?;
         let intent = match self.intent_id {
             None => None,
@@ -304,8 +324,8 @@ impl Row {
                     ordered,
                     leaving,
                     key: self.intent_key.map(IdempotencyKey::stored),
-                    attempts: number(self.attempts),
-                    unusable_answers: number(self.unusable_answers),
+                    attempts: number(self.attempts)?,
+                    unusable_answers: number(self.unusable_answers)?,
                     is_due: self.is_due.unwrap_or_default(),
                 })
             }

@@ -109,7 +109,9 @@ impl Loms {
                 .link
                 .send(request, async |channel, request| HealthClient::new(channel).check(request).await);
             match deadline::scope(deadline::within(PROBE_TIMEOUT), check).await {
-                Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => component.ready(),
+                Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => {
+                    component.ready();
+                }
                 Ok(_) => component.waiting("not serving"),
                 Err(status) => component.waiting(status.message()),
             }

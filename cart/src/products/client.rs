@@ -132,7 +132,9 @@ impl ProductClient {
                 Ok(client) => {
                     *connections = Connections { client, number: number + 1, since: Instant::now() }
                 }
-                Err(error) => warn!(%error, "cannot replace the connections to the product service"),
+                Err(error) => {
+                    warn!(%error, "cannot replace the connections to the product service");
+                }
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The rate limit for calls to the product service.
 
+use shared_actors::fits;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ impl Pace {
     /// within `patience`.
     pub fn new(per_second: usize, patience: Duration) -> Self {
         let per_second = per_second.max(1);
-        let waiting = usize::try_from(patience.as_secs()).unwrap_or(usize::MAX).max(1);
+        let waiting = fits::<u64, usize>(patience.as_secs()).max(1);
         let waiting = per_second.saturating_mul(waiting).min(Semaphore::MAX_PERMITS);
         Self { places: Arc::new(Semaphore::new(per_second)), queue: Semaphore::new(waiting) }
     }

@@ -1,5 +1,6 @@
 //! The cache that all instances share. Every failure counts as a miss.
 
+use shared_actors::fits;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -138,7 +139,7 @@ impl RedisCache {
     /// Stores the product.
     pub async fn put(&self, sku: Sku, product: &Product) {
         let Ok(text) = serde_json::to_string(product) else { return };
-        let ttl_ms = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX).max(1);
+        let ttl_ms = fits::<u128, u64>(self.ttl.as_millis()).max(1);
         let key = key(sku);
         self.run("set", false, async |mut connection| {
             connection.pset_ex::<_, _, ()>(&key, text, ttl_ms).await

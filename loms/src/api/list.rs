@@ -3,6 +3,7 @@
 
 use crate::domain::{MAX_PAGE_SIZE, Order, OrderError, OrderId, PageRequest};
 use crate::orders::Orders;
+use shared_actors::fits;
 
 use super::request::ListRequest;
 
@@ -58,8 +59,11 @@ struct Gathering<T> {
 impl<T> Gathering<T> {
     /// How many orders are missing. `None` if the client wants as many as fit.
     fn missing(&self) -> Option<u32> {
-        let gathered = u32::try_from(self.orders.len()).unwrap_or(u32::MAX);
-        self.wanted.map(|wanted| wanted.saturating_sub(gathered))
+        let gathered = fits(self.orders.len());
+        self.wanted.map(|wanted| {
+            assert!(wanted >= gathered, "{gathered} orders, {wanted} wanted");
+            wanted - gathered
+        })
     }
 
     /// Adds orders while they fit, but at least one. Returns whether all of them fitted.

@@ -1,5 +1,6 @@
 //! Checks at startup which shard each database is. A database is used only after that is certain.
 
+use shared_actors::fits;
 use std::time::Duration;
 
 use service_kit::database::{DatabaseError, Pool, PoolSettings, observe};
@@ -98,7 +99,7 @@ impl Places {
         };
         match joined {
             Ok(()) => {
-                let known = i32::try_from(self.pools.len()).unwrap_or(i32::MAX);
+                let known = fits(self.pools.len());
                 self.seen.send_modify(|all| {
                     for (number, seen) in (0..).zip(all) {
                         *seen = Some(Seen { known, identity: Some(number) });

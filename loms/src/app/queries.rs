@@ -1,5 +1,6 @@
 //! The SQL of the start: which shard a database is, and how many there were.
 
+use shared_actors::fits;
 use std::time::Duration;
 
 use service_kit::database::Pool;
@@ -36,8 +37,7 @@ pub(super) async fn identity(pool: &Pool) -> Result<Option<i32>, sqlx::Error> {
 /// Panics if there are more shards than [`ShardRouter::MAX_SHARDS`].
 pub(super) async fn remember(pool: &Pool, shards: usize) -> Result<(), sqlx::Error> {
     assert!(shards <= usize::from(ShardRouter::MAX_SHARDS), "{shards} shards");
-    let shards = i32::try_from(shards).unwrap_or_else(|_| unreachable!("at most 1000"));
-    sqlx::query(REMEMBER).bind(shards).execute(pool).await.map(drop)
+    sqlx::query(REMEMBER).bind(fits::<usize, i32>(shards)).execute(pool).await.map(drop)
 }
 
 /// The earlier layouts that may still have keys younger than `key_ttl`, according to one database.

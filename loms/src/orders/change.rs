@@ -90,6 +90,7 @@ impl OrderShard {
     /// Changes those orders that await their payment. Returns their new states.
     async fn decide(&self, changes: &[Change<'_>]) -> Result<States, DatabaseError> {
         let made = after_conflict(|| queries::change_states(&self.primary, changes)).await?;
+        assert!(made.len() <= changes.len(), "{} of {} changes", made.len(), changes.len());
         crash_point!("change::decided");
         for state in made.values() {
             self.metrics.entered(*state);

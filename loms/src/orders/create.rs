@@ -72,6 +72,7 @@ impl OrderShard {
                 Ok(led) => led,
                 Err(error) => leaders.iter().map(|_| Outcome::Answered(Err(error.clone()))).collect(),
             };
+            assert_eq!(led.len(), groups.len(), "each group has an outcome");
             for ((group, leader), outcome) in groups.iter().zip(leaders).zip(led) {
                 for index in group {
                     answers[*index] = answer_beside(leader, &outcome, &requests[*index]);
@@ -105,10 +106,13 @@ impl OrderShard {
     async fn attempt(&self, orders: &[&NewOrder]) -> Result<Vec<Outcome>, OrderError> {
         crash_point!("create::looked_up");
         let ids = self.ids.take(&self.primary, orders.len()).await.map_err(DatabaseError::from)?;
+        assert_eq!(ids.len(), orders.len(), "each order has an id");
+        assert!(ids.iter().all(|id| self.owns(*id)), "the ids of this shard: {ids:?}");
         crash_point!("create::numbered");
         self.prove().await?;
         let requests = ids.iter().zip(orders).map(|(id, order)| request(*id, order)).collect();
         let reservations = self.stock.reserve(requests).await?;
+        assert_eq!(reservations.len(), orders.len(), "each order has a reservation");
         crash_point!("create::reserved");
 
         let mut rows = Vec::with_capacity(orders.len());
@@ -173,6 +177,7 @@ impl OrderShard {
         let inserted = after_conflict(|| queries::insert(&self.primary, &sorted, self.payment_ttl)).await?;
         crash_point!("create::written");
         let inserted: HashSet<OrderId> = inserted.into_iter().collect();
+        assert!(inserted.len() <= rows.len(), "{} of {} orders", inserted.len(), rows.len());
         self.metrics.created(rows.iter().filter(|row| inserted.contains(&row.id)).map(|row| row.failed));
         self.relay.wake();
         crash_point!("create::told");

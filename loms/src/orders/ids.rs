@@ -1,6 +1,7 @@
 //! Order ids, taken in blocks from the shard's sequence.
 
 use service_kit::database::Pool;
+use shared_actors::fits;
 use std::collections::VecDeque;
 
 use tokio::sync::Mutex;
@@ -30,9 +31,13 @@ impl IdBlock {
         let mut ids = self.0.lock().await;
         if ids.left.len() < count {
             let block = (ids.last_block * 2).clamp(FIRST_BLOCK, LARGEST_BLOCK).max(count);
-            ids.left.extend(queries::next_ids(pool, i32::try_from(block).unwrap_or(i32::MAX)).await?);
+            let next = queries::next_ids(pool, fits(block)).await?;
+            assert_eq!(next.len(), block, "a block is complete");
+            assert!(next.is_sorted(), "ids of a sequence rise");
+            ids.left.extend(next);
             ids.last_block = block;
         }
+        assert!(ids.left.len() >= count, "{} ids of {count}", ids.left.len());
         Ok(ids.left.drain(..count).collect())
     }
 }

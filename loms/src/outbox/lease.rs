@@ -15,7 +15,7 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::metrics::RelayMetrics;
-use super::queries;
+use super::queries::{self, Backlog};
 
 /// How often an idle session sends a statement to stay alive.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -85,8 +85,8 @@ impl Lease {
 
     /// Updates the backlog metrics. The statement also keeps the session alive.
     pub async fn measure(&mut self, metrics: &RelayMetrics) -> Result<(), sqlx::Error> {
-        let (events, oldest_age_seconds) = queries::measure(&mut self.connection).await?;
-        metrics.waiting(events, oldest_age_seconds);
+        let Backlog { events, oldest_age } = queries::measure(&mut self.connection).await?;
+        metrics.waiting(events, oldest_age);
         Ok(())
     }
 
@@ -94,7 +94,9 @@ impl Lease {
     pub async fn close(self) {
         match timeout(CONNECT_TIMEOUT, self.connection.close()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "the relay's connection was not closed cleanly"),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "the relay's connection was not closed cleanly");
+            }
             Err(_) => tracing::debug!("the relay's connection was not closed in time"),
         }
     }

@@ -65,6 +65,7 @@ pub(super) async fn publish(to: &Destination<'_>, events: &[OrderEvent]) -> Resu
                 if let [alone] = told[..] {
                     refused.insert(alone, reason);
                 } else {
+                    assert!(part.len() > 1, "one event cannot be halved");
                     let (first, second) = part.split_at(part.len() / 2);
                     parts.extend([second, first]);
                 }

@@ -164,16 +164,24 @@ pub(super) async fn delete(connection: &mut PgConnection, rows: &[i64]) -> Resul
 const COUNTED_ROWS: i64 = 100_000;
 
 const MEASURE: &str = "
-SELECT coalesce(sum(events), 0)::bigint,
+SELECT coalesce(sum(events), 0)::bigint AS events,
     coalesce((
         SELECT extract(epoch FROM now() - history.occurred_at)
         FROM (SELECT order_ids[1] AS order_id, sequences[1] AS sequence FROM outbox ORDER BY id LIMIT 1) AS oldest
         JOIN order_history AS history USING (order_id, sequence)
-    ), 0)::float8
+    ), 0)::float8 AS oldest_age
 FROM (SELECT events FROM outbox ORDER BY id LIMIT $1) AS counted";
 
-/// Measures how many events wait, in the first [`COUNTED_ROWS`] rows, and the age of the oldest one
-/// in seconds.
-pub(super) async fn measure(connection: &mut PgConnection) -> Result<(i64, f64), sqlx::Error> {
+/// The size of the outbox.
+#[derive(sqlx::FromRow)]
+pub(super) struct Backlog {
+    /// How many events wait, in the first [`COUNTED_ROWS`] rows.
+    pub events: i64,
+    /// The age of the oldest one in seconds, or 0.
+    pub oldest_age: f64,
+}
+
+/// Measures the outbox.
+pub(super) async fn measure(connection: &mut PgConnection) -> Result<Backlog, sqlx::Error> {
     within("measure_outbox", sqlx::query_as(MEASURE).bind(COUNTED_ROWS).fetch_one(connection)).await
 }

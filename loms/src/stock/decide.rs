@@ -91,6 +91,9 @@ pub(super) fn decide(
         };
         decision.answers.push(answer);
     }
+    assert_eq!(decision.answers.len(), requests.len(), "each request has an answer");
+    assert!(decision.granted.len() <= requests.len() && decision.granted.is_sorted(), "indices of requests");
+    assert!(decision.reserved.values().all(|count| *count > 0), "a reservation only adds");
     decision
 }
 

@@ -75,7 +75,9 @@ impl Compared {
             Standing::Late(invariant) if self.suspects.len() < MAX_SUSPECTS => {
                 self.suspects.insert(id, invariant);
             }
-            Standing::Late(invariant) | Standing::Wrong(invariant) => self.about(invariant).violated_by(id),
+            Standing::Late(invariant) | Standing::Wrong(invariant) => {
+                self.about(invariant).violated_by(id);
+            }
         }
         let Some(order) = after else { return };
         self.fitting.checked += 1;

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::error::VerifyError;
-use super::queries::{self, Pieces};
+use super::queries::{self, PaidOrder, Pieces, StockRow};
 use super::report::{Finding, Invariant};
 use super::reservations::{orders, without_reservation};
 use super::snapshot::Round;
@@ -35,7 +35,7 @@ pub(super) async fn compare(round: &mut Round, held_by_paid: &Pieces) -> Result<
     let of = |pieces: &Pieces, sku| pieces.get(&sku).copied().unwrap_or_default();
     let mut finding = Finding::of(&TOTAL);
     let mut known = HashSet::new();
-    for (sku, total, seeded) in round.stock.read(queries::stock).await? {
+    for StockRow { sku, total, delivered: seeded } in round.stock.read(queries::stock).await? {
         known.insert(sku);
         // Another check reports SKUs that were never seeded.
         let (Some(total), Some(seeded)) = (total, seeded) else { continue };
@@ -65,14 +65,14 @@ async fn undecided(round: &mut Round) -> Result<Pieces, VerifyError> {
         loop {
             let after = &mut round.after[index];
             let page = after.read(async |connection| queries::paid_lately(connection, last).await).await?;
-            let Some((end, ..)) = page.last() else { break };
+            let Some(PaidOrder { id: end, .. }) = page.last() else { break };
             last = *end;
-            let ids: Vec<i64> = page.iter().map(|(id, ..)| *id).collect();
+            let ids: Vec<i64> = page.iter().map(|order| order.id).collect();
             let before = orders(round.router, &mut round.before, &ids, Duration::ZERO).await?;
             let begun: Vec<i64> = ids.into_iter().filter(|id| !before.contains_key(id)).collect();
             let gone: HashSet<i64> =
                 without_reservation(&mut round.stock, &begun).await?.into_iter().collect();
-            for (_, skus, counts) in page.iter().filter(|(id, ..)| gone.contains(id)) {
+            for PaidOrder { skus, counts, .. } in page.iter().filter(|order| gone.contains(&order.id)) {
                 queries::add(&mut pieces, skus, counts);
             }
         }

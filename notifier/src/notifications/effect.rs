@@ -158,7 +158,9 @@ async fn send(
                     sleep(RETRIES.wait(*refusals)).await;
                 }
                 Ok(Err(ChannelError::Refused { reason })) => return Sending::Refused { reason },
-                Ok(Err(ChannelError::Unavailable { reason })) => return Sending::Unavailable { reason },
+                Ok(Err(ChannelError::Unavailable { reason })) => {
+                    return Sending::Unavailable { reason };
+                }
                 Err(_) => {
                     let reason = format!("channel {name} did not answer within {ATTEMPT:?}");
                     return Sending::Unavailable { reason };

@@ -23,9 +23,9 @@ pub(super) async fn receive(
     let states: Vec<&str> = events().map(|event| event.state.as_str()).collect();
     // All notifiers insert in the same order, so that two of them with the same events cannot
     // deadlock.
-    let statement = "insert into inbox (event_id, order_id, sequence, state) \
-         select * from unnest($1::uuid[], $2::bigint[], $3::int[], $4::text[]) as event (id, order_id, sequence, state) \
-         order by id on conflict do nothing returning event_id";
+    let statement = "INSERT INTO inbox (event_id, order_id, sequence, state) \
+         SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::text[]) AS event (id, order_id, sequence, state) \
+         ORDER BY id ON CONFLICT DO NOTHING RETURNING event_id";
     let received: Vec<Uuid> = sqlx::query_scalar(statement)
         .bind(event_ids)
         .bind(order_ids)
@@ -38,7 +38,7 @@ pub(super) async fn receive(
 
 /// Removes events that were not handled.
 pub(super) async fn give_back(connection: &mut Transaction, event_ids: &[Uuid]) -> Result<(), sqlx::Error> {
-    let statement = "delete from inbox where event_id = any($1)";
+    let statement = "DELETE FROM inbox WHERE event_id = ANY($1)";
     sqlx::query(statement).bind(event_ids).execute(connection).await.map(drop)
 }
 
@@ -50,17 +50,17 @@ pub(super) async fn record(
 ) -> Result<(), sqlx::Error> {
     let event_ids: Vec<Uuid> = sent.iter().map(|notification| notification.event.event_id).collect();
     let texts: Vec<&str> = sent.iter().map(|notification| notification.text.as_str()).collect();
-    let statement = "insert into notifications (event_id, channel, text) \
-         select id, $1, text from unnest($2::uuid[], $3::text[]) as sent (id, text)";
+    let statement = "INSERT INTO notifications (event_id, channel, text) \
+         SELECT id, $1, text FROM unnest($2::uuid[], $3::text[]) AS sent (id, text)";
     sqlx::query(statement).bind(channel).bind(event_ids).bind(texts).execute(connection).await.map(drop)
 }
 
 /// Deletes up to `limit` events that were received longer than `ttl` ago, and returns how many were
 /// deleted.
 pub(super) async fn forget(pool: &Pool, ttl: Duration, limit: u32) -> Result<u64, sqlx::Error> {
-    let statement = "delete from inbox where event_id in ( \
-         select event_id from inbox where received_at < now() - make_interval(secs => $1) \
-         order by received_at limit $2 for update skip locked)";
+    let statement = "DELETE FROM inbox WHERE event_id IN ( \
+         SELECT event_id FROM inbox WHERE received_at < now() - make_interval(secs => $1) \
+         ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
     let query = sqlx::query(statement).bind(ttl.as_secs_f64()).bind(i64::from(limit));
     Ok(query.execute(pool).await?.rows_affected())
 }

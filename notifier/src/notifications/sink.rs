@@ -81,9 +81,13 @@ impl NotificationSink {
                 notified.instrument(delivering.clone()).await.map_err(|error| unavailable(&error))?;
             for (index, outcome) in (from..).zip(handled.outcomes) {
                 match outcome {
-                    Outcome::Sent => self.metrics.sent(events[index].notification.event.occurred_at),
+                    Outcome::Sent => {
+                        self.metrics.sent(events[index].notification.event.occurred_at);
+                    }
                     Outcome::Duplicate => self.metrics.duplicate(),
-                    Outcome::Refused { reason } => refused.push(DeadLetter::new(records[index], reason)),
+                    Outcome::Refused { reason } => {
+                        refused.push(DeadLetter::new(records[index], reason));
+                    }
                 }
             }
             next = handled.next;

@@ -3,6 +3,7 @@
 //! Each message is created and processed within the trace of its cause. A batch is sent and
 //! delivered in one span for many messages.
 
+use shared_actors::fits;
 use std::time::SystemTime;
 
 use tracing::{Span, field};
@@ -58,7 +59,7 @@ fn of_batch(operation: &'static str, kind: &'static str, topic: &str, messages: 
         messaging.operation.name = operation,
         messaging.operation.type = field::Empty,
         messaging.destination.name = topic,
-        messaging.batch.message_count = i64::try_from(messages.len()).unwrap_or(i64::MAX),
+        messaging.batch.message_count = fits::<usize, i64>(messages.len()),
     );
     trace::join(&span, messages);
     span

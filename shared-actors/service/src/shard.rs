@@ -1,5 +1,6 @@
 //! Which shard a user belongs to. This is pure arithmetic, without connections or settings.
 
+use shared_actors::fits;
 use std::fmt;
 
 /// The position of a shard in the configured list, from 0.
@@ -72,7 +73,7 @@ impl ShardRouter {
     /// modulo the number of shards.
     pub fn shard_of_user(self, user_id: i64) -> ShardIndex {
         let hash = hash(user_id.to_string().as_bytes()) % u32::from(self.shards);
-        ShardIndex(u16::try_from(hash).unwrap_or_default())
+        ShardIndex(fits(hash))
     }
 
     /// The shard with this number, if there is one.

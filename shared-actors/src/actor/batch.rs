@@ -4,6 +4,7 @@
 //! actor starts a command at once. A busy actor starts everything that arrived in the meantime when
 //! the current batch ends.
 
+use crate::fits;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -132,7 +133,9 @@ impl<S: Send + Sync + 'static> BatchActor<S> {
     {
         let known = self.lanes.iter().position(|lane| lane.is::<Lane<C>>());
         let index = known.unwrap_or_else(|| {
-            self.lanes.push(Box::new(Lane::<C>::new(self.state.limits())));
+            let limits = self.state.limits();
+            assert!(limits.commands > 0 && limits.weight > 0 && limits.concurrency > 0, "{limits:?}");
+            self.lanes.push(Box::new(Lane::<C>::new(limits)));
             self.lanes.len() - 1
         });
         match self.lanes[index].downcast_mut() {
@@ -286,7 +289,7 @@ fn batch_span<C: Command>(responders: &[Responder<C>]) -> Span {
         otel.name = format!("{actor} {} batch", C::NAME),
         actor.name = actor,
         actor.command = C::NAME,
-        actor.batch.size = i64::try_from(responders.len()).unwrap_or(i64::MAX),
+        actor.batch.size = fits::<usize, i64>(responders.len()),
     );
     trace::join(&span, &asking);
     if let (Some(own), true) = (trace::of(&span), responders.len() > 1) {

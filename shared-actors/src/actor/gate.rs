@@ -1,5 +1,6 @@
 //! The bounded entrance of an actor: admits a command or refuses it at once.
 
+use crate::fits;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,8 +31,9 @@ pub(super) struct Pending<C: Command> {
 
 impl Gate {
     pub fn new(name: &'static str, capacity: usize, deadline: Duration, retry_after: Duration) -> Self {
-        let capacity = u32::try_from(capacity).unwrap_or(u32::MAX).max(1);
-        let permits = Arc::new(Semaphore::new(capacity as usize));
+        assert!(capacity > 0, "{name} must admit commands");
+        let permits = Arc::new(Semaphore::new(capacity));
+        let capacity: u32 = fits(capacity);
         let metrics = ActorMetrics::new(name);
         metrics.capacity.add(capacity.into());
         Self { permits, capacity, deadline, retry_after, metrics }

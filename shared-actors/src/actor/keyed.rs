@@ -104,11 +104,15 @@ where
 {
     /// A handle to actors that `factory` builds per key, spread over `arbiters`. Must be called
     /// within a running actix System.
+    ///
+    /// # Panics
+    /// Panics if `capacity_per_key` or `max_live` is 0.
     pub fn new(
         options: KeyedOptions,
         arbiters: Arbiters,
         factory: impl Fn(&K) -> A + Send + Sync + 'static,
     ) -> Self {
+        assert!(options.capacity_per_key > 0 && options.max_live > 0, "{} must admit commands", options.name);
         let gate = Gate::new(options.name, options.capacity, options.deadline, options.retry_after);
         let shared = Arc::new(Shared {
             gate,

@@ -1,5 +1,6 @@
 //! The limits of an actor.
 
+use crate::fits;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
@@ -98,7 +99,7 @@ impl Backoff {
     /// ```
     pub fn jittered(&self, failures: u32) -> Duration {
         // Each `RandomState` has its own keys, so even the hash of nothing is a random number.
-        let thousandths = u32::try_from(RandomState::new().hash_one(()) % 1001).unwrap_or(0);
+        let thousandths = fits::<u64, u32>(RandomState::new().hash_one(()) % 1001);
         self.wait(failures).saturating_mul(500 + thousandths) / 1000
     }
 }

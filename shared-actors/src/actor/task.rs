@@ -60,13 +60,18 @@ impl TaskHandle {
         Self(Handle::supervise(options.capacity(1), arbiter, move |_| TaskActor(Arc::clone(&work))))
     }
 
-    /// Runs passes on `arbiter`, with a pause of `period` between two of them. After a panic, `build` creates the work again.
+    /// Runs passes on `arbiter`, with a pause of `period` between two of them. After a panic,
+    /// `build` creates the work again.
+    ///
+    /// # Panics
+    /// Panics if `period` is zero.
     pub fn periodic<P: Periodic>(
         options: ActorOptions,
         arbiter: &ArbiterHandle,
         period: Duration,
         build: impl Fn() -> P + Send + Sync + 'static,
     ) -> Self {
+        assert!(!period.is_zero(), "a task must rest");
         Self::start(options, arbiter, move || {
             let mut work = build();
             async move {

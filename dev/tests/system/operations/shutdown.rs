@@ -39,7 +39,9 @@ async fn loms_answers_every_order_that_it_took() {
     for (user, answer) in answered {
         let orders = orders.remove(&user).unwrap_or_default();
         match answer {
-            Ok(order) => assert_eq!(orders, [(order, "AWAITING_PAYMENT".to_owned())], "user {user}"),
+            Ok(order) => {
+                assert_eq!(orders, [(order, "AWAITING_PAYMENT".to_owned())], "user {user}");
+            }
             Err(refusal) => {
                 // If the connection closes before the call is accepted, the client reports a
                 // transport error.

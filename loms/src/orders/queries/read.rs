@@ -1,5 +1,6 @@
 //! Reads orders.
 
+use shared_actors::fits;
 use std::collections::HashMap;
 
 use service_kit::database::{Numbers, Pool, observe};
@@ -95,8 +96,11 @@ pub(crate) async fn page(pool: &Pool, before: i64, limit: i64) -> Result<ShardPa
     // One row more than wanted shows whether there is another page.
     let query = sqlx::query_as(PAGE).bind(before).bind(limit + 1).bind(PAGE_LINES);
     let mut rows: Vec<PageRow> = observe("list_orders", query.fetch_all(pool)).await?;
-    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let is_all = rows.first().is_none_or(|row| row.found == i64::try_from(rows.len()).unwrap_or(i64::MAX));
+    let size: usize = fits(limit);
+    assert!(rows.len() <= size + 1, "{} rows, limit {limit} and one more", rows.len());
+    assert!(rows.is_sorted_by(|newer, older| newer.order.id > older.order.id), "newest first");
+    rows.truncate(size);
+    let is_all = rows.first().is_none_or(|row| row.found == fits::<usize, i64>(rows.len()));
     let rest_below = if is_all { None } else { rows.last().map(|row| row.order.id) };
     Ok(ShardPage { orders: rows.iter().filter_map(|row| row.order.order().ok()).collect(), rest_below })
 }
@@ -106,8 +110,8 @@ SELECT id FROM orders WHERE state = 'AWAITING_PAYMENT' AND pay_before < now() OR
 
 /// Orders whose payment deadline has passed, by the clock of the database.
 pub(crate) async fn unpaid(pool: &Pool, limit: usize) -> Result<Vec<OrderId>, sqlx::Error> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let ids: Vec<i64> =
-        observe("unpaid_orders", sqlx::query_scalar(UNPAID).bind(limit).fetch_all(pool)).await?;
+    let query = sqlx::query_scalar(UNPAID).bind(fits::<usize, i64>(limit));
+    let ids: Vec<i64> = observe("unpaid_orders", query.fetch_all(pool)).await?;
+    assert!(ids.len() <= limit, "{} orders, limit {limit}", ids.len());
     ids.into_iter().map(decoded).collect()
 }

@@ -12,8 +12,20 @@ use crate::items::{ItemArrays, decoded, lines};
 use crate::stock::decide::{Available, ByKey, Decision, ReservationRequest};
 use crate::stock::effect::{Effect, EffectKind};
 
+#[derive(FromRow)]
+struct LeftRow {
+    sku: i64,
+    left_count: i64,
+}
+
+impl LeftRow {
+    fn known(self) -> Option<(Sku, i64)> {
+        Some((known(self.sku)?, self.left_count))
+    }
+}
+
 const LOCK_STOCK: &str = "
-SELECT sku, total_count - reserved_count FROM stock WHERE sku = ANY($1) ORDER BY sku FOR UPDATE";
+SELECT sku, total_count - reserved_count AS left_count FROM stock WHERE sku = ANY($1) ORDER BY sku FOR UPDATE";
 
 /// Returns how much of each SKU is left. Locks the SKUs until the transaction ends, always in the
 /// same order.
@@ -21,9 +33,9 @@ pub(in crate::stock) async fn lock_stock(
     connection: &mut Transaction,
     skus: &[i64],
 ) -> Result<Available, sqlx::Error> {
-    let rows: Vec<(i64, i64)> =
+    let rows: Vec<LeftRow> =
         observe("lock_stock", sqlx::query_as(LOCK_STOCK).bind(skus).fetch_all(connection)).await?;
-    Ok(rows.into_iter().filter_map(|(sku, left)| Some((known(sku)?, left))).collect())
+    Ok(rows.into_iter().filter_map(LeftRow::known).collect())
 }
 
 /// Converts a SKU. A check constraint of the table rules out invalid ones.
@@ -92,6 +104,7 @@ pub(in crate::stock) async fn reserve(
     requests: &[ReservationRequest],
     decision: &Decision,
 ) -> Result<(), sqlx::Error> {
+    assert_eq!(decision.answers.len(), requests.len(), "the decision is about these requests");
     let granted = || decision.granted.iter().map(|index| &requests[*index]);
     let items = ItemArrays::collect(granted().map(|request| &request.lines));
     let (skus, counts): (Vec<i64>, Vec<i64>) =
@@ -138,6 +151,12 @@ WITH effects AS MATERIALIZED (
 )
 SELECT order_id, fits FROM first";
 
+#[derive(FromRow)]
+struct SettledRow {
+    order_id: i64,
+    fits: bool,
+}
+
 /// What one transaction did. Orders in neither list hold nothing.
 pub(in crate::stock) struct Progress {
     /// The pieces that these orders held were taken or returned.
@@ -155,11 +174,12 @@ pub(in crate::stock) async fn settle(
     let (orders, takes): (Vec<i64>, Vec<bool>) =
         effects.iter().map(|effect| (effect.order.get(), effect.kind == EffectKind::Take)).unzip();
     let query = sqlx::query_as(SETTLE).bind(orders).bind(takes).bind(i64::from(max_lines));
-    let held: Vec<(i64, bool)> = observe("settle", query.fetch_all(pool)).await?;
+    let held: Vec<SettledRow> = observe("settle", query.fetch_all(pool)).await?;
     let mut progress = Progress { ended: Vec::new(), left: HashSet::new() };
-    for (order, ended) in held {
-        let order = decoded(order)?;
-        if ended {
+    assert!(held.len() <= effects.len(), "{} of {} effects", held.len(), effects.len());
+    for SettledRow { order_id, fits } in held {
+        let order = decoded(order_id)?;
+        if fits {
             progress.ended.push(order);
         } else {
             progress.left.insert(order);
@@ -168,13 +188,14 @@ pub(in crate::stock) async fn settle(
     Ok(progress)
 }
 
-const AVAILABLE: &str = "SELECT sku, total_count - reserved_count FROM stock WHERE sku = ANY($1)";
+const AVAILABLE: &str =
+    "SELECT sku, total_count - reserved_count AS left_count FROM stock WHERE sku = ANY($1)";
 
 /// Returns how much of each SKU is left, without locking.
 pub(in crate::stock) async fn available(pool: &Pool, skus: &[i64]) -> Result<Available, sqlx::Error> {
     let query = sqlx::query_as(AVAILABLE).bind(skus);
-    let rows: Vec<(i64, i64)> = observe("get_stock", query.fetch_all(pool)).await?;
-    Ok(rows.into_iter().filter_map(|(sku, left)| Some((known(sku)?, left))).collect())
+    let rows: Vec<LeftRow> = observe("get_stock", query.fetch_all(pool)).await?;
+    Ok(rows.into_iter().filter_map(LeftRow::known).collect())
 }
 
 /// Uses the index `reservations_open`, whose expression contains the step of order ids.

@@ -1,6 +1,7 @@
 //! Changes the stock by hand.
 
 use service_kit::database::{Transaction, observe};
+use sqlx::FromRow;
 
 use super::reservations::known;
 use crate::domain::{IdempotencyKey, Restock, Sku, StockLevel};
@@ -12,6 +13,26 @@ pub(in crate::stock) struct EarlierRestock {
     pub level: StockLevel,
 }
 
+#[derive(FromRow)]
+struct LevelRow {
+    total_count: i64,
+    reserved_count: i64,
+}
+
+impl From<LevelRow> for StockLevel {
+    fn from(row: LevelRow) -> Self {
+        Self { total: row.total_count, reserved: row.reserved_count }
+    }
+}
+
+#[derive(FromRow)]
+struct RestockRow {
+    sku: i64,
+    count: i64,
+    #[sqlx(flatten)]
+    level: LevelRow,
+}
+
 const FIND: &str =
     "SELECT sku, count, total_count, reserved_count FROM stock_history WHERE idempotency_key = $1";
 
@@ -21,9 +42,9 @@ pub(in crate::stock) async fn find_restock(
     key: &IdempotencyKey,
 ) -> Result<Option<EarlierRestock>, sqlx::Error> {
     let query = sqlx::query_as(FIND).bind(key.as_str());
-    let row: Option<(i64, i64, i64, i64)> = observe("find_restock", query.fetch_optional(connection)).await?;
-    Ok(row.and_then(|(sku, count, total, reserved)| {
-        Some(EarlierRestock { sku: known(sku)?, count, level: StockLevel { total, reserved } })
+    let row: Option<RestockRow> = observe("find_restock", query.fetch_optional(connection)).await?;
+    Ok(row.and_then(|RestockRow { sku, count, level }| {
+        Some(EarlierRestock { sku: known(sku)?, count, level: level.into() })
     }))
 }
 
@@ -47,8 +68,8 @@ pub(in crate::stock) async fn lock_level(
     sku: Sku,
 ) -> Result<Option<StockLevel>, sqlx::Error> {
     let query = sqlx::query_as(LOCK).bind(i64::from(sku));
-    let row: Option<(i64, i64)> = observe("lock_level", query.fetch_optional(connection)).await?;
-    Ok(row.map(|(total, reserved)| StockLevel { total, reserved }))
+    let row: Option<LevelRow> = observe("lock_level", query.fetch_optional(connection)).await?;
+    Ok(row.map(StockLevel::from))
 }
 
 const RESTOCK: &str = "

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use service_kit::database::Numbers;
+use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
 
 /// How many rows are in memory at a time.
@@ -38,11 +39,34 @@ pub(in crate::verify) struct Reservation {
     pub young: bool,
 }
 
-type OrderRow = (i64, String, i64, Option<String>, Numbers, Numbers, bool, bool);
+#[derive(FromRow)]
+struct ContentRow {
+    user_id: i64,
+    idempotency_key: Option<String>,
+    skus: Numbers,
+    counts: Numbers,
+}
+
+impl From<ContentRow> for Content {
+    fn from(row: ContentRow) -> Self {
+        let ContentRow { user_id: user, idempotency_key: key, skus, counts } = row;
+        Self { user, key, skus: skus.or_none(), counts: counts.or_none() }
+    }
+}
+
+#[derive(FromRow)]
+struct OrderRow {
+    id: i64,
+    state: String,
+    #[sqlx(flatten)]
+    content: ContentRow,
+    effect: bool,
+    young: bool,
+}
 
 const ORDERS: &str = "
 SELECT id, state, user_id, idempotency_key, skus, counts,
-    EXISTS (SELECT FROM stock_effects WHERE order_id = orders.id), updated_at > now() - $2
+    EXISTS (SELECT FROM stock_effects WHERE order_id = orders.id) AS effect, updated_at > now() - $2 AS young
 FROM orders WHERE id = ANY($1)";
 
 /// Those orders with these ids that exist.
@@ -55,17 +79,22 @@ pub(in crate::verify) async fn orders(
         return Ok(HashMap::new());
     }
     let rows: Vec<OrderRow> = sqlx::query_as(ORDERS).bind(ids).bind(grace).fetch_all(connection).await?;
-    let order = |(id, state, user, key, skus, counts, effect, young): OrderRow| {
-        let content = Content { user, key, skus: skus.or_none(), counts: counts.or_none() };
-        (id, OrderNow { state, content, effect, young })
+    let order = |OrderRow { id, state, content, effect, young }| {
+        (id, OrderNow { state, content: content.into(), effect, young })
     };
     Ok(rows.into_iter().map(order).collect())
 }
 
-type ReservationRow = (i64, i64, Option<String>, Numbers, Numbers, bool);
+#[derive(FromRow)]
+struct ReservationRow {
+    order_id: i64,
+    #[sqlx(flatten)]
+    content: ContentRow,
+    young: bool,
+}
 
 const RESERVATIONS: &str = "
-SELECT order_id, user_id, idempotency_key, skus, counts, created_at > now() - $2
+SELECT order_id, user_id, idempotency_key, skus, counts, created_at > now() - $2 AS young
 FROM reservations WHERE order_id > $1 ORDER BY order_id LIMIT $3";
 
 /// A page of reservations, starting after this order id.
@@ -79,7 +108,7 @@ pub(in crate::verify) async fn reservations(
 }
 
 const HELD_BY: &str = "
-SELECT order_id, user_id, idempotency_key, skus, counts, created_at > now() - $2
+SELECT order_id, user_id, idempotency_key, skus, counts, created_at > now() - $2 AS young
 FROM reservations WHERE order_id = ANY($1)";
 
 /// The reservations of these orders.
@@ -95,9 +124,8 @@ pub(in crate::verify) async fn held_by(
     Ok(query.fetch_all(connection).await?.into_iter().map(reservation).collect())
 }
 
-fn reservation((order, user, key, skus, counts, young): ReservationRow) -> Reservation {
-    let content = Content { user, key, skus: skus.or_none(), counts: counts.or_none() };
-    Reservation { order, content, young }
+fn reservation(row: ReservationRow) -> Reservation {
+    Reservation { order: row.order_id, content: row.content.into(), young: row.young }
 }
 
 const AWAITING: &str =
@@ -122,8 +150,14 @@ pub(in crate::verify) fn add(pieces: &mut Pieces, skus: &[i64], counts: &[i64]) 
 }
 
 const PAID: &str = "
-SELECT sku, sum(count)::bigint FROM orders, unnest(skus, counts) AS item (sku, count)
+SELECT sku, coalesce(sum(count), 0)::bigint AS count FROM orders, unnest(skus, counts) AS item (sku, count)
 WHERE state = 'PAYED' AND sku IS NOT NULL GROUP BY sku";
+
+#[derive(FromRow)]
+struct PaidRow {
+    sku: i64,
+    count: i64,
+}
 
 /// Adds the paid pieces of this shard to a sum.
 pub(in crate::verify) async fn paid(
@@ -131,9 +165,8 @@ pub(in crate::verify) async fn paid(
     sum: &mut Pieces,
 ) -> Result<(), sqlx::Error> {
     let mut rows = sqlx::query_as(PAID).fetch(connection);
-    while let Some((sku, count)) = rows.try_next().await? {
-        let count: Option<i64> = count;
-        *sum.entry(sku).or_default() += count.unwrap_or_default();
+    while let Some(PaidRow { sku, count }) = rows.try_next().await? {
+        *sum.entry(sku).or_default() += count;
     }
     Ok(())
 }
@@ -144,22 +177,43 @@ const PAID_LATELY: &str = "
 SELECT id, skus, counts FROM orders
 WHERE state = 'PAYED' AND created_at > now() - interval '1 minute' AND id > $1 ORDER BY id LIMIT $2";
 
-/// A page of paid orders that an earlier snapshot may not show, starting after this id: id, SKUs,
-/// counts.
+#[derive(FromRow)]
+struct PaidLatelyRow {
+    id: i64,
+    skus: Numbers,
+    counts: Numbers,
+}
+
+/// The lines of a paid order.
+pub(in crate::verify) struct PaidOrder {
+    pub id: i64,
+    pub skus: Vec<i64>,
+    pub counts: Vec<i64>,
+}
+
+/// A page of paid orders that an earlier snapshot may not show, starting after this id.
 pub(in crate::verify) async fn paid_lately(
     connection: &mut PgConnection,
     after: i64,
-) -> Result<Vec<(i64, Vec<i64>, Vec<i64>)>, sqlx::Error> {
-    let rows: Vec<(i64, Numbers, Numbers)> =
-        sqlx::query_as(PAID_LATELY).bind(after).bind(PAGE).fetch_all(connection).await?;
-    Ok(rows.into_iter().map(|(id, skus, counts)| (id, skus.or_none(), counts.or_none())).collect())
+) -> Result<Vec<PaidOrder>, sqlx::Error> {
+    let rows = sqlx::query_as(PAID_LATELY).bind(after).bind(PAGE).fetch_all(connection).await?;
+    let order =
+        |PaidLatelyRow { id, skus, counts }| PaidOrder { id, skus: skus.or_none(), counts: counts.or_none() };
+    Ok(rows.into_iter().map(order).collect())
 }
 
-/// SKU, its current total, and its seeded total plus restocks.
-pub(in crate::verify) type StockRow = (i64, Option<i64>, Option<i64>);
+/// A SKU of the stock, or of what was seeded.
+#[derive(FromRow)]
+pub(in crate::verify) struct StockRow {
+    pub sku: i64,
+    /// Its current total.
+    pub total: Option<i64>,
+    /// Its seeded total plus restocks.
+    pub delivered: Option<i64>,
+}
 
 const STOCK: &str = "
-SELECT sku, stock.total_count, stock_seed.total_count + coalesce(restocked.count, 0)
+SELECT sku, stock.total_count AS total, stock_seed.total_count + coalesce(restocked.count, 0) AS delivered
 FROM stock FULL JOIN stock_seed USING (sku)
 LEFT JOIN (SELECT sku, sum(count)::bigint AS count FROM stock_history GROUP BY sku) AS restocked USING (sku)
 ORDER BY sku";

@@ -6,6 +6,7 @@
 
 use futures::TryStreamExt;
 use service_kit::shard::ShardIndex;
+use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
 
 use crate::domain::{OrderId, OrderStatus};
@@ -163,7 +164,13 @@ WHERE ((kind, state) IN (('TAKE', 'PAYED'), ('RETURN', 'CANCELLED'), ('RETURN', 
 pub(in crate::verify) const REFUSED_EFFECTS: &str =
     "SELECT order_id AS id FROM stock_effects WHERE refused_at IS NOT NULL";
 
-const USERS: &str = "SELECT user_id, min(id) FROM orders WHERE id % $1 = $2 GROUP BY user_id";
+const USERS: &str = "SELECT user_id, min(id) AS first_order FROM orders WHERE id % $1 = $2 GROUP BY user_id";
+
+#[derive(FromRow)]
+struct UserRow {
+    user_id: i64,
+    first_order: i64,
+}
 
 /// Calls `each` for every user with orders on this shard, with the user's first order. Returns the
 /// number of users.
@@ -175,8 +182,8 @@ pub(in crate::verify) async fn users(
     let query = sqlx::query_as(USERS).bind(STEP).bind(i64::from(shard.get()));
     let mut rows = query.fetch(connection);
     let mut users = 0;
-    while let Some((user, order)) = rows.try_next().await? {
-        each(user, order);
+    while let Some(UserRow { user_id, first_order }) = rows.try_next().await? {
+        each(user_id, first_order);
         users += 1;
     }
     Ok(users)

@@ -9,8 +9,8 @@ use sqlx::{AssertSqlSafe, Executor, FromRow};
 use super::report::{Finding, Invariant, TOLD_IDS};
 
 pub(super) use crossings::{
-    Content, OrderNow, Pieces, Reservation, add, awaiting, held_by, orders, paid, paid_lately, reservations,
-    stock,
+    Content, OrderNow, PaidOrder, Pieces, Reservation, StockRow, add, awaiting, held_by, orders, paid,
+    paid_lately, reservations, stock,
 };
 pub(super) use local::{
     CHANGES, DUPLICATE_EVENT_IDS, EFFECTS, EVENTS, GAPS, HELD, KEYED, LOST_CHANGES, MISPLACED_EFFECTS,
@@ -55,6 +55,13 @@ pub(super) struct Check {
     open: bool,
 }
 
+#[derive(sqlx::FromRow)]
+struct CheckRow {
+    checked: i64,
+    violations: i64,
+    ids: Vec<i64>,
+}
+
 impl Check {
     pub fn new(invariant: &'static Invariant, all: &'static str, wrong: impl Into<String>) -> Self {
         Self { invariant, all, wrong: wrong.into(), open: false }
@@ -70,10 +77,10 @@ impl Check {
         let Self { invariant, all, wrong, open } = self;
         let statement = format!(
             "WITH wrong AS MATERIALIZED ({wrong})
-             SELECT (SELECT count(*) {all}), (SELECT count(*) FROM wrong),
-                 coalesce((SELECT array_agg(id) FROM (SELECT id FROM wrong ORDER BY id LIMIT {TOLD_IDS}) AS told), '{{}}')"
+             SELECT (SELECT count(*) {all}) AS checked, (SELECT count(*) FROM wrong) AS violations,
+                 coalesce((SELECT array_agg(id) FROM (SELECT id FROM wrong ORDER BY id LIMIT {TOLD_IDS}) AS told), '{{}}') AS ids"
         );
-        let (checked, violations, ids): (i64, i64, Vec<i64>) =
+        let CheckRow { checked, violations, ids } =
             sqlx::query_as(AssertSqlSafe(statement)).fetch_one(connection).await?;
         let (checked, violations) = (checked.unsigned_abs(), violations.unsigned_abs());
         let open = if *open { checked.saturating_sub(violations) } else { 0 };

@@ -63,7 +63,9 @@ impl Caller {
         };
         let status = answer.status();
         // A killed process may send half an answer.
-        let Ok(answer) = answer.json::<Value>().await else { return (Outcome::Unknown, Value::Null) };
+        let Ok(answer) = answer.json::<Value>().await else {
+            return (Outcome::Unknown, Value::Null);
+        };
         if status.is_success() {
             (Outcome::Done, answer)
         } else if UNKNOWN.contains(&status) {

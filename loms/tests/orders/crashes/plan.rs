@@ -130,7 +130,9 @@ fn steps(scene: Scene, at_most: u32, points: &[&'static str]) -> Vec<Step> {
 fn the_plan_kills_at_every_point_that_the_code_names() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut named = BTreeSet::new();
-    for folder in [root.join("src"), root.join("../shared-actors/src")] {
+    let shared = root.join("../shared-actors");
+    for folder in [root.join("src"), shared.join("src"), shared.join("kafka/src"), shared.join("service/src")]
+    {
         collect(&folder, &mut named);
     }
     let planned: BTreeSet<String> = Operation::ALL

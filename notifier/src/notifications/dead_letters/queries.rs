@@ -9,9 +9,9 @@ use super::letter::DeadLetter;
 
 /// Stores letters. A letter that is already stored is left unchanged.
 pub(super) async fn keep(pool: &Pool, letters: &[DeadLetter]) -> Result<(), sqlx::Error> {
-    let statement = "insert into dead_letters \
+    let statement = "INSERT INTO dead_letters \
          (topic, partition, record_offset, key, payload, header_names, header_values, reason) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing";
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
     for DeadLetter { record, reason } in letters {
         let (names, values): (Vec<&str>, Vec<&[u8]>) = record.headers.iter().unzip();
         let query = sqlx::query(statement)
@@ -51,12 +51,12 @@ impl From<Kept> for DeadLetter {
 /// Claims up to `limit` of the letters that have waited longest. Until `claim` has passed, no other
 /// notifier can claim them.
 pub(super) async fn claim(pool: &Pool, limit: u32, claim: Duration) -> Result<Vec<DeadLetter>, sqlx::Error> {
-    let statement = "update dead_letters set claimed_until = now() + make_interval(secs => $2) \
-         where (topic, partition, record_offset) in ( \
-             select topic, partition, record_offset from dead_letters \
-             where claimed_until is null or claimed_until < now() \
-             order by kept_at, topic, partition, record_offset limit $1 for update skip locked) \
-         returning topic, partition, record_offset, key, payload, header_names, header_values, reason";
+    let statement = "UPDATE dead_letters SET claimed_until = now() + make_interval(secs => $2) \
+         WHERE (topic, partition, record_offset) IN ( \
+             SELECT topic, partition, record_offset FROM dead_letters \
+             WHERE claimed_until IS NULL OR claimed_until < now() \
+             ORDER BY kept_at, topic, partition, record_offset LIMIT $1 FOR UPDATE SKIP LOCKED) \
+         RETURNING topic, partition, record_offset, key, payload, header_names, header_values, reason";
     let query = sqlx::query_as(statement).bind(i64::from(limit)).bind(claim.as_secs_f64());
     let mut kept: Vec<Kept> = observe("claim_dead_letters", query.fetch_all(pool)).await?;
     kept.sort_by(|a, b| {
@@ -68,7 +68,7 @@ pub(super) async fn claim(pool: &Pool, limit: u32, claim: Duration) -> Result<Ve
 /// Deletes a letter that was published.
 pub(super) async fn forget(pool: &Pool, letter: &DeadLetter) -> Result<(), sqlx::Error> {
     let ReceivedRecord { topic, partition, offset, .. } = &letter.record;
-    let statement = "delete from dead_letters where topic = $1 and partition = $2 and record_offset = $3";
+    let statement = "DELETE FROM dead_letters WHERE topic = $1 AND partition = $2 AND record_offset = $3";
     let query = sqlx::query(statement).bind(topic).bind(partition).bind(offset);
     observe("forget_dead_letter", query.execute(pool)).await.map(drop)
 }
@@ -76,14 +76,14 @@ pub(super) async fn forget(pool: &Pool, letter: &DeadLetter) -> Result<(), sqlx:
 /// Releases the claim on a letter that could not be published.
 pub(super) async fn release(pool: &Pool, letter: &DeadLetter) -> Result<(), sqlx::Error> {
     let ReceivedRecord { topic, partition, offset, .. } = &letter.record;
-    let statement = "update dead_letters set claimed_until = null \
-         where topic = $1 and partition = $2 and record_offset = $3";
+    let statement = "UPDATE dead_letters SET claimed_until = NULL \
+         WHERE topic = $1 AND partition = $2 AND record_offset = $3";
     let query = sqlx::query(statement).bind(topic).bind(partition).bind(offset);
     observe("release_dead_letter", query.execute(pool)).await.map(drop)
 }
 
 /// The number of waiting letters.
 pub(super) async fn count(pool: &Pool) -> Result<i64, sqlx::Error> {
-    let query = sqlx::query_scalar("select count(*) from dead_letters");
+    let query = sqlx::query_scalar("SELECT count(*) FROM dead_letters");
     observe("count_dead_letters", query.fetch_one(pool)).await
 }

@@ -114,7 +114,9 @@ async fn consumers_of_a_group_share_and_a_rebalance_loses_nothing() {
     eventually(
         SOON,
         "all is seen",
-        async || if seen().len() == published { Ok(()) } else { Err(seen().len()) },
+        async || {
+            if seen().len() == published { Ok(()) } else { Err(seen().len()) }
+        },
     )
     .await;
     assert!(published > before && left.values().len() < published, "the second takes its share");
@@ -125,7 +127,9 @@ async fn consumers_of_a_group_share_and_a_rebalance_loses_nothing() {
     eventually(
         SOON,
         "all is seen",
-        async || if seen().len() == published { Ok(()) } else { Err(seen().len()) },
+        async || {
+            if seen().len() == published { Ok(()) } else { Err(seen().len()) }
+        },
     )
     .await;
     let total = left.values().len() + right.values().len();

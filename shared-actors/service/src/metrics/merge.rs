@@ -16,7 +16,9 @@ pub(super) fn merge(families: &mut Vec<MetricFamily>, more: Vec<MetricFamily>) {
             match (same, kind) {
                 (None, _) => known.mut_metric().push(metric),
                 (Some(same), MetricType::COUNTER) => same.set_counter(counters(same, &metric)),
-                (Some(same), MetricType::HISTOGRAM) => same.set_histogram(histograms(same, &metric)),
+                (Some(same), MetricType::HISTOGRAM) => {
+                    same.set_histogram(histograms(same, &metric));
+                }
                 (Some(_), _) => {}
             }
         }

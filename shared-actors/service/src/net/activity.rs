@@ -1,6 +1,7 @@
 //! Whether a connection has requests in progress. The server records them, and the connection
 //! checks.
 
+use shared_actors::fits;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -99,5 +100,5 @@ impl Drop for Busy {
 }
 
 fn micros() -> u64 {
-    u64::try_from(START.elapsed().as_micros()).unwrap_or(u64::MAX)
+    fits(START.elapsed().as_micros())
 }

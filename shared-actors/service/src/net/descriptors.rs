@@ -2,6 +2,7 @@
 //! soft limit first. Otherwise, it notices the lower limit only when opening a file fails.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use shared_actors::fits;
 use thiserror::Error;
 
 /// Descriptors that are not for clients: databases, Kafka, Redis, logs, threads.
@@ -38,8 +39,8 @@ pub fn provide_descriptors<const N: usize>(limits: [&mut usize; N]) -> Result<()
 /// What remains of `limit` if only `allowed` of the `wanted` connections are possible, but at least
 /// 1.
 fn share(limit: usize, wanted: usize, allowed: usize) -> usize {
-    let share = limit as u128 * allowed as u128 / wanted as u128;
-    usize::try_from(share).unwrap_or(limit).max(1)
+    assert!(limit <= wanted, "{limit} of {wanted}");
+    fits::<u128, usize>(limit as u128 * allowed as u128 / wanted as u128).max(1)
 }
 
 fn raise() -> u64 {
@@ -55,7 +56,7 @@ fn raise() -> u64 {
 
 fn allowed(wanted: usize, limit: u64) -> Result<usize, TooFewDescriptors> {
     let room = limit.checked_sub(RESERVED).filter(|room| *room >= FEWEST_CONNECTIONS);
-    let room = usize::try_from(room.ok_or(TooFewDescriptors { limit })?).unwrap_or(usize::MAX);
+    let room: usize = fits(room.ok_or(TooFewDescriptors { limit })?);
     if room < wanted {
         tracing::warn!(
             limit,

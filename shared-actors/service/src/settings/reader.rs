@@ -100,7 +100,9 @@ impl Reader {
         }
         match reader.lookup("ENV_PATH") {
             Some(path) => reader.read_file("ENV_PATH", &path),
-            None if Path::new(DEFAULT_FILE).exists() => reader.read_file(DEFAULT_FILE, DEFAULT_FILE),
+            None if Path::new(DEFAULT_FILE).exists() => {
+                reader.read_file(DEFAULT_FILE, DEFAULT_FILE);
+            }
             None => {}
         }
         telemetry::check(&mut reader);
@@ -267,7 +269,9 @@ impl Reader {
     fn shown(&self, name: &str) -> String {
         match self.lookup(name) {
             None => format!("{name} (default)"),
-            Some(_) if self.secrets.contains(name) || name.ends_with("_HEADERS") => format!("{name}=***"),
+            Some(_) if self.secrets.contains(name) || name.ends_with("_HEADERS") => {
+                format!("{name}=***")
+            }
             Some(value) => format!("{name}={}", value::without_credentials(&value)),
         }
     }

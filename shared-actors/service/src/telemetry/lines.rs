@@ -4,6 +4,7 @@
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, Opts};
+use shared_actors::fits;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
 use shared_actors::metrics;
@@ -40,7 +41,7 @@ impl Collector for Dropped {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let dropped = u64::try_from(self.lines.dropped_lines()).unwrap_or(u64::MAX);
+        let dropped: u64 = fits(self.lines.dropped_lines());
         self.counted.inc_by(dropped.saturating_sub(self.counted.get()));
         self.counted.collect()
     }
