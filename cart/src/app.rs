@@ -140,9 +140,13 @@ impl Application {
         let products = Products::start(redis, client, settings.cache_capacity, arbiters.pick(0));
 
         let carts = cart_actors(settings, arbiters.clone(), router, &shards, &loms);
-        let use_cases = Carts::new(carts.clone(), Arc::clone(&shards), router, products.clone(), loms);
-        let service =
-            HttpService { health: health.clone(), openapi: api::openapi(), errors: api::error_body };
+        let use_cases =
+            Carts::new(carts.clone(), Arc::clone(&shards), router, products.clone(), loms);
+        let service = HttpService {
+            health: health.clone(),
+            openapi: api::openapi(),
+            errors: api::error_body,
+        };
         let front_end = http::serve(&http, service, move |config| api::routes(config, &use_cases))?;
         info!(address = %front_end.address, shards = count, "cart started");
 
@@ -195,7 +199,15 @@ impl Application {
     /// Rejects new work, finishes accepted work and closes everything, in this order.
     pub async fn stop(self) {
         let Self {
-            front_end, health, carts, shards, products, checkout_sweepers, key_sweepers, pools, ..
+            front_end,
+            health,
+            carts,
+            shards,
+            products,
+            checkout_sweepers,
+            key_sweepers,
+            pools,
+            ..
         } = self;
         health.stopping();
         let in_time = Shutdown::new(STOP_WITHIN)
@@ -223,7 +235,9 @@ impl Application {
             .run()
             .await;
         if !in_time {
-            error!("not everything finished in time; open checkouts will be settled after the next start");
+            error!(
+                "not everything finished in time; open checkouts will be settled after the next start"
+            );
         }
     }
 }
@@ -271,13 +285,15 @@ fn sweepers(
     let sweep = settings.sweep;
     let of_shard = |(index, shard): (usize, &CartShardHandle)| {
         let arbiter = arbiters.pick(index);
-        let (own, carts, options) = (shard.clone(), carts.clone(), ActorOptions::new("checkout_sweeper"));
+        let (own, carts, options) =
+            (shard.clone(), carts.clone(), ActorOptions::new("checkout_sweeper"));
         let checkouts = TaskHandle::periodic(options, arbiter, sweep.period, move || {
             CheckoutSweeper::new(index, own.clone(), carts.clone(), sweep.grace)
         });
         let (own, options) = (shard.clone(), ActorOptions::new("key_sweeper"));
-        let keys =
-            TaskHandle::periodic(options, arbiter, KeySweeper::PERIOD, move || KeySweeper::new(own.clone()));
+        let keys = TaskHandle::periodic(options, arbiter, KeySweeper::PERIOD, move || {
+            KeySweeper::new(own.clone())
+        });
         (checkouts, keys)
     };
     shards.iter().enumerate().map(of_shard).unzip()

@@ -35,7 +35,8 @@ impl Service for Cart {
         match command {
             Command::Serve => {
                 watchdog::start(settings.thread_timeout)?;
-                let application = Application::build(settings).context("the cart service cannot start")?;
+                let application =
+                    Application::build(settings).context("the cart service cannot start")?;
                 application.run_until_stopped().await?;
             }
             Command::Migrate => migrate(settings).await?,
@@ -45,5 +46,8 @@ impl Service for Cart {
 }
 
 fn main() {
-    process::main::<Cart>(env!("CARGO_PKG_VERSION"), option_env!("GIT_REVISION").unwrap_or_default())
+    process::main::<Cart>(
+        env!("CARGO_PKG_VERSION"),
+        option_env!("GIT_REVISION").unwrap_or_default(),
+    )
 }

@@ -64,7 +64,11 @@ impl Settings {
         let settings = Self {
             http: HttpServerSettings::read(r, "HOST_PORT", 8082),
             shards: ShardSettings::read(r, &SHARDS),
-            migrations: if r.flag("MIGRATE_ON_START", true) { Migrations::Apply } else { Migrations::Await },
+            migrations: if r.flag("MIGRATE_ON_START", true) {
+                Migrations::Apply
+            } else {
+                Migrations::Await
+            },
             database_connections: r.get_in("DATABASE_MAX_CONNECTIONS", 8, 1..=1000),
             loms: loms(r),
             products: products(r),
@@ -211,7 +215,8 @@ mod tests {
     #[test]
     fn a_url_without_a_port_is_refused_unless_its_scheme_has_one() {
         let loms = ["loms", "http://loms", "http://loms/"].map(|url| ("LOMS_BASE_URL", url));
-        let products = ["products", "http://products/v1"].map(|url| ("PRODUCT_SERVICE_BASE_URL", url));
+        let products =
+            ["products", "http://products/v1"].map(|url| ("PRODUCT_SERVICE_BASE_URL", url));
         for (name, url) in loms.into_iter().chain(products) {
             let error = read(&[(name, url)]).unwrap_err();
             assert!(error.to_string().contains("host:port"), "{name}={url}: {error}");

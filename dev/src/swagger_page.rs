@@ -44,7 +44,9 @@ async fn configured(page: web::Data<Page>) -> HttpResponse {
 
 async fn asset(page: web::Data<Page>, file: web::Path<String>) -> HttpResponse {
     match utoipa_swagger_ui::serve(&file, Arc::clone(&page.assets)) {
-        Ok(Some(file)) => HttpResponse::Ok().content_type(file.content_type).body(file.bytes.into_owned()),
+        Ok(Some(file)) => {
+            HttpResponse::Ok().content_type(file.content_type).body(file.bytes.into_owned())
+        }
         Ok(None) => HttpResponse::NotFound().finish(),
         Err(error) => HttpResponse::InternalServerError().body(error.to_string()),
     }

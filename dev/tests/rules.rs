@@ -64,8 +64,10 @@ fn code(text: &str) -> String {
 /// Fails if a file contains one of `words`, unless `except` allows that file.
 #[track_caller]
 fn forbid(sources: &[Source], words: &[&str], except: impl Fn(&Source) -> bool) {
-    let breaks = |source: &&Source| !except(source) && words.iter().any(|word| source.code.contains(word));
-    let broken: Vec<&str> = sources.iter().filter(breaks).map(|source| source.path.as_str()).collect();
+    let breaks =
+        |source: &&Source| !except(source) && words.iter().any(|word| source.code.contains(word));
+    let broken: Vec<&str> =
+        sources.iter().filter(breaks).map(|source| source.path.as_str()).collect();
     assert!(broken.is_empty(), "{broken:#?} must not contain any of {words:?}");
 }
 
@@ -98,20 +100,29 @@ fn front_ends_know_no_database() {
 
 #[test]
 fn services_name_actix_only_in_actors_written_by_hand() {
-    forbid(&of_services(|_| true), &["actix::"], |source| HANDWRITTEN_ACTORS.contains(&source.path.as_str()));
+    forbid(&of_services(|_| true), &["actix::"], |source| {
+        HANDWRITTEN_ACTORS.contains(&source.path.as_str())
+    });
 }
 
 #[test]
 fn sql_is_only_in_files_of_queries() {
-    let is_queries = |source: &Source| source.path.ends_with("/queries.rs") || source.is_below("queries");
+    let is_queries =
+        |source: &Source| source.path.ends_with("/queries.rs") || source.is_below("queries");
     forbid(&of_services(|_| true), &["sqlx::query"], is_queries);
 }
 
 #[test]
 fn metrics_are_registered_only_through_the_constructors() {
-    let all: Vec<Source> = SERVICES.iter().chain(&SHARED).flat_map(|krate| sources(krate)).collect();
-    let words =
-        ["register_int", "register_gauge", "register_histogram", "register_counter", "default_registry"];
+    let all: Vec<Source> =
+        SERVICES.iter().chain(&SHARED).flat_map(|krate| sources(krate)).collect();
+    let words = [
+        "register_int",
+        "register_gauge",
+        "register_histogram",
+        "register_counter",
+        "default_registry",
+    ];
     forbid(&all, &words, |source| source.path == "shared-actors/src/metrics.rs");
 }
 
@@ -124,9 +135,12 @@ fn the_shared_code_knows_no_service() {
 
 #[test]
 fn the_actor_layer_depends_on_neither_sql_kafka_http_nor_grpc() {
-    let manifest = fs::read_to_string(project_root().unwrap().join("shared-actors/Cargo.toml")).unwrap();
+    let manifest =
+        fs::read_to_string(project_root().unwrap().join("shared-actors/Cargo.toml")).unwrap();
     let dependencies = manifest.split("[dev-dependencies]").next().unwrap_or_default();
-    for crate_name in ["sqlx", "rdkafka", "actix-web", "actix-http", "tonic", "reqwest", "service-kit"] {
+    for crate_name in
+        ["sqlx", "rdkafka", "actix-web", "actix-http", "tonic", "reqwest", "service-kit"]
+    {
         assert!(!dependencies.contains(&format!("\n{crate_name}")), "{crate_name}");
     }
 }

@@ -74,8 +74,10 @@ impl Application {
         provide_descriptors([&mut http.max_connections, &mut grpc.max_connections])?;
         let health = Health::new();
         let shards = Shards::start(settings, &health);
-        let orders =
-            Orders::new(settings.router, shards.all.iter().map(|shard| shard.orders.clone()).collect());
+        let orders = Orders::new(
+            settings.router,
+            shards.all.iter().map(|shard| shard.orders.clone()).collect(),
+        );
         let stocks = Stocks::new(shards.stock.clone());
 
         let service = GrpcService {
@@ -84,12 +86,16 @@ impl Application {
             descriptors: api::FILE_DESCRIPTOR_SET,
         };
         let grpc = grpc::serve(&grpc, service).await?;
-        let service =
-            HttpService { health: health.clone(), openapi: api::openapi(), errors: gateway::error_body };
+        let service = HttpService {
+            health: health.clone(),
+            openapi: api::openapi(),
+            errors: gateway::error_body,
+        };
         let state = gateway::GatewayState { orders: orders.clone(), stocks: stocks.clone() };
         let http = http::serve(&http, service, move |config| gateway::configure(config, &state))?;
         info!(http = %http.address, grpc = %grpc.address, shards = settings.shards.len(), "loms started");
-        let migrations = if settings.migrate_on_start { Migrations::Apply } else { Migrations::Await };
+        let migrations =
+            if settings.migrate_on_start { Migrations::Apply } else { Migrations::Await };
         let places = Places::new(settings);
         Ok(Self { http, grpc, health, shards, migrations, places, orders, stocks })
     }

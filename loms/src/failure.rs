@@ -10,7 +10,9 @@ impl From<AskError> for OrderError {
         match error {
             AskError::Overloaded { retry_after } => Self::Overloaded { retry_after },
             AskError::DeadlineExceeded => Self::DeadlineExceeded,
-            AskError::Unavailable => Self::Unavailable { reason: "the actor did not answer".to_owned() },
+            AskError::Unavailable => {
+                Self::Unavailable { reason: "the actor did not answer".to_owned() }
+            }
         }
     }
 }
@@ -19,7 +21,9 @@ impl From<DatabaseError> for OrderError {
     fn from(error: DatabaseError) -> Self {
         let reason = error.to_string();
         match error {
-            DatabaseError::Unavailable(_) | DatabaseError::Conflict(_) => Self::Unavailable { reason },
+            DatabaseError::Unavailable(_) | DatabaseError::Conflict(_) => {
+                Self::Unavailable { reason }
+            }
             DatabaseError::Internal(_) => Self::Internal { reason },
         }
     }

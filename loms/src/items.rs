@@ -49,7 +49,9 @@ pub(crate) fn lines(skus: &[i64], counts: &[i64]) -> Result<Lines, sqlx::Error> 
     let lines: Option<Vec<Line>> = skus.iter().zip(counts).map(line).collect();
     let wrong = || format!("a row does not contain valid order lines: {skus:?} {counts:?}");
     let lines = lines.filter(|_| skus.len() == counts.len());
-    lines.and_then(|lines| Lines::new(lines).ok()).ok_or_else(|| sqlx::Error::Decode(wrong().into()))
+    lines
+        .and_then(|lines| Lines::new(lines).ok())
+        .ok_or_else(|| sqlx::Error::Decode(wrong().into()))
 }
 
 /// Converts a column to the domain's type. A value that does not fit is a decode error.
@@ -86,7 +88,10 @@ mod tests {
     #[test]
     fn a_row_that_cannot_be_an_order_is_a_defect() {
         for (sku, count) in [(0, 1), (1, 0), (-1, 1), (1 << 32, 1), (1, 1 << 32)] {
-            assert!(matches!(lines(&[sku], &[count]), Err(sqlx::Error::Decode(_))), "{sku} {count}");
+            assert!(
+                matches!(lines(&[sku], &[count]), Err(sqlx::Error::Decode(_))),
+                "{sku} {count}"
+            );
         }
     }
 }

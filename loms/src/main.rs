@@ -62,5 +62,8 @@ impl Service for Loms {
 }
 
 fn main() {
-    process::main::<Loms>(env!("CARGO_PKG_VERSION"), option_env!("GIT_REVISION").unwrap_or_default())
+    process::main::<Loms>(
+        env!("CARGO_PKG_VERSION"),
+        option_env!("GIT_REVISION").unwrap_or_default(),
+    )
 }

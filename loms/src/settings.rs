@@ -146,7 +146,10 @@ mod tests {
     #[test]
     fn a_key_outlives_the_time_to_pay() {
         let read = |ttl: &str| {
-            Settings::read(Reader::from_pairs([("ORDER_PAYMENT_TTL", "1h"), ("IDEMPOTENCY_TTL", ttl)]))
+            Settings::read(Reader::from_pairs([
+                ("ORDER_PAYMENT_TTL", "1h"),
+                ("IDEMPOTENCY_TTL", ttl),
+            ]))
         };
         assert_eq!(read("2h").unwrap().key_ttl, Duration::from_hours(2));
         assert_eq!(read("1h").unwrap_err().problems[0].name, "IDEMPOTENCY_TTL");
@@ -155,7 +158,10 @@ mod tests {
     #[test]
     fn a_reservation_outlives_the_request_that_made_it() {
         let read = |grace: &str| {
-            Settings::read(Reader::from_pairs([("REQUEST_TIMEOUT", "2s"), ("RESERVATION_GRACE", grace)]))
+            Settings::read(Reader::from_pairs([
+                ("REQUEST_TIMEOUT", "2s"),
+                ("RESERVATION_GRACE", grace),
+            ]))
         };
         assert_eq!(read("3s").unwrap().reservation_grace, Duration::from_secs(3));
         assert_eq!(read("2s").unwrap_err().problems[0].name, "RESERVATION_GRACE");

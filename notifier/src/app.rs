@@ -78,8 +78,11 @@ impl Application {
         provide_descriptors([&mut http.max_connections])?;
         let health = Health::new();
         let (database, kafka) = (health.component("postgres"), health.component("kafka"));
-        let service =
-            HttpService { health: health.clone(), openapi: api::document(), errors: api::error_body };
+        let service = HttpService {
+            health: health.clone(),
+            openapi: api::document(),
+            errors: api::error_body,
+        };
         let http = http::serve(&http, service, |_| ())?;
         let arbiters = Arbiters::new(0);
         // The channel sends within the transaction, which is idle meanwhile. That takes a few
@@ -202,13 +205,15 @@ impl Application {
     }
 
     async fn prepare(&self) -> Result<(), PrepareError> {
-        let migrations = if self.settings.migrate_on_start { Migrations::Apply } else { Migrations::Await };
+        let migrations =
+            if self.settings.migrate_on_start { Migrations::Apply } else { Migrations::Await };
         database::prepare(&self.settings.database, &[&MIGRATOR], migrations, &self.database).await
     }
 
     fn consume(&self) -> ConsumerHandle {
         let Settings { kafka, group, .. } = &self.settings;
-        let options = ConsumerOptions::new(&kafka.brokers, group, &kafka.topic).component(self.kafka.clone());
+        let options =
+            ConsumerOptions::new(&kafka.brokers, group, &kafka.topic).component(self.kafka.clone());
         ConsumerHandle::start(options, self.arbiters.pick(0), self.sink.clone())
     }
 
@@ -222,7 +227,8 @@ impl Application {
 
     fn publish_dead_letters(&self) -> TaskHandle {
         let letters = self.sink.dead_letters.clone();
-        let (options, arbiter) = (ActorOptions::new("dead_letter_publisher"), self.arbiters.pick(0));
+        let (options, arbiter) =
+            (ActorOptions::new("dead_letter_publisher"), self.arbiters.pick(0));
         TaskHandle::periodic(options, arbiter, DeadLetterPublisher::PERIOD, move || {
             DeadLetterPublisher::new(letters.clone())
         })

@@ -43,5 +43,8 @@ impl Service for Notifier {
 }
 
 fn main() {
-    process::main::<Notifier>(env!("CARGO_PKG_VERSION"), option_env!("GIT_REVISION").unwrap_or_default())
+    process::main::<Notifier>(
+        env!("CARGO_PKG_VERSION"),
+        option_env!("GIT_REVISION").unwrap_or_default(),
+    )
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use service_kit::http::HttpServerSettings;
 use service_kit::settings::KafkaSettings;
-use service_kit::settings::{DatabaseSettings, Reader, SettingsError, ShardDefaults, ShardSettings};
+use service_kit::settings::{
+    DatabaseSettings, Reader, SettingsError, ShardDefaults, ShardSettings,
+};
 use shared_actors::watchdog;
 
 /// The default topic of the order events. loms and notifier must agree on it.
@@ -45,7 +47,8 @@ impl Settings {
     /// # Errors
     /// Lists every wrong setting.
     pub fn read(mut reader: Reader) -> Result<Self, SettingsError> {
-        let defaults = ShardDefaults { primaries: &["localhost:5432"], replicas: &[], name: "notifier" };
+        let defaults =
+            ShardDefaults { primaries: &["localhost:5432"], replicas: &[], name: "notifier" };
         let mut databases = ShardSettings::read(&mut reader, &defaults);
         if databases.len() > 1 {
             reader.reject(
@@ -65,7 +68,11 @@ impl Settings {
             max_connections: reader.get_in("DATABASE_MAX_CONNECTIONS", 4, 2..=100),
             migrate_on_start: reader.flag("MIGRATE_ON_START", true),
             max_retries: reader.get_in("NOTIFICATION_MAX_RETRIES", 5, 0..=100),
-            event_max_bytes: reader.get_in("EVENT_MAX_BYTES", 256 * 1024, 1024..=1024 * 1024 * 1024),
+            event_max_bytes: reader.get_in(
+                "EVENT_MAX_BYTES",
+                256 * 1024,
+                1024..=1024 * 1024 * 1024,
+            ),
             inbox_ttl: reader.duration("INBOX_TTL", Duration::from_hours(30 * 24)),
             thread_timeout: reader.duration("THREAD_TIMEOUT", watchdog::TIMEOUT),
         };

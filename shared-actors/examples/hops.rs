@@ -56,11 +56,18 @@ async fn measure<F: Future<Output = Result<u64, AskError>>>(name: &str, ask: imp
 async fn main() {
     for (name, threads) in [("one thread", 0), ("two threads", 1)] {
         let arbiters = Arbiters::new(threads);
-        let plain = Handle::supervise(ActorOptions::new("plain"), arbiters.pick(0), |_| DoubleActor);
+        let plain =
+            Handle::supervise(ActorOptions::new("plain"), arbiters.pick(0), |_| DoubleActor);
         measure(&format!("{name}: ask an actor"), |number| plain.ask(Double(number))).await;
-        let batching =
-            BatchActor::start(ActorOptions::new("batching"), arbiters.pick(0), Arc::new(BatchDouble));
-        measure(&format!("{name}: ask through group commit"), |number| batching.ask(Double(number))).await;
+        let batching = BatchActor::start(
+            ActorOptions::new("batching"),
+            arbiters.pick(0),
+            Arc::new(BatchDouble),
+        );
+        measure(&format!("{name}: ask through group commit"), |number| {
+            batching.ask(Double(number))
+        })
+        .await;
         let keyed = KeyedHandle::new(KeyedOptions::new("keyed"), arbiters, |_: &u32| DoubleActor);
         let keyed = &keyed;
         measure(&format!("{name}: ask one of 1,000 keyed actors"), |number| async move {

@@ -49,9 +49,12 @@ mod armed {
         // The points stay configured for as long as the process lives.
         std::mem::forget(FailScenario::setup());
         let Ok(setting) = std::env::var("CRASH_AT") else { return };
-        let parsed =
-            setting.split_once('#').and_then(|(point, times)| Some((point, times.parse::<u32>().ok()?)));
-        let Some((point, times)) = parsed else { panic!("CRASH_AT={setting}: expected <point>#<n>") };
+        let parsed = setting
+            .split_once('#')
+            .and_then(|(point, times)| Some((point, times.parse::<u32>().ok()?)));
+        let Some((point, times)) = parsed else {
+            panic!("CRASH_AT={setting}: expected <point>#<n>")
+        };
         let left = AtomicU32::new(times);
         let armed = fail::cfg_callback(point, move || {
             if left.fetch_sub(1, Ordering::Relaxed) == 1 {

@@ -17,5 +17,6 @@ use std::fmt::Display;
 /// meaning without notice.
 #[track_caller]
 pub fn fits<T: Copy + Display, U: TryFrom<T>>(number: T) -> U {
-    U::try_from(number).unwrap_or_else(|_| panic!("{number} is out of the range of {}", type_name::<U>()))
+    U::try_from(number)
+        .unwrap_or_else(|_| panic!("{number} is out of the range of {}", type_name::<U>()))
 }

@@ -114,7 +114,8 @@ impl Health {
 
     fn add(&self, name: String, required: bool, group: Option<String>) -> Component {
         let reason = Some("starting".to_owned());
-        let report = ComponentReport { name, ready: false, reason, required, group, is_known: false };
+        let report =
+            ComponentReport { name, ready: false, reason, required, group, is_known: false };
         let index = self.shared.change(|parts| {
             report.show();
             parts.push(report);
@@ -241,8 +242,8 @@ mod tests {
     #[test]
     fn a_service_is_ready_while_all_parts_of_one_group_work() {
         let health = Health::new();
-        let [first, second] =
-            ["0", "1"].map(|shard| ["database", "identity"].map(|part| health.component_of(shard, part)));
+        let [first, second] = ["0", "1"]
+            .map(|shard| ["database", "identity"].map(|part| health.component_of(shard, part)));
         first[0].ready();
         second[1].waiting("connection refused");
         assert!(!health.is_ready(), "no group works as a whole");

@@ -28,7 +28,10 @@ pub struct IdempotencyHeader {
 pub struct AddItemRequest {
     /// The number of pieces, a whole number.
     #[schema(minimum = 1, maximum = 65535)]
-    #[expect(dead_code, reason = "describes the body; it is read member by member to name the one at fault")]
+    #[expect(
+        dead_code,
+        reason = "describes the body; it is read member by member to name the one at fault"
+    )]
     count: u16,
 }
 
@@ -38,7 +41,10 @@ pub struct AddItemRequest {
 pub struct CheckoutRequest {
     /// The user's id.
     #[schema(minimum = 1)]
-    #[expect(dead_code, reason = "describes the body; it is read member by member to name the one at fault")]
+    #[expect(
+        dead_code,
+        reason = "describes the body; it is read member by member to name the one at fault"
+    )]
     user: i64,
 }
 

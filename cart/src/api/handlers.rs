@@ -4,7 +4,9 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use service_kit::http::{ApiError, JsonBody};
 
-use super::body::{AddItemRequest, CartAnswer, CheckoutAnswer, CheckoutRequest, Done, IdempotencyHeader};
+use super::body::{
+    AddItemRequest, CartAnswer, CheckoutAnswer, CheckoutRequest, Done, IdempotencyHeader,
+};
 use super::members::Members;
 use super::openapi::{AddErrors, CheckoutErrors, EveryCall, PostErrors, ShowErrors};
 use crate::carts::Carts;

@@ -68,8 +68,13 @@ mod tests {
         for body in [r#"{"count": 5}"#, r#"{"Count": 5.0}"#, r#"{"x": [1], "COUNT": 5e0}"#] {
             assert_eq!(count(body), Ok(Some(5)), "{body}");
         }
-        for body in ["{}", r#"{"counts": 5}"#, r#"{"count": "5"}"#, r#"{"count": null}"#, r#"{"count": 5.5}"#]
-        {
+        for body in [
+            "{}",
+            r#"{"counts": 5}"#,
+            r#"{"count": "5"}"#,
+            r#"{"count": null}"#,
+            r#"{"count": 5.5}"#,
+        ] {
             assert_eq!(count(body), Ok(None), "{body}");
         }
         let user = serde_json::from_str::<Members>(r#"{"uſer": 7}"#).unwrap();
@@ -80,8 +85,15 @@ mod tests {
     fn a_member_is_given_once() {
         for body in [r#"{"count": 5, "count": 5}"#, r#"{"count": 5, "Count": 6}"#] {
             let error = count(body).unwrap_err();
-            assert!(matches!(error, CartError::InvalidArgument { field: "count", .. }), "{body}: {error}");
+            assert!(
+                matches!(error, CartError::InvalidArgument { field: "count", .. }),
+                "{body}: {error}"
+            );
         }
-        assert_eq!(count(r#"{"note": 1, "Note": 2, "count": 3}"#), Ok(Some(3)), "others are ignored");
+        assert_eq!(
+            count(r#"{"note": 1, "Note": 2, "count": 3}"#),
+            Ok(Some(3)),
+            "others are ignored"
+        );
     }
 }

@@ -27,7 +27,9 @@ pub async fn claim(
     let pool = Pool::new(database, &PoolSettings::new("cart start").with_max_connections(1));
     let (address, name) = (&database.address, &database.name);
     let found = loop {
-        match observe("shard_identity", claim_shard(&pool, shard, shards)).await.map_err(DatabaseError::from)
+        match observe("shard_identity", claim_shard(&pool, shard, shards))
+            .await
+            .map_err(DatabaseError::from)
         {
             Ok(found) => break found,
             Err(error) if error.is_transient() => component.waiting(error.to_string()),

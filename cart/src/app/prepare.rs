@@ -45,9 +45,11 @@ impl Preparation {
     }
 
     async fn prepare(&self) -> Result<(), String> {
-        let migrated = prepare(&self.database, &[&MIGRATIONS], self.migrations, &self.component).await;
+        let migrated =
+            prepare(&self.database, &[&MIGRATIONS], self.migrations, &self.component).await;
         migrated.map_err(|error| error.to_string())?;
-        let claimed = identity::claim(&self.database, self.shard, self.shards, &self.identity).await;
+        let claimed =
+            identity::claim(&self.database, self.shard, self.shards, &self.identity).await;
         match &claimed {
             Ok(()) => {
                 self.pool.unlock();

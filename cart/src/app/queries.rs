@@ -3,7 +3,8 @@
 use service_kit::database::Pool;
 use service_kit::shard::ShardIndex;
 
-const CLAIM: &str = "INSERT INTO shard_identity (shard, shards) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+const CLAIM: &str =
+    "INSERT INTO shard_identity (shard, shards) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 const READ: &str = "SELECT shard, shards FROM shard_identity";
 
 /// Which shard a database is, and of how many.

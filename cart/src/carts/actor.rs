@@ -73,8 +73,12 @@ impl CartActor {
         let (user, shard, known) = (self.user, self.shard.clone(), self.known.take());
         let work = responder.scope(async move {
             let request = request(&command);
-            let start = Start { shard: &shard, user, known, key: request.map(|request| &request.key) };
-            transact(start, |current| decide::change(current, request, |cart| apply(&command, cart))).await
+            let start =
+                Start { shard: &shard, user, known, key: request.map(|request| &request.key) };
+            transact(start, |current| {
+                decide::change(current, request, |cart| apply(&command, cart))
+            })
+            .await
         });
         ctx.wait(wrap_future(work).map(|done: Done<()>, actor: &mut Self, _| {
             actor.known = done.known;
@@ -235,19 +239,23 @@ impl Handler<Envelope<Checkout>> for CartActor {
         let pursued: Vec<Uuid> = self.pursuits.keys().copied().collect();
         let work = responder.scope(async move {
             let request = keyed.as_ref().map(|keyed| &keyed.request);
-            let start = Start { shard: &shard, user, known, key: request.map(|request| &request.key) };
+            let start =
+                Start { shard: &shard, user, known, key: request.map(|request| &request.key) };
             let pursued = |intent| pursued.contains(&intent);
-            let done = transact(start, |current| decide::begin(current, request, asker, pursued)).await;
+            let done =
+                transact(start, |current| decide::begin(current, request, asker, pursued)).await;
             (done, keyed)
         });
-        ctx.wait(wrap_future(work).map(|(done, keyed), actor: &mut Self, ctx: &mut Context<Self>| {
-            let done: Done<Begun> = done;
-            actor.known = done.known;
-            match done.result {
-                Ok(Begun::Answered(order)) => responder.answer(Ok(order)),
-                Ok(Begun::Intent(intent)) => actor.pursue(intent, keyed, responder, ctx),
-                Err(error) => responder.answer(Err(error)),
-            }
-        }));
+        ctx.wait(wrap_future(work).map(
+            |(done, keyed), actor: &mut Self, ctx: &mut Context<Self>| {
+                let done: Done<Begun> = done;
+                actor.known = done.known;
+                match done.result {
+                    Ok(Begun::Answered(order)) => responder.answer(Ok(order)),
+                    Ok(Begun::Intent(intent)) => actor.pursue(intent, keyed, responder, ctx),
+                    Err(error) => responder.answer(Err(error)),
+                }
+            },
+        ));
     }
 }

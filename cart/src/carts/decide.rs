@@ -204,7 +204,8 @@ mod tests {
 
     #[test]
     fn what_was_cleared_during_a_checkout_and_added_again_stays() {
-        let cleared = changed(&row(&[(1, 2), (2, 1)], Some(open(&[(1, 2), (2, 1)]))), |_| Cart::default());
+        let cleared =
+            changed(&row(&[(1, 2), (2, 1)], Some(open(&[(1, 2), (2, 1)]))), |_| Cart::default());
         let again = changed(&changed(&cleared, with(2, 4)), with(1, 1));
         assert_eq!(settled(&again, true), cart(&[(1, 1), (2, 4)]));
     }
@@ -226,7 +227,10 @@ mod tests {
         let current = Loaded { answer: Some(answer("add", None)), ..row(&[(1, 2)], None) };
         let apply = |cart: &Cart| Ok(with(1, 1)(cart));
         assert_eq!(change(&current, Some(&request("k", "add")), apply), Ok((None, ())));
-        assert_eq!(change(&current, Some(&request("k", "other")), apply), Err(CartError::KeyReused));
+        assert_eq!(
+            change(&current, Some(&request("k", "other")), apply),
+            Err(CartError::KeyReused)
+        );
     }
 
     #[test]
@@ -235,7 +239,10 @@ mod tests {
         let intent = Intent { key: Some(checkout.key), ..open(&[(1, 2)]) };
         let current = row(&[(1, 2)], Some(intent));
         let apply = |cart: &Cart| Ok(with(1, 1)(cart));
-        assert_eq!(change(&current, Some(&request("k", "add")), apply), Err(CartError::KeyInFlight));
+        assert_eq!(
+            change(&current, Some(&request("k", "add")), apply),
+            Err(CartError::KeyInFlight)
+        );
         assert!(change(&current, Some(&request("other", "add")), apply).is_ok());
     }
 
@@ -308,7 +315,11 @@ mod tests {
         assert_eq!((change.cart, change.intent), (cart(&[(1, 2)]), IntentChange::Keep));
         assert_eq!(change.answers, answers);
         let other = row(&[(1, 2)], Some(open(&[(1, 2)])));
-        assert_eq!(settle(&other, Uuid::now_v7(), true, &[]), None, "another checkout is open by now");
+        assert_eq!(
+            settle(&other, Uuid::now_v7(), true, &[]),
+            None,
+            "another checkout is open by now"
+        );
     }
 
     #[test]

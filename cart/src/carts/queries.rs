@@ -124,7 +124,11 @@ pub async fn load(
 }
 
 /// Makes every change that has the next version of its row, in one transaction.
-pub async fn write(pool: &Pool, writes: &[Write], key_ttl: Duration) -> Result<Vec<Written>, DatabaseError> {
+pub async fn write(
+    pool: &Pool,
+    writes: &[Write],
+    key_ttl: Duration,
+) -> Result<Vec<Written>, DatabaseError> {
     let mut changes = Changes::default();
     let mut users = HashSet::with_capacity(writes.len());
     // A statement can change a row only once. The second write of a user was decided on an old
@@ -135,9 +139,18 @@ pub async fn write(pool: &Pool, writes: &[Write], key_ttl: Duration) -> Result<V
     }
     let written = observe("write_carts", changes.query(key_ttl).fetch_all(pool)).await?;
     let written: HashSet<i64> = written.into_iter().collect();
-    assert!(written.len() <= users.len(), "{} of {} users were written", written.len(), users.len());
+    assert!(
+        written.len() <= users.len(),
+        "{} of {} users were written",
+        written.len(),
+        users.len()
+    );
     let outcome = |(write, first): (&Write, &bool)| {
-        if *first && written.contains(&write.user.get()) { Written::Committed } else { Written::Stale }
+        if *first && written.contains(&write.user.get()) {
+            Written::Committed
+        } else {
+            Written::Stale
+        }
     };
     Ok(writes.iter().zip(&first).map(outcome).collect())
 }
@@ -252,12 +265,17 @@ impl Changes {
     fn assert_rectangular(&self) {
         let Self { users, opened, updated, answers, .. } = self;
         let rows = users.len();
-        assert!([self.versions.len(), self.skus.len(), self.counts.len()].iter().all(|len| *len == rows));
+        assert!(
+            [self.versions.len(), self.skus.len(), self.counts.len()]
+                .iter()
+                .all(|len| *len == rows)
+        );
         let rows = opened.users.len();
         let columns = [opened.ids.len(), opened.skus.len(), opened.counts.len(), opened.keys.len()];
         assert!(columns.iter().all(|len| *len == rows), "intents to open: {rows}, {columns:?}");
         let rows = updated.users.len();
-        let columns = [updated.ids.len(), updated.skus.len(), updated.counts.len(), updated.rests.len()];
+        let columns =
+            [updated.ids.len(), updated.skus.len(), updated.counts.len(), updated.rests.len()];
         assert!(columns.iter().all(|len| *len == rows), "intents to update: {rows}, {columns:?}");
         let rows = answers.users.len();
         let columns = [answers.keys.len(), answers.requests.len(), answers.orders.len()];

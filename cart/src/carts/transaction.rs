@@ -14,7 +14,8 @@ use crate::idempotency::IdempotencyKey;
 /// How many attempts one transaction may take. Each stale write means that another instance changed
 /// the same cart, so only a conflict of many instances takes this many.
 const ATTEMPTS: u32 = 40;
-const BACKOFF: Backoff = Backoff { first: Duration::from_millis(1), max: Duration::from_millis(20) };
+const BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(1), max: Duration::from_millis(20) };
 
 /// The result of a transaction.
 pub struct Done<T> {

@@ -128,13 +128,15 @@ impl Carts {
             return Err(CartError::EmptyCart);
         }
         let priced = cart.lines().map(async |line| {
-            let product = self.products.find(line.sku).await?.ok_or(CartError::LostProduct(line.sku))?;
+            let product =
+                self.products.find(line.sku).await?.ok_or(CartError::LostProduct(line.sku))?;
             Ok::<_, CartError>(PricedLine { line, product })
         });
         let lines: Vec<PricedLine> = stream::iter(priced).buffered(LOOKUPS).try_collect().await?;
         // At most 1,000 products of a 16-bit and a 32-bit number, far below 64 bits.
-        let price =
-            |priced: &PricedLine| u64::from(priced.line.count.get()) * u64::from(priced.product.price);
+        let price = |priced: &PricedLine| {
+            u64::from(priced.line.count.get()) * u64::from(priced.product.price)
+        };
         let total_price = lines.iter().map(price).sum();
         Ok(CartView { lines, total_price })
     }
@@ -146,7 +148,11 @@ impl Carts {
     /// Those of [`CartError`]. After `Unavailable` and `DeadlineExceeded` an order may exist. A
     /// repeated call, with the same key if there was one, returns it as long as the checkout is not
     /// settled.
-    pub async fn checkout(&self, user: UserId, key: Option<IdempotencyKey>) -> Result<OrderId, CartError> {
+    pub async fn checkout(
+        &self,
+        user: UserId,
+        key: Option<IdempotencyKey>,
+    ) -> Result<OrderId, CartError> {
         match self.claim(user, key, || checkout::REQUEST.to_owned()).await? {
             Claimed::Answered(order) => order.ok_or(CartError::KeyReused),
             Claimed::Go(keyed) => self.actors.ask(&user, Checkout::new(keyed)).await,

@@ -83,7 +83,8 @@ impl Intent {
     /// The intent after one more attempt, and how long it rests from now.
     #[must_use]
     pub fn asked_again(&self) -> (Self, Duration) {
-        let asked = Self { attempts: self.attempts.saturating_add(1), is_due: false, ..self.clone() };
+        let asked =
+            Self { attempts: self.attempts.saturating_add(1), is_due: false, ..self.clone() };
         let rest = match self.unusable_answers {
             0 => REST.jittered(asked.attempts),
             answers => LONG_REST.jittered(answers),
@@ -123,7 +124,11 @@ mod tests {
         ] {
             let intent = intent(unusable_answers, is_due);
             assert_eq!(intent.may_be_asked_by(Asker::User), user, "{unusable_answers} {is_due}");
-            assert_eq!(intent.may_be_asked_by(Asker::Sweeper), sweeper, "{unusable_answers} {is_due}");
+            assert_eq!(
+                intent.may_be_asked_by(Asker::Sweeper),
+                sweeper,
+                "{unusable_answers} {is_due}"
+            );
         }
     }
 

@@ -14,7 +14,8 @@ use crate::domain::{CartError, OrderId, Part, UserId};
 use crate::loms::{Loms, LomsError};
 
 const ATTEMPTS: u32 = 4;
-const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_millis(400) };
+const BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(50), max: Duration::from_millis(400) };
 /// How long loms is asked, regardless of how long the waiting requests may take.
 const LONGEST: Duration = Duration::from_secs(10);
 /// How many unusable answers end the attempt: for a new intent, and for one that is asked about
@@ -67,7 +68,9 @@ async fn ask(loms: Loms, user: UserId, intent: Intent) -> Outcome {
         if attempt >= ATTEMPTS || unusable >= tolerated || time_is_up {
             failures::log(ErrorCode::Unavailable, || {
                 let intent = &intent.id;
-                format!("the outcome of checkout {intent} of user {user} is unknown, it stays open: {error}")
+                format!(
+                    "the outcome of checkout {intent} of user {user} is unknown, it stays open: {error}"
+                )
             });
             return Outcome::Unknown(error.into());
         }

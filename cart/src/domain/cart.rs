@@ -99,8 +99,10 @@ mod tests {
     use super::*;
 
     fn cart(lines: &[(u32, u16)]) -> Cart {
-        let line =
-            |(sku, count): &(u32, u16)| Line { sku: sku_of(*sku), count: Quantity::new(*count).unwrap() };
+        let line = |(sku, count): &(u32, u16)| Line {
+            sku: sku_of(*sku),
+            count: Quantity::new(*count).unwrap(),
+        };
         lines.iter().map(line).collect()
     }
 
@@ -117,7 +119,10 @@ mod tests {
         let held = cart(&[(7, 3)]);
         assert_eq!(plus(&held, 7, 2, 5).unwrap(), cart(&[(7, 5)]));
         assert_eq!(plus(&held, 8, 5, 5).unwrap(), cart(&[(7, 3), (8, 5)]));
-        assert!(matches!(plus(&held, 7, 3, 5), Err(CartError::OutOfStock { wanted: 6, available: 5, .. })));
+        assert!(matches!(
+            plus(&held, 7, 3, 5),
+            Err(CartError::OutOfStock { wanted: 6, available: 5, .. })
+        ));
     }
 
     #[test]
@@ -134,7 +139,10 @@ mod tests {
     fn a_cart_has_a_bounded_number_of_lines() {
         let lines: Vec<_> = (1..=u32::try_from(MAX_LINES).unwrap()).map(|sku| (sku, 1)).collect();
         let full = cart(&lines);
-        assert!(matches!(plus(&full, 5000, 1, 9), Err(CartError::InvalidArgument { field: "sku_id", .. })));
+        assert!(matches!(
+            plus(&full, 5000, 1, 9),
+            Err(CartError::InvalidArgument { field: "sku_id", .. })
+        ));
         assert!(plus(&full, 1, 1, 9).is_ok());
     }
 
@@ -154,7 +162,8 @@ mod tests {
 
     #[test]
     fn lines_come_in_the_order_of_their_skus() {
-        let skus: Vec<u32> = cart(&[(9, 1), (2, 1), (5, 1)]).lines().map(|line| line.sku.get()).collect();
+        let skus: Vec<u32> =
+            cart(&[(9, 1), (2, 1), (5, 1)]).lines().map(|line| line.sku.get()).collect();
         assert_eq!(skus, [2, 5, 9]);
     }
 }

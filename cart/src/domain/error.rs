@@ -66,7 +66,9 @@ pub enum CartError {
     },
     /// The order was cancelled, most likely because it was not paid, before its id could be
     /// returned.
-    #[error("the order of this checkout was cancelled before it could be returned; the cart is unchanged")]
+    #[error(
+        "the order of this checkout was cancelled before it could be returned; the cart is unchanged"
+    )]
     OrderCancelled,
     /// The idempotency key was used before for a different request.
     #[error("this Idempotency-Key was used for another request")]
@@ -75,7 +77,9 @@ pub enum CartError {
     #[error("a request with this Idempotency-Key is in progress")]
     KeyInFlight,
     /// The product service no longer knows a product in the cart.
-    #[error("the product service no longer knows SKU {0} of this cart; remove it to see the others")]
+    #[error(
+        "the product service no longer knows SKU {0} of this cart; remove it to see the others"
+    )]
     LostProduct(Sku),
     /// Too many requests at once. Nothing was done.
     #[error("too many requests at once")]

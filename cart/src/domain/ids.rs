@@ -58,7 +58,9 @@ impl Sku {
     /// `InvalidArgument` naming `sku_id`.
     pub fn parse(text: &str) -> Result<Self, CartError> {
         let sku = decimal(text).and_then(|number| u32::try_from(number).ok()).and_then(Self::new);
-        sku.ok_or_else(|| CartError::invalid("sku_id", "must be a whole number from 1 to 4294967295"))
+        sku.ok_or_else(|| {
+            CartError::invalid("sku_id", "must be a whole number from 1 to 4294967295")
+        })
     }
 
     /// `None` for 0.

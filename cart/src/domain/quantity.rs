@@ -50,7 +50,10 @@ mod tests {
         assert_eq!(Quantity::from_json(Some(65_535)).unwrap().get(), u16::MAX);
         for number in [Some(0), Some(65_536), Some(-1), Some(i128::MAX), None] {
             let error = Quantity::from_json(number).unwrap_err();
-            assert!(matches!(error, CartError::InvalidArgument { field: "count", .. }), "{number:?}");
+            assert!(
+                matches!(error, CartError::InvalidArgument { field: "count", .. }),
+                "{number:?}"
+            );
         }
     }
 }

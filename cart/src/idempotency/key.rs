@@ -15,7 +15,8 @@ impl IdempotencyKey {
     /// `InvalidArgument` naming the header.
     pub fn parse(bytes: &[u8]) -> Result<Self, CartError> {
         let text = str::from_utf8(bytes).ok().filter(|text| {
-            (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+            (1..=MAX_LENGTH).contains(&text.len())
+                && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
         });
         let key = text.map(|text| Self(text.to_owned()));
         key.ok_or_else(|| {
@@ -78,7 +79,8 @@ mod tests {
     #[test]
     fn an_answer_is_given_to_its_own_request_only() {
         let key = IdempotencyKey::parse(b"k").unwrap();
-        let stored = StoredAnswer { request: "checkout".to_owned(), order: Some(OrderId::new(1000)) };
+        let stored =
+            StoredAnswer { request: "checkout".to_owned(), order: Some(OrderId::new(1000)) };
         let again = KeyedRequest { key: key.clone(), request: "checkout".to_owned() };
         assert_eq!(stored.replay(&again), Ok(Some(OrderId::new(1000))));
         let other = KeyedRequest { key, request: "add 7 1".to_owned() };

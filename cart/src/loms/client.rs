@@ -71,9 +71,18 @@ impl Loms {
     /// # Errors
     /// `FailedPrecondition` if there is not enough stock. After `Overloaded`, `Unavailable`,
     /// `Unusable` and `DeadlineExceeded` the order may or may not exist.
-    pub async fn create_order(&self, user: UserId, lines: &Cart, key: Uuid) -> Result<OrderId, LomsError> {
+    pub async fn create_order(
+        &self,
+        user: UserId,
+        lines: &Cart,
+        key: Uuid,
+    ) -> Result<OrderId, LomsError> {
         let item = |line: Line| Item { sku: line.sku.get(), count: line.count.get().into() };
-        let order = Order { user: user.get(), items: lines.lines().map(item).collect(), ..Order::default() };
+        let order = Order {
+            user: user.get(),
+            items: lines.lines().map(item).collect(),
+            ..Order::default()
+        };
         let request = OrderCreateRequest { order: Some(order), idempotency_key: key.to_string() };
         let answer = self.call("/Loms/OrderCreate", request, async |channel, request| {
             LomsClient::new(channel).order_create(request).await
@@ -93,9 +102,9 @@ impl Loms {
         });
         match answer.await {
             Ok(info) => Ok(info.order.ok_or(LomsError::Unusable)?.status == CANCELLED),
-            Err(LomsError::NotFound | LomsError::FailedPrecondition { .. } | LomsError::Rejected(_)) => {
-                Err(LomsError::Unusable)
-            }
+            Err(
+                LomsError::NotFound | LomsError::FailedPrecondition { .. } | LomsError::Rejected(_),
+            ) => Err(LomsError::Unusable),
             Err(error) => Err(error),
         }
     }
@@ -105,9 +114,9 @@ impl Loms {
     pub async fn watch(&self, component: Component) {
         loop {
             let request = HealthCheckRequest { service: String::new() };
-            let check = self
-                .link
-                .send(request, async |channel, request| HealthClient::new(channel).check(request).await);
+            let check = self.link.send(request, async |channel, request| {
+                HealthClient::new(channel).check(request).await
+            });
             match deadline::scope(deadline::within(PROBE_TIMEOUT), check).await {
                 Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => {
                     component.ready();
@@ -125,8 +134,10 @@ impl Loms {
         message: M,
         send: impl AsyncFnOnce(Channel, Request<M>) -> Result<Response<T>, Status>,
     ) -> Result<T, LomsError> {
-        let answer =
-            deadline::scope(deadline::within(self.timeout), grpc::call(&self.link, method, message, send));
+        let answer = deadline::scope(
+            deadline::within(self.timeout),
+            grpc::call(&self.link, method, message, send),
+        );
         answer.await.map_err(|status| {
             let error = LomsError::from(&status);
             if !matches!(error, LomsError::NotFound | LomsError::FailedPrecondition { .. }) {

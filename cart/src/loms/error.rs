@@ -45,9 +45,13 @@ impl From<&Status> for LomsError {
     fn from(status: &Status) -> Self {
         match ErrorCode::from_grpc(status.code()) {
             Some(ErrorCode::NotFound) => Self::NotFound,
-            Some(ErrorCode::FailedPrecondition) => Self::FailedPrecondition { short: shortages(status) },
+            Some(ErrorCode::FailedPrecondition) => {
+                Self::FailedPrecondition { short: shortages(status) }
+            }
             Some(ErrorCode::InvalidArgument) => Self::Rejected("invalid argument"),
-            Some(ErrorCode::AlreadyExists) => Self::Rejected("the intent's key belongs to another order"),
+            Some(ErrorCode::AlreadyExists) => {
+                Self::Rejected("the intent's key belongs to another order")
+            }
             Some(ErrorCode::Overloaded) => Self::Overloaded,
             Some(ErrorCode::DeadlineExceeded) => Self::DeadlineExceeded,
             Some(ErrorCode::Unavailable) => Self::Unavailable,

@@ -83,8 +83,11 @@ impl ProductClient {
     pub fn new(settings: ProductServiceSettings) -> Result<Self, reqwest::Error> {
         // Another provider may already be installed; either one works.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let connections =
-            Mutex::new(Connections { client: client(settings.timeout)?, number: 0, since: Instant::now() });
+        let connections = Mutex::new(Connections {
+            client: client(settings.timeout)?,
+            number: 0,
+            since: Instant::now(),
+        });
         let pace = Pace::new(settings.requests_per_second, PATIENCE);
         let mut shown_url = settings.url.clone();
         // Fails only for URLs that no HTTP client accepts.
@@ -109,7 +112,8 @@ impl ProductClient {
                 Ok(product) => return Ok(product),
                 Err(failure) => failure,
             };
-            let time_is_up = deadline::remaining().is_some_and(|left| left <= self.settings.retry_delay);
+            let time_is_up =
+                deadline::remaining().is_some_and(|left| left <= self.settings.retry_delay);
             if !failure.may_pass || retries >= self.settings.max_retries || time_is_up {
                 return Err(failure.error);
             }
@@ -208,16 +212,21 @@ async fn understand(response: Response) -> Result<Option<Product>, Failure> {
     match response.status() {
         StatusCode::OK => {
             let body = bounded_body(response).await?;
-            serde_json::from_slice(&body).map(Some).map_err(|error| Failure::unusable(error.to_string()))
+            serde_json::from_slice(&body)
+                .map(Some)
+                .map_err(|error| Failure::unusable(error.to_string()))
         }
         StatusCode::NOT_FOUND => Ok(None),
-        status if status == StatusCode::TOO_MANY_REQUESTS || status.as_u16() == ENHANCE_YOUR_CALM => {
+        status
+            if status == StatusCode::TOO_MANY_REQUESTS || status.as_u16() == ENHANCE_YOUR_CALM =>
+        {
             let error = CartError::Unavailable(Part::Products);
             Err(Failure { error, may_pass: true, cause: "it asks to slow down".to_owned() })
         }
-        status => {
-            Err(Failure { may_pass: status.is_server_error(), ..Failure::unusable(status.to_string()) })
-        }
+        status => Err(Failure {
+            may_pass: status.is_server_error(),
+            ..Failure::unusable(status.to_string())
+        }),
     }
 }
 
@@ -239,10 +248,14 @@ impl Failure {
 
     fn of_transport(error: &reqwest::Error) -> Self {
         let part = Part::Products;
-        let outcome =
-            if error.is_timeout() { CartError::DeadlineExceeded(part) } else { CartError::Unavailable(part) };
+        let outcome = if error.is_timeout() {
+            CartError::DeadlineExceeded(part)
+        } else {
+            CartError::Unavailable(part)
+        };
         // The outermost error only says that a request failed.
-        let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+        let causes =
+            std::iter::successors(std::error::Error::source(error), |cause| cause.source());
         let cause = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
         Self { error: outcome, may_pass: true, cause }
     }

@@ -86,7 +86,8 @@ mod tests {
         drop(pace.turn(in_ten_seconds()).await.unwrap());
         let soon = Instant::now() + Duration::from_millis(20);
         assert_eq!(pace.turn(soon).await.err(), Some(CartError::Overloaded));
-        let (waits, refused) = futures::join!(pace.turn(in_ten_seconds()), pace.turn(in_ten_seconds()));
+        let (waits, refused) =
+            futures::join!(pace.turn(in_ten_seconds()), pace.turn(in_ten_seconds()));
         assert!(waits.is_ok());
         assert_eq!(refused.err(), Some(CartError::Overloaded));
     }

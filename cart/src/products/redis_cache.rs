@@ -96,7 +96,8 @@ impl RedisCache {
         let address = ConnectionAddr::Tcp(settings.address.host.clone(), settings.address.port);
         let info = address.into_connection_info()?.set_redis_settings(access).set_tcp_settings(tcp);
         // `attend` and `bounded` set the timeouts.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        let config =
+            AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
         let manager = Manager::new_with_config(info, config)?;
         let pool = Pool::builder(manager).max_size(1).build();
         let unusable = |error: deadpool_redis::BuildError| {
@@ -231,7 +232,9 @@ impl RedisCache {
     async fn bounded<T>(&self, work: impl Future<Output = RedisResult<T>>) -> Result<T, Failure> {
         match timeout(self.timeout, work).await {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) if matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => {
+            Ok(Err(error))
+                if matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) =>
+            {
                 Err(Failure::Reply(error))
             }
             Ok(Err(error)) => Err(Failure::Broken(error.to_string())),

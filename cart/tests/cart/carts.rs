@@ -22,8 +22,10 @@ async fn a_cart_is_filled_shown_and_emptied() {
     let items = shown.body["items"].as_array().unwrap();
     assert_eq!(items[1]["price"], json!(890));
     assert!(items[1]["name"].as_str().unwrap().contains("mug"));
-    let total: u64 =
-        items.iter().map(|item| item["count"].as_u64().unwrap() * item["price"].as_u64().unwrap()).sum();
+    let total: u64 = items
+        .iter()
+        .map(|item| item["count"].as_u64().unwrap() * item["price"].as_u64().unwrap())
+        .sum();
     assert_eq!(shown.body["total_price"], json!(total));
 
     assert_eq!(client.remove(1, 1002).await.status, 204);
@@ -105,7 +107,9 @@ async fn a_database_that_belongs_to_another_shard_is_refused() {
     let mut shop = Shop::open().await;
     shop.start().await.stop().await;
     shop.databases.reverse();
-    let settings = cart::Settings::read(service_kit::settings::Reader::from_pairs(shop.env())).unwrap();
-    let refused = cart::Application::build(&settings).unwrap().run_until_stopped().await.unwrap_err();
+    let settings =
+        cart::Settings::read(service_kit::settings::Reader::from_pairs(shop.env())).unwrap();
+    let refused =
+        cart::Application::build(&settings).unwrap().run_until_stopped().await.unwrap_err();
     assert!(refused.to_string().contains("holds the carts of shard"), "{refused}");
 }

@@ -32,8 +32,13 @@ async fn what_is_added_during_a_checkout_stays_in_the_cart() {
     client.fill(1, &[(1003, 2)]).await;
     shop.loms.hold(true);
     let meanwhile = async {
-        eventually(SOON, "the order service was asked", async || shop.loms.keys_asked().len() == 1).await;
-        assert_eq!(client.add(1, 1003, 5).await.status, 200, "the checkout does not hold up the cart");
+        eventually(SOON, "the order service was asked", async || shop.loms.keys_asked().len() == 1)
+            .await;
+        assert_eq!(
+            client.add(1, 1003, 5).await.status,
+            200,
+            "the checkout does not hold up the cart"
+        );
         assert_eq!(client.add(1, 1004, 1).await.status, 200);
         assert_eq!(client.lines(1).await, [(1003, 7), (1004, 1)]);
         shop.loms.hold(false);
@@ -195,7 +200,8 @@ async fn checkouts_that_cannot_be_settled_hold_up_no_younger_ones() {
     let cart = shop.start().await;
     let client = Client::of(&cart);
     let left_open = async |user: i64| {
-        let (code, status) = if user % 3 == 0 { (Code::Unavailable, 503) } else { (Code::Internal, 502) };
+        let (code, status) =
+            if user % 3 == 0 { (Code::Unavailable, 503) } else { (Code::Internal, 502) };
         shop.loms.refuse_user(user, Some(code));
         client.fill(user, &[(1003, 2)]).await;
         assert_eq!(client.checkout(user).await.status, status);
@@ -225,7 +231,8 @@ async fn an_order_that_was_cancelled_before_its_checkout_was_settled_leaves_the_
     cart.stop().await;
 
     // The creation time is part of an intent's id.
-    let aged = "update checkout_intents set id = overlay(id::text placing '018f3f64-2e3a' from 1)::uuid";
+    let aged =
+        "update checkout_intents set id = overlay(id::text placing '018f3f64-2e3a' from 1)::uuid";
     shop.execute(aged).await;
     shop.loms.cancel(1000);
     let cart = shop.start().await;
@@ -233,8 +240,16 @@ async fn an_order_that_was_cancelled_before_its_checkout_was_settled_leaves_the_
     let refused = client.checkout_with_key(1, "a").await;
     assert_eq!((refused.status, refused.code()), (412, "FAILED_PRECONDITION"));
     assert_eq!(client.lines(1).await, [(1003, 2)]);
-    assert_eq!(client.checkout_with_key(1, "a").await.body, json!({"orderID": 2000}), "the key is free");
-    assert_eq!(client.checkout_with_key(2, "a").await.body, json!({"orderID": 3000}), "late, and alive");
+    assert_eq!(
+        client.checkout_with_key(1, "a").await.body,
+        json!({"orderID": 2000}),
+        "the key is free"
+    );
+    assert_eq!(
+        client.checkout_with_key(2, "a").await.body,
+        json!({"orderID": 3000}),
+        "late, and alive"
+    );
     assert_eq!(client.show(2).await.status, 404);
     cart.stop().await;
 }

@@ -17,7 +17,8 @@ async fn a_checkout_that_was_killed_with_the_service_becomes_one_order() {
     shop.loms.hold(true);
     let own = client.clone();
     let checkout = actix_web::rt::spawn(async move { own.try_checkout_with_key(1, "a").await });
-    eventually(SOON, "the order service was asked", async || !shop.loms.keys_asked().is_empty()).await;
+    eventually(SOON, "the order service was asked", async || !shop.loms.keys_asked().is_empty())
+        .await;
     service.kill9();
     assert!(checkout.await.unwrap().is_err(), "nobody answers");
     shop.loms.hold(false);

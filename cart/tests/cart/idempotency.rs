@@ -70,7 +70,8 @@ async fn a_key_in_flight_is_refused_and_free_afterwards() {
     assert_eq!(client.add(1, 1003, 2).await.status, 200);
     shop.loms.hold(true);
     let probe = async {
-        eventually(SOON, "the order service was asked", async || shop.loms.keys_asked().len() == 1).await;
+        eventually(SOON, "the order service was asked", async || shop.loms.keys_asked().len() == 1)
+            .await;
         let busy = client.checkout_with_key(1, "a").await;
         shop.loms.hold(false);
         busy
@@ -140,7 +141,11 @@ async fn a_checkout_is_joined_by_1000_keys_and_another_one_is_told_to_come_again
     let mut checkouts: FuturesUnordered<_> =
         keys.iter().map(|key| client.checkout_with_key(1, key)).collect();
     let refused = checkouts.next().await.unwrap();
-    assert_eq!((refused.status, refused.code()), (503, "UNAVAILABLE"), "the order may come nevertheless");
+    assert_eq!(
+        (refused.status, refused.code()),
+        (503, "UNAVAILABLE"),
+        "the order may come nevertheless"
+    );
     shop.loms.hold(false);
     let answers: Vec<_> = checkouts.collect().await;
     assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");

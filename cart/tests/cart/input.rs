@@ -10,11 +10,22 @@ async fn every_rule_of_a_request_has_its_error() {
     let shop = Shop::open().await;
     let cart = shop.start().await;
     let client = Client::of(&cart);
-    let post =
-        async |path: &str, body: &str| client.send(Method::POST, path, Some(body.to_owned()), None).await;
-    for count in
-        ["0", "65536", "-1", "1.5", "5e-1", "1e400", "\"1\"", "null", "true", "[1]", "99999999999999999999"]
-    {
+    let post = async |path: &str, body: &str| {
+        client.send(Method::POST, path, Some(body.to_owned()), None).await
+    };
+    for count in [
+        "0",
+        "65536",
+        "-1",
+        "1.5",
+        "5e-1",
+        "1e400",
+        "\"1\"",
+        "null",
+        "true",
+        "[1]",
+        "99999999999999999999",
+    ] {
         let reply = post("/user/1/cart/1003", &format!("{{\"count\": {count}}}")).await;
         assert_eq!((reply.status, reply.code()), (400, "INVALID_ARGUMENT"), "{count}");
         assert!(reply.body["message"].as_str().unwrap().contains("count"), "{count}: {reply:?}");
@@ -38,9 +49,13 @@ async fn every_rule_of_a_request_has_its_error() {
         let reply = post(&format!("/user/1/cart/{sku}"), "{\"count\": 1}").await;
         assert_eq!(reply.status, 400, "{sku}");
         assert!(reply.body["message"].as_str().unwrap().contains("sku_id"), "{sku}: {reply:?}");
-        assert_eq!(client.send(Method::DELETE, &format!("/user/1/cart/{sku}"), None, None).await.status, 400);
+        assert_eq!(
+            client.send(Method::DELETE, &format!("/user/1/cart/{sku}"), None, None).await.status,
+            400
+        );
     }
-    for user in ["0", "-1", "9223372036854775808", "9223372036854775808.0", "1.5", "\"1\"", "null"] {
+    for user in ["0", "-1", "9223372036854775808", "9223372036854775808.0", "1.5", "\"1\"", "null"]
+    {
         let reply = post("/cart/checkout", &format!("{{\"user\": {user}}}")).await;
         assert_eq!(reply.status, 400, "{user}");
         assert!(reply.body["message"].as_str().unwrap().contains("user"), "{user}: {reply:?}");
@@ -56,8 +71,9 @@ async fn bodies_are_read_as_the_original_reads_them_and_numbers_exactly() {
     let shop = Shop::open().await;
     let cart = shop.start().await;
     let client = Client::of(&cart);
-    let post =
-        async |path: &str, body: &str| client.send(Method::POST, path, Some(body.to_owned()), None).await;
+    let post = async |path: &str, body: &str| {
+        client.send(Method::POST, path, Some(body.to_owned()), None).await
+    };
     for body in [
         "{\"Count\": 5}",
         "{\"COUNT\": 5.0}",

@@ -95,7 +95,10 @@ async fn a_key_of_a_checkout_under_way_is_no_other_request_s_at_the_other_instan
     first.fill(9, &[(1003, 3)]).await;
     shop.loms.hold(true);
     let meanwhile = async {
-        eventually(SOON, "the order service was asked", async || !shop.loms.keys_asked().is_empty()).await;
+        eventually(SOON, "the order service was asked", async || {
+            !shop.loms.keys_asked().is_empty()
+        })
+        .await;
         let busy = second.add_with_key(9, 1003, 1, "a").await;
         shop.loms.hold(false);
         busy

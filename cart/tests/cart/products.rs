@@ -41,7 +41,8 @@ async fn what_one_instance_asked_the_next_finds_in_redis() {
     })
     .await;
     cart.stop().await;
-    let ttl_ms: i64 = redis::cmd("PTTL").arg("cart:product:1003").query_async(&mut connection).await.unwrap();
+    let ttl_ms: i64 =
+        redis::cmd("PTTL").arg("cart:product:1003").query_async(&mut connection).await.unwrap();
     assert!((240_000..=300_000).contains(&ttl_ms), "{ttl_ms}");
     let cart = shop.start().await;
     assert_eq!(Client::of(&cart).add(1, 1003, 1).await.status, 200);
@@ -111,11 +112,15 @@ async fn no_second_sees_more_calls_than_allowed_retries_included() {
     let client = Client::of(&cart);
     let started = Instant::now();
     let replies =
-        join_all((0..20).map(|n| client.add(n + 1, 2_000_000 + u32::try_from(n).unwrap(), 1))).await;
+        join_all((0..20).map(|n| client.add(n + 1, 2_000_000 + u32::try_from(n).unwrap(), 1)))
+            .await;
     assert!(replies.iter().all(|reply| reply.status == 412), "{replies:?}");
     let calls: Vec<Instant> = shop.products.controls().calls().iter().map(|call| call.at).collect();
     assert_eq!(calls.len(), 35);
-    assert!(calls.windows(11).all(|eleven| eleven[10] - eleven[0] >= Duration::from_secs(1)), "{calls:?}");
+    assert!(
+        calls.windows(11).all(|eleven| eleven[10] - eleven[0] >= Duration::from_secs(1)),
+        "{calls:?}"
+    );
     assert!(started.elapsed() < Duration::from_secs(6), "the pace is used");
     cart.stop().await;
 }

@@ -9,7 +9,12 @@ use tonic::Code;
 use crate::support::{Client, Fate, Reply, SOON, Shop, eventually};
 
 /// Checks out at `client`, and runs `meanwhile` while loms handles the order.
-async fn checkout_during(shop: &Shop, client: &Client, user: i64, meanwhile: impl AsyncFnOnce()) -> Reply {
+async fn checkout_during(
+    shop: &Shop,
+    client: &Client,
+    user: i64,
+    meanwhile: impl AsyncFnOnce(),
+) -> Reply {
     let asked = shop.loms.keys_asked().len();
     shop.loms.hold(true);
     let meanwhile = async {
@@ -118,7 +123,8 @@ async fn a_checkout_that_the_previous_version_left_open_is_settled() {
     let open = "insert into checkout_intents (id, user_id, skus, counts)
                 select gen_random_uuid(), user_id, skus, array[2] from carts";
     shop.execute(open).await;
-    eventually(SOON, "the ordered pieces left", async || client.lines(1).await == [(1003, 3)]).await;
+    eventually(SOON, "the ordered pieces left", async || client.lines(1).await == [(1003, 3)])
+        .await;
     assert_eq!(shop.loms.orders()[0].items, [(1003, 2)]);
     cart.stop().await;
 }
@@ -149,7 +155,8 @@ impl Pieces {
     }
 
     fn settle(&mut self, ordered: bool) {
-        let (ordering, withdrawn) = (std::mem::take(&mut self.ordering), std::mem::take(&mut self.withdrawn));
+        let (ordering, withdrawn) =
+            (std::mem::take(&mut self.ordering), std::mem::take(&mut self.withdrawn));
         if !ordered {
             self.removed += withdrawn;
             for (sku, count) in ordering {
@@ -164,7 +171,8 @@ struct Dice(u64);
 
 impl Dice {
     fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
 }
@@ -208,9 +216,12 @@ async fn every_piece_is_in_the_cart_or_in_one_order_or_removed() {
                         shop.loms.hold(true);
                         let asked = shop.loms.keys_asked().len();
                         let own = client.clone();
-                        let checkout = actix_web::rt::spawn(async move { own.checkout(user).await });
-                        eventually(SOON, "loms is asked", async || shop.loms.keys_asked().len() > asked)
-                            .await;
+                        let checkout =
+                            actix_web::rt::spawn(async move { own.checkout(user).await });
+                        eventually(SOON, "loms is asked", async || {
+                            shop.loms.keys_asked().len() > asked
+                        })
+                        .await;
                         pieces.ordering = std::mem::take(&mut pieces.free);
                         open = Some((checkout, in_stock));
                     }

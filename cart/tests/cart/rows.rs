@@ -20,7 +20,10 @@ async fn a_row_that_makes_no_sense_fails_its_own_user_alone() {
         let broken = join_all((0..20).map(|_| client.show(1)));
         let others = join_all((0..140).map(|n| client.show(2 + n % 7)));
         let (broken, others) = join(broken, others).await;
-        assert!(broken.iter().all(|reply| (reply.status, reply.code()) == (500, "INTERNAL")), "{broken:?}");
+        assert!(
+            broken.iter().all(|reply| (reply.status, reply.code()) == (500, "INTERNAL")),
+            "{broken:?}"
+        );
         assert!(others.iter().all(|reply| reply.status == 200), "{others:?}");
     }
     cart.stop().await;

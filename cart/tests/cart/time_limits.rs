@@ -77,7 +77,8 @@ async fn who_waits_longer_for_a_shared_product_gets_it() {
     let cart = shop.start().await;
     let client = Client::of(&cart);
     shop.products.controls().delay(Duration::from_secs(1));
-    let (hasty, patient) = join(client.patient_for("300m").add(1, 1003, 1), client.add(2, 1003, 1)).await;
+    let (hasty, patient) =
+        join(client.patient_for("300m").add(1, 1003, 1), client.add(2, 1003, 1)).await;
     assert_eq!((hasty.status, hasty.code()), (504, "DEADLINE_EXCEEDED"));
     assert_eq!(message(&hasty), "the product service did not answer in time");
     assert_eq!(patient.status, 200, "{patient:?}");
@@ -95,7 +96,8 @@ async fn an_order_that_exists_is_answered_though_its_checkout_cannot_be_settled(
     shop.loms.hold(true);
     let meanwhile = async {
         eventually(SOON, "loms is asked", async || !shop.loms.keys_asked().is_empty()).await;
-        shop.execute("alter table carts add constraint unwritable check (version < 0) not valid").await;
+        shop.execute("alter table carts add constraint unwritable check (version < 0) not valid")
+            .await;
         shop.loms.hold(false);
     };
     let (ordered, ()) = join!(client.checkout(1), meanwhile);

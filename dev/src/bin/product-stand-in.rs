@@ -23,7 +23,8 @@ struct Arguments {
 async fn main() -> Result<()> {
     let Arguments { host, port } = Arguments::parse();
     let address = SocketAddr::from((host, port));
-    let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    let listener =
+        TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
     println!("product stand-in on http://{address}");
     dev::http::serve_until_interrupted(serve(listener, Arc::new(Controls::default()))?).await
 }

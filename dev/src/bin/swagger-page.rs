@@ -27,10 +27,11 @@ async fn main() -> Result<()> {
         Some(file) => file,
         None => project_root()?.join("docker/swagger-ui/swagger-config.json"),
     };
-    let configuration =
-        std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let configuration = std::fs::read_to_string(&file)
+        .with_context(|| format!("cannot read {}", file.display()))?;
     let address = (Ipv4Addr::LOCALHOST, port);
-    let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on port {port}"))?;
+    let listener =
+        TcpListener::bind(address).with_context(|| format!("cannot listen on port {port}"))?;
     println!("swagger page on http://localhost:{port}");
     dev::http::serve_until_interrupted(serve(listener, configuration)?).await
 }

@@ -43,6 +43,7 @@ impl Calls {
         if text.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_str(&text).with_context(|| format!("{shown} did not answer with JSON: {text}"))
+        serde_json::from_str(&text)
+            .with_context(|| format!("{shown} did not answer with JSON: {text}"))
     }
 }

@@ -49,7 +49,10 @@ pub async fn run(afterwards: Afterwards, interruption: &mut Interruption) -> Res
     if afterwards == Afterwards::Leave {
         shop.stop();
         return played.map(|()| {
-            println!("\nEverything has stopped. The data are kept in {}.", folders.base().display());
+            println!(
+                "\nEverything has stopped. The data are kept in {}.",
+                folders.base().display()
+            );
             0
         });
     }

@@ -17,7 +17,8 @@ const IN_STOCK: [u32; 5] = [773_297_411, 1002, 1003, 1004, 1005];
 /// Plays a purchase by a new user: one unit each of two products.
 pub async fn play(ports: &ShopPorts, notifier_log: &Path) -> Result<()> {
     let calls = Calls::new();
-    let (cart, loms) = [ports.cart, ports.loms].map(|port| format!("http://localhost:{port}")).into();
+    let (cart, loms) =
+        [ports.cart, ports.loms].map(|port| format!("http://localhost:{port}")).into();
     let user = 1 + uuid::Uuid::new_v4().as_u128() % 1_000_000_000;
     let mut notifications = Notifications::from_now_on(notifier_log);
 

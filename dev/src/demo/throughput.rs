@@ -61,7 +61,8 @@ async fn change_minds(client: &Client, ports: &ShopPorts, how_long: Duration) ->
         let add = client.post(format!("{shop}/user/{user}/cart/1005")).json(&json!({ "count": 1 }));
         add.send().await.context("cart did not answer")?;
         let checkout = client.post(format!("{shop}/cart/checkout")).json(&json!({ "user": user }));
-        let answer: Value = checkout.send().await?.json().await.context("cart did not answer with JSON")?;
+        let answer: Value =
+            checkout.send().await?.json().await.context("cart did not answer with JSON")?;
         if let Some(order) = answer["orderID"].as_i64() {
             let cancel = format!("http://localhost:{}/v1/orders/{order}/cancel", ports.loms);
             client.post(cancel).send().await.context("loms did not answer")?;
@@ -74,10 +75,13 @@ async fn change_minds(client: &Client, ports: &ShopPorts, how_long: Duration) ->
 async fn rates(client: &Client, ports: &ShopPorts) -> Result<Vec<(String, f64)>> {
     let url = format!("http://localhost:{}/api/v1/query", ports.prometheus);
     let response = client.post(url).header("content-type", "application/x-www-form-urlencoded");
-    let text = response.body(format!("query={}", percent_encoded(QUERY))).send().await?.text().await?;
-    let answer: Value = serde_json::from_str(&text).with_context(|| format!("Prometheus answered {text}"))?;
-    let series =
-        answer["data"]["result"].as_array().with_context(|| format!("Prometheus answered {text}"))?;
+    let text =
+        response.body(format!("query={}", percent_encoded(QUERY))).send().await?.text().await?;
+    let answer: Value =
+        serde_json::from_str(&text).with_context(|| format!("Prometheus answered {text}"))?;
+    let series = answer["data"]["result"]
+        .as_array()
+        .with_context(|| format!("Prometheus answered {text}"))?;
     let mut rates: Vec<(String, f64)> = series
         .iter()
         .filter_map(|one| {

@@ -46,14 +46,15 @@ const KINDS: [(&str, u32); 16] = [
 ];
 
 const LINES: [&str; 20] = [
-    "Alder", "Beacon", "Cinder", "Dune", "Ember", "Fjord", "Grove", "Heron", "Isle", "Juniper", "Kestrel",
-    "Larch", "Moss", "Nimbus", "Orchard", "Pebble", "Quartz", "Rowan", "Slate", "Tarn",
+    "Alder", "Beacon", "Cinder", "Dune", "Ember", "Fjord", "Grove", "Heron", "Isle", "Juniper",
+    "Kestrel", "Larch", "Moss", "Nimbus", "Orchard", "Pebble", "Quartz", "Rowan", "Slate", "Tarn",
 ];
 
 const FIRST_COMPOSED_SKU: u32 = 1006;
 
 static CATALOGUE: LazyLock<BTreeMap<u32, Product>> = LazyLock::new(|| {
-    let by_hand = BY_HAND.iter().map(|&(sku, name, price)| (sku, Product { name: name.to_owned(), price }));
+    let by_hand =
+        BY_HAND.iter().map(|&(sku, name, price)| (sku, Product { name: name.to_owned(), price }));
     let pairs = LINES.iter().flat_map(|line| KINDS.iter().map(move |kind| (line, kind)));
     let composed = (FIRST_COMPOSED_SKU..).zip(pairs).map(|(sku, (line, (kind, lowest)))| {
         let name = format!("{kind} {line}");
@@ -82,7 +83,8 @@ mod tests {
 
     #[test]
     fn every_product_has_a_name_of_its_own_and_a_price() {
-        let names: std::collections::BTreeSet<_> = CATALOGUE.values().map(|product| &product.name).collect();
+        let names: std::collections::BTreeSet<_> =
+            CATALOGUE.values().map(|product| &product.name).collect();
         assert_eq!(names.len(), CATALOGUE.len());
         assert!(CATALOGUE.values().all(|product| product.price > 0));
     }

@@ -55,7 +55,8 @@ impl ProductStandIn {
                 }
             });
         });
-        let handle = outcome.recv().context("the stand-in's thread ended while it was starting")??;
+        let handle =
+            outcome.recv().context("the stand-in's thread ended while it was starting")??;
         Ok(Self { base_url, controls, handle, thread: Some(thread) })
     }
 

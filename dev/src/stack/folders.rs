@@ -69,7 +69,8 @@ impl Folders {
     /// The data folder of a server, created if it is missing.
     pub fn create_data(&self, server: &str) -> Result<PathBuf> {
         let folder = self.data(server);
-        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
         Ok(folder)
     }
 
@@ -131,11 +132,14 @@ fn try_lock(folder: &Path) -> Result<Option<File>> {
 fn remove_abandoned(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         // A link or another user's folder may use our prefix to trick us into deleting something.
-        let owned =
-            entry.metadata().is_ok_and(|folder| folder.is_dir() && folder.uid() == geteuid().as_raw());
-        let ours = owned && entry.file_name().to_str().is_some_and(|name| name.starts_with(TEST_PREFIX));
-        let age =
-            fs::metadata(entry.path().join(LOCK)).and_then(|lock| lock.modified()).map(|made| made.elapsed());
+        let owned = entry
+            .metadata()
+            .is_ok_and(|folder| folder.is_dir() && folder.uid() == geteuid().as_raw());
+        let ours =
+            owned && entry.file_name().to_str().is_some_and(|name| name.starts_with(TEST_PREFIX));
+        let age = fs::metadata(entry.path().join(LOCK))
+            .and_then(|lock| lock.modified())
+            .map(|made| made.elapsed());
         // A younger folder may belong to a stack that is just starting.
         let old = age.is_ok_and(|age| age.is_ok_and(|age| age > Duration::from_mins(1)));
         if !ours || !old {

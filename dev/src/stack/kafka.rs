@@ -68,14 +68,19 @@ pub async fn start(listeners: &Listeners, folders: &Folders) -> Result<Process> 
     }
     let properties = folder.join("server.properties");
     render_properties(listeners, &data, &properties, folders)?;
-    let mut process =
-        java("Kafka", "kafka", "kafka.Kafka", folders)?.arg(&properties).port(listeners.port).start()?;
+    let mut process = java("Kafka", "kafka", "kafka.Kafka", folders)?
+        .arg(&properties)
+        .port(listeners.port)
+        .start()?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, listeners.port));
-    let accepts = async || Ok(TcpStream::connect_timeout(&address, Duration::from_secs(1)).map(drop)?);
+    let accepts =
+        async || Ok(TcpStream::connect_timeout(&address, Duration::from_secs(1)).map(drop)?);
     process.until_ready(Duration::from_mins(1), accepts).await?;
     let admin = admin_client(&address.to_string())?;
     process
-        .until_ready(Duration::from_secs(30), async || create_topic(&admin, TOPIC, PARTITIONS).await)
+        .until_ready(Duration::from_secs(30), async || {
+            create_topic(&admin, TOPIC, PARTITIONS).await
+        })
         .await?;
     Ok(process)
 }
@@ -109,7 +114,12 @@ pub async fn create_topic(
 
 /// Formats a temporary folder and renames it when it is complete. Removes what an interrupted start
 /// left there.
-async fn format_storage(listeners: &Listeners, folder: &Path, data: &Path, folders: &Folders) -> Result<()> {
+async fn format_storage(
+    listeners: &Listeners,
+    folder: &Path,
+    data: &Path,
+    folders: &Folders,
+) -> Result<()> {
     let unfinished = folder.join("data.unfinished");
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished)?;
@@ -135,21 +145,34 @@ fn java(name: &str, log: &str, class: &str, folders: &Folders) -> Result<Program
     let classpath: PathBuf = folders.kafka_jars().join("*");
     // A small heap and only the first-tier compiler: the broker shares a developer's machine.
     Ok(Program::new(name, tools::java()?, folders.log(log))
-        .args(["-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"])
+        .args([
+            "-Xms64m",
+            "-Xmx256m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-Xshare:auto",
+        ])
         .arg(logging_option)
         .arg("-cp")
         .arg(classpath)
         .arg(class))
 }
 
-fn render_properties(listeners: &Listeners, data: &Path, rendered: &Path, folders: &Folders) -> Result<()> {
+fn render_properties(
+    listeners: &Listeners,
+    data: &Path,
+    rendered: &Path,
+    folders: &Folders,
+) -> Result<()> {
     let source = folders.root().join("docker/kafka/server.properties");
-    let text = fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
+    let text =
+        fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
     let Listeners { port, controller_port, proxied } = *listeners;
     let controller = format!("127.0.0.1:{controller_port}");
     let mut heard = format!("CONTROLLER://{controller},EXTERNAL://127.0.0.1:{port}");
     let clients_come_to = proxied.map_or(port, |proxied| proxied.proxy_port);
-    let mut advertised = format!("CONTROLLER://{controller},EXTERNAL://127.0.0.1:{clients_come_to}");
+    let mut advertised =
+        format!("CONTROLLER://{controller},EXTERNAL://127.0.0.1:{clients_come_to}");
     // Where localhost also means ::1, clients try that first. Accept them there and advertise
     // 127.0.0.1 to them.
     if has_ipv6() {
@@ -172,8 +195,9 @@ fn render_properties(listeners: &Listeners, data: &Path, rendered: &Path, folder
         ("log.dirs", data.display().to_string()),
     ];
     let key = |line: &str| line.split_once('=').map(|(key, _)| key.trim().to_owned());
-    let kept =
-        text.lines().filter(|line| !replaced.iter().any(|(name, _)| key(line).as_deref() == Some(name)));
+    let kept = text
+        .lines()
+        .filter(|line| !replaced.iter().any(|(name, _)| key(line).as_deref() == Some(name)));
     let ours = replaced.iter().map(|(name, value)| format!("{name}={value}"));
     let lines: Vec<String> = kept.map(str::to_owned).chain(ours).collect();
     fs::write(rendered, lines.join("\n") + "\n")

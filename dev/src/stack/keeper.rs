@@ -39,7 +39,8 @@ async fn keep(process: &mut Process) -> Error {
         };
         failures = if started.elapsed() < SHORT_LIFE { failures + 1 } else { 0 };
         if failures > MAX_FAILURES {
-            return process.failure(&format!("has failed {failures} times in a row ({})", describe(status)));
+            return process
+                .failure(&format!("has failed {failures} times in a row ({})", describe(status)));
         }
         println!("  ! {} has ended ({}) and is restarted", process.name(), describe(status));
         if failures > 0 {

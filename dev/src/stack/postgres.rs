@@ -102,7 +102,10 @@ impl Postgres {
         let (name, log) = if program == "postgres" {
             (self.name.to_owned(), folders.log(self.folder))
         } else {
-            (format!("{} ({program})", self.name), folders.log(&format!("{}-{program}", self.folder)))
+            (
+                format!("{} ({program})", self.name),
+                folders.log(&format!("{}-{program}", self.folder)),
+            )
         };
         // PostgreSQL takes SIGINT for a fast shutdown and SIGQUIT for an immediate one.
         Ok(Program::new(name, programs.join(program), log)
@@ -110,7 +113,12 @@ impl Postgres {
             .signals(Signal::SIGINT, Signal::SIGQUIT))
     }
 
-    async fn create_data(&self, data: &Path, folders: &Folders, user: Option<ServerUser>) -> Result<()> {
+    async fn create_data(
+        &self,
+        data: &Path,
+        folders: &Folders,
+        user: Option<ServerUser>,
+    ) -> Result<()> {
         if data.join("PG_VERSION").is_file() {
             return Ok(());
         }
@@ -165,7 +173,8 @@ impl Postgres {
 
     async fn follows(&self) -> Result<()> {
         let mut connection = connect(self.port, "postgres").await?;
-        let streaming = "select exists (select from pg_stat_wal_receiver where status = 'streaming')";
+        let streaming =
+            "select exists (select from pg_stat_wal_receiver where status = 'streaming')";
         let streaming: bool = sqlx::query_scalar(streaming).fetch_one(&mut connection).await?;
         ensure!(streaming, "the replica does not stream from its primary");
         Ok(())
@@ -212,7 +221,8 @@ fn unfinished(data: &Path) -> Result<PathBuf> {
 /// folder.
 fn install_configuration(data: &Path, folders: &Folders, user: Option<ServerUser>) -> Result<()> {
     let source = folders.root().join("docker/postgres/postgresql.conf");
-    let text = fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
+    let text =
+        fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
     write_for(&data.join("postgresql.conf"), &text, user)
 }
 

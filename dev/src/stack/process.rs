@@ -39,7 +39,8 @@ impl Process {
         self.child = self.program.start_again()?;
         self.exit = None;
         let Some(port) = self.program.port else { return Ok(()) };
-        let listens = async || Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.map(drop)?);
+        let listens =
+            async || Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.map(drop)?);
         self.until_ready(deadline, listens).await
     }
 
@@ -61,8 +62,10 @@ impl Process {
     /// Its exit status, once it has ended.
     pub fn exit_status(&mut self) -> Result<Option<ExitStatus>> {
         if self.exit.is_none() {
-            self.exit =
-                self.child.try_wait().with_context(|| format!("{}: cannot be waited for", self.name()))?;
+            self.exit = self
+                .child
+                .try_wait()
+                .with_context(|| format!("{}: cannot be waited for", self.name()))?;
         }
         Ok(self.exit)
     }
@@ -70,7 +73,8 @@ impl Process {
     /// Sends a signal, unless the process has ended.
     pub fn signal(&mut self, signal: Signal) -> Result<()> {
         if self.exit_status()?.is_none() {
-            kill(self.pid()?, signal).with_context(|| format!("{}: cannot send {signal}", self.name()))?;
+            kill(self.pid()?, signal)
+                .with_context(|| format!("{}: cannot send {signal}", self.name()))?;
         }
         Ok(())
     }
@@ -94,7 +98,8 @@ impl Process {
         if let Some(status) = self.exit_status()? {
             return Ok(status);
         }
-        killpg(self.pid()?, Signal::SIGKILL).with_context(|| format!("{}: cannot be killed", self.name()))?;
+        killpg(self.pid()?, Signal::SIGKILL)
+            .with_context(|| format!("{}: cannot be killed", self.name()))?;
         let status = self.child.wait()?;
         self.exit = Some(status);
         Ok(status)
@@ -109,7 +114,9 @@ impl Process {
         let started = Instant::now();
         loop {
             if let Some(status) = self.exit_status()? {
-                return Err(self.failure(&format!("ended before it was ready ({})", describe(status))));
+                return Err(
+                    self.failure(&format!("ended before it was ready ({})", describe(status)))
+                );
             }
             let reason = match tokio::time::timeout(Duration::from_secs(5), probe()).await {
                 Ok(Ok(())) => return Ok(()),

@@ -95,7 +95,8 @@ impl Program {
     /// Starts the program with an empty log.
     pub fn start(&self) -> Result<Process> {
         if let Some(folder) = self.log.parent() {
-            fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot create {}", folder.display()))?;
         }
         let child = self.spawn(OpenOptions::new().create(true).write(true).truncate(true))?;
         Ok(Process::new(self.clone(), child))
@@ -107,10 +108,12 @@ impl Program {
     }
 
     fn spawn(&self, open: &OpenOptions) -> Result<Child> {
-        let log = open.open(&self.log).with_context(|| format!("cannot write {}", self.log.display()))?;
+        let log =
+            open.open(&self.log).with_context(|| format!("cannot write {}", self.log.display()))?;
         let mut command = self.command();
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
-        tether::spawn(command).with_context(|| format!("{}: cannot start {}", self.name, self.path.display()))
+        tether::spawn(command)
+            .with_context(|| format!("{}: cannot start {}", self.name, self.path.display()))
     }
 
     /// Runs the program to its end. Fails if it does not succeed within `deadline`.
@@ -125,7 +128,9 @@ impl Program {
                 return Err(process.failure(&format!("failed ({})", describe(status))));
             }
             if started.elapsed() > deadline {
-                return Err(process.failure(&format!("did not end within {} s", deadline.as_secs())));
+                return Err(
+                    process.failure(&format!("did not end within {} s", deadline.as_secs()))
+                );
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

@@ -16,7 +16,16 @@ pub async fn start(port: u16, folders: &Folders) -> Result<Process> {
     let data = folders.create_data("redis")?;
     let mut process = Program::new("Redis", tools::find("redis-server")?, folders.log("redis"))
         .arg(folders.root().join("docker/redis/redis.conf"))
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "-::1", "--daemonize", "no", "--dir"])
+        .args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "-::1",
+            "--daemonize",
+            "no",
+            "--dir",
+        ])
         .arg(data)
         .port(port)
         .start()?;

@@ -55,7 +55,11 @@ impl ServerPorts {
     /// Fails if a port is taken.
     pub fn require_free(&self) -> Result<()> {
         require_free("PostgreSQL shard 0", "SHOP_POSTGRES_0_PORT", self.postgres_0)?;
-        require_free("PostgreSQL shard 0 replica", "SHOP_POSTGRES_REPLICA_0_PORT", self.postgres_replica_0)?;
+        require_free(
+            "PostgreSQL shard 0 replica",
+            "SHOP_POSTGRES_REPLICA_0_PORT",
+            self.postgres_replica_0,
+        )?;
         require_free("PostgreSQL shard 1", "SHOP_POSTGRES_1_PORT", self.postgres_1)?;
         require_free("Redis", "SHOP_REDIS_PORT", self.redis)?;
         require_free("Kafka", "SHOP_KAFKA_PORT", self.kafka)?;
@@ -107,6 +111,10 @@ pub async fn start(ports: ServerPorts, folders: &Folders, for_tests: bool) -> Re
     Ok(vec![primary_0, replica_0, primary_1, redis, kafka])
 }
 
-async fn started(name: &str, port: u16, start: impl Future<Output = Result<Process>>) -> Result<Process> {
+async fn started(
+    name: &str,
+    port: u16,
+    start: impl Future<Output = Result<Process>>,
+) -> Result<Process> {
     step(&format!("{name} (localhost:{port})"), start).await
 }

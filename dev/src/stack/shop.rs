@@ -107,8 +107,10 @@ impl ShopPorts {
 
     /// `configuration` is a file of Swagger UI.
     fn swagger(&self, configuration: &str) -> Service {
-        let settings =
-            vec![("HTTP_PORT", self.swagger.to_string()), ("SWAGGER_CONFIG", configuration.to_owned())];
+        let settings = vec![
+            ("HTTP_PORT", self.swagger.to_string()),
+            ("SWAGGER_CONFIG", configuration.to_owned()),
+        ];
         Service { name: "swagger-page", port: self.swagger, settings }
     }
 
@@ -121,8 +123,8 @@ impl ShopPorts {
     /// Writes the configuration of Swagger UI with these ports, and returns the file.
     fn write_swagger_configuration(&self, folders: &Folders) -> Result<String> {
         let source = folders.root().join("docker/swagger-ui/swagger-config.json");
-        let text =
-            fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
+        let text = fs::read_to_string(&source)
+            .with_context(|| format!("cannot read {}", source.display()))?;
         let ports = [(8082, self.cart), (8081, self.loms), (8083, self.notifier)];
         let text = ports.iter().fold(text, |text, (default, port)| {
             text.replace(&format!("localhost:{default}/"), &format!("localhost:{port}/"))
@@ -220,7 +222,9 @@ pub async fn run_servers(interruption: &mut Interruption) -> Result<u8> {
         started = start => started?,
         _ = interruption.next() => return Ok(0),
     };
-    println!("\nThe servers are running. The default settings of cart, loms and notifier fit them.");
+    println!(
+        "\nThe servers are running. The default settings of cart, loms and notifier fit them."
+    );
     println!("A server that ends is restarted. Ctrl-C stops everything and keeps the data.");
     let mut shop = Shop { processes: servers, notifier_log: folders.log("notifier") };
     shop.processes.push(products);

@@ -57,7 +57,8 @@ async fn run_command(
             command.env_remove(key);
         }
     }
-    let mut child = tether::spawn(command).with_context(|| format!("cannot start {}", program.display()))?;
+    let mut child =
+        tether::spawn(command).with_context(|| format!("cannot start {}", program.display()))?;
     let group = Pid::from_raw(i32::try_from(child.id())?);
     loop {
         if let Some(status) = child.try_wait()? {
@@ -76,8 +77,10 @@ async fn run_command(
 
 fn environment(ports: ServerPorts) -> Result<Vec<(&'static str, OsString)>> {
     let local = |port: u16| OsString::from(format!("127.0.0.1:{port}"));
-    let programs =
-        std::env::current_exe()?.parent().map(PathBuf::from).context("this program has no folder")?;
+    let programs = std::env::current_exe()?
+        .parent()
+        .map(PathBuf::from)
+        .context("this program has no folder")?;
     Ok(vec![
         ("SHOP_TEST_POSTGRES_0", local(ports.postgres_0)),
         ("SHOP_TEST_POSTGRES_REPLICA_0", local(ports.postgres_replica_0)),

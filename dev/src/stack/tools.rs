@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail};
 /// lacks.
 pub fn find(program: &str) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin", "/usr/bin"].map(PathBuf::from));
+    let folders =
+        std::env::split_paths(&path).chain(["/usr/sbin", "/sbin", "/usr/bin"].map(PathBuf::from));
     for folder in folders {
         let candidate = folder.join(program);
         if is_executable(&candidate) {
@@ -23,12 +24,14 @@ pub fn find(program: &str) -> Result<PathBuf> {
 /// Finds Java: the newest of Debian's versions, at least the 17 that Kafka needs, or else the one
 /// in `PATH`.
 pub fn java() -> Result<PathBuf> {
-    let installed = fs::read_dir("/usr/lib/jvm").into_iter().flatten().flatten().filter_map(|entry| {
-        let name = entry.file_name();
-        let version = name.to_str()?.strip_prefix("java-")?.split('-').next()?.parse::<u32>().ok()?;
-        let program = entry.path().join("bin/java");
-        (version >= 17 && is_executable(&program)).then_some((version, program))
-    });
+    let installed =
+        fs::read_dir("/usr/lib/jvm").into_iter().flatten().flatten().filter_map(|entry| {
+            let name = entry.file_name();
+            let version =
+                name.to_str()?.strip_prefix("java-")?.split('-').next()?.parse::<u32>().ok()?;
+            let program = entry.path().join("bin/java");
+            (version >= 17 && is_executable(&program)).then_some((version, program))
+        });
     installed.max().map_or_else(|| find("java"), |(_, program)| Ok(program))
 }
 

@@ -57,7 +57,8 @@ impl ServerUser {
 /// in /var/tmp. `wanted` then is a link to it.
 pub fn private_folder(wanted: &Path, user: Option<ServerUser>) -> Result<PathBuf> {
     let Some(user) = user else {
-        fs::create_dir_all(wanted).with_context(|| format!("cannot create {}", wanted.display()))?;
+        fs::create_dir_all(wanted)
+            .with_context(|| format!("cannot create {}", wanted.display()))?;
         return close(wanted.to_path_buf());
     };
     if let Ok(elsewhere) = fs::read_link(wanted) {

@@ -30,7 +30,8 @@ impl Database {
     /// this one meanwhile.
     pub async fn copy(&self) -> Self {
         let name = format!("copy_{}", uuid::Uuid::new_v4().simple());
-        let mut connection = connect(port(&self.host_port), "postgres").await.expect("PostgreSQL answers");
+        let mut connection =
+            connect(port(&self.host_port), "postgres").await.expect("PostgreSQL answers");
         let create = AssertSqlSafe(format!("create database {name} template {}", self.name));
         connection.execute(create).await.expect("a database can be copied");
         Self { host_port: self.host_port.clone(), name }
@@ -63,7 +64,8 @@ impl Database {
     }
 
     fn env(&self, role: &str, shard: u16, host_port: &str) -> Vec<(String, String)> {
-        let setting = |what: &str, value: &str| (format!("DATABASE_{role}_{what}_{shard}"), value.to_owned());
+        let setting =
+            |what: &str, value: &str| (format!("DATABASE_{role}_{what}_{shard}"), value.to_owned());
         vec![
             setting("HOST_PORT", host_port),
             setting("USER", USER),
@@ -78,7 +80,9 @@ impl Drop for Database {
         let (port, name) = (port(&self.host_port), self.name.clone());
         clean_up(async move {
             let mut connection = connect(port, "postgres").await?;
-            connection.execute(AssertSqlSafe(format!("drop database if exists {name} with (force)"))).await?;
+            connection
+                .execute(AssertSqlSafe(format!("drop database if exists {name} with (force)")))
+                .await?;
             Ok(())
         });
     }

@@ -48,7 +48,9 @@ pub async fn eventually<C: Condition>(
     loop {
         let left = deadline.saturating_sub(started.elapsed());
         // If the condition does not answer in the remaining time, the previous reason stays.
-        if let Ok(answer) = tokio::time::timeout(left.max(Duration::from_millis(1)), condition()).await {
+        if let Ok(answer) =
+            tokio::time::timeout(left.max(Duration::from_millis(1)), condition()).await
+        {
             match answer.met() {
                 Ok(value) => return value,
                 Err(why) => said = why,

@@ -30,8 +30,13 @@ impl Fault {
 
     /// Waits until `condition` holds, which is when users no longer notice the fault. Reports how
     /// long that took.
-    pub async fn normal_when<C: Condition>(self, what: &str, condition: impl AsyncFnMut() -> C) -> C::Value {
-        let value = eventually(NORMAL_WITHIN, &format!("{what} after: {}", self.name), condition).await;
+    pub async fn normal_when<C: Condition>(
+        self,
+        what: &str,
+        condition: impl AsyncFnMut() -> C,
+    ) -> C::Value {
+        let value =
+            eventually(NORMAL_WITHIN, &format!("{what} after: {}", self.name), condition).await;
         let seconds = self.passed.elapsed().as_secs_f64();
         println!("normal {seconds:.1} s after: {}", self.name);
         if let Some(report) = std::env::var_os(REPORT) {

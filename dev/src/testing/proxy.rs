@@ -147,7 +147,12 @@ async fn accept(
     }
 }
 
-async fn serve(number: u64, client: TcpStream, server: &str, link: watch::Receiver<Link>) -> io::Result<()> {
+async fn serve(
+    number: u64,
+    client: TcpStream,
+    server: &str,
+    link: watch::Receiver<Link>,
+) -> io::Result<()> {
     let newcomers = link.borrow().newcomers;
     match newcomers {
         Newcomers::Closed => return Ok(()),
@@ -161,7 +166,8 @@ async fn serve(number: u64, client: TcpStream, server: &str, link: watch::Receiv
     let server = TcpStream::connect(server).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
-    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    let ((from_client, to_client), (from_server, to_server)) =
+        (client.into_split(), server.into_split());
     let both = async {
         tokio::try_join!(
             forward(number, from_client, to_server, link.clone()),

@@ -43,9 +43,12 @@ impl ServiceProcess {
 
     /// Starts a built service like [`ServiceProcess::start`], but does not wait for it.
     pub fn launch<K: AsRef<OsStr>, V: AsRef<OsStr>>(binary: &str, env: &[(K, V)]) -> Self {
-        let env: Vec<(OsString, OsString)> =
-            env.iter().map(|(key, value)| (key.as_ref().to_owned(), value.as_ref().to_owned())).collect();
-        let logs = tempfile::Builder::new().prefix("shop-log-").tempdir().expect("a folder for the log");
+        let env: Vec<(OsString, OsString)> = env
+            .iter()
+            .map(|(key, value)| (key.as_ref().to_owned(), value.as_ref().to_owned()))
+            .collect();
+        let logs =
+            tempfile::Builder::new().prefix("shop-log-").tempdir().expect("a folder for the log");
         let process = run(binary, &env, logs.path().join("1.log"));
         Self { binary: binary.to_owned(), env, process, logs, starts: 1 }
     }

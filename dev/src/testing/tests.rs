@@ -29,7 +29,9 @@ async fn a_database_of_shard_0_comes_to_the_replica_and_vanishes_when_dropped() 
     let replica = port(&servers.postgres_replica_0);
     let seen = eventually(SOON, "the row is on the replica", async || {
         let mut connection = connect(replica, &database.name).await?;
-        anyhow::Ok(sqlx::query_scalar::<_, i32>("select id from seen").fetch_one(&mut connection).await?)
+        anyhow::Ok(
+            sqlx::query_scalar::<_, i32>("select id from seen").fetch_one(&mut connection).await?,
+        )
     });
     assert_eq!(seen.await, 7);
     let name = database.name.clone();
@@ -47,7 +49,11 @@ async fn a_topic_has_its_partitions_and_vanishes_when_dropped() {
     let admin = crate::stack::kafka::admin_client(&servers.kafka).unwrap();
     let partitions = |name: &str| {
         let metadata = admin.inner().fetch_metadata(None, SOON).unwrap();
-        metadata.topics().iter().find(|topic| topic.name() == name).map(|topic| topic.partitions().len())
+        metadata
+            .topics()
+            .iter()
+            .find(|topic| topic.name() == name)
+            .map(|topic| topic.partitions().len())
     };
     let topic = unique_topic(&servers.kafka, 3).await;
     let found = eventually(SOON, "the topic is there", async || partitions(&topic.name));
@@ -66,7 +72,10 @@ async fn the_stand_in_answers_by_the_contract_and_counts_its_calls() {
         (response.status().as_u16(), response.json::<serde_json::Value>().await.unwrap())
     };
     let (status, product) = ask(json!({"token": "testtoken", "sku": "1003"})).await;
-    assert_eq!((status, product), (200, json!({"name": "Enamel mug Northlight, 350 ml", "price": 890})));
+    assert_eq!(
+        (status, product),
+        (200, json!({"name": "Enamel mug Northlight, 350 ml", "price": 890}))
+    );
     assert_eq!(ask(json!({"token": "testtoken", "sku": "9"})).await.0, 404);
     assert_eq!(ask(json!({"token": "testtoken", "sku": "4294967296"})).await.0, 404);
     assert_eq!(ask(json!({"token": "wrong", "sku": "1003"})).await.0, 401);
@@ -121,7 +130,10 @@ async fn a_proxy_forwards_until_it_silences_cuts_or_refuses() {
     let mut first = connect().await;
     assert!(echoes(&mut first).await.unwrap());
     proxy.silence();
-    assert!(!echoes(&mut first).await.unwrap(), "a silenced connection stays open and says nothing");
+    assert!(
+        !echoes(&mut first).await.unwrap(),
+        "a silenced connection stays open and says nothing"
+    );
     let mut second = connect().await;
     assert!(echoes(&mut second).await.unwrap(), "a new connection is served");
     proxy.cut();

@@ -45,7 +45,8 @@ impl Topic {
     pub async fn recreate(&self, partitions: i32) {
         let admin = admin_client(&self.host_port).expect("a Kafka client");
         let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(10)));
-        let deleted = admin.delete_topics(&[&self.name], &options).await.expect("a topic can be deleted");
+        let deleted =
+            admin.delete_topics(&[&self.name], &options).await.expect("a topic can be deleted");
         assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
         eventually(Duration::from_secs(20), "the topic is made again", async || {
             let topic = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(1));

@@ -37,7 +37,10 @@ where
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        RequestDecoder(ProstCodec::<T, U>::raw_decoder(BufferSettings::new(BUFFER_BYTES, YIELD_BYTES)))
+        RequestDecoder(ProstCodec::<T, U>::raw_decoder(BufferSettings::new(
+            BUFFER_BYTES,
+            YIELD_BYTES,
+        )))
     }
 }
 

@@ -48,7 +48,10 @@ impl Loms for LomsService {
         answer(self.0.order_info(request.into_inner()).await)
     }
 
-    async fn order_pay(&self, request: Request<proto::OrderPayRequest>) -> Result<Response<()>, Status> {
+    async fn order_pay(
+        &self,
+        request: Request<proto::OrderPayRequest>,
+    ) -> Result<Response<()>, Status> {
         answer(self.0.order_pay(request.into_inner()).await)
     }
 
@@ -64,13 +67,15 @@ impl Loms for LomsService {
         request: Request<proto::OrdersAllRequest>,
     ) -> Result<Response<proto::OrderAllResponse>, Status> {
         let list = self.0.orders_all(request.into_inner(), |order| {
-            let bytes =
-                key_len(ORDERS_FIELD) + length_delimiter_len(order.encoded_len()) + order.encoded_len();
+            let bytes = key_len(ORDERS_FIELD)
+                + length_delimiter_len(order.encoded_len())
+                + order.encoded_len();
             Ok(Encoded { order, bytes })
         });
-        let answered = list
-            .await
-            .map(|List { orders, next_page_token }| proto::OrderAllResponse { orders, next_page_token });
+        let answered = list.await.map(|List { orders, next_page_token }| proto::OrderAllResponse {
+            orders,
+            next_page_token,
+        });
         answer(answered)
     }
 

@@ -33,7 +33,8 @@ pub async fn gather<T>(
     encode: impl Fn(Order) -> Result<Encoded<T>, OrderError>,
 ) -> Result<List<T>, OrderError> {
     let _turn = orders.turn_to_list().await?;
-    let mut list = Gathering { wanted: request.size, last: request.before, bytes: 0, orders: Vec::new() };
+    let mut list =
+        Gathering { wanted: request.size, last: request.before, bytes: 0, orders: Vec::new() };
     loop {
         let size = list.missing().unwrap_or(MAX_PAGE_SIZE).min(MAX_PAGE_SIZE);
         let page = orders.list(PageRequest { size, before: list.last }).await?;
@@ -107,7 +108,8 @@ mod tests {
 
     #[test]
     fn orders_are_taken_until_the_answer_is_full_and_none_is_left_out() {
-        let third = |order: Order| Ok(Encoded { order: order.id.get(), bytes: LIST_LIMIT_BYTES / 3 });
+        let third =
+            |order: Order| Ok(Encoded { order: order.id.get(), bytes: LIST_LIMIT_BYTES / 3 });
         let mut list = empty(None);
         assert!(list.take(vec![order(9), order(8)], third).unwrap());
         assert!(!list.take(vec![order(7), order(6), order(5)], third).unwrap());
@@ -116,7 +118,8 @@ mod tests {
 
     #[test]
     fn an_order_that_is_larger_than_an_answer_comes_alone() {
-        let huge = |order: Order| Ok(Encoded { order: order.id.get(), bytes: 2 * LIST_LIMIT_BYTES });
+        let huge =
+            |order: Order| Ok(Encoded { order: order.id.get(), bytes: 2 * LIST_LIMIT_BYTES });
         let mut list = empty(Some(5));
         assert!(!list.take(vec![order(9), order(8)], huge).unwrap());
         assert_eq!((list.orders.as_slice(), list.missing()), ([9].as_slice(), Some(4)));

@@ -2,8 +2,8 @@
 //! it is spelled in the message.
 
 use crate::domain::{
-    IdempotencyKey, Line, Lines, MAX_PAGE_SIZE, NewOrder, OrderError, OrderId, Quantity, Restock, Sku,
-    StockChange, UserId,
+    IdempotencyKey, Line, Lines, MAX_PAGE_SIZE, NewOrder, OrderError, OrderId, Quantity, Restock,
+    Sku, StockChange, UserId,
 };
 
 use super::proto;
@@ -15,7 +15,8 @@ impl TryFrom<proto::OrderCreateRequest> for NewOrder {
     fn try_from(request: proto::OrderCreateRequest) -> Result<Self, OrderError> {
         let order = request.order.ok_or_else(|| OrderError::invalid("order", "is required"))?;
         let user = UserId::try_from(order.user)?;
-        let lines: Vec<Line> = order.items.into_iter().map(Line::try_from).collect::<Result<_, _>>()?;
+        let lines: Vec<Line> =
+            order.items.into_iter().map(Line::try_from).collect::<Result<_, _>>()?;
         let key = match request.idempotency_key.as_str() {
             "" => None,
             key => Some(IdempotencyKey::try_from(key)?),
@@ -53,8 +54,12 @@ impl TryFrom<proto::OrdersAllRequest> for ListRequest {
             "" => None,
             token => {
                 let id = token.parse::<i64>().ok().and_then(|id| OrderId::try_from(id).ok());
-                let wrong =
-                    || OrderError::invalid("page_token", "must be the next_page_token of an earlier answer");
+                let wrong = || {
+                    OrderError::invalid(
+                        "page_token",
+                        "must be the next_page_token of an earlier answer",
+                    )
+                };
                 Some(id.ok_or_else(wrong)?)
             }
         };
@@ -135,7 +140,8 @@ mod tests {
     #[test]
     fn the_largest_values_are_taken_and_duplicates_summed() {
         let order =
-            NewOrder::try_from(request(i64::MAX, &[(u32::MAX, 1), (u32::MAX, u32::MAX - 1)])).unwrap();
+            NewOrder::try_from(request(i64::MAX, &[(u32::MAX, 1), (u32::MAX, u32::MAX - 1)]))
+                .unwrap();
         assert_eq!(order.user.get(), i64::MAX);
         assert_eq!((order.lines[0].sku.get(), order.lines[0].count.get()), (u32::MAX, u32::MAX));
         assert_eq!(order.lines.len(), 1);
@@ -158,7 +164,8 @@ mod tests {
             NewOrder::try_from(request).map(|order| order.key.map(|key| key.as_str().to_owned()))
         };
         assert_eq!(with("", &[]), Ok(None));
-        let one: [(&str, &[&[u8]]); 4] = [("k", &[]), ("", &[b"k"]), ("k", &[b"k"]), ("", &[b"k", b"k"])];
+        let one: [(&str, &[&[u8]]); 4] =
+            [("k", &[]), ("", &[b"k"]), ("k", &[b"k"]), ("", &[b"k", b"k"])];
         for (field, beside) in one {
             assert_eq!(with(field, beside), Ok(Some("k".to_owned())));
         }
@@ -190,7 +197,10 @@ mod tests {
     #[test]
     fn a_page_is_bounded_and_its_token_is_one_of_ours() {
         let page = |page_size, token: &str| {
-            ListRequest::try_from(proto::OrdersAllRequest { page_size, page_token: token.to_owned() })
+            ListRequest::try_from(proto::OrdersAllRequest {
+                page_size,
+                page_token: token.to_owned(),
+            })
         };
         assert_eq!(page(0, "").unwrap(), ListRequest { size: None, before: None });
         assert_eq!(page(u32::MAX, "").unwrap().size, Some(MAX_PAGE_SIZE));

@@ -6,8 +6,10 @@ use super::proto;
 
 impl From<Order> for proto::Order {
     fn from(order: Order) -> Self {
-        let items =
-            order.lines.iter().map(|line| proto::Item { sku: line.sku.get(), count: line.count.get() });
+        let items = order
+            .lines
+            .iter()
+            .map(|line| proto::Item { sku: line.sku.get(), count: line.count.get() });
         Self {
             status: order.status.as_str().to_owned(),
             user: order.user.get(),
@@ -22,8 +24,9 @@ impl TryFrom<StockLevel> for proto::StocksRestockResponse {
 
     /// Levels are never negative: the database enforces it.
     fn try_from(level: StockLevel) -> Result<Self, OrderError> {
-        let number =
-            |pieces: i64| u64::try_from(pieces).map_err(|_| OrderError::internal(format!("{level:?}")));
+        let number = |pieces: i64| {
+            u64::try_from(pieces).map_err(|_| OrderError::internal(format!("{level:?}")))
+        };
         Ok(Self { total: number(level.total)?, reserved: number(level.reserved)? })
     }
 }

@@ -85,7 +85,11 @@ pub(super) fn none_is_missing(known: i32, configured: usize) -> Result<(), Shard
 }
 
 pub(super) fn is_shard(wanted: ShardIndex, found: i32) -> Result<(), ShardError> {
-    if found == i32::from(wanted.get()) { Ok(()) } else { Err(ShardError::WrongShard { wanted, found }) }
+    if found == i32::from(wanted.get()) {
+        Ok(())
+    } else {
+        Err(ShardError::WrongShard { wanted, found })
+    }
 }
 
 fn unusable(shard: ShardIndex) -> impl FnOnce(sqlx::Error) -> ShardError {

@@ -64,7 +64,8 @@ impl Places {
         let mut changes = self.seen.subscribe();
         let mut seemed_lost = false;
         loop {
-            let seen = until_answered(shard, component, async || identity::look(pool).await).await?;
+            let seen =
+                until_answered(shard, component, async || identity::look(pool).await).await?;
             self.seen.send_modify(|all| all[shard.index()] = Some(seen));
             let place = place(shard, &changes.borrow_and_update())?;
             match place {
@@ -74,7 +75,9 @@ impl Places {
                 Place::Lost { known } => return Err(ShardError::ShardLost { shard, known }),
                 Place::Joins => self.join(component).await?,
                 Place::Waits => {
-                    component.starting("a shard is new: waiting until the databases of all shards answer");
+                    component.starting(
+                        "a shard is new: waiting until the databases of all shards answer",
+                    );
                     // The sender lives as long as `self`, so this cannot fail.
                     let _ = changes.changed().await;
                 }
@@ -89,7 +92,8 @@ impl Places {
     /// Joins all databases together, unless another shard's task already did.
     async fn join(&self, component: &Component) -> Result<(), ShardError> {
         let _joining = self.joining.lock().await;
-        if self.seen.borrow().iter().flatten().any(|seen| is_complete(seen.known, self.pools.len())) {
+        if self.seen.borrow().iter().flatten().any(|seen| is_complete(seen.known, self.pools.len()))
+        {
             return Ok(());
         }
         let joined = timeout(JOIN_TIMEOUT, identity::join(&self.pools)).await;

@@ -75,7 +75,13 @@ pub(super) async fn prepare(
     migrations: Migrations,
 ) -> Result<Vec<ShardRouter>, ShardError> {
     let prepared = async |migrator: &Migrator| {
-        database::prepare(&shard.settings.primary, &[migrator], migrations, &shard.components.database).await
+        database::prepare(
+            &shard.settings.primary,
+            &[migrator],
+            migrations,
+            &shard.components.database,
+        )
+        .await
     };
     prepared(&orders_migrator()).await?;
     let former = places.take(shard.index, &shard.components.identity).await?;

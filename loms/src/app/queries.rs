@@ -41,9 +41,15 @@ pub(super) async fn remember(pool: &Pool, shards: usize) -> Result<(), sqlx::Err
 }
 
 /// The earlier layouts that may still have keys younger than `key_ttl`, according to one database.
-pub(super) async fn former_layouts(pool: &Pool, key_ttl: Duration) -> Result<Vec<ShardRouter>, sqlx::Error> {
+pub(super) async fn former_layouts(
+    pool: &Pool,
+    key_ttl: Duration,
+) -> Result<Vec<ShardRouter>, sqlx::Error> {
     let former: Vec<i32> = sqlx::query_scalar(FORMER).bind(key_ttl).fetch_all(pool).await?;
-    Ok(former.into_iter().filter_map(|shards| ShardRouter::new(u16::try_from(shards).ok()?)).collect())
+    Ok(former
+        .into_iter()
+        .filter_map(|shards| ShardRouter::new(u16::try_from(shards).ok()?))
+        .collect())
 }
 
 /// Makes the database this shard unless it already is a shard. Returns which shard it is.
@@ -55,7 +61,8 @@ pub(super) async fn claim(pool: &Pool, shard: ShardIndex) -> Result<i32, sqlx::E
         return Ok(taken);
     }
     let (number, first) = (i32::from(shard.get()), OrderId::first(shard));
-    let sequence = format!("CREATE SEQUENCE order_id_seq START {first} INCREMENT {}", OrderId::STEP);
+    let sequence =
+        format!("CREATE SEQUENCE order_id_seq START {first} INCREMENT {}", OrderId::STEP);
     sqlx::query(AssertSqlSafe(sequence)).execute(&mut transaction).await?;
     let insert = sqlx::query("INSERT INTO shard_identity (shard) VALUES ($1)").bind(number);
     insert.execute(&mut transaction).await?;

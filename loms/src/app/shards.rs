@@ -45,7 +45,8 @@ impl Shards {
         // A separate pool: lists of orders must not delay reservations.
         let stock_pool = Pool::new(&settings.shards[STOCK_SHARD.index()].primary, &limits).locked();
         database::show_pool("stock", STOCK_SHARD.index(), &stock_pool);
-        let stock = StockHandle::start(stock_pool.clone(), settings.actor_capacity, arbiters.pick(0));
+        let stock =
+            StockHandle::start(stock_pool.clone(), settings.actor_capacity, arbiters.pick(0));
         let shards = settings.router.all().zip(&settings.shards);
         let all = shards
             .map(|(index, shard)| {
@@ -66,7 +67,8 @@ impl Shards {
 
     /// Watches the primary of `shard`. Runs until it is dropped.
     pub async fn watch(&self, shard: &Shard) {
-        let (primary, component) = (shard.settings.primary.clone(), shard.components.database.clone());
+        let (primary, component) =
+            (shard.settings.primary.clone(), shard.components.database.clone());
         database::watch(primary, component, self.pools(shard)).await;
     }
 
@@ -146,19 +148,18 @@ fn start_shard(
     if let Some(replica) = &replica {
         database::show_pool("replica", index.index(), replica);
     }
-    let parts = OrderShardParts {
-        index,
-        database: shard.primary.clone(),
-        primary: pool.clone(),
-        replica: shard.replica.clone().zip(replica.clone()).map(|(database, pool)| ReplicaParts {
-            database,
-            pool,
-            max_lag: settings.replica_max_lag,
-        }),
-        stock: stock.clone(),
-        relay: relay.clone(),
-        payment_ttl: settings.payment_ttl,
-    };
+    let parts =
+        OrderShardParts {
+            index,
+            database: shard.primary.clone(),
+            primary: pool.clone(),
+            replica: shard.replica.clone().zip(replica.clone()).map(|(database, pool)| {
+                ReplicaParts { database, pool, max_lag: settings.replica_max_lag }
+            }),
+            stock: stock.clone(),
+            relay: relay.clone(),
+            payment_ttl: settings.payment_ttl,
+        };
     let orders = OrderShardHandle::start(parts, settings.actor_capacity, arbiter);
     let sweeper = SweeperParts {
         orders: orders.clone(),

@@ -113,7 +113,11 @@ mod tests {
     #[test]
     fn ids_are_positive() {
         assert!(Sku::try_from(0).is_err() && Sku::try_from(u32::MAX).is_ok());
-        assert!(UserId::try_from(0).is_err() && UserId::try_from(-1).is_err() && UserId::try_from(1).is_ok());
+        assert!(
+            UserId::try_from(0).is_err()
+                && UserId::try_from(-1).is_err()
+                && UserId::try_from(1).is_ok()
+        );
         assert!(OrderId::try_from(0).is_err() && OrderId::try_from(i64::MAX).is_ok());
     }
 

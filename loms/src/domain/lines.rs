@@ -30,7 +30,9 @@ impl TryFrom<u32> for Quantity {
 
     fn try_from(count: u32) -> Result<Self, OrderError> {
         let count = NonZeroU32::new(count);
-        count.map(Self).ok_or_else(|| OrderError::invalid("count", "must be a positive 32-bit integer"))
+        count
+            .map(Self)
+            .ok_or_else(|| OrderError::invalid("count", "must be a positive 32-bit integer"))
     }
 }
 
@@ -70,7 +72,10 @@ impl Lines {
                     last.count = last.count.checked_add(line.count).ok_or_else(|| {
                         OrderError::invalid(
                             "items",
-                            format!("the counts of sku {} add up to more than 32 bits can hold", line.sku),
+                            format!(
+                                "the counts of sku {} add up to more than 32 bits can hold",
+                                line.sku
+                            ),
                         )
                     })?;
                 }

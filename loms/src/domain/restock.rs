@@ -56,7 +56,8 @@ impl StockLevel {
     /// total would not fit into 63 bits.
     pub fn after(self, sku: Sku, change: StockChange) -> Result<Self, OrderError> {
         let total = self.total.checked_add(change.get());
-        let total = total.ok_or_else(|| OrderError::invalid("count", "is more than the stock can hold"))?;
+        let total =
+            total.ok_or_else(|| OrderError::invalid("count", "is more than the stock can hold"))?;
         if total < self.reserved {
             return Err(OrderError::StockReserved { sku, level: self });
         }

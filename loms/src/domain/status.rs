@@ -22,7 +22,8 @@ pub enum OrderStatus {
 
 impl OrderStatus {
     /// All states, in the order of an order's life.
-    pub const ALL: [Self; 5] = [Self::New, Self::AwaitingPayment, Self::Failed, Self::Payed, Self::Cancelled];
+    pub const ALL: [Self; 5] =
+        [Self::New, Self::AwaitingPayment, Self::Failed, Self::Payed, Self::Cancelled];
 
     /// The name on the wire, in events and in the database.
     pub const fn as_str(self) -> &'static str {
@@ -79,7 +80,8 @@ mod tests {
 
     #[test]
     fn only_the_four_legal_ways_lead_on() {
-        let ways = OrderStatus::ALL.into_iter().flat_map(|from| OrderStatus::ALL.map(|to| (from, to)));
+        let ways =
+            OrderStatus::ALL.into_iter().flat_map(|from| OrderStatus::ALL.map(|to| (from, to)));
         let legal: Vec<_> = ways.filter(|(from, to)| from.may_become(*to)).collect();
         let (new, awaiting) = (OrderStatus::New, OrderStatus::AwaitingPayment);
         assert_eq!(

@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 
-use crate::domain::{IdempotencyKey, Lines, NewOrder, Order, OrderError, OrderId, OrderStatus, UserId};
+use crate::domain::{
+    IdempotencyKey, Lines, NewOrder, Order, OrderError, OrderId, OrderStatus, UserId,
+};
 
 pub(super) type Answer = Result<OrderId, OrderError>;
 pub(super) type Key<'a> = (UserId, &'a IdempotencyKey);
@@ -29,7 +31,9 @@ pub(super) fn key_of(request: &NewOrder) -> Option<Key<'_>> {
 pub(super) fn open_groups(requests: &[NewOrder], answers: &[Option<Answer>]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     let mut by_key: HashMap<Key<'_>, usize> = HashMap::new();
-    for (index, request) in requests.iter().enumerate().filter(|(index, _)| answers[*index].is_none()) {
+    for (index, request) in
+        requests.iter().enumerate().filter(|(index, _)| answers[*index].is_none())
+    {
         let own = groups.len();
         let group = key_of(request).map_or(own, |key| *by_key.entry(key).or_insert(own));
         if group == own {
@@ -61,14 +65,20 @@ pub(super) fn outcome_with(order: &Order, request: &NewOrder) -> Outcome {
 
 /// The answer that the leader's outcome implies for a request of its group. `None` if the request
 /// needs an attempt of its own.
-pub(super) fn answer_beside(leader: &NewOrder, outcome: &Outcome, request: &NewOrder) -> Option<Answer> {
+pub(super) fn answer_beside(
+    leader: &NewOrder,
+    outcome: &Outcome,
+    request: &NewOrder,
+) -> Option<Answer> {
     let reused = |order: OrderId| Some(Err(OrderError::KeyReused { order }));
     match outcome {
         Outcome::GivenUp => None,
         Outcome::Reused { lines: Some(lines), .. } if *lines == request.lines => None,
         Outcome::Answered(answer) if leader.lines == request.lines => Some(answer.clone()),
         Outcome::Reused { order, .. }
-        | Outcome::Answered(Ok(order) | Err(OrderError::OutOfStock { order, .. })) => reused(*order),
+        | Outcome::Answered(Ok(order) | Err(OrderError::OutOfStock { order, .. })) => {
+            reused(*order)
+        }
         Outcome::Answered(failure) => Some(failure.clone()),
     }
 }
@@ -76,7 +86,9 @@ pub(super) fn answer_beside(leader: &NewOrder, outcome: &Outcome, request: &NewO
 /// The number of shards changed between two attempts under one key, and the user now belongs to
 /// another shard.
 pub(super) fn elsewhere(order: OrderId) -> OrderError {
-    OrderError::Unavailable { reason: format!("the key holds stock for order {order} of another shard") }
+    OrderError::Unavailable {
+        reason: format!("the key holds stock for order {order} of another shard"),
+    }
 }
 
 pub(super) fn unanswered() -> OrderError {

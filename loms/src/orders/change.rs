@@ -54,14 +54,18 @@ impl OrderShard {
         batch: &[ChangeState],
     ) -> Result<Vec<Result<bool, OrderError>>, DatabaseError> {
         let mut seen = HashSet::new();
-        let firsts: Vec<&ChangeState> = batch.iter().filter(|change| seen.insert(change.order)).collect();
-        let changes: Vec<Change<'_>> = firsts.iter().filter_map(|change| as_change(change)).collect();
+        let firsts: Vec<&ChangeState> =
+            batch.iter().filter(|change| seen.insert(change.order)).collect();
+        let changes: Vec<Change<'_>> =
+            firsts.iter().filter_map(|change| as_change(change)).collect();
         crash_point!("change::begun");
         let mut made = self.decide(&changes).await?;
         let mut others = self.others(&firsts, &made).await?;
         // The order was still being inserted when the first update ran. It is visible now.
-        let awaiting = |change: &Change<'_>| others.get(&change.order) == Some(&OrderStatus::AwaitingPayment);
-        let again: Vec<Change<'_>> = changes.iter().filter(|change| awaiting(change)).copied().collect();
+        let awaiting =
+            |change: &Change<'_>| others.get(&change.order) == Some(&OrderStatus::AwaitingPayment);
+        let again: Vec<Change<'_>> =
+            changes.iter().filter(|change| awaiting(change)).copied().collect();
         if !again.is_empty() {
             made.extend(self.decide(&again).await?);
             others = self.others(&firsts, &made).await?;
@@ -82,7 +86,11 @@ impl OrderShard {
         let answer_to = |change: &ChangeState| {
             let made = made.get(&change.order).copied();
             answer(change, made.or_else(|| others.get(&change.order).copied()))?;
-            if held.contains(&change.order) { Err(not_settled(change.order)) } else { Ok(made.is_some()) }
+            if held.contains(&change.order) {
+                Err(not_settled(change.order))
+            } else {
+                Ok(made.is_some())
+            }
         };
         Ok(batch.iter().map(answer_to).collect())
     }
@@ -103,8 +111,13 @@ impl OrderShard {
     }
 
     /// The states of the orders that were not changed.
-    async fn others(&self, wanted: &[&ChangeState], made: &States) -> Result<States, DatabaseError> {
-        let others = wanted.iter().map(|change| change.order).filter(|order| !made.contains_key(order));
+    async fn others(
+        &self,
+        wanted: &[&ChangeState],
+        made: &States,
+    ) -> Result<States, DatabaseError> {
+        let others =
+            wanted.iter().map(|change| change.order).filter(|order| !made.contains_key(order));
         let others: Vec<i64> = others.map(OrderId::get).collect();
         if others.is_empty() {
             return Ok(States::new());
@@ -125,7 +138,12 @@ impl OrderShard {
 
 fn as_change(change: &ChangeState) -> Option<Change<'_>> {
     let effect = EffectKind::of(change.to)?;
-    Some(Change { order: change.order, to: change.to, effect, traceparent: change.traceparent.as_deref() })
+    Some(Change {
+        order: change.order,
+        to: change.to,
+        effect,
+        traceparent: change.traceparent.as_deref(),
+    })
 }
 
 fn answer(change: &ChangeState, state: Option<OrderStatus>) -> Result<(), OrderError> {

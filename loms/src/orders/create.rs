@@ -70,7 +70,9 @@ impl OrderShard {
             let leaders: Vec<&NewOrder> = groups.iter().map(|group| &requests[group[0]]).collect();
             let led = match self.attempt(&leaders).await {
                 Ok(led) => led,
-                Err(error) => leaders.iter().map(|_| Outcome::Answered(Err(error.clone()))).collect(),
+                Err(error) => {
+                    leaders.iter().map(|_| Outcome::Answered(Err(error.clone()))).collect()
+                }
             };
             assert_eq!(led.len(), groups.len(), "each group has an outcome");
             for ((group, leader), outcome) in groups.iter().zip(leaders).zip(led) {
@@ -93,11 +95,13 @@ impl OrderShard {
             return Ok(());
         }
         let keys: Vec<Key<'_>> = keys.into_iter().collect();
-        let known = queries::find_by_keys(&self.primary, &keys).await.map_err(DatabaseError::from)?;
+        let known =
+            queries::find_by_keys(&self.primary, &keys).await.map_err(DatabaseError::from)?;
         self.pulse.beat();
         for (answer, request) in answers.iter_mut().zip(requests) {
             let order = key_of(request).and_then(|(user, key)| known.get(&(user, key.clone())));
-            *answer = order.map(|order| answer_with(order.as_ref().map_err(Clone::clone)?, request));
+            *answer =
+                order.map(|order| answer_with(order.as_ref().map_err(Clone::clone)?, request));
         }
         Ok(())
     }
@@ -117,9 +121,13 @@ impl OrderShard {
 
         let mut rows = Vec::with_capacity(orders.len());
         let mut outcomes = Vec::with_capacity(orders.len());
-        for ((reservation, own_id), order) in reservations.into_iter().zip(ids).zip(orders.iter().copied()) {
+        for ((reservation, own_id), order) in
+            reservations.into_iter().zip(ids).zip(orders.iter().copied())
+        {
             outcomes.push(match reservation {
-                Reservation::Held { order: id } if !self.owns(id) => Outcome::Answered(Err(elsewhere(id))),
+                Reservation::Held { order: id } if !self.owns(id) => {
+                    Outcome::Answered(Err(elsewhere(id)))
+                }
                 Reservation::Held { order: id } => {
                     rows.push(Row {
                         inserted: InsertedRow { id, order, failed: false },
@@ -138,7 +146,8 @@ impl OrderShard {
         let lost = self.write_down(&rows).await?;
         let mut won = if lost.is_empty() { HashMap::new() } else { self.winners(&lost).await? };
         for outcome in &mut outcomes {
-            if let Outcome::Answered(Ok(id) | Err(OrderError::OutOfStock { order: id, .. })) = outcome
+            if let Outcome::Answered(Ok(id) | Err(OrderError::OutOfStock { order: id, .. })) =
+                outcome
                 && let Some(winner) = won.remove(id)
             {
                 *outcome = winner;
@@ -148,7 +157,10 @@ impl OrderShard {
     }
 
     /// Inserts the rows. Returns those that already existed.
-    async fn write_down<'a, 'b>(&self, rows: &'b [Row<'a>]) -> Result<Vec<&'b Row<'a>>, OrderError> {
+    async fn write_down<'a, 'b>(
+        &self,
+        rows: &'b [Row<'a>],
+    ) -> Result<Vec<&'b Row<'a>>, OrderError> {
         let wanted: Vec<InsertedRow<'_>> = rows.iter().map(|row| row.inserted).collect();
         match self.insert(&wanted).await {
             Ok(inserted) => {
@@ -157,7 +169,8 @@ impl OrderShard {
             }
             Err(error) => {
                 if error.changed_nothing() {
-                    let of_nobody = wanted.iter().filter(|row| !row.failed && row.order.key.is_none());
+                    let of_nobody =
+                        wanted.iter().filter(|row| !row.failed && row.order.key.is_none());
                     self.give_back(of_nobody.map(|row| row.id).collect()).await;
                 }
                 Err(error.into())
@@ -166,7 +179,10 @@ impl OrderShard {
     }
 
     /// Inserts orders. Returns the ids of those that did not exist before.
-    pub(crate) async fn insert(&self, rows: &[InsertedRow<'_>]) -> Result<HashSet<OrderId>, DatabaseError> {
+    pub(crate) async fn insert(
+        &self,
+        rows: &[InsertedRow<'_>],
+    ) -> Result<HashSet<OrderId>, DatabaseError> {
         if rows.is_empty() {
             return Ok(HashSet::new());
         }
@@ -174,11 +190,13 @@ impl OrderShard {
         // and cannot deadlock.
         let mut sorted = rows.to_vec();
         sorted.sort_unstable_by_key(|row| (key_of(row.order), row.id));
-        let inserted = after_conflict(|| queries::insert(&self.primary, &sorted, self.payment_ttl)).await?;
+        let inserted =
+            after_conflict(|| queries::insert(&self.primary, &sorted, self.payment_ttl)).await?;
         crash_point!("create::written");
         let inserted: HashSet<OrderId> = inserted.into_iter().collect();
         assert!(inserted.len() <= rows.len(), "{} of {} orders", inserted.len(), rows.len());
-        self.metrics.created(rows.iter().filter(|row| inserted.contains(&row.id)).map(|row| row.failed));
+        self.metrics
+            .created(rows.iter().filter(|row| inserted.contains(&row.id)).map(|row| row.failed));
         self.relay.wake();
         crash_point!("create::told");
         Ok(inserted)
@@ -189,7 +207,8 @@ impl OrderShard {
     /// order is given back.
     async fn winners(&self, lost: &[&Row<'_>]) -> Result<HashMap<OrderId, Outcome>, OrderError> {
         let keys: Vec<Key<'_>> = lost.iter().filter_map(|row| key_of(row.inserted.order)).collect();
-        let by_key = queries::find_by_keys(&self.primary, &keys).await.map_err(DatabaseError::from)?;
+        let by_key =
+            queries::find_by_keys(&self.primary, &keys).await.map_err(DatabaseError::from)?;
         let ids: Vec<i64> = lost.iter().map(|row| row.inserted.id.get()).collect();
         let by_id = queries::find(&self.primary, &ids).await.map_err(DatabaseError::from)?;
 
@@ -197,19 +216,21 @@ impl OrderShard {
         let mut surplus = Vec::new();
         for Row { inserted, adopted } in lost {
             let key = inserted.order.key.clone().map(|key| (inserted.order.user, key));
-            let winner = match key.and_then(|key| by_key.get(&key)).or_else(|| by_id.get(&inserted.id)) {
-                Some(Ok(winner)) if winner.user == inserted.order.user => winner,
-                Some(Err(error)) => {
-                    outcomes.insert(inserted.id, Outcome::Answered(Err(error.clone())));
-                    continue;
-                }
-                _ => {
-                    outcomes.insert(inserted.id, Outcome::Answered(Err(unanswered())));
-                    continue;
-                }
-            };
-            let given_up =
-                winner.id == inserted.id && winner.status == OrderStatus::Failed && !inserted.failed;
+            let winner =
+                match key.and_then(|key| by_key.get(&key)).or_else(|| by_id.get(&inserted.id)) {
+                    Some(Ok(winner)) if winner.user == inserted.order.user => winner,
+                    Some(Err(error)) => {
+                        outcomes.insert(inserted.id, Outcome::Answered(Err(error.clone())));
+                        continue;
+                    }
+                    _ => {
+                        outcomes.insert(inserted.id, Outcome::Answered(Err(unanswered())));
+                        continue;
+                    }
+                };
+            let given_up = winner.id == inserted.id
+                && winner.status == OrderStatus::Failed
+                && !inserted.failed;
             if !inserted.failed && (winner.id != inserted.id || given_up) {
                 surplus.push(inserted.id);
             }

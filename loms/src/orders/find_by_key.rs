@@ -25,7 +25,8 @@ impl Commit<FindByKey> for OrderShard {
     async fn commit(&self, batch: Vec<FindByKey>) -> Vec<Result<Option<Order>, OrderError>> {
         let keys: Vec<(UserId, IdempotencyKey)> =
             batch.into_iter().map(|FindByKey(user, key)| (user, key)).collect();
-        let wanted: Vec<(UserId, &IdempotencyKey)> = keys.iter().map(|(user, key)| (*user, key)).collect();
+        let wanted: Vec<(UserId, &IdempotencyKey)> =
+            keys.iter().map(|(user, key)| (*user, key)).collect();
         match queries::find_by_keys(&self.primary, &wanted).await.map_err(DatabaseError::from) {
             Ok(found) => keys.iter().map(|key| found.get(key).cloned().transpose()).collect(),
             Err(error) => vec![Err(error.into()); keys.len()],

@@ -90,7 +90,11 @@ impl OrderShardHandle {
         self.reads.ask(GetOrder(id)).await
     }
 
-    pub(super) async fn list(&self, before: Option<OrderId>, limit: u32) -> Result<ShardPage, OrderError> {
+    pub(super) async fn list(
+        &self,
+        before: Option<OrderId>,
+        limit: u32,
+    ) -> Result<ShardPage, OrderError> {
         self.lists.ask(ListOrders { before, limit }).await
     }
 

@@ -41,7 +41,10 @@ impl Commit<ListOrders> for OrderShard {
 }
 
 impl OrderShard {
-    async fn page(&self, ListOrders { before, limit }: ListOrders) -> Result<ShardPage, OrderError> {
+    async fn page(
+        &self,
+        ListOrders { before, limit }: ListOrders,
+    ) -> Result<ShardPage, OrderError> {
         let before = before.map_or(i64::MAX, OrderId::get);
         let limit = i64::from(limit);
         if !self.is_away()

@@ -24,8 +24,7 @@ static LAG: LazyLock<GaugeVec> = LazyLock::new(|| {
     metrics::float_gauges("replica_lag_seconds", help, &["shard"])
 });
 static USABLE: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    let help =
-        "1 while lists are read from the replica: it replicates this primary, answers and is recent enough.";
+    let help = "1 while lists are read from the replica: it replicates this primary, answers and is recent enough.";
     metrics::gauges("replica_usable", help, &["shard"])
 });
 
@@ -82,7 +81,8 @@ impl Replica {
         let lag_seconds = LAG.with_label_values(&[&label]);
         lag_seconds.set(f64::NAN);
         let shown_usable = USABLE.with_label_values(&[&label]);
-        let (fit, usable, told) = (AtomicBool::new(false), AtomicBool::new(false), Mutex::new(None));
+        let (fit, usable, told) =
+            (AtomicBool::new(false), AtomicBool::new(false), Mutex::new(None));
         Self { shard, parts, fit, usable, told, lag_seconds, shown_usable }
     }
 
@@ -96,11 +96,12 @@ impl Replica {
         if !self.usable.load(Ordering::Relaxed) {
             return None;
         }
-        let reason = match timeout(ANSWER_WITHIN, queries::page(&self.parts.pool, before, limit)).await {
-            Ok(Ok(page)) => return Some(page),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "no answer in time".to_owned(),
-        };
+        let reason =
+            match timeout(ANSWER_WITHIN, queries::page(&self.parts.pool, before, limit)).await {
+                Ok(Ok(page)) => return Some(page),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer in time".to_owned(),
+            };
         // Lists do not try the replica again before the next check.
         self.unusable();
         tracing::warn!(reason, shard = %self.shard, "the replica failed, reading from the primary");
@@ -113,11 +114,13 @@ impl Replica {
         if !self.fit.load(Ordering::Relaxed) {
             return None;
         }
-        let reason = match timeout(LAST_RESORT_WITHIN, queries::page(&self.parts.pool, before, limit)).await {
-            Ok(Ok(page)) => return Some(page),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "no answer in time".to_owned(),
-        };
+        let reason =
+            match timeout(LAST_RESORT_WITHIN, queries::page(&self.parts.pool, before, limit)).await
+            {
+                Ok(Ok(page)) => return Some(page),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer in time".to_owned(),
+            };
         tracing::warn!(reason, shard = %self.shard, "neither the primary nor the replica could serve a list");
         None
     }
@@ -125,7 +128,12 @@ impl Replica {
     /// Takes in the state that the replica reported, if it answered, and the last known lineage of
     /// the primary. While the primary is unreachable, the replica is shown as usable whatever its
     /// lag: a stale list is better than none.
-    pub fn judge(&self, state: Option<&ReplicaState>, primary: Option<Lineage>, primary_is_away: bool) {
+    pub fn judge(
+        &self,
+        state: Option<&ReplicaState>,
+        primary: Option<Lineage>,
+        primary_is_away: bool,
+    ) {
         let (Some(state), Some(primary)) = (state, primary) else { return self.unusable() };
         let unfit = Unfit::why(state, primary);
         self.tell(unfit);

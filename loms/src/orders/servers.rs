@@ -38,7 +38,8 @@ impl OrderShard {
                 of_primary.ask(PRIMARY_ANSWERS_WITHIN, queries::log_position).await.ok()
             };
             let (position, before) = (now.as_ref(), earlier.as_ref());
-            let state = async |server: &mut _| queries::replica_state(server, position, before).await;
+            let state =
+                async |server: &mut _| queries::replica_state(server, position, before).await;
             let state = of_replica.ask(ANSWER_WITHIN, state).await.ok();
             // The lag cannot be judged without a position of the primary, unless the primary is
             // unreachable.

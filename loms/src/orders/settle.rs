@@ -66,7 +66,8 @@ impl OrderShard {
                 refused: refused.iter().map(|effect| effect.order).collect(),
             })
         };
-        let result = timeout(STOCK_BOUND, settled).await.unwrap_or(Err(OrderError::DeadlineExceeded));
+        let result =
+            timeout(STOCK_BOUND, settled).await.unwrap_or(Err(OrderError::DeadlineExceeded));
         let silent = matches!(result, Err(OrderError::DeadlineExceeded));
         self.silence.set(silent.then(Instant::now));
         let left = |error: &OrderError| tracing::warn!(%error, count, shard = %self.index, "stock effects were not applied, the sweeper will retry");

@@ -17,7 +17,8 @@ use crate::outbox::RelayHandle;
 use crate::stock::StockHandle;
 
 /// Limits of one batch. While one batch waits for the stock or the disk, a second one runs.
-pub(super) const LIMITS: BatchLimits = BatchLimits { commands: 256, weight: usize::MAX, concurrency: 2 };
+pub(super) const LIMITS: BatchLimits =
+    BatchLimits { commands: 256, weight: usize::MAX, concurrency: 2 };
 
 /// Limits of batches that read orders. An order has up to 1,000 lines, and how many is known only
 /// when it is read: so a batch has at most 64,000 lines, which is about 1 MiB.

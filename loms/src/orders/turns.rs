@@ -33,7 +33,10 @@ pub struct ListTurn {
 
 impl Default for ListTurns {
     fn default() -> Self {
-        Self { places: Arc::new(Semaphore::new(AT_ONCE + WAITING)), turns: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self {
+            places: Arc::new(Semaphore::new(AT_ONCE + WAITING)),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+        }
     }
 }
 
@@ -41,7 +44,8 @@ impl ListTurns {
     pub async fn take(&self) -> Result<ListTurn, OrderError> {
         let full = |_| OrderError::Overloaded { retry_after: RETRY_AFTER };
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(full)?;
-        let turn = timeout_at(deadline::within(PATIENCE), Arc::clone(&self.turns).acquire_owned()).await;
+        let turn =
+            timeout_at(deadline::within(PATIENCE), Arc::clone(&self.turns).acquire_owned()).await;
         let turn = turn.map_err(|_| OrderError::DeadlineExceeded)?;
         let turn = turn.map_err(|closed| OrderError::internal(closed.to_string()))?;
         Ok(ListTurn { _place: place, _turn: turn })

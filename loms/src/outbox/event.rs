@@ -42,7 +42,11 @@ impl OrderEvent {
     /// The Kafka record of this event. `shard` is the shard of the order.
     pub fn to_record(&self, topic: &str, shard: ShardIndex) -> Result<Record, serde_json::Error> {
         let occurred_at = self.occurred_at.to_rfc3339_opts(SecondsFormat::Micros, true);
-        let items = self.skus.iter().zip(&self.counts).map(|(sku, count)| Item { sku: *sku, count: *count });
+        let items = self
+            .skus
+            .iter()
+            .zip(&self.counts)
+            .map(|(sku, count)| Item { sku: *sku, count: *count });
         let value = Value {
             id: self.order,
             state: &self.state,
@@ -84,7 +88,8 @@ mod tests {
             counts: vec![1, 4_294_967_295],
         };
         let record = event.to_record("orders", ShardIndex::new(3)).unwrap();
-        let value: serde_json::Value = serde_json::from_slice(record.payload.as_deref().unwrap()).unwrap();
+        let value: serde_json::Value =
+            serde_json::from_slice(record.payload.as_deref().unwrap()).unwrap();
         assert_eq!(
             value,
             serde_json::json!({
@@ -95,11 +100,13 @@ mod tests {
             })
         );
         assert_eq!(record.key.as_deref(), Some(&b"1000"[..]));
-        let headers: Vec<_> = ["ce_specversion", "ce_type", "ce_source", "ce_subject", "content-type"]
-            .map(|name| record.headers.text(name))
-            .into();
+        let headers: Vec<_> =
+            ["ce_specversion", "ce_type", "ce_source", "ce_subject", "content-type"]
+                .map(|name| record.headers.text(name))
+                .into();
         let expected =
-            ["1.0", "loms.order.awaiting_payment.v1", "/loms/shards/3", "1000", "application/json"].map(Some);
+            ["1.0", "loms.order.awaiting_payment.v1", "/loms/shards/3", "1000", "application/json"]
+                .map(Some);
         assert_eq!(headers, expected);
         assert!(record.headers.traceparent().is_some());
     }

@@ -31,7 +31,11 @@ static HOLDER: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     )
 });
 static PUBLISHED: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    metrics::counters("events_published_total", "Events that Kafka acknowledged.", &["shard", "state"])
+    metrics::counters(
+        "events_published_total",
+        "Events that Kafka acknowledged.",
+        &["shard", "state"],
+    )
 });
 
 static SET_ASIDE: LazyLock<IntCounterVec> = LazyLock::new(|| {

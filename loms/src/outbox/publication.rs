@@ -17,7 +17,8 @@ pub(super) const HELD: &str = "an earlier event of the order was refused";
 /// How often a part of a refused batch is retried. After a refusal the producer may need a new
 /// epoch. Starting over with the whole batch would meet the same refusal.
 const RETRIES: u32 = 4;
-const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_millis(500) };
+const BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(50), max: Duration::from_millis(500) };
 
 /// Events that are not published, by order and sequence, with the reasons.
 pub(super) type Refused = BTreeMap<(i64, i32), String>;
@@ -35,7 +36,10 @@ pub(super) struct Destination<'a> {
 ///
 /// Kafka refuses a batch as a whole, and may name the wrong record. The batch is halved until a
 /// refused event is alone.
-pub(super) async fn publish(to: &Destination<'_>, events: &[OrderEvent]) -> Result<Refused, ProducerError> {
+pub(super) async fn publish(
+    to: &Destination<'_>,
+    events: &[OrderEvent],
+) -> Result<Refused, ProducerError> {
     let mut refused = Refused::new();
     // A stack: the last part is published next.
     let mut parts = vec![events];
@@ -70,7 +74,9 @@ pub(super) async fn publish(to: &Destination<'_>, events: &[OrderEvent]) -> Resu
                     parts.extend([second, first]);
                 }
             }
-            Err(ProducerError::Unavailable { .. }) if part.len() < events.len() && failures < RETRIES => {
+            Err(ProducerError::Unavailable { .. })
+                if part.len() < events.len() && failures < RETRIES =>
+            {
                 failures += 1;
                 sleep(BACKOFF.wait(failures)).await;
                 parts.push(part);

@@ -104,7 +104,8 @@ pub(super) struct Waiting {
 
 /// Reads the events that have waited longest, in the order in which they were written.
 pub(super) async fn read(connection: &mut PgConnection) -> Result<Waiting, sqlx::Error> {
-    let found: Vec<EventRow> = within("read_outbox", sqlx::query_as(READ).fetch_all(connection)).await?;
+    let found: Vec<EventRow> =
+        within("read_outbox", sqlx::query_as(READ).fetch_all(connection)).await?;
     let mut waiting = Waiting { events: Vec::with_capacity(found.len()), ..Waiting::default() };
     for row in found {
         if waiting.rows.last() != Some(&row.id) {
@@ -143,7 +144,10 @@ INSERT INTO refused_events (order_id, sequence, reason)
 SELECT * FROM unnest($1::bigint[], $2::int[], $3::text[]) ON CONFLICT DO NOTHING";
 
 /// Records events that Kafka refuses. Their rows may be deleted after that.
-pub(super) async fn refuse(connection: &mut PgConnection, refused: &Refused) -> Result<(), sqlx::Error> {
+pub(super) async fn refuse(
+    connection: &mut PgConnection,
+    refused: &Refused,
+) -> Result<(), sqlx::Error> {
     let (orders, sequences): (Vec<i64>, Vec<i32>) = refused.keys().copied().unzip();
     let reasons: Vec<&str> = refused.values().map(String::as_str).collect();
     let query = sqlx::query(REFUSE).bind(orders).bind(sequences).bind(reasons);

@@ -154,7 +154,8 @@ impl Relay {
                 continue;
             }
             let begun = Instant::now();
-            let Waiting { rows, mut events, unknown, held } = queries::read(lease.connection()).await?;
+            let Waiting { rows, mut events, unknown, held } =
+                queries::read(lease.connection()).await?;
             self.metrics.holder.set(1);
             self.set_aside_unknown(lease, &unknown).await?;
             if rows.is_empty() {
@@ -175,8 +176,11 @@ impl Relay {
             }
             // After a failure, the events may already have creation spans, so none are created
             // again.
-            let span =
-                if failures == 0 { spans::sending(&self.parts.topic, &mut events) } else { Span::none() };
+            let span = if failures == 0 {
+                spans::sending(&self.parts.topic, &mut events)
+            } else {
+                Span::none()
+            };
             let publish = publication::publish(&to, &events).instrument(span.clone());
             let publish = self.finish.or(LAST_PUBLICATION, publish);
             match lease.hold_while(&self.metrics, publish).await? {
@@ -185,7 +189,8 @@ impl Relay {
                     self.set_aside_refused(lease, &refused).await?;
                     queries::delete(lease.connection(), &rows).instrument(span).await?;
                     crash_point!("relay::deleted");
-                    let told = |event: &&OrderEvent| !refused.contains_key(&(event.order, event.sequence));
+                    let told =
+                        |event: &&OrderEvent| !refused.contains_key(&(event.order, event.sequence));
                     self.metrics.published(events.iter().filter(told));
                     failures = 0;
                     if events.len() < queries::BATCH_EVENTS {
@@ -213,7 +218,11 @@ impl Relay {
         Ok(Ended::Finished)
     }
 
-    async fn set_aside_unknown(&self, lease: &mut Lease, unknown: &[(i64, i32)]) -> Result<(), sqlx::Error> {
+    async fn set_aside_unknown(
+        &self,
+        lease: &mut Lease,
+        unknown: &[(i64, i32)],
+    ) -> Result<(), sqlx::Error> {
         let Some(first) = unknown.first() else { return Ok(()) };
         let (shard, count) = (self.parts.shard, unknown.len());
         tracing::error!(%shard, count, ?first, "events that cannot be published as they are stored are set aside");
@@ -222,7 +231,11 @@ impl Relay {
         Ok(())
     }
 
-    async fn set_aside_refused(&self, lease: &mut Lease, refused: &Refused) -> Result<(), sqlx::Error> {
+    async fn set_aside_refused(
+        &self,
+        lease: &mut Lease,
+        refused: &Refused,
+    ) -> Result<(), sqlx::Error> {
         let Some((first, reason)) = refused.first_key_value() else { return Ok(()) };
         let (shard, count) = (self.parts.shard, refused.len());
         tracing::error!(%shard, count, ?first, reason, "events that Kafka refuses are set aside");

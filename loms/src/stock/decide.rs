@@ -68,7 +68,9 @@ pub(super) fn decide(
         let key = request.key.clone().map(|key| (request.user, key));
         let earlier = key.as_ref().and_then(|key| by_key.get(key));
         let answer = match earlier {
-            Some((order, Some(lines))) if *lines == request.lines => Reservation::Held { order: *order },
+            Some((order, Some(lines))) if *lines == request.lines => {
+                Reservation::Held { order: *order }
+            }
             Some((order, lines)) => Reservation::KeyReused { order: *order, lines: lines.clone() },
             None if shortages(&available, &request.lines).next().is_none() => {
                 for line in request.lines.iter() {
@@ -92,7 +94,10 @@ pub(super) fn decide(
         decision.answers.push(answer);
     }
     assert_eq!(decision.answers.len(), requests.len(), "each request has an answer");
-    assert!(decision.granted.len() <= requests.len() && decision.granted.is_sorted(), "indices of requests");
+    assert!(
+        decision.granted.len() <= requests.len() && decision.granted.is_sorted(),
+        "indices of requests"
+    );
     assert!(decision.reserved.values().all(|count| *count > 0), "a reservation only adds");
     decision
 }

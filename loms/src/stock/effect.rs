@@ -45,7 +45,8 @@ impl Settlement {
     /// The part of the result that concerns the orders of these effects.
     pub(super) fn of(&self, effects: &[Effect]) -> Self {
         let orders: HashSet<OrderId> = effects.iter().map(|effect| effect.order).collect();
-        let own = |all: &[OrderId]| all.iter().copied().filter(|order| orders.contains(order)).collect();
+        let own =
+            |all: &[OrderId]| all.iter().copied().filter(|order| orders.contains(order)).collect();
         Self { ended: own(&self.ended), refused: own(&self.refused) }
     }
 }

@@ -49,7 +49,10 @@ impl StockHandle {
     ///
     /// # Errors
     /// After `Unavailable` and `DeadlineExceeded` it is unknown whether anything was reserved.
-    pub async fn reserve(&self, requests: Vec<ReservationRequest>) -> Result<Vec<Reservation>, OrderError> {
+    pub async fn reserve(
+        &self,
+        requests: Vec<ReservationRequest>,
+    ) -> Result<Vec<Reservation>, OrderError> {
         self.changes.ask(Reserve(requests)).await
     }
 
@@ -76,12 +79,18 @@ impl StockHandle {
     }
 
     /// Reservations that have been open for a while, oldest first.
-    pub(crate) async fn open_since(&self, wanted: &OpenSince) -> Result<Vec<OpenReservation>, sqlx::Error> {
+    pub(crate) async fn open_since(
+        &self,
+        wanted: &OpenSince,
+    ) -> Result<Vec<OpenReservation>, sqlx::Error> {
         queries::open_since(&self.shard.pool, wanted).await
     }
 
     /// The reservations of these orders. Those whose lines cannot be read are left out.
-    pub(crate) async fn held_by(&self, orders: &[i64]) -> Result<Vec<ReservationRequest>, sqlx::Error> {
+    pub(crate) async fn held_by(
+        &self,
+        orders: &[i64],
+    ) -> Result<Vec<ReservationRequest>, sqlx::Error> {
         queries::held_by(&self.shard.pool, orders).await
     }
 

@@ -50,12 +50,17 @@ impl Commit<Reserve> for StockShard {
 }
 
 impl StockShard {
-    async fn reserve(&self, requests: &[ReservationRequest]) -> Result<Vec<Reservation>, sqlx::Error> {
+    async fn reserve(
+        &self,
+        requests: &[ReservationRequest],
+    ) -> Result<Vec<Reservation>, sqlx::Error> {
         let lines = requests.iter().flat_map(|request| request.lines.iter());
         let skus: BTreeSet<i64> = lines.map(|line| i64::from(line.sku)).collect();
         let skus: Vec<i64> = skus.into_iter().collect();
-        let keys: Vec<_> =
-            requests.iter().filter_map(|request| Some((request.user, request.key.as_ref()?))).collect();
+        let keys: Vec<_> = requests
+            .iter()
+            .filter_map(|request| Some((request.user, request.key.as_ref()?)))
+            .collect();
 
         let mut transaction = observe("begin", self.pool.begin()).await?;
         let available = queries::lock_stock(&mut transaction, &skus).await?;

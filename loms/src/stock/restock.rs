@@ -44,7 +44,10 @@ impl Commit<RestockSku> for StockShard {
 /// # Errors
 /// The inner error is why the restock is refused. The outer one is the error of the database, such
 /// as a conflict if another instance used the key first.
-async fn restock(pool: &Pool, restock: &Restock) -> Result<Result<StockLevel, OrderError>, sqlx::Error> {
+async fn restock(
+    pool: &Pool,
+    restock: &Restock,
+) -> Result<Result<StockLevel, OrderError>, sqlx::Error> {
     let mut transaction = observe("begin", pool.begin()).await?;
     if restock.change.get() > 0 {
         queries::add_sku(&mut transaction, restock.sku).await?;

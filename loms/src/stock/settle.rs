@@ -25,10 +25,13 @@ impl Command for Settle {
 impl Commit<Settle> for StockShard {
     async fn commit(&self, batch: Vec<Settle>) -> Vec<Result<Settlement, OrderError>> {
         let mut known = HashSet::new();
-        let mut effects: Vec<Effect> = batch.iter().flat_map(|Settle(effects)| effects).copied().collect();
+        let mut effects: Vec<Effect> =
+            batch.iter().flat_map(|Settle(effects)| effects).copied().collect();
         effects.retain(|effect| known.insert(effect.order));
         match self.settle(effects).await {
-            Ok(settlement) => batch.iter().map(|Settle(effects)| Ok(settlement.of(effects))).collect(),
+            Ok(settlement) => {
+                batch.iter().map(|Settle(effects)| Ok(settlement.of(effects))).collect()
+            }
             Err(error) => vec![Err(error.into()); batch.len()],
         }
     }
@@ -45,7 +48,8 @@ impl StockShard {
             // Each transaction takes its own turn, so that reservations can run between two of
             // them.
             let turn = self.turn.lock().await;
-            let settled = after_conflict(|| queries::settle(&self.pool, &part, MAX_LINES_OF_BATCH)).await;
+            let settled =
+                after_conflict(|| queries::settle(&self.pool, &part, MAX_LINES_OF_BATCH)).await;
             drop(turn);
             match settled {
                 Ok(Progress { ended, left }) => {

@@ -7,7 +7,12 @@ use shared_actors::metrics;
 
 static SWEPT: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let help = "Repairs by sweepers: payment, settlement, reservation or key.";
-    metrics::counters_by("swept_total", help, "kind", &["payment", "settlement", "reservation", "key"])
+    metrics::counters_by(
+        "swept_total",
+        help,
+        "kind",
+        &["payment", "settlement", "reservation", "key"],
+    )
 });
 
 /// Registers the counters, so that they are exported as 0.

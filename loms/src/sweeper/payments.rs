@@ -21,18 +21,21 @@ const SHARE: usize = 4;
 pub(super) async fn cancel_unpaid(orders: &OrderShardHandle) -> Result<Pass, OrderError> {
     let limit = (orders.capacity() / SHARE).clamp(1, BATCH);
     for _ in 0..PAGES {
-        let due = queries::unpaid(&orders.shard().primary, limit).await.map_err(DatabaseError::from)?;
+        let due =
+            queries::unpaid(&orders.shard().primary, limit).await.map_err(DatabaseError::from)?;
         if due.is_empty() {
             return Ok(Pass::Done);
         }
         crash_point!("sweep::due");
-        let cancel =
-            |order| orders.change(ChangeState { order, to: OrderStatus::Cancelled, traceparent: None });
+        let cancel = |order| {
+            orders.change(ChangeState { order, to: OrderStatus::Cancelled, traceparent: None })
+        };
         let answers = join_all(due.iter().map(|order| cancel(*order))).await;
         crash_point!("sweep::cancelled");
         // An order that another instance cancelled is counted there.
         swept("payment", answers.iter().filter(|answer| **answer == Ok(true)).count());
-        let left: Vec<OrderError> = answers.into_iter().filter_map(Result::err).filter(is_left).collect();
+        let left: Vec<OrderError> =
+            answers.into_iter().filter_map(Result::err).filter(is_left).collect();
         if let Some(error) = left.first() {
             let (shard, orders) = (orders.shard().index, left.len());
             tracing::warn!(%error, %shard, orders, "unpaid orders could not be cancelled and settled yet");

@@ -56,7 +56,11 @@ async fn owned(shard: &OrderShard, ids: &[i64]) -> Result<HashSet<i64>, OrderErr
 
 /// Inserts each order as failed first, so that a late insert of the order fails. Only then is its
 /// reservation given back. If the order was inserted after all, its reservation stays.
-async fn give_back(shard: &OrderShard, stock: &StockHandle, orphans: &[i64]) -> Result<(), OrderError> {
+async fn give_back(
+    shard: &OrderShard,
+    stock: &StockHandle,
+    orphans: &[i64],
+) -> Result<(), OrderError> {
     let held = stock.held_by(orphans).await.map_err(DatabaseError::from)?;
     let failed: Vec<(OrderId, NewOrder)> = held.into_iter().map(tombstone).collect();
     let rows: Vec<InsertedRow<'_>> =
@@ -65,7 +69,8 @@ async fn give_back(shard: &OrderShard, stock: &StockHandle, orphans: &[i64]) -> 
     crash_point!("sweep::tombstoned");
     let owned = owned(shard, orphans).await?;
     let fenced = failed.iter().map(|(id, _)| *id).filter(|id| !owned.contains(&id.get()));
-    let effects: Vec<Effect> = fenced.map(|order| Effect { order, kind: EffectKind::Return }).collect();
+    let effects: Vec<Effect> =
+        fenced.map(|order| Effect { order, kind: EffectKind::Return }).collect();
     if effects.is_empty() {
         return Ok(());
     }

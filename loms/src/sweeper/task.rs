@@ -73,7 +73,8 @@ impl Periodic for Sweeper {
             "reservations without an order could not be given back",
             give_back_orphans(shard, stock, *reservation_grace, &mut self.cursor).await,
         );
-        let keys = end("old idempotency keys could not be deleted", forget_keys(shard, *key_ttl).await);
+        let keys =
+            end("old idempotency keys could not be deleted", forget_keys(shard, *key_ttl).await);
         self.at_end = reservations == Pass::Done;
         if [payments, settlements, reservations, keys].contains(&Pass::More) {
             Pass::More
@@ -87,5 +88,7 @@ impl Periodic for Sweeper {
 pub fn start(parts: SweeperParts, arbiter: &ArbiterHandle) -> TaskHandle {
     metrics::begin();
     let period = parts.interval;
-    TaskHandle::periodic(ActorOptions::new("sweeper"), arbiter, period, move || Sweeper::new(parts.clone()))
+    TaskHandle::periodic(ActorOptions::new("sweeper"), arbiter, period, move || {
+        Sweeper::new(parts.clone())
+    })
 }

@@ -23,8 +23,12 @@ static KNOWN: Invariant = Invariant {
     ids: "orders",
 };
 
-static ONCE: Invariant =
-    Invariant { name: "outbox-once", says: "no event waits twice", checked: "events", ids: "orders" };
+static ONCE: Invariant = Invariant {
+    name: "outbox-once",
+    says: "no event waits twice",
+    checked: "events",
+    ids: "orders",
+};
 
 static ORDERED: Invariant = Invariant {
     name: "outbox-in-order",

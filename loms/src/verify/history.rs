@@ -1,6 +1,8 @@
 //! Checks the history of orders: one row per change, from NEW to the current state.
 
-use super::queries::{self, CHANGES, Check, GAPS, LOST_CHANGES, ORDERS, OTHER_SEQUENCES, OTHER_STATES};
+use super::queries::{
+    self, CHANGES, Check, GAPS, LOST_CHANGES, ORDERS, OTHER_SEQUENCES, OTHER_STATES,
+};
 use super::report::Invariant;
 
 static OWNED: Invariant = Invariant {

@@ -43,7 +43,8 @@ pub async fn verify(settings: &Settings) -> Result<Report, VerifyError> {
     let stock = run(&mut round.stock, stock::checks()).await?;
     let compared = reservations::compare(&mut round, settings.reservation_grace).await?;
     let total = totals::compare(&mut round, &compared.held_by_paid).await?;
-    let shards = try_join_all(round.before.iter_mut().map(|snapshot| shard(snapshot, router))).await?;
+    let shards =
+        try_join_all(round.before.iter_mut().map(|snapshot| shard(snapshot, router))).await?;
     round.end().await;
 
     let (mut owned, mut settled) = (compared.owned, compared.settled);

@@ -56,7 +56,10 @@ pub(super) fn checks(shard: ShardIndex) -> Vec<Check> {
 
 /// The database cannot compute the hash of a user, so users are read. Orders stay where they are
 /// when shards are added. An order's shard may therefore be its user's shard in a smaller layout.
-pub(super) async fn users(snapshot: &mut Snapshot, router: ShardRouter) -> Result<Finding, VerifyError> {
+pub(super) async fn users(
+    snapshot: &mut Snapshot,
+    router: ShardRouter,
+) -> Result<Finding, VerifyError> {
     let shard = snapshot.shard;
     let mut finding = Finding::of(&USERS);
     // With a single shard, shard 0 was the shard of every user.
@@ -68,7 +71,8 @@ pub(super) async fn users(snapshot: &mut Snapshot, router: ShardRouter) -> Resul
             finding.violated_by(order);
         }
     };
-    finding.checked = snapshot.read(async |connection| queries::users(connection, shard, each).await).await?;
+    finding.checked =
+        snapshot.read(async |connection| queries::users(connection, shard, each).await).await?;
     Ok(finding)
 }
 
@@ -89,7 +93,8 @@ mod tests {
                 assert!(was_shard_of(router, layout.shard_of_user(user), user), "{user}");
             }
         }
-        let never = (1..100).filter(|user| !was_shard_of(router, ShardIndex::new(2), *user)).count();
+        let never =
+            (1..100).filter(|user| !was_shard_of(router, ShardIndex::new(2), *user)).count();
         assert!((50..80).contains(&never), "{never}");
     }
 }

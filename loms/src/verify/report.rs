@@ -91,7 +91,11 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<30} {:>12} {:<16} {:>8} {:>10}", "invariant", "checked", "", "open", "violations")?;
+        writeln!(
+            f,
+            "{:<30} {:>12} {:<16} {:>8} {:>10}",
+            "invariant", "checked", "", "open", "violations"
+        )?;
         for Finding { invariant, checked, open, violations, .. } in &self.findings {
             let Invariant { name, checked: unit, .. } = invariant;
             writeln!(f, "{name:<30} {checked:>12} {unit:<16} {open:>8} {violations:>10}")?;
@@ -99,7 +103,14 @@ impl fmt::Display for Report {
         for finding in self.violated() {
             let Finding { invariant, violations, ids, .. } = finding;
             let told: Vec<String> = ids.iter().map(ToString::to_string).collect();
-            write!(f, "\n{}: {}\n  {} {}", invariant.name, invariant.says, invariant.ids, told.join(", "))?;
+            write!(
+                f,
+                "\n{}: {}\n  {} {}",
+                invariant.name,
+                invariant.says,
+                invariant.ids,
+                told.join(", ")
+            )?;
             let more = violations.saturating_sub(ids.len() as u64);
             if more > 0 {
                 write!(f, " and {more} more")?;

@@ -65,7 +65,12 @@ impl Compared {
         if *invariant == OWNED { &mut self.owned } else { &mut self.settled }
     }
 
-    fn take(&mut self, reservation: &Reservation, before: Option<&OrderNow>, after: Option<&OrderNow>) {
+    fn take(
+        &mut self,
+        reservation: &Reservation,
+        before: Option<&OrderNow>,
+        after: Option<&OrderNow>,
+    ) {
         let id = reservation.order;
         self.owned.checked += 1;
         self.settled.checked += 1;
@@ -105,8 +110,10 @@ pub(super) async fn compare(round: &mut Round, grace: Duration) -> Result<Compar
     // Reservations without an order, such as seeded ones, have negative ids.
     let mut last = -1;
     loop {
-        let page =
-            round.stock.read(async |connection| queries::reservations(connection, last, grace).await).await?;
+        let page = round
+            .stock
+            .read(async |connection| queries::reservations(connection, last, grace).await)
+            .await?;
         let Some(end) = page.last() else { return Ok(compared) };
         last = end.order;
         let ids: Vec<i64> = page.iter().map(|reservation| reservation.order).collect();
@@ -128,7 +135,8 @@ pub(super) async fn orders(
 ) -> Result<HashMap<i64, OrderNow>, VerifyError> {
     let of_shard = snapshots.iter_mut().map(async |snapshot| {
         let shard = snapshot.shard;
-        let is_own = |id: &i64| OrderId::try_from(*id).is_ok_and(|order| order.shard(router) == Some(shard));
+        let is_own =
+            |id: &i64| OrderId::try_from(*id).is_ok_and(|order| order.shard(router) == Some(shard));
         let own: Vec<i64> = ids.iter().copied().filter(is_own).collect();
         snapshot.read(async |connection| queries::orders(connection, &own, grace).await).await
     });
@@ -142,12 +150,14 @@ async fn awaiting(round: &mut Round, grace: Duration) -> Result<Finding, VerifyE
         let mut last = 0;
         loop {
             let before = &mut round.before[index];
-            let page = before.read(async |connection| queries::awaiting(connection, last).await).await?;
+            let page =
+                before.read(async |connection| queries::awaiting(connection, last).await).await?;
             finding.checked += page.len() as u64;
             let missing = without_reservation(&mut round.stock, &page).await?;
             let after = &mut round.after[index];
-            let after =
-                after.read(async |connection| queries::orders(connection, &missing, grace).await).await?;
+            let after = after
+                .read(async |connection| queries::orders(connection, &missing, grace).await)
+                .await?;
             for id in missing {
                 match after.get(&id) {
                     Some(order) if order.state == OrderStatus::AwaitingPayment.as_str() => {
@@ -171,8 +181,9 @@ pub(super) async fn without_reservation(
     stock: &mut Snapshot,
     orders: &[i64],
 ) -> Result<Vec<i64>, VerifyError> {
-    let held =
-        stock.read(async |connection| queries::held_by(connection, orders, Duration::ZERO).await).await?;
+    let held = stock
+        .read(async |connection| queries::held_by(connection, orders, Duration::ZERO).await)
+        .await?;
     let held: HashSet<i64> = held.into_iter().map(|reservation| reservation.order).collect();
     Ok(orders.iter().copied().filter(|id| !held.contains(id)).collect())
 }

@@ -96,7 +96,9 @@ impl Round {
     /// Opens all connections first, so that little time passes between the snapshots.
     pub async fn begin(settings: &Settings) -> Result<Self, VerifyError> {
         let shards = || settings.router.all().zip(&settings.shards);
-        let orders = || try_join_all(shards().map(|(index, shard)| Snapshot::connect(index, &shard.primary)));
+        let orders = || {
+            try_join_all(shards().map(|(index, shard)| Snapshot::connect(index, &shard.primary)))
+        };
         let stock_shard = crate::app::STOCK_SHARD;
         let stock = Snapshot::connect(stock_shard, &settings.shards[stock_shard.index()].primary);
         let (mut before, mut stock, mut after) = futures::try_join!(orders(), stock, orders())?;

@@ -37,12 +37,16 @@ pub(super) fn standing(reservation: &Reservation, order: Option<&OrderNow>) -> S
         return if reservation.young { Standing::Open(&OWNED) } else { Standing::Late(&OWNED) };
     };
     match order.state.parse() {
-        Ok(OrderStatus::Payed | OrderStatus::Cancelled) if !order.effect => Standing::Wrong(&SETTLED),
+        Ok(OrderStatus::Payed | OrderStatus::Cancelled) if !order.effect => {
+            Standing::Wrong(&SETTLED)
+        }
         // The stock is settled next. This also applies to a tombstone.
         Ok(OrderStatus::Payed | OrderStatus::Cancelled | OrderStatus::Failed) if order.young => {
             Standing::Open(&SETTLED)
         }
-        Ok(OrderStatus::Payed | OrderStatus::Cancelled | OrderStatus::Failed) => Standing::Late(&SETTLED),
+        Ok(OrderStatus::Payed | OrderStatus::Cancelled | OrderStatus::Failed) => {
+            Standing::Late(&SETTLED)
+        }
         // Other checks report states that an order cannot be in.
         Ok(OrderStatus::AwaitingPayment | OrderStatus::New) | Err(_) => Standing::Owned,
     }

@@ -3,8 +3,12 @@
 use super::queries::{Check, HELD, OUT_OF_BOUNDS, SKUS, UNSEEDED};
 use super::report::Invariant;
 
-static BOUNDS: Invariant =
-    Invariant { name: "stock-within-bounds", says: "0 <= reserved <= total", checked: "SKUs", ids: "SKUs" };
+static BOUNDS: Invariant = Invariant {
+    name: "stock-within-bounds",
+    says: "0 <= reserved <= total",
+    checked: "SKUs",
+    ids: "SKUs",
+};
 
 static RESERVED: Invariant = Invariant {
     name: "stock-reserved-is-held",

@@ -20,7 +20,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const CHUNK: usize = 1000;
 
 /// Waits for sweepers, and returns the suspects that still exist without being legitimate.
-pub(super) async fn recheck(settings: &Settings, mut suspects: Suspects) -> Result<Suspects, VerifyError> {
+pub(super) async fn recheck(
+    settings: &Settings,
+    mut suspects: Suspects,
+) -> Result<Suspects, VerifyError> {
     for _ in 0..LOOKS {
         if suspects.is_empty() {
             break;
@@ -42,8 +45,10 @@ async fn still_late(
     let ids: Vec<i64> = suspects.keys().copied().collect();
     for ids in ids.chunks(CHUNK) {
         let before = orders(round.router, &mut round.before, ids, grace).await?;
-        let held =
-            round.stock.read(async |connection| queries::held_by(connection, ids, grace).await).await?;
+        let held = round
+            .stock
+            .read(async |connection| queries::held_by(connection, ids, grace).await)
+            .await?;
         for reservation in held {
             match standing(&reservation, before.get(&reservation.order)) {
                 Standing::Owned | Standing::Open(_) => {}

@@ -26,7 +26,10 @@ static TOTAL: Invariant = Invariant {
 
 /// Compares totals. `held_by_paid` are the pieces that paid orders still held when the stock was
 /// read.
-pub(super) async fn compare(round: &mut Round, held_by_paid: &Pieces) -> Result<Finding, VerifyError> {
+pub(super) async fn compare(
+    round: &mut Round,
+    held_by_paid: &Pieces,
+) -> Result<Finding, VerifyError> {
     let mut paid = Pieces::new();
     for snapshot in &mut round.after {
         snapshot.read(async |connection| queries::paid(connection, &mut paid).await).await?;
@@ -64,7 +67,8 @@ async fn undecided(round: &mut Round) -> Result<Pieces, VerifyError> {
         let mut last = 0;
         loop {
             let after = &mut round.after[index];
-            let page = after.read(async |connection| queries::paid_lately(connection, last).await).await?;
+            let page =
+                after.read(async |connection| queries::paid_lately(connection, last).await).await?;
             let Some(PaidOrder { id: end, .. }) = page.last() else { break };
             last = *end;
             let ids: Vec<i64> = page.iter().map(|order| order.id).collect();
@@ -72,7 +76,9 @@ async fn undecided(round: &mut Round) -> Result<Pieces, VerifyError> {
             let begun: Vec<i64> = ids.into_iter().filter(|id| !before.contains_key(id)).collect();
             let gone: HashSet<i64> =
                 without_reservation(&mut round.stock, &begun).await?.into_iter().collect();
-            for PaidOrder { skus, counts, .. } in page.iter().filter(|order| gone.contains(&order.id)) {
+            for PaidOrder { skus, counts, .. } in
+                page.iter().filter(|order| gone.contains(&order.id))
+            {
                 queries::add(&mut pieces, skus, counts);
             }
         }

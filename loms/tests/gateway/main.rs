@@ -28,7 +28,11 @@ async fn an_order_is_created_read_and_paid_once() {
         shop.post(&format!("/v1/orders/{id}/pay"), body).await.is(200, &json!({}));
     }
     assert_eq!(shop.get(&format!("/v1/orders/{id}")).await.body["order"]["status"], "PAYED");
-    shop.post(&format!("/v1/orders/{id}/cancel"), "").await.is_error(400, Code::FailedPrecondition, "PAYED");
+    shop.post(&format!("/v1/orders/{id}/cancel"), "").await.is_error(
+        400,
+        Code::FailedPrecondition,
+        "PAYED",
+    );
     shop.get("/v1/stocks/1002").await.is(200, &json!({"count": "175"}));
 }
 
@@ -41,7 +45,11 @@ async fn a_cancelled_order_gives_its_items_back_and_cannot_be_paid() {
         shop.post(&format!("/v1/orders/{id}/cancel"), "{}").await.is(200, &json!({}));
     }
     shop.get("/v1/stocks/1004").await.is(200, &json!({"count": "260"}));
-    shop.post(&format!("/v1/orders/{id}/pay"), "").await.is_error(400, Code::FailedPrecondition, "CANCELLED");
+    shop.post(&format!("/v1/orders/{id}/pay"), "").await.is_error(
+        400,
+        Code::FailedPrecondition,
+        "CANCELLED",
+    );
 }
 
 #[actix_web::test]
@@ -72,18 +80,24 @@ async fn a_create_that_breaks_a_rule_names_the_field() {
     let item = r#"{"sku":1002,"count":1}"#;
     let by = |user: &str| format!(r#"{{"order":{{"user":{user},"items":[{item}]}}}}"#);
     let of = |items: &str| format!(r#"{{"order":{{"user":1,"items":{items}}}}}"#);
-    for wrong in ["0", "-1", "1.5", "\"x\"", "\"\"", "true", "null", "{}", "9223372036854775808", "1e40"] {
+    for wrong in
+        ["0", "-1", "1.5", "\"x\"", "\"\"", "true", "null", "{}", "9223372036854775808", "1e40"]
+    {
         shop.post("/v1/orders", &by(wrong)).await.is_error(400, Code::InvalidArgument, "user");
     }
     for (field, other) in [("sku", "count"), ("count", "sku")] {
-        for wrong in ["0", "-1", "1.5", "\"x\"", "true", "null", "[1]", "4294967296", "9223372036854775808"] {
+        for wrong in
+            ["0", "-1", "1.5", "\"x\"", "true", "null", "[1]", "4294967296", "9223372036854775808"]
+        {
             let items = format!(r#"[{item},{{"{field}":{wrong},"{other}":1}}]"#);
             shop.post("/v1/orders", &of(&items)).await.is_error(400, Code::InvalidArgument, field);
         }
         let missing = format!(r#"[{{"{other}":1}}]"#);
         shop.post("/v1/orders", &of(&missing)).await.is_error(400, Code::InvalidArgument, field);
     }
-    for wrong in ["[]", "null", "{}", "1", "[1]", r#"[{"sku":1,"count":4294967295},{"sku":1,"count":1}]"#] {
+    for wrong in
+        ["[]", "null", "{}", "1", "[1]", r#"[{"sku":1,"count":4294967295},{"sku":1,"count":1}]"#]
+    {
         shop.post("/v1/orders", &of(wrong)).await.is_error(400, Code::InvalidArgument, "items");
     }
     for wrong in ["", "{}", r#"{"order":null}"#, r#"{"order":[]}"#, r#"{"Order":{}}"#] {
@@ -148,8 +162,16 @@ async fn an_unknown_route_or_id_and_a_wrong_method_are_told_in_the_shape_of_ever
         shop.post(&format!("/v1/orders/{id}/cancel"), "").await.is_error(404, Code::NotFound, id);
     }
     for id in ["0", "-1", "abc", "1.5", "9223372036854775808"] {
-        shop.get(&format!("/v1/orders/{id}")).await.is_error(400, Code::InvalidArgument, "order_id");
-        shop.post(&format!("/v1/orders/{id}/pay"), "").await.is_error(400, Code::InvalidArgument, "order_id");
+        shop.get(&format!("/v1/orders/{id}")).await.is_error(
+            400,
+            Code::InvalidArgument,
+            "order_id",
+        );
+        shop.post(&format!("/v1/orders/{id}/pay"), "").await.is_error(
+            400,
+            Code::InvalidArgument,
+            "order_id",
+        );
         shop.post(&format!("/v1/orders/{id}/cancel"), "").await.is_error(
             400,
             Code::InvalidArgument,

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use dev::testing::{Database, Servers, Topic, create_database, eventually, http_client, unique_topic};
+use dev::testing::{
+    Database, Servers, Topic, create_database, eventually, http_client, unique_topic,
+};
 use loms::api::proto::loms_client::LomsClient;
 use loms::{Application, Settings};
 use serde_json::{Value, json};
@@ -54,8 +56,12 @@ impl Shop {
         settings.grpc.stop_timeout = Duration::from_millis(50);
         let (application, [http, grpc]) = Running::start(settings).await;
         let [http, grpc] = [http, grpc].map(|address| format!("http://{address}"));
-        let shop = Self { http, grpc, _application: application, _databases: databases, _topic: topic };
-        eventually(READY_WITHIN, "the shop is ready", async || shop.get("/readyz").await.status == 200).await;
+        let shop =
+            Self { http, grpc, _application: application, _databases: databases, _topic: topic };
+        eventually(READY_WITHIN, "the shop is ready", async || {
+            shop.get("/readyz").await.status == 200
+        })
+        .await;
         shop
     }
 
@@ -86,8 +92,10 @@ impl Shop {
     /// if any.
     pub async fn preflight(&self, path: &str, origin: &str) -> Option<String> {
         let request = http_client().request("OPTIONS".parse().unwrap(), self.url(path));
-        let request = request.header("Origin", origin).header("Access-Control-Request-Method", "POST");
-        allowed(request.header("Access-Control-Request-Headers", "content-type,idempotency-key")).await
+        let request =
+            request.header("Origin", origin).header("Access-Control-Request-Method", "POST");
+        allowed(request.header("Access-Control-Request-Headers", "content-type,idempotency-key"))
+            .await
     }
 
     pub async fn grpc(&self) -> LomsClient<Channel> {
@@ -128,7 +136,10 @@ impl Drop for Running {
     fn drop(&mut self) {
         drop(self.stop.take());
         let outcome = self.thread.take().map(JoinHandle::join);
-        assert!(std::thread::panicking() || matches!(outcome, Some(Ok(()))), "the application failed");
+        assert!(
+            std::thread::panicking() || matches!(outcome, Some(Ok(()))),
+            "the application failed"
+        );
     }
 }
 
@@ -160,7 +171,8 @@ impl Answer {
 
 /// The JSON body that creates an order through the gateway.
 pub fn order(user: i64, items: &[(u32, u32)]) -> String {
-    let items: Vec<Value> = items.iter().map(|(sku, count)| json!({"sku": sku, "count": count})).collect();
+    let items: Vec<Value> =
+        items.iter().map(|(sku, count)| json!({"sku": sku, "count": count})).collect();
     json!({"order": {"user": user, "items": items}}).to_string()
 }
 

@@ -16,7 +16,8 @@ use crate::shop::Backend;
 /// Creates an order for one piece of the SKU 1 under a key. Returns its id.
 async fn create(client: &Client, loms: &str, user: u32) -> Result<String, String> {
     let body = json!({"order": {"user": user, "items": [{"sku": 1, "count": 1}]}});
-    let request = client.post(format!("{loms}/v1/orders")).header("Idempotency-Key", "k").json(&body);
+    let request =
+        client.post(format!("{loms}/v1/orders")).header("Idempotency-Key", "k").json(&body);
     let response = request.send().await.map_err(|error| format!("{error:?}"))?;
     let answer: Value = response.json().await.map_err(|error| format!("{error:?}"))?;
     answer["orderId"].as_str().map(str::to_owned).ok_or_else(|| answer.to_string())
@@ -56,10 +57,11 @@ async fn whatever_is_killed_half_way_a_retry_gets_one_order_and_nothing_is_lost(
         assert!(early.is_subset(&all), "what was answered before the kill stays true");
     }
     invariants::hold(&backend).await;
-    let left: i64 = sqlx::query_scalar("SELECT total_count - reserved_count FROM stock WHERE sku = 1")
-        .fetch_one(&backend.pools[0])
-        .await
-        .unwrap();
+    let left: i64 =
+        sqlx::query_scalar("SELECT total_count - reserved_count FROM stock WHERE sku = 1")
+            .fetch_one(&backend.pools[0])
+            .await
+            .unwrap();
     assert_eq!(left, 0);
     assert!(loms.terminate().await.success());
 }

@@ -30,13 +30,18 @@ async fn an_order_that_cannot_be_served_reserves_nothing_and_is_kept_as_failed()
     let shop = backend.open(&[]).await;
     for items in [&[(1002, 1), (1003, 221)][..], &[(1002, 1), (9, 1)], &[(1002, u32::MAX)]] {
         let refused = shop.orders.create(order(1, items)).await;
-        let Err(OrderError::OutOfStock { order, shortages }) = refused else { panic!("{refused:?}") };
+        let Err(OrderError::OutOfStock { order, shortages }) = refused else {
+            panic!("{refused:?}")
+        };
         let short = items.last().unwrap();
         assert_eq!(shortages.len(), 1);
         assert_eq!((shortages[0].sku.get(), shortages[0].wanted.get()), *short);
         assert_eq!(
             shortages[0].left,
-            [(1003, 220), (1002, 180)].iter().find(|(sku, _)| *sku == short.0).map(|(_, left)| *left)
+            [(1003, 220), (1002, 180)]
+                .iter()
+                .find(|(sku, _)| *sku == short.0)
+                .map(|(_, left)| *left)
         );
         assert_eq!(shop.orders.info(order).await.unwrap().status, OrderStatus::Failed);
     }
@@ -62,12 +67,14 @@ async fn a_hundred_units_go_to_a_hundred_of_four_hundred_buyers_at_two_instances
     let backend = Backend::new().await;
     let shops = [backend.open(&[]).await, backend.open(&[]).await];
     backend.add_stock(1, 100).await;
-    let buyers =
-        (1..=400).map(|user| shops[usize::from(user % 2 == 0)].orders.create(order(user, &[(1, 1)])));
+    let buyers = (1..=400)
+        .map(|user| shops[usize::from(user % 2 == 0)].orders.create(order(user, &[(1, 1)])));
     let answers = join_all(buyers).await;
     let served = answers.iter().filter(|answer| answer.is_ok()).count();
-    let refused =
-        answers.iter().filter(|answer| matches!(answer, Err(OrderError::OutOfStock { .. }))).count();
+    let refused = answers
+        .iter()
+        .filter(|answer| matches!(answer, Err(OrderError::OutOfStock { .. })))
+        .count();
     assert_eq!((served, refused), (100, 300));
     assert_eq!(shops[0].left(1).await, 0);
     invariants::hold(&backend).await;
@@ -114,7 +121,8 @@ async fn reads_of_the_stock_take_no_room_from_orders() {
     let reserves = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FOR UPDATE%'";
     let asked = async || {
-        let reserving: i64 = sqlx::query_scalar(reserves).fetch_one(&backend.pools[0]).await.unwrap();
+        let reserving: i64 =
+            sqlx::query_scalar(reserves).fetch_one(&backend.pools[0]).await.unwrap();
         created.is_finished() || reserving == 1
     };
     eventually(Duration::from_secs(10), "the stock is asked to reserve", asked).await;
@@ -134,7 +142,8 @@ async fn a_small_order_does_not_wait_for_the_large_ones_before_it() {
     let items: Vec<(u32, u32)> = (1..=1_000).map(|sku| (1_000_000 + sku, 1)).collect();
     let large = order(1, &items);
     let orders = shop.orders.clone();
-    let crowd = actix::spawn(async move { join_all((0..128).map(|_| orders.create(large.clone()))).await });
+    let crowd =
+        actix::spawn(async move { join_all((0..128).map(|_| orders.create(large.clone()))).await });
     let begun = async || {
         let large = "SELECT count(*) FROM orders WHERE cardinality(skus) = 1000";
         sqlx::query_scalar::<_, i64>(large).fetch_one(&backend.pools[1]).await.unwrap() > 0

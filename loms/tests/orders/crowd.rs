@@ -17,8 +17,10 @@ const SOON: Duration = Duration::from_secs(20);
 #[actix::test]
 async fn a_sweep_that_is_stuck_leaves_most_of_the_room_to_clients() {
     let backend = Backend::new().await;
-    let (opener, shop) =
-        (backend.open(&NOT_SWEEPING).await, backend.open(&[SWEEPING[0], ("ACTOR_CAPACITY", "8")]).await);
+    let (opener, shop) = (
+        backend.open(&NOT_SWEEPING).await,
+        backend.open(&[SWEEPING[0], ("ACTOR_CAPACITY", "8")]).await,
+    );
     backend.add_stock(1, 100).await;
     let orders = create(&opener, 40).await;
     let cancelling = Gate::before("CANCELLED", &backend.pools[1]).await;
@@ -46,8 +48,12 @@ async fn a_step_that_has_much_to_do_lets_the_others_go_first_and_goes_on_at_once
     let orders = create(&opener, 30).await;
     end_time(&backend, &orders).await;
     backend.leave_reservation(700_001, 1, None, 1, 5).await;
-    let narrow =
-        [NOT_SWEEPING[0], ("ACTOR_CAPACITY", "4"), ("RESERVATION_GRACE", "2ms"), ("REQUEST_TIMEOUT", "1ms")];
+    let narrow = [
+        NOT_SWEEPING[0],
+        ("ACTOR_CAPACITY", "4"),
+        ("RESERVATION_GRACE", "2ms"),
+        ("REQUEST_TIMEOUT", "1ms"),
+    ];
     let shop = backend.open(&narrow).await;
     all_are_done(&backend).await;
     eventually(SOON, "the orphan is given back", async || opener.left(1).await == 100).await;
@@ -75,7 +81,8 @@ async fn what_a_sweep_finds_no_room_for_is_told_once_and_left_to_a_later_one() {
         actix::spawn(async move { request.send().await.unwrap().status() })
     };
     // Twice as many payments as there are places, so half of them are refused.
-    let payments: Vec<_> = orders[..40].iter().chain(&orders[..40]).map(|order| pay(order.get())).collect();
+    let payments: Vec<_> =
+        orders[..40].iter().chain(&orders[..40]).map(|order| pay(order.get())).collect();
     let refused = || payments.iter().filter(|payment| payment.is_finished()).count();
     eventually(SOON, "there is no room left", async || refused() == 40).await;
     end_time(&backend, &orders[40..]).await;
@@ -88,7 +95,10 @@ async fn what_a_sweep_finds_no_room_for_is_told_once_and_left_to_a_later_one() {
 
     let log = loms.log();
     let told: Vec<&str> = log.lines().filter(|line| line.contains("unpaid order")).collect();
-    assert!(told[0].contains("too many requests are waiting") && told[0].contains("orders=10"), "{told:#?}");
+    assert!(
+        told[0].contains("too many requests are waiting") && told[0].contains("orders=10"),
+        "{told:#?}"
+    );
     assert!(told.iter().all(|line| line.contains("orders=")), "{told:#?}");
     invariants::hold(&backend).await;
     assert!(loms.terminate().await.success());

@@ -21,7 +21,10 @@ const SOON: Duration = Duration::from_secs(20);
 pub struct Events(Arc<Mutex<Vec<ReceivedRecord>>>);
 
 impl RecordSink for Events {
-    fn deliver(&self, batch: Arc<[ReceivedRecord]>) -> LocalBoxFuture<'static, Result<(), SinkError>> {
+    fn deliver(
+        &self,
+        batch: Arc<[ReceivedRecord]>,
+    ) -> LocalBoxFuture<'static, Result<(), SinkError>> {
         self.0.lock().unwrap().extend(batch.iter().cloned());
         futures::future::ready(Ok(())).boxed_local()
     }
@@ -31,7 +34,8 @@ impl Events {
     pub fn read(backend: &Backend) -> (Self, ConsumerHandle) {
         let events = Self::default();
         let topic = &backend.topic;
-        let options = ConsumerOptions::new(&topic.host_port, format!("{}-reader", topic.name), &topic.name);
+        let options =
+            ConsumerOptions::new(&topic.host_port, format!("{}-reader", topic.name), &topic.name);
         let consumer = ConsumerHandle::start(options, &Arbiter::current(), events.clone());
         (events, consumer)
     }
@@ -73,7 +77,8 @@ async fn every_change_of_an_order_is_told_once_and_in_order() {
     let shop = backend.open(&[]).await;
     let (events, consumer) = Events::read(&backend);
     let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let traced = NewOrder { traceparent: Some(traceparent.to_owned()), ..order(1, &[(1002, 2), (1003, 1)]) };
+    let traced =
+        NewOrder { traceparent: Some(traceparent.to_owned()), ..order(1, &[(1002, 2), (1003, 1)]) };
     let paid = shop.orders.create(traced).await.unwrap();
     shop.orders.pay(paid).await.unwrap();
     let cancelled = shop.orders.create(order(5, &[(1002, 1)])).await.unwrap();
@@ -90,7 +95,10 @@ async fn every_change_of_an_order_is_told_once_and_in_order() {
     let first = records.iter().find(|record| record.key.as_deref() == Some(b"1001")).unwrap();
     let event: Value = serde_json::from_slice(first.payload.as_deref().unwrap()).unwrap();
     assert_eq!(event["userId"], 1);
-    assert_eq!(event["items"], serde_json::json!([{"sku": 1002, "count": 2}, {"sku": 1003, "count": 1}]));
+    assert_eq!(
+        event["items"],
+        serde_json::json!([{"sku": 1002, "count": 2}, {"sku": 1003, "count": 1}])
+    );
     assert_eq!(first.headers.traceparent(), Some(traceparent));
     assert_eq!(first.headers.text("ce_source"), Some("/loms/shards/1"));
     assert_eq!(first.headers.text("ce_id"), event["eventId"].as_str());
@@ -150,10 +158,11 @@ async fn events_that_no_order_knows_are_set_aside_and_hold_nobody_up() {
         left.fetch_one(&backend.pools[1]).await.unwrap() == 0
     };
     eventually(SOON, "the outbox is empty", left).await;
-    let aside: Vec<(i64, i32)> = sqlx::query_as("SELECT order_id, sequence FROM unknown_events ORDER BY 2")
-        .fetch_all(&backend.pools[1])
-        .await
-        .unwrap();
+    let aside: Vec<(i64, i32)> =
+        sqlx::query_as("SELECT order_id, sequence FROM unknown_events ORDER BY 2")
+            .fetch_all(&backend.pools[1])
+            .await
+            .unwrap();
     assert_eq!(aside, [(900_001, 1), (900_001, 2)]);
     consumer.drain().await;
     shop.close().await;

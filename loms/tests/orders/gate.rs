@@ -22,7 +22,11 @@ impl<'a> Gate<'a> {
             .await
             .unwrap();
         let mut held = pool.begin().await.unwrap();
-        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(key).execute(&mut *held).await.unwrap();
+        sqlx::query("SELECT pg_advisory_xact_lock($1)")
+            .bind(key)
+            .execute(&mut *held)
+            .await
+            .unwrap();
         for statement in [
             format!(
                 "CREATE FUNCTION wait_{state}() RETURNS trigger LANGUAGE plpgsql AS
@@ -43,7 +47,11 @@ impl<'a> Gate<'a> {
         let waiting = "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database
             WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted AND objid::bigint = $1)";
         let waits = async || {
-            sqlx::query_scalar::<_, bool>(waiting).bind(self.key).fetch_one(self.pool).await.unwrap()
+            sqlx::query_scalar::<_, bool>(waiting)
+                .bind(self.key)
+                .fetch_one(self.pool)
+                .await
+                .unwrap()
         };
         eventually(Duration::from_secs(20), "somebody waits at the gate", waits).await;
     }

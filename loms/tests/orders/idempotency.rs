@@ -18,8 +18,10 @@ async fn concurrent_retries_at_two_instances_make_one_order() {
     let answers = join_all(tries).await;
     let first = answers[0].clone().unwrap();
     assert!(answers.iter().all(|answer| *answer == Ok(first)), "{answers:?}");
-    let orders: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM orders").fetch_one(&backend.pools[1]).await.unwrap();
+    let orders: i64 = sqlx::query_scalar("SELECT count(*) FROM orders")
+        .fetch_one(&backend.pools[1])
+        .await
+        .unwrap();
     assert_eq!(orders, 1);
     assert_eq!(shops[0].left(1).await, 0);
     invariants::hold(&backend).await;
@@ -94,7 +96,8 @@ async fn a_wrong_body_does_not_spoil_the_right_retry_beside_it() {
     let first = shop.orders.create(keyed("k", 1, &[(1002, 1)])).await.unwrap();
     backend.leave_reservation(5_001, 1, Some("held"), 1002, 1).await;
     for (key, order) in [("k", first), ("held", id(5_001))] {
-        let tries = [2, 3, 1, 2, 1].map(|count| shop.orders.create(keyed(key, 1, &[(1002, count)])));
+        let tries =
+            [2, 3, 1, 2, 1].map(|count| shop.orders.create(keyed(key, 1, &[(1002, count)])));
         let refused = Err(OrderError::KeyReused { order });
         let expected = [refused.clone(), refused.clone(), Ok(order), refused, Ok(order)];
         assert_eq!(join_all(tries).await, expected, "{key}");
@@ -166,8 +169,7 @@ async fn a_retry_that_meets_the_reservation_of_an_attempt_that_was_given_up_make
     let tombstone = "INSERT INTO orders (id, state, user_id, skus, counts, sequence)
         VALUES (5001, 'FAILED', 1, '{1002}', '{30}', 2)";
     sqlx::query(tombstone).execute(&backend.pools[1]).await.unwrap();
-    let history =
-        "INSERT INTO order_history (order_id, sequence, state) VALUES (5001, 1, 'NEW'), (5001, 2, 'FAILED')";
+    let history = "INSERT INTO order_history (order_id, sequence, state) VALUES (5001, 1, 'NEW'), (5001, 2, 'FAILED')";
     sqlx::query(history).execute(&backend.pools[1]).await.unwrap();
     sqlx::query("SELECT setval('order_id_seq', 6001)").execute(&backend.pools[1]).await.unwrap();
 

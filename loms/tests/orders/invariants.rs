@@ -39,8 +39,10 @@ async fn check(backend: &Backend) -> Result<(), String> {
 
     same("reserved and held", &reserved, &held)?;
     same("held and ordered", &held_by_orders, &awaiting)?;
-    let left: Counts =
-        seeded.iter().map(|(sku, total)| (*sku, total - paid.get(sku).copied().unwrap_or(0))).collect();
+    let left: Counts = seeded
+        .iter()
+        .map(|(sku, total)| (*sku, total - paid.get(sku).copied().unwrap_or(0)))
+        .collect();
     same("in stock and seeded less paid", &total, &left)?;
     for pool in &backend.pools {
         let broken: Vec<i64> = sqlx::query_scalar(
@@ -62,8 +64,11 @@ async fn check(backend: &Backend) -> Result<(), String> {
 async fn ordered(backend: &Backend, state: &str) -> Counts {
     let mut all = Counts::new();
     for pool in &backend.pools {
-        let items = "SELECT sku, sum(count)::bigint FROM orders, unnest(skus, counts) AS item (sku, count)";
-        for (sku, count) in counts(pool, &format!("{items} WHERE state = '{state}' GROUP BY sku")).await {
+        let items =
+            "SELECT sku, sum(count)::bigint FROM orders, unnest(skus, counts) AS item (sku, count)";
+        for (sku, count) in
+            counts(pool, &format!("{items} WHERE state = '{state}' GROUP BY sku")).await
+        {
             *all.entry(sku).or_default() += count;
         }
     }
@@ -71,7 +76,8 @@ async fn ordered(backend: &Backend, state: &str) -> Counts {
 }
 
 async fn counts(pool: &PgPool, query: &str) -> Counts {
-    let rows: Vec<(i64, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(query)).fetch_all(pool).await.unwrap();
+    let rows: Vec<(i64, i64)> =
+        sqlx::query_as(sqlx::AssertSqlSafe(query)).fetch_all(pool).await.unwrap();
     rows.into_iter().collect()
 }
 

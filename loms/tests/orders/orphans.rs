@@ -19,7 +19,9 @@ const NOT_SWEEPING: [(&str, &str); 1] = [("SWEEP_INTERVAL", "1h")];
 
 fn create(shop: &Shop, wanted: Vec<NewOrder>) -> JoinHandle<Vec<Result<OrderId, OrderError>>> {
     let orders = shop.orders.clone();
-    actix::spawn(async move { join_all(wanted.into_iter().map(|order| orders.create(order))).await })
+    actix::spawn(
+        async move { join_all(wanted.into_iter().map(|order| orders.create(order))).await },
+    )
 }
 
 #[actix::test]
@@ -115,7 +117,8 @@ async fn several_sweepers_put_hundreds_of_leftovers_right_once_each() {
     let backend = Backend::new().await;
     let mut shops = vec![backend.open(&NOT_SWEEPING).await];
     backend.add_stock(1, 5_000).await;
-    let created = join_all((1..=400).map(|user| shops[0].orders.create(order(user, &[(1, 3)])))).await;
+    let created =
+        join_all((1..=400).map(|user| shops[0].orders.create(order(user, &[(1, 3)])))).await;
     assert!(created.iter().all(Result::is_ok), "{created:?}");
     for _ in 0..3 {
         shops.push(backend.open(&SWEEPING).await);

@@ -21,10 +21,11 @@ async fn a_paid_order_takes_its_items_out_of_the_stock_and_cannot_be_cancelled()
     let (from, to) = (OrderStatus::Payed, OrderStatus::Cancelled);
     assert_eq!(shop.orders.cancel(order).await, Err(OrderError::Forbidden { order, from, to }));
     assert_eq!(shop.left(1002).await, 175);
-    let stock: (i64, i64) = sqlx::query_as("SELECT total_count, reserved_count FROM stock WHERE sku = 1002")
-        .fetch_one(&backend.pools[0])
-        .await
-        .unwrap();
+    let stock: (i64, i64) =
+        sqlx::query_as("SELECT total_count, reserved_count FROM stock WHERE sku = 1002")
+            .fetch_one(&backend.pools[0])
+            .await
+            .unwrap();
     assert_eq!(stock, (195, 20));
     invariants::hold(&backend).await;
     shop.close().await;
@@ -86,7 +87,11 @@ async fn of_payments_and_cancellations_at_two_instances_one_wins() {
         let order = shops[0].orders.create(order(user, &[(1002, 1)])).await.unwrap();
         let tries = (0..16).map(|n| {
             let orders = &shops[n % 2].orders;
-            if n % 3 == 0 { orders.cancel(order).boxed_local() } else { orders.pay(order).boxed_local() }
+            if n % 3 == 0 {
+                orders.cancel(order).boxed_local()
+            } else {
+                orders.pay(order).boxed_local()
+            }
         });
         let answers = join_all(tries).await;
         let paid = shops[0].orders.info(order).await.unwrap().status == OrderStatus::Payed;
@@ -112,11 +117,15 @@ async fn an_order_that_nobody_pays_is_cancelled() {
     shop.orders.pay(paid).await.unwrap();
     for order in unpaid {
         let order = order.unwrap();
-        let cancelled = async || shop.orders.info(order).await.unwrap().status == OrderStatus::Cancelled;
+        let cancelled =
+            async || shop.orders.info(order).await.unwrap().status == OrderStatus::Cancelled;
         eventually(Duration::from_secs(10), "the order is cancelled", cancelled).await;
     }
     assert_eq!(shop.orders.info(paid).await.unwrap().status, OrderStatus::Payed);
-    eventually(Duration::from_secs(10), "its items are back", async || shop.left(1002).await == 175).await;
+    eventually(Duration::from_secs(10), "its items are back", async || {
+        shop.left(1002).await == 175
+    })
+    .await;
     invariants::hold(&backend).await;
     shop.close().await;
 }

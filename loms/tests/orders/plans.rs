@@ -13,13 +13,15 @@ const SKUS: u32 = 1_000;
 
 /// How many sequential scans and index scans a table of shard 0 has had.
 async fn scans(backend: &Backend, table: &str) -> (i64, i64) {
-    let query =
-        format!("SELECT seq_scan, coalesce(idx_scan, 0) FROM pg_stat_user_tables WHERE relname = '{table}'");
+    let query = format!(
+        "SELECT seq_scan, coalesce(idx_scan, 0) FROM pg_stat_user_tables WHERE relname = '{table}'"
+    );
     sqlx::query_as(AssertSqlSafe(query)).fetch_one(&backend.pools[0]).await.unwrap()
 }
 
 #[actix::test]
-async fn no_statement_about_orders_reads_the_whole_stock_however_small_it_was_when_it_was_planned() {
+async fn no_statement_about_orders_reads_the_whole_stock_however_small_it_was_when_it_was_planned()
+{
     let backend = Backend::new().await;
     let shop = backend.open(&[("SWEEP_INTERVAL", "50ms")]).await;
     // The reads of the tables at the start are over.

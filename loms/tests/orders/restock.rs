@@ -88,7 +88,10 @@ async fn what_is_reserved_cannot_be_taken_away() {
         Ok(level(50, 50)),
         "a refusal leaves the key free"
     );
-    assert_eq!(shop.stocks.restock(restock("none", 9, -1)).await, Err(OrderError::SkuNotFound(sku(9))));
+    assert_eq!(
+        shop.stocks.restock(restock("none", 9, -1)).await,
+        Err(OrderError::SkuNotFound(sku(9)))
+    );
     assert_eq!(shop.left(1002).await, 0);
     let short = shop.orders.create(order(1, &[(1002, 1)])).await;
     assert!(matches!(short, Err(OrderError::OutOfStock { .. })), "{short:?}");
@@ -106,17 +109,18 @@ async fn restocks_beside_orders_keep_every_piece_accounted_for() {
         let count = if n % 4 == 0 { -3 } else { 5 };
         shops[n % 2].stocks.restock(restock(key, 7, count))
     });
-    let buyers =
-        (1..=200).map(|user| shops[usize::from(user % 2 == 0)].orders.create(order(user, &[(7, 1)])));
+    let buyers = (1..=200)
+        .map(|user| shops[usize::from(user % 2 == 0)].orders.create(order(user, &[(7, 1)])));
     let (restocked, sold) = futures::join!(join_all(restocks), join_all(buyers));
     for refused in restocked.iter().filter_map(|answer| answer.as_ref().err()) {
         assert!(matches!(refused, OrderError::StockReserved { .. }), "{refused}");
     }
     let sold = sold.iter().filter(|answer| answer.is_ok()).count();
-    let told: i64 = sqlx::query_scalar("SELECT sum(count)::bigint FROM stock_history WHERE sku = 7")
-        .fetch_one(&backend.pools[0])
-        .await
-        .unwrap();
+    let told: i64 =
+        sqlx::query_scalar("SELECT sum(count)::bigint FROM stock_history WHERE sku = 7")
+            .fetch_one(&backend.pools[0])
+            .await
+            .unwrap();
     assert_eq!(shops[0].left(7).await, u64::try_from(told).unwrap() - sold as u64);
     invariants::hold(&backend).await;
     for shop in shops {

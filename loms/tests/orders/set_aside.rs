@@ -16,7 +16,8 @@ const SWEEPING: [(&str, &str); 1] = [("SWEEP_INTERVAL", "50ms")];
 /// The orders whose effects the stock rejects, according to `loms verify`.
 async fn set_aside(backend: &Backend) -> Vec<i64> {
     let report = verify(&backend.settings(&SWEEPING)).await.unwrap();
-    let told = report.findings.iter().find(|finding| finding.invariant.name == "effect-not-refused");
+    let told =
+        report.findings.iter().find(|finding| finding.invariant.name == "effect-not-refused");
     told.unwrap().ids.clone()
 }
 
@@ -139,14 +140,22 @@ async fn an_order_whose_row_cannot_be_read_fails_its_own_read_and_no_other_one()
     for counts in UNREADABLE {
         let order = orders.remove(4);
         let statement = "UPDATE orders SET counts = $2::text::bigint[] WHERE id = $1";
-        sqlx::query(statement).bind(order.get()).bind(counts).execute(&backend.pools[1]).await.unwrap();
+        sqlx::query(statement)
+            .bind(order.get())
+            .bind(counts)
+            .execute(&backend.pools[1])
+            .await
+            .unwrap();
         broken.push(order);
     }
 
     let read = join_all(orders.iter().chain(&broken).map(|order| shop.orders.info(*order))).await;
     let (readable, unreadable) = read.split_at(orders.len());
     assert!(readable.iter().all(Result::is_ok), "{readable:?}");
-    assert!(unreadable.iter().all(|read| matches!(read, Err(OrderError::Internal { .. }))), "{unreadable:?}");
+    assert!(
+        unreadable.iter().all(|read| matches!(read, Err(OrderError::Internal { .. }))),
+        "{unreadable:?}"
+    );
     assert!(counted("rows_unreadable_total") > 2.5);
     let mut expected: Vec<i64> = orders.iter().map(|order| order.get()).collect();
     expected.reverse();

@@ -105,7 +105,8 @@ impl Backend {
     /// Like [`Self::at_rest`], for some of the databases.
     pub async fn at_rest_on(&self, pools: &[PgPool]) {
         let left = async |pool: &PgPool| -> i64 {
-            let query = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM stock_effects)";
+            let query =
+                "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM stock_effects)";
             sqlx::query_scalar(query).fetch_one(pool).await.unwrap()
         };
         let all_done = async || {
@@ -130,7 +131,14 @@ impl Backend {
     }
 
     /// Creates the state after an instance died between the reservation and the order.
-    pub async fn leave_reservation(&self, order: i64, user: i64, key: Option<&str>, sku: i64, count: i64) {
+    pub async fn leave_reservation(
+        &self,
+        order: i64,
+        user: i64,
+        key: Option<&str>,
+        sku: i64,
+        count: i64,
+    ) {
         sqlx::query("UPDATE stock SET reserved_count = reserved_count + $2 WHERE sku = $1")
             .bind(sku)
             .bind(count)

@@ -149,7 +149,8 @@ async fn a_key_is_found_where_its_user_belonged_before_a_shard_was_added() {
 #[actix::test]
 async fn a_key_is_found_when_the_second_shard_is_added_to_the_first() {
     let backend = Backend::new().await;
-    let settings = ["HOST_PORT", "USER", "PASSWORD", "NAME"].map(|what| format!("DATABASE_MASTER_{what}_1"));
+    let settings =
+        ["HOST_PORT", "USER", "PASSWORD", "NAME"].map(|what| format!("DATABASE_MASTER_{what}_1"));
     let first_alone: Vec<(&str, &str)> = settings.iter().map(|name| (name.as_str(), "")).collect();
     let shop = backend.open(&first_alone).await;
     let mut old = Vec::new();

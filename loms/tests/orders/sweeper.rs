@@ -37,7 +37,11 @@ async fn a_reservation_whose_order_was_never_written_is_given_back() {
 async fn a_second_reservation_under_the_key_of_an_order_is_given_back() {
     let backend = Backend::new().await;
     let shop = backend
-        .open(&[("RESERVATION_GRACE", "300ms"), ("REQUEST_TIMEOUT", "200ms"), ("SWEEP_INTERVAL", "50ms")])
+        .open(&[
+            ("RESERVATION_GRACE", "300ms"),
+            ("REQUEST_TIMEOUT", "200ms"),
+            ("SWEEP_INTERVAL", "50ms"),
+        ])
         .await;
     let first = shop.orders.create(keyed("k", 1, &[(1002, 10)])).await.unwrap();
     shop.orders.pay(first).await.unwrap();
@@ -55,7 +59,10 @@ async fn a_payment_is_answered_while_the_stock_is_stuck_and_settled_afterwards()
     let shop = backend.open(&[("SWEEP_INTERVAL", "50ms")]).await;
     let order = shop.orders.create(order(1, &[(1002, 10)])).await.unwrap();
     let mut stuck = backend.pools[0].begin().await.unwrap();
-    sqlx::query("SELECT sku FROM stock WHERE sku = 1002 FOR UPDATE").execute(&mut *stuck).await.unwrap();
+    sqlx::query("SELECT sku FROM stock WHERE sku = 1002 FOR UPDATE")
+        .execute(&mut *stuck)
+        .await
+        .unwrap();
 
     shop.orders.pay(order).await.unwrap();
     assert_eq!(shop.orders.info(order).await.unwrap().status, OrderStatus::Payed);
@@ -74,7 +81,10 @@ async fn a_cancellation_is_not_confirmed_while_the_stock_is_stuck() {
     let shop = backend.open(&[("SWEEP_INTERVAL", "50ms")]).await;
     let order = shop.orders.create(order(1, &[(1002, 10)])).await.unwrap();
     let mut stuck = backend.pools[0].begin().await.unwrap();
-    sqlx::query("SELECT sku FROM stock WHERE sku = 1002 FOR UPDATE").execute(&mut *stuck).await.unwrap();
+    sqlx::query("SELECT sku FROM stock WHERE sku = 1002 FOR UPDATE")
+        .execute(&mut *stuck)
+        .await
+        .unwrap();
 
     for _ in 0..2 {
         let refused = shop.orders.cancel(order).await;
@@ -85,7 +95,8 @@ async fn a_cancellation_is_not_confirmed_while_the_stock_is_stuck() {
 
     stuck.rollback().await.unwrap();
     // After a wait for the stock has timed out, loms does not wait for it again for a while.
-    eventually(SOON, "the cancellation is confirmed", async || shop.orders.cancel(order).await).await;
+    eventually(SOON, "the cancellation is confirmed", async || shop.orders.cancel(order).await)
+        .await;
     assert_eq!(shop.left(1002).await, 180);
     invariants::hold(&backend).await;
     shop.close().await;
@@ -109,5 +120,8 @@ async fn an_effect_is_applied_once_however_often_it_is_found() {
 }
 
 async fn effects(backend: &Backend) -> i64 {
-    sqlx::query_scalar("SELECT count(*) FROM stock_effects").fetch_one(&backend.pools[1]).await.unwrap()
+    sqlx::query_scalar("SELECT count(*) FROM stock_effects")
+        .fetch_one(&backend.pools[1])
+        .await
+        .unwrap()
 }

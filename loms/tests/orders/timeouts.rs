@@ -56,7 +56,8 @@ async fn a_thousand_orders_that_are_due_at_once_are_cancelled_in_a_few_batches()
     };
     eventually(SOON, "the effects are forgotten", effects).await;
 
-    let batches = "SELECT count(*) FROM order_history WHERE state = 'CANCELLED' GROUP BY occurred_at";
+    let batches =
+        "SELECT count(*) FROM order_history WHERE state = 'CANCELLED' GROUP BY occurred_at";
     let batches: Vec<i64> = sqlx::query_scalar(batches).fetch_all(&backend.pools[1]).await.unwrap();
     assert_eq!(batches.iter().sum::<i64>(), 1_000);
     assert!(batches.iter().all(|batch| *batch <= 256) && batches.len() <= 8, "{batches:?}");
@@ -102,7 +103,8 @@ async fn of_a_payment_a_cancellation_and_the_timeout_one_wins_and_everybody_is_t
         let orders = create(&shops[0], 60).await;
         let tries = orders.iter().enumerate().flat_map(|(n, order)| {
             let other = if n % 3 == 0 { OrderStatus::Cancelled } else { OrderStatus::Payed };
-            [(0, OrderStatus::Payed), (1, other)].map(|(shop, to)| attempt(&shops[shop], *order, to))
+            [(0, OrderStatus::Payed), (1, other)]
+                .map(|(shop, to)| attempt(&shops[shop], *order, to))
         });
         let tries = stream::iter(tries).buffer_unordered(1 + rounds).collect::<Vec<_>>();
         let ((), told) = futures::join!(end_time(&backend, &orders), tries);
@@ -112,7 +114,8 @@ async fn of_a_payment_a_cancellation_and_the_timeout_one_wins_and_everybody_is_t
         for order in &orders {
             let mut told = told.iter().filter(|(id, ..)| id == order);
             let state = shops[0].orders.info(*order).await.unwrap().status;
-            let cancelled = told.clone().any(|(_, to, told)| *to == OrderStatus::Cancelled && told.is_ok());
+            let cancelled =
+                told.clone().any(|(_, to, told)| *to == OrderStatus::Cancelled && told.is_ok());
             payments += u64::from(state == OrderStatus::Payed);
             timeouts += u64::from(state == OrderStatus::Cancelled && !cancelled);
             assert!(
@@ -123,7 +126,8 @@ async fn of_a_payment_a_cancellation_and_the_timeout_one_wins_and_everybody_is_t
         paid += payments;
         raced = payments > 0 && timeouts > 0;
     }
-    eventually(SOON, "what was not paid is back", async || shops[1].left(1).await == 10_000 - paid).await;
+    eventually(SOON, "what was not paid is back", async || shops[1].left(1).await == 10_000 - paid)
+        .await;
     invariants::hold(&backend).await;
     for shop in shops {
         shop.close().await;
@@ -155,7 +159,8 @@ async fn what_is_due_is_told_by_the_clock_of_the_database() {
     }
     let tomorrow = backend.open(&[SWEEPING[0], ("ORDER_PAYMENT_TTL", "12h")]).await;
     let state = async || today.orders.info(due).await.unwrap().status;
-    eventually(SOON, "the order is cancelled", async || state().await == OrderStatus::Cancelled).await;
+    eventually(SOON, "the order is cancelled", async || state().await == OrderStatus::Cancelled)
+        .await;
     let kept = tomorrow.orders.create(order(1, &[(1002, 7)])).await.unwrap();
     eventually(SOON, "the items are back", async || tomorrow.left(1002).await == 173).await;
     assert_eq!(tomorrow.orders.info(kept).await.unwrap().status, OrderStatus::AwaitingPayment);
@@ -172,7 +177,8 @@ async fn a_payment_that_comes_too_late_is_refused_even_if_no_sweeper_has_come_by
     let late = shop.orders.create(order(1, &[(1002, 5)])).await.unwrap();
     let kept = shop.orders.create(order(1, &[(1002, 7)])).await.unwrap();
     end_time(&backend, &[late]).await;
-    let refused = OrderError::Forbidden { order: late, from: OrderStatus::Cancelled, to: OrderStatus::Payed };
+    let refused =
+        OrderError::Forbidden { order: late, from: OrderStatus::Cancelled, to: OrderStatus::Payed };
     assert_eq!(shop.orders.pay(late).await, Err(refused.clone()));
     assert_eq!(shop.orders.info(late).await.unwrap().status, OrderStatus::Cancelled);
     assert_eq!(shop.left(1002).await, 173);
@@ -213,7 +219,8 @@ async fn orders_that_are_due_are_cancelled_without_a_pause_until_none_is_left() 
     }
     let shop = backend.open(&NOT_SWEEPING).await;
     all_are_done(&backend).await;
-    eventually(SOON, "all pieces are back", async || shop.left(1).await == DUE.unsigned_abs()).await;
+    eventually(SOON, "all pieces are back", async || shop.left(1).await == DUE.unsigned_abs())
+        .await;
     invariants::hold(&backend).await;
     shop.close().await;
 }

@@ -102,7 +102,10 @@ impl Wire {
 fn lower_case_names(value: Value) -> Value {
     match value {
         Value::Object(members) => Value::Object(
-            members.into_iter().map(|(name, value)| (name.to_lowercase(), lower_case_names(value))).collect(),
+            members
+                .into_iter()
+                .map(|(name, value)| (name.to_lowercase(), lower_case_names(value)))
+                .collect(),
         ),
         Value::Array(values) => Value::Array(values.into_iter().map(lower_case_names).collect()),
         other => other,
@@ -137,8 +140,11 @@ mod tests {
 
     #[test]
     fn names_match_without_regard_to_case_and_unknown_ones_are_ignored() {
-        let text =
-            valid().to_string().replace("\"id\"", "\"ID\"").replace("userId", "UserID").replace("sku", "SKU");
+        let text = valid()
+            .to_string()
+            .replace("\"id\"", "\"ID\"")
+            .replace("userId", "UserID")
+            .replace("sku", "SKU");
         let mut value: Value = serde_json::from_str(&text).unwrap();
         value["note"] = json!({"any": ["thing"]});
         assert_eq!(parse(&value), parse(&valid()));
@@ -163,7 +169,10 @@ mod tests {
             let mut event = valid();
             event.as_object_mut().unwrap().remove(name);
             let reason = parse(&event).unwrap_err().to_string();
-            assert!(reason.contains("missing field") && reason.contains(&name.to_lowercase()), "{reason}");
+            assert!(
+                reason.contains("missing field") && reason.contains(&name.to_lowercase()),
+                "{reason}"
+            );
         }
     }
 
@@ -178,12 +187,16 @@ mod tests {
         let large = OrderEvent::parse(None, &[b' '; 1025], 1024);
         assert_eq!(large, Err(Poison::TooLarge { bytes: 1025, limit: 1024 }));
         let deep = "[".repeat(100_000);
-        assert!(matches!(OrderEvent::parse(None, deep.as_bytes(), 1 << 20), Err(Poison::NotJson(_))));
+        assert!(matches!(
+            OrderEvent::parse(None, deep.as_bytes(), 1 << 20),
+            Err(Poison::NotJson(_))
+        ));
     }
 
     #[test]
     fn a_later_version_is_not_taken_for_this_one() {
-        let unknown = OrderEvent::parse(Some("loms.order.new.v2"), valid().to_string().as_bytes(), 1024);
+        let unknown =
+            OrderEvent::parse(Some("loms.order.new.v2"), valid().to_string().as_bytes(), 1024);
         assert_eq!(unknown, Err(Poison::UnknownType("loms.order.new.v2".to_owned())));
     }
 
@@ -196,7 +209,11 @@ mod tests {
         for name in &read {
             assert!(schema["properties"][name.as_str()].is_object(), "{name}");
             assert!(
-                schema["required"].as_array().unwrap().iter().any(|required| required == name.as_str()),
+                schema["required"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .any(|required| required == name.as_str()),
                 "{name}"
             );
         }

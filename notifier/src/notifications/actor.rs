@@ -59,7 +59,8 @@ impl Handler<Envelope<Notify>> for NotificationActor {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<Notify>, _: &mut Context<Self>) {
-        let (pool, channel, max_retries) = (self.pool.clone(), Arc::clone(&self.channel), self.max_retries);
+        let (pool, channel, max_retries) =
+            (self.pool.clone(), Arc::clone(&self.channel), self.max_retries);
         let turn = Arc::clone(&self.turn);
         envelope.run(move |Notify { batch, from }| async move {
             let _turn = turn.lock().await;
@@ -74,8 +75,14 @@ pub struct NotificationHandle(Handle<NotificationActor>);
 
 impl NotificationHandle {
     /// Starts the actor on `arbiter`.
-    pub fn start(pool: Pool, channel: Arc<dyn Channel>, max_retries: u32, arbiter: &ArbiterHandle) -> Self {
-        let options = ActorOptions::new("notification").capacity(64).deadline(Duration::from_secs(30));
+    pub fn start(
+        pool: Pool,
+        channel: Arc<dyn Channel>,
+        max_retries: u32,
+        arbiter: &ArbiterHandle,
+    ) -> Self {
+        let options =
+            ActorOptions::new("notification").capacity(64).deadline(Duration::from_secs(30));
         Self(Handle::supervise(options, arbiter, move |_| NotificationActor {
             pool: pool.clone(),
             channel: Arc::clone(&channel),
@@ -87,7 +94,11 @@ impl NotificationHandle {
     /// Sends the notifications of the batch that have not been sent, in order, starting at `from`.
     /// Returns after the commit, with the position to continue from. It returns after a few seconds
     /// even if more is left.
-    pub(super) async fn notify(&self, batch: Arc<[Incoming]>, from: Next) -> Result<Handled, NotifyError> {
+    pub(super) async fn notify(
+        &self,
+        batch: Arc<[Incoming]>,
+        from: Next,
+    ) -> Result<Handled, NotifyError> {
         self.0.ask(Notify { batch, from }).await
     }
 

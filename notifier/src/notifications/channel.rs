@@ -49,7 +49,10 @@ pub trait Channel: Send + Sync + 'static {
     fn name(&self) -> &'static str;
 
     /// Sends one notification. Runs in a span that continues the trace of the event.
-    fn send<'a>(&'a self, notification: &'a Notification) -> LocalBoxFuture<'a, Result<(), ChannelError>>;
+    fn send<'a>(
+        &'a self,
+        notification: &'a Notification,
+    ) -> LocalBoxFuture<'a, Result<(), ChannelError>>;
 }
 
 /// Writes one line to the log, at level info under the target `notification`.
@@ -61,7 +64,10 @@ impl Channel for LogChannel {
         "log"
     }
 
-    fn send<'a>(&'a self, notification: &'a Notification) -> LocalBoxFuture<'a, Result<(), ChannelError>> {
+    fn send<'a>(
+        &'a self,
+        notification: &'a Notification,
+    ) -> LocalBoxFuture<'a, Result<(), ChannelError>> {
         let Notification { event, text } = notification;
         info!(target: "notification", event_id = %event.event_id, occurred_at = %event.occurred_at.to_rfc3339(), "{text}");
         Box::pin(ready(Ok(())))

@@ -18,7 +18,8 @@ use super::queries;
 const SENDING: Duration = Duration::from_secs(2);
 /// How long one attempt of a channel may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
-const RETRIES: Backoff = Backoff { first: Duration::from_millis(20), max: Duration::from_millis(500) };
+const RETRIES: Backoff =
+    Backoff { first: Duration::from_millis(20), max: Duration::from_millis(500) };
 
 /// A notification to send, and the span in which its event is processed.
 #[derive(Clone, Debug)]
@@ -104,7 +105,8 @@ pub(super) async fn notify(
         break;
     }
     if !sent.is_empty() {
-        observe("record_notifications", queries::record(&mut transaction, channel.name(), &sent)).await?;
+        observe("record_notifications", queries::record(&mut transaction, channel.name(), &sent))
+            .await?;
     }
     let undone: Vec<Uuid> = new.into_iter().collect();
     if !undone.is_empty() {

@@ -37,7 +37,10 @@ pub(super) async fn receive(
 }
 
 /// Removes events that were not handled.
-pub(super) async fn give_back(connection: &mut Transaction, event_ids: &[Uuid]) -> Result<(), sqlx::Error> {
+pub(super) async fn give_back(
+    connection: &mut Transaction,
+    event_ids: &[Uuid],
+) -> Result<(), sqlx::Error> {
     let statement = "DELETE FROM inbox WHERE event_id = ANY($1)";
     sqlx::query(statement).bind(event_ids).execute(connection).await.map(drop)
 }
@@ -48,11 +51,18 @@ pub(super) async fn record(
     channel: &str,
     sent: &[&Notification],
 ) -> Result<(), sqlx::Error> {
-    let event_ids: Vec<Uuid> = sent.iter().map(|notification| notification.event.event_id).collect();
+    let event_ids: Vec<Uuid> =
+        sent.iter().map(|notification| notification.event.event_id).collect();
     let texts: Vec<&str> = sent.iter().map(|notification| notification.text.as_str()).collect();
     let statement = "INSERT INTO notifications (event_id, channel, text) \
          SELECT id, $1, text FROM unnest($2::uuid[], $3::text[]) AS sent (id, text)";
-    sqlx::query(statement).bind(channel).bind(event_ids).bind(texts).execute(connection).await.map(drop)
+    sqlx::query(statement)
+        .bind(channel)
+        .bind(event_ids)
+        .bind(texts)
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 /// Deletes up to `limit` events that were received longer than `ttl` ago, and returns how many were

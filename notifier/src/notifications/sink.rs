@@ -30,7 +30,10 @@ pub struct NotificationSink {
 }
 
 impl RecordSink for NotificationSink {
-    fn deliver(&self, batch: Arc<[ReceivedRecord]>) -> LocalBoxFuture<'static, Result<(), SinkError>> {
+    fn deliver(
+        &self,
+        batch: Arc<[ReceivedRecord]>,
+    ) -> LocalBoxFuture<'static, Result<(), SinkError>> {
         let sink = self.clone();
         Box::pin(async move { sink.handle(&batch).await })
     }
@@ -77,8 +80,10 @@ impl NotificationSink {
         while next.index < events.len() {
             let from = next.index;
             let notified = self.notifications.notify(Arc::clone(&events), next);
-            let handled =
-                notified.instrument(delivering.clone()).await.map_err(|error| unavailable(&error))?;
+            let handled = notified
+                .instrument(delivering.clone())
+                .await
+                .map_err(|error| unavailable(&error))?;
             for (index, outcome) in (from..).zip(handled.outcomes) {
                 match outcome {
                     Outcome::Sent => {
@@ -96,7 +101,8 @@ impl NotificationSink {
     }
 
     async fn bury(&self, letters: Vec<DeadLetter>) -> Result<(), SinkError> {
-        let written = self.dead_letters.write(letters).await.map_err(|error| unavailable(&error))?;
+        let written =
+            self.dead_letters.write(letters).await.map_err(|error| unavailable(&error))?;
         self.metrics.dead_letters(written);
         Ok(())
     }

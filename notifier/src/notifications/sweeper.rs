@@ -29,7 +29,8 @@ impl InboxSweeper {
 
 impl Periodic for InboxSweeper {
     async fn pass(&mut self) -> Pass {
-        let forgotten = observe("forget_events", queries::forget(&self.pool, self.ttl, BATCH)).await;
+        let forgotten =
+            observe("forget_events", queries::forget(&self.pool, self.ttl, BATCH)).await;
         match forgotten.map_err(DatabaseError::from) {
             Ok(forgotten) if forgotten < u64::from(BATCH) => Pass::Done,
             Ok(forgotten) => {

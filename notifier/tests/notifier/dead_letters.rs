@@ -51,10 +51,17 @@ async fn poison_becomes_a_dead_letter_with_its_reason_and_blocks_nobody() {
         (letter.key.as_deref(), letter.payload.as_deref()),
         (Some(&b"key"[..]), Some(&b"no json"[..]))
     );
-    assert_eq!((letter.headers.text("ce_id"), letter.headers.get("raw")), (Some("7"), Some(&[0xff][..])));
+    assert_eq!(
+        (letter.headers.text("ce_id"), letter.headers.get("raw")),
+        (Some("7"), Some(&[0xff][..]))
+    );
     assert_eq!(letter.headers.text("x-original-topic"), Some(topic.as_str()));
-    assert!(letter.headers.text("x-original-partition").is_some_and(|text| text == "0" || text == "1"));
-    assert!(letter.headers.text("x-original-offset").is_some_and(|text| text.parse::<u64>().is_ok()));
+    assert!(
+        letter.headers.text("x-original-partition").is_some_and(|text| text == "0" || text == "1")
+    );
+    assert!(
+        letter.headers.text("x-original-offset").is_some_and(|text| text.parse::<u64>().is_ok())
+    );
     find("missing field `eventid`");
     find("invalid type: string");
     find("loms.order.new.v2");
@@ -87,7 +94,9 @@ async fn what_a_channel_refuses_is_tried_again_a_bounded_number_of_times() {
     let world = World::new().await;
     let channel = MemoryChannel::refusing(1000);
     let refused = event(1000, 1, "NEW");
-    world.publish(&[event(2000, 1, "NEW"), refused, event(2000, 2, "FAILED"), event(3000, 1, "NEW")]).await;
+    world
+        .publish(&[event(2000, 1, "NEW"), refused, event(2000, 2, "FAILED"), event(3000, 1, "NEW")])
+        .await;
     let notifier = world.start("one", &channel);
     let mut sent = channel.holds(3).await;
     sent.sort_unstable();
@@ -105,8 +114,10 @@ async fn the_dead_letter_topic_is_made_before_the_first_dead_letter() {
     let world = World::new().await;
     let notifier = world.start("one", &MemoryChannel::default());
     world.producer.publish(vec![Record::new(&world.topic.name, "key", "no json")]).await.unwrap();
-    let partitions =
-        eventually(SOON, "the topic is there", async || world.partitions(&world.topic.dead_letters())).await;
+    let partitions = eventually(SOON, "the topic is there", async || {
+        world.partitions(&world.topic.dead_letters())
+    })
+    .await;
     assert_eq!(partitions, 1, "a topic that the broker made by itself would have two");
     assert_eq!(world.dead_letters(1).await.len(), 1);
     notifier.stop().await;
@@ -122,7 +133,11 @@ async fn a_tombstone_is_skipped() {
     let notifier = world.start("one", &channel);
     channel.holds(1).await;
     let letters = world.dead_letters(1).await;
-    assert_eq!(letters[0].payload.as_deref(), Some(&b"no json"[..]), "the tombstone is no dead letter");
+    assert_eq!(
+        letters[0].payload.as_deref(),
+        Some(&b"no json"[..]),
+        "the tombstone is no dead letter"
+    );
     notifier.stop().await;
 }
 
@@ -132,7 +147,8 @@ async fn an_oversized_letter_does_not_double_its_neighbours() {
     world.limit_dead_letters(2_000).await;
     let poison = |text: &str| Record::new(&world.topic.name, "1000", text);
     let large = "x".repeat(10_000);
-    let records = vec![poison("first"), poison("second"), poison(&large), poison("third"), poison("fourth")];
+    let records =
+        vec![poison("first"), poison("second"), poison(&large), poison("third"), poison("fourth")];
     world.producer.publish(records).await.unwrap();
     let channel = MemoryChannel::default();
     let notifier = world.start("one", &channel);
@@ -163,10 +179,14 @@ async fn dead_letters_do_not_wait_for_the_inbox_and_come_once() {
     world.producer.publish(vec![poison, world.record(&event(2000, 1, "NEW"))]).await.unwrap();
     assert_eq!(world.dead_letters(1).await.len(), 1);
     // The statement that waits for the lock times out, and the batch is delivered again.
-    let retried =
-        format!("kafka_consumer_records_total{{outcome=\"retried\",topic=\"{}\"}} 0", world.topic.name);
-    eventually(SOON, "the batch is tried again", async || !service_kit::metrics::render().contains(&retried))
-        .await;
+    let retried = format!(
+        "kafka_consumer_records_total{{outcome=\"retried\",topic=\"{}\"}} 0",
+        world.topic.name
+    );
+    eventually(SOON, "the batch is tried again", async || {
+        !service_kit::metrics::render().contains(&retried)
+    })
+    .await;
     sqlx::query("rollback").execute(&mut blocker).await.unwrap();
     channel.holds(2).await;
     world.publish(&[event(3000, 1, "NEW")]).await;

@@ -55,15 +55,22 @@ async fn notifiers_share_the_work_and_one_that_leaves_loses_and_repeats_nothing(
     world.publish(&round(sequence, "PAYED")).await;
     let expected = orders.len() * sequence as usize;
     let total = || left.sent().len() + right.sent().len();
-    eventually(SOON, "all is notified", async || if total() >= expected { Ok(()) } else { Err(total()) })
-        .await;
+    eventually(
+        SOON,
+        "all is notified",
+        async || if total() >= expected { Ok(()) } else { Err(total()) },
+    )
+    .await;
     second.stop().await;
     assert_eq!(total(), expected, "each once");
     assert_eq!(world.count("inbox").await, i64::try_from(expected).unwrap());
     for channel in [&left, &right] {
         let mut last: HashMap<i64, u32> = HashMap::new();
         for (order, sequence) in channel.sent() {
-            assert!(last.insert(order, sequence).is_none_or(|before| before < sequence), "order {order}");
+            assert!(
+                last.insert(order, sequence).is_none_or(|before| before < sequence),
+                "order {order}"
+            );
         }
     }
 }
@@ -101,8 +108,12 @@ async fn what_is_older_than_its_time_to_live_is_forgotten() {
     channel.holds(2).await;
     notifier.stop().await;
     assert_eq!((world.count("inbox").await, world.count("notifications").await), (2, 2));
-    world.execute("update inbox set received_at = now() - interval '31 days' where order_id = 1000").await;
-    world.execute("update inbox set received_at = now() - interval '29 days' where order_id = 2000").await;
+    world
+        .execute("update inbox set received_at = now() - interval '31 days' where order_id = 1000")
+        .await;
+    world
+        .execute("update inbox set received_at = now() - interval '29 days' where order_id = 2000")
+        .await;
     let notifier = world.start("one", &channel);
     eventually(SOON, "the old event is gone", async || world.count("inbox").await == 1).await;
     assert_eq!(world.count("notifications").await, 1);

@@ -50,8 +50,10 @@ async fn a_channel_that_answers_nothing_for_a_while_sends_each_event_once() {
     channel.stick(true);
     let notifier = world.start("one", &channel);
     world.publish(&[event(1000, 1, "NEW"), event(1000, 2, "FAILED")]).await;
-    let retried =
-        format!("kafka_consumer_records_total{{outcome=\"retried\",topic=\"{}\"}} 0", world.topic.name);
+    let retried = format!(
+        "kafka_consumer_records_total{{outcome=\"retried\",topic=\"{}\"}} 0",
+        world.topic.name
+    );
     eventually(SOON, "the batch is tried again", async || {
         let page = service_kit::metrics::render();
         page.contains(&world.topic.name) && !page.contains(&retried)

@@ -34,7 +34,8 @@ async fn it_prints_one_line_an_event_with_its_trace_and_ends_when_told() {
     assert!(lines()[0].contains(trace) && lines()[0].contains(event_id), "{:?}", lines());
 
     let base_url = notifier.base_url();
-    let get = async |path: &str| http_client().get(format!("{base_url}{path}")).send().await.unwrap();
+    let get =
+        async |path: &str| http_client().get(format!("{base_url}{path}")).send().await.unwrap();
     assert_eq!(get("/livez").await.status(), 200);
     assert_eq!(get("/openapi.json").await.status(), 200);
     assert_eq!(get("/swagger-ui/").await.status(), 200);

@@ -4,11 +4,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dev::testing::{Database, Servers, Topic, create_database, eventually, limit_records, unique_topic};
+use dev::testing::{
+    Database, Servers, Topic, create_database, eventually, limit_records, unique_topic,
+};
 use futures::future::{LocalBoxFuture, ready};
 use kafka_actors::{
-    ConsumerHandle, ConsumerOptions, Headers, ProducerHandle, ProducerOptions, ReceivedRecord, Record,
-    RecordSink, SinkError,
+    ConsumerHandle, ConsumerOptions, Headers, ProducerHandle, ProducerOptions, ReceivedRecord,
+    Record, RecordSink, SinkError,
 };
 use notifier::{Application, Channel, ChannelError, Notification, Settings};
 use rdkafka::ClientConfig;
@@ -39,8 +41,10 @@ impl World {
         let servers = Servers::from_env();
         let topic = unique_topic(&servers.kafka, 2).await;
         let database = create_database(&servers.postgres_0, "notifier").await;
-        let producer =
-            ProducerHandle::start(ProducerOptions::new(&servers.kafka, "test"), Arbiters::new(0).pick(0));
+        let producer = ProducerHandle::start(
+            ProducerOptions::new(&servers.kafka, "test"),
+            Arbiters::new(0).pick(0),
+        );
         Self { topic, database, producer }
     }
 
@@ -187,10 +191,15 @@ impl Channel for MemoryChannel {
         "memory"
     }
 
-    fn send<'a>(&'a self, notification: &'a Notification) -> LocalBoxFuture<'a, Result<(), ChannelError>> {
+    fn send<'a>(
+        &'a self,
+        notification: &'a Notification,
+    ) -> LocalBoxFuture<'a, Result<(), ChannelError>> {
         if self.refused_order == Some(notification.event.order_id) {
             *self.refusals.lock().unwrap() += 1;
-            return Box::pin(ready(Err(ChannelError::Refused { reason: "no such address".to_owned() })));
+            return Box::pin(ready(Err(ChannelError::Refused {
+                reason: "no such address".to_owned(),
+            })));
         }
         Box::pin(async {
             self.stuck.subscribe().wait_for(|stuck| !*stuck).await.unwrap();
@@ -205,7 +214,10 @@ impl Channel for MemoryChannel {
 struct MemorySink(Arc<Mutex<Vec<ReceivedRecord>>>);
 
 impl RecordSink for MemorySink {
-    fn deliver(&self, batch: Arc<[ReceivedRecord]>) -> LocalBoxFuture<'static, Result<(), SinkError>> {
+    fn deliver(
+        &self,
+        batch: Arc<[ReceivedRecord]>,
+    ) -> LocalBoxFuture<'static, Result<(), SinkError>> {
         self.0.lock().unwrap().extend(batch.iter().cloned());
         Box::pin(ready(Ok(())))
     }

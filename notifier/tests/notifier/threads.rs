@@ -15,7 +15,8 @@ async fn notifier_that_panics(world: &World, point: &str, times: u32) -> Service
 }
 
 async fn says(notifier: &ServiceProcess, text: &str) {
-    eventually(SOON, &format!("the log says {text:?}"), async || notifier.log().contains(text)).await;
+    eventually(SOON, &format!("the log says {text:?}"), async || notifier.log().contains(text))
+        .await;
 }
 
 /// Publishes an event and waits until exactly one log line reports it.

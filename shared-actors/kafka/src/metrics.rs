@@ -43,9 +43,13 @@ impl Families {
 }
 
 pub(super) static FAMILIES: LazyLock<Families> = LazyLock::new(|| {
-    let of_a_partition = |name: &str, help: &str| metrics::gauges(name, help, &["topic", "partition"]);
+    let of_a_partition =
+        |name: &str, help: &str| metrics::gauges(name, help, &["topic", "partition"]);
     Families {
-        consumer_lag: of_a_partition("kafka_consumer_lag", "Lag of an assigned partition, in offsets."),
+        consumer_lag: of_a_partition(
+            "kafka_consumer_lag",
+            "Lag of an assigned partition, in offsets.",
+        ),
         consumer_offset: of_a_partition(
             "kafka_consumer_offset",
             "All records of an assigned partition before this offset are processed.",

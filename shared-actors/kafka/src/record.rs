@@ -84,7 +84,11 @@ pub struct Record {
 
 impl Record {
     /// A record without headers.
-    pub fn new(topic: impl Into<String>, key: impl Into<Vec<u8>>, payload: impl Into<Vec<u8>>) -> Self {
+    pub fn new(
+        topic: impl Into<String>,
+        key: impl Into<Vec<u8>>,
+        payload: impl Into<Vec<u8>>,
+    ) -> Self {
         Self {
             topic: topic.into(),
             key: Some(key.into()),
@@ -134,7 +138,8 @@ impl ReceivedRecord {
 
     /// Size of key, value and headers in bytes, as the limits count it.
     pub fn size_bytes(&self) -> usize {
-        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let headers: usize =
+            self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         self.key.as_ref().map_or(0, Vec::len) + self.payload.as_ref().map_or(0, Vec::len) + headers
     }
 }
@@ -150,8 +155,8 @@ mod tests {
         assert_eq!(headers.get("raw"), Some(&[0xff][..]));
         assert_eq!(headers.text("raw"), None);
         assert_eq!(headers.traceparent(), None);
-        let traced =
-            headers.with_traceparent(Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
+        let traced = headers
+            .with_traceparent(Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
         assert!(traced.traceparent().is_some_and(|value| value.starts_with("00-")));
     }
 }

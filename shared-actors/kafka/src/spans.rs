@@ -43,7 +43,12 @@ pub fn delivering(topic: &str, messages: &[TraceContext]) -> Span {
     of_batch("deliver", "internal", topic, messages)
 }
 
-fn of_batch(operation: &'static str, kind: &'static str, topic: &str, messages: &[TraceContext]) -> Span {
+fn of_batch(
+    operation: &'static str,
+    kind: &'static str,
+    topic: &str,
+    messages: &[TraceContext],
+) -> Span {
     if !trace::is_exporting() || messages.is_empty() {
         return Span::none();
     }

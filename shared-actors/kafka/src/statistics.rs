@@ -28,7 +28,9 @@ pub(super) struct Group {
 impl Statistics {
     pub fn parse(json: &[u8]) -> Option<Self> {
         serde_json::from_slice(json)
-            .inspect_err(|error| tracing::debug!(target: "librdkafka", %error, "statistics cannot be read"))
+            .inspect_err(
+                |error| tracing::debug!(target: "librdkafka", %error, "statistics cannot be read"),
+            )
             .ok()
     }
 
@@ -39,8 +41,10 @@ impl Statistics {
             return None;
         }
         // The statistics list the coordinator as an extra broker without an address.
-        let mut names: Vec<&str> =
-            brokers.map(|broker| broker.nodename.as_str()).filter(|name| !name.is_empty()).collect();
+        let mut names: Vec<&str> = brokers
+            .map(|broker| broker.nodename.as_str())
+            .filter(|name| !name.is_empty())
+            .collect();
         names.sort_unstable();
         names.dedup();
         Some(format!("no broker can be reached ({})", names.join(", ")))
@@ -58,7 +62,8 @@ mod tests {
     #[test]
     fn a_cluster_is_reached_when_one_broker_is_up() {
         let statistics = |first: &str, second: &str| {
-            let json = format!(r#"{{"brokers": {{"a": {}, "b": {}}}}}"#, broker(first), broker(second));
+            let json =
+                format!(r#"{{"brokers": {{"a": {}, "b": {}}}}}"#, broker(first), broker(second));
             Statistics::parse(json.as_bytes()).unwrap()
         };
         assert_eq!(statistics("DOWN", "UP").no_broker(), None);

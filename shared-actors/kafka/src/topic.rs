@@ -45,8 +45,10 @@ impl Topic {
     }
 
     async fn make(&self) -> Result<(), KafkaError> {
-        let admin: AdminClient<DefaultClientContext> = client::config(&self.brokers, "topics").create()?;
-        let options = AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
+        let admin: AdminClient<DefaultClientContext> =
+            client::config(&self.brokers, "topics").create()?;
+        let options =
+            AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
         let topic = NewTopic::new(&self.name, PARTITIONS, REPLICATION);
         let outcomes = admin.create_topics([&topic], &options).await;
         // Dropping the client blocks until its threads have ended.

@@ -26,11 +26,18 @@ impl Allowance {
     /// The time that the client `wants`, if it says so, but no more than `limit`.
     pub(crate) fn new(wants: Option<Duration>, limit: Duration) -> Self {
         let chosen = wants.filter(|wanted| *wanted < limit);
-        Self { time: chosen.unwrap_or(limit), is_too_short: chosen.is_some_and(|chosen| chosen < SHORTEST) }
+        Self {
+            time: chosen.unwrap_or(limit),
+            is_too_short: chosen.is_some_and(|chosen| chosen < SHORTEST),
+        }
     }
 
     /// Runs a handler with the deadline `at`, which follows from this allowance.
-    pub(crate) fn scope<F: Future>(self, at: Instant, handler: F) -> impl Future<Output = F::Output> {
+    pub(crate) fn scope<F: Future>(
+        self,
+        at: Instant,
+        handler: F,
+    ) -> impl Future<Output = F::Output> {
         deadline::scope(at, TOO_SHORT.scope(self.is_too_short, handler))
     }
 }
@@ -48,7 +55,8 @@ pub(crate) const TIMEOUT_HEADER: &str = "grpc-timeout";
 /// specifies.
 pub(crate) fn parse_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit())
+    {
         return None;
     }
     let count: u64 = digits.parse().ok()?;

@@ -163,7 +163,10 @@ impl ErrorCode {
 
     /// Whether the service is at fault. These errors are logged with their causes.
     pub const fn is_fault(self) -> bool {
-        matches!(self, Self::Internal | Self::BadGateway | Self::Unavailable | Self::DeadlineExceeded)
+        matches!(
+            self,
+            Self::Internal | Self::BadGateway | Self::Unavailable | Self::DeadlineExceeded
+        )
     }
 }
 

@@ -76,7 +76,10 @@ mod tests {
     fn clients_that_were_refused_together_come_back_apart() {
         let second = Duration::from_secs(1);
         let delays: Vec<Duration> = (0..100).map(|_| spread(second)).collect();
-        assert!(delays.iter().all(|delay| (second / 2..second * 3 / 2).contains(delay)), "{delays:?}");
+        assert!(
+            delays.iter().all(|delay| (second / 2..second * 3 / 2).contains(delay)),
+            "{delays:?}"
+        );
         assert!(delays.iter().max() > delays.iter().min(), "{delays:?}");
     }
 

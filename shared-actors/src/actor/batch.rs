@@ -124,7 +124,10 @@ pub struct BatchActor<S> {
 impl<S: Send + Sync + 'static> BatchActor<S> {
     /// Starts a supervised actor on `arbiter`. A rebuilt actor keeps `state`.
     pub fn start(options: ActorOptions, arbiter: &ArbiterHandle, state: Arc<S>) -> Handle<Self> {
-        Handle::supervise(options, arbiter, move |_| Self { state: Arc::clone(&state), lanes: Vec::new() })
+        Handle::supervise(options, arbiter, move |_| Self {
+            state: Arc::clone(&state),
+            lanes: Vec::new(),
+        })
     }
 
     fn lane<C: Command>(&mut self) -> &mut Lane<C>
@@ -134,7 +137,10 @@ impl<S: Send + Sync + 'static> BatchActor<S> {
         let known = self.lanes.iter().position(|lane| lane.is::<Lane<C>>());
         let index = known.unwrap_or_else(|| {
             let limits = self.state.limits();
-            assert!(limits.commands > 0 && limits.weight > 0 && limits.concurrency > 0, "{limits:?}");
+            assert!(
+                limits.commands > 0 && limits.weight > 0 && limits.concurrency > 0,
+                "{limits:?}"
+            );
             self.lanes.push(Box::new(Lane::<C>::new(limits)));
             self.lanes.len() - 1
         });
@@ -220,8 +226,9 @@ impl<C: Command> Lane<C> {
     /// Answers the waiting commands whose deadline has passed, which frees their places.
     fn drop_expired(&mut self) {
         let now = Instant::now();
-        let (expired, waiting): (VecDeque<_>, VecDeque<_>) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|envelope| envelope.has_expired(now));
+        let (expired, waiting): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|envelope| envelope.has_expired(now));
         self.waiting = waiting;
         for envelope in expired {
             let begun = envelope.begin();
@@ -252,7 +259,11 @@ impl<C: Command> Lane<C> {
 
 /// Executes a batch in its span, under the latest deadline of its commands, and answers them. If
 /// the batch panics, its commands are dropped, which answers them as unavailable.
-async fn execute<S: Commit<C>, C: Command>(state: Arc<S>, commands: Vec<C>, responders: Vec<Responder<C>>) {
+async fn execute<S: Commit<C>, C: Command>(
+    state: Arc<S>,
+    commands: Vec<C>,
+    responders: Vec<Responder<C>>,
+) {
     let Some(first) = responders.first() else { return };
     first.observe_batch(commands.len());
     let latest = responders.iter().map(Responder::deadline).max().unwrap_or_else(Instant::now);

@@ -30,7 +30,12 @@ pub(super) struct Pending<C: Command> {
 }
 
 impl Gate {
-    pub fn new(name: &'static str, capacity: usize, deadline: Duration, retry_after: Duration) -> Self {
+    pub fn new(
+        name: &'static str,
+        capacity: usize,
+        deadline: Duration,
+        retry_after: Duration,
+    ) -> Self {
         assert!(capacity > 0, "{name} must admit commands");
         let permits = Arc::new(Semaphore::new(capacity));
         let capacity: u32 = fits(capacity);
@@ -72,7 +77,10 @@ impl Gate {
     ) -> (Envelope<C>, Pending<C>) {
         let (sender, reply) = oneshot::channel();
         let deadline = deadline::within(self.deadline);
-        (self.envelope(permit, command, Some(sender), deadline, activity), Pending { reply, deadline })
+        (
+            self.envelope(permit, command, Some(sender), deadline, activity),
+            Pending { reply, deadline },
+        )
     }
 
     /// Counts a command that is refused because there is no free place, and returns the error.

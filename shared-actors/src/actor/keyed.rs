@@ -112,7 +112,11 @@ where
         arbiters: Arbiters,
         factory: impl Fn(&K) -> A + Send + Sync + 'static,
     ) -> Self {
-        assert!(options.capacity_per_key > 0 && options.max_live > 0, "{} must admit commands", options.name);
+        assert!(
+            options.capacity_per_key > 0 && options.max_live > 0,
+            "{} must admit commands",
+            options.name
+        );
         let gate = Gate::new(options.name, options.capacity, options.deadline, options.retry_after);
         let shared = Arc::new(Shared {
             gate,
@@ -172,7 +176,8 @@ where
         let Some((address, activity)) = shared.enter(key) else {
             return Err(shared.gate.refuse::<C>().into());
         };
-        let (envelope, pending): (Envelope<C>, _) = shared.gate.seal(permit, command, Some(activity));
+        let (envelope, pending): (Envelope<C>, _) =
+            shared.gate.seal(permit, command, Some(activity));
         address.do_send(envelope);
         Ok(pending)
     }

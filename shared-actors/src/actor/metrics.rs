@@ -30,8 +30,9 @@ static FAMILIES: LazyLock<Families> = LazyLock::new(|| {
     let by_actor = &["actor"];
     let by_message = &["actor", "message"];
     let gauge = |name: &str, help: &str| metrics::gauges(name, help, by_actor);
-    let histogram =
-        |name: &str, help: &str, buckets: &[f64]| metrics::histograms(name, help, by_message, buckets);
+    let histogram = |name: &str, help: &str, buckets: &[f64]| {
+        metrics::histograms(name, help, by_message, buckets)
+    };
     Families {
         messages: metrics::counters(
             "actor_messages_total",
@@ -55,7 +56,11 @@ static FAMILIES: LazyLock<Families> = LazyLock::new(|| {
             "Limit on unanswered commands, summed over the actors with that name.",
         ),
         live: gauge("actor_live", "Actors in memory."),
-        restarts: metrics::counters("actor_restarts_total", "Actors rebuilt after a panic.", by_actor),
+        restarts: metrics::counters(
+            "actor_restarts_total",
+            "Actors rebuilt after a panic.",
+            by_actor,
+        ),
         activations: metrics::counters(
             "actor_activations_total",
             "Keyed actors brought into memory.",

@@ -57,8 +57,12 @@ pub(super) fn start<A, F>(
     }
 }
 
-async fn keep_alive<A, F>(shared: Weak<Shared<A>>, arbiter: ArbiterHandle, factory: Arc<F>, mut life: Life)
-where
+async fn keep_alive<A, F>(
+    shared: Weak<Shared<A>>,
+    arbiter: ArbiterHandle,
+    factory: Arc<F>,
+    mut life: Life,
+) where
     A: Actor<Context = Context<A>>,
     F: Fn(&mut Context<A>) -> A + Send + Sync + 'static,
 {

@@ -110,7 +110,10 @@ mod tests {
         ] {
             assert_eq!(TraceContext::parse(wrong), None, "{wrong}");
         }
-        assert!(TraceContext::parse("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-new").is_some());
+        assert!(
+            TraceContext::parse("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-new")
+                .is_some()
+        );
     }
 
     #[test]

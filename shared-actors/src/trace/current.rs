@@ -58,7 +58,9 @@ fn of_span(id: &span::Id, dispatch: &Dispatch) -> Option<TraceContext> {
     let innermost = dispatch.downcast_ref::<Registry>()?.span(id)?;
     innermost
         .scope()
-        .find_map(|span| exported(&span.id(), dispatch).or_else(|| span.extensions().get().copied()))
+        .find_map(|span| {
+            exported(&span.id(), dispatch).or_else(|| span.extensions().get().copied())
+        })
         .or_else(|| innermost.scope().last().map(|outermost| generated(&outermost)))
 }
 

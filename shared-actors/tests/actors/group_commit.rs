@@ -49,7 +49,11 @@ impl Commit<Record> for Ledger {
         let numbers: Vec<usize> = batch.into_iter().map(|Record(number)| number).collect();
         assert!(!numbers.contains(&usize::MAX), "as the test wants it");
         self.batches.lock().unwrap().push(numbers.clone());
-        numbers.into_iter().filter(|number| *number != UNANSWERED).map(|number| Ok(number * 2)).collect()
+        numbers
+            .into_iter()
+            .filter(|number| *number != UNANSWERED)
+            .map(|number| Ok(number * 2))
+            .collect()
     }
 }
 
@@ -61,7 +65,8 @@ async fn ten_thousand_commands_at_64_in_flight_take_far_fewer_batches_and_are_an
     const COMMANDS: usize = 10_000;
     let arbiters = Arbiters::new(1);
     let ledger = Ledger::of(BatchLimits { commands: 48, ..BatchLimits::default() });
-    let handle = BatchActor::start(ActorOptions::new("ledger"), arbiters.pick(0), Arc::clone(&ledger));
+    let handle =
+        BatchActor::start(ActorOptions::new("ledger"), arbiters.pick(0), Arc::clone(&ledger));
     let answers: Vec<_> = stream::iter(0..COMMANDS)
         .map(|number| {
             let handle = &handle;
@@ -78,7 +83,11 @@ async fn ten_thousand_commands_at_64_in_flight_take_far_fewer_batches_and_are_an
     assert!(batches.len() < COMMANDS / 10, "{} batches for {COMMANDS} commands", batches.len());
     assert!(batches.iter().all(|batch| batch.len() <= 48), "no batch is above its cap");
     let done: Vec<usize> = batches.iter().flatten().copied().collect();
-    assert_eq!(done, (0..COMMANDS).collect::<Vec<_>>(), "each was done once, in the order of asking");
+    assert_eq!(
+        done,
+        (0..COMMANDS).collect::<Vec<_>>(),
+        "each was done once, in the order of asking"
+    );
     assert_eq!(metric(r#"actor_batch_size_count{actor="ledger",message="record"}"#), batches.len());
 }
 
@@ -86,7 +95,11 @@ async fn ten_thousand_commands_at_64_in_flight_take_far_fewer_batches_and_are_an
 async fn a_batch_that_panics_fails_its_commands_and_the_next_batch_is_done() {
     let arbiters = Arbiters::new(0);
     let ledger = Ledger::of(BatchLimits::default());
-    let handle = BatchActor::start(quick_restarts("panicking_ledger"), arbiters.pick(0), Arc::clone(&ledger));
+    let handle = BatchActor::start(
+        quick_restarts("panicking_ledger"),
+        arbiters.pick(0),
+        Arc::clone(&ledger),
+    );
     let asked = join_all([1, usize::MAX, 3].map(|number| handle.ask(Record(number))));
     let answers = timeout(Duration::from_secs(20), asked).await.expect("nobody hangs");
     assert!(answers.iter().all(|answer| *answer == Err(AskError::Unavailable)), "{answers:?}");
@@ -126,7 +139,11 @@ impl Commit<Ask> for Slow {
     }
 }
 
-fn slow(name: &'static str, capacity: usize, arbiters: &Arbiters) -> (Handle<BatchActor<Slow>>, Arc<Slow>) {
+fn slow(
+    name: &'static str,
+    capacity: usize,
+    arbiters: &Arbiters,
+) -> (Handle<BatchActor<Slow>>, Arc<Slow>) {
     let slow = Arc::new(Slow { door: Semaphore::new(0) });
     let options = ActorOptions::new(name).capacity(capacity);
     (BatchActor::start(options, arbiters.pick(0), Arc::clone(&slow)), slow)
@@ -154,8 +171,10 @@ async fn commands_that_expire_behind_a_slow_batch_give_back_their_places() {
         let handle = handle.clone();
         async move { handle.ask(Ask).await }
     });
-    eventually("the slow batch has begun", || metric(r#"actor_messages_in_flight{actor="places"}"#) == 1)
-        .await;
+    eventually("the slow batch has begun", || {
+        metric(r#"actor_messages_in_flight{actor="places"}"#) == 1
+    })
+    .await;
     let soon = Instant::now() + Duration::from_millis(20);
     let waiting = deadline::scope(soon, handle.ask(Ask)).await;
     assert_eq!(waiting, Err(AskError::DeadlineExceeded), "it waited behind the slow batch");
@@ -164,7 +183,8 @@ async fn commands_that_expire_behind_a_slow_batch_give_back_their_places() {
         let handle = handle.clone();
         async move { handle.ask(Ask).await }
     });
-    eventually("the third is admitted", || metric(r#"actor_mailbox_depth{actor="places"}"#) == 1).await;
+    eventually("the third is admitted", || metric(r#"actor_mailbox_depth{actor="places"}"#) == 1)
+        .await;
     actor.door.add_permits(2);
     assert!(slow.await.unwrap().is_ok() && third.await.unwrap().is_ok());
 }

@@ -25,13 +25,17 @@ async fn a_full_handle_answers_overloaded_at_once_and_never_queues_more() {
     eventually("all eight are in the actor", || begun.load(Ordering::SeqCst) == 8).await;
 
     for number in 0..1000 {
-        let refused = timeout(Duration::from_secs(5), handle.ask(Work::Echo(number))).await.expect("at once");
+        let refused =
+            timeout(Duration::from_secs(5), handle.ask(Work::Echo(number))).await.expect("at once");
         assert!(matches!(refused, Err(AskError::Overloaded { .. })), "{refused:?}");
         assert!(matches!(handle.tell(Work::Echo(number)), Err(AskError::Overloaded { .. })));
     }
     assert_eq!(metric(r#"actor_messages_in_flight{actor="full"}"#), 8);
     assert_eq!(metric(r#"actor_mailbox_depth{actor="full"}"#), 0);
-    assert_eq!(metric(r#"actor_messages_total{actor="full",message="work",outcome="overloaded"}"#), 2000);
+    assert_eq!(
+        metric(r#"actor_messages_total{actor="full",message="work",outcome="overloaded"}"#),
+        2000
+    );
 
     door.add_permits(8);
     for (number, answer) in join_all(accepted).await.into_iter().enumerate() {
@@ -95,7 +99,8 @@ const DOOMED: &str = "TEST_DOOMED_ACTOR";
 async fn an_actor_that_can_never_be_built_ends_the_process_and_is_named() {
     if env::var_os(DOOMED).is_some() {
         let arbiters = Arbiters::new(1);
-        let build = |_: &mut actix::Context<WorkerActor>| -> WorkerActor { panic!("it cannot be built") };
+        let build =
+            |_: &mut actix::Context<WorkerActor>| -> WorkerActor { panic!("it cannot be built") };
         let _handle = Handle::supervise(quick_restarts("doomed"), arbiters.pick(0), build);
         sleep(Duration::from_secs(30)).await;
         return;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use actix::{Actor, Context, Handler};
 use futures::future::join_all;
 use futures::stream::{self, StreamExt};
-use shared_actors::actor::{Activity, Arbiters, AskError, Command, Envelope, KeyedHandle, KeyedOptions};
+use shared_actors::actor::{
+    Activity, Arbiters, AskError, Command, Envelope, KeyedHandle, KeyedOptions,
+};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -41,8 +43,9 @@ impl Handler<Envelope<Increment>> for CounterActor {
         use actix::{ActorFutureExt, AsyncContext, WrapFuture};
         let Some((Increment, responder)) = envelope.begin() else { return };
         assert!(self.at_work.lock().unwrap().insert(self.key), "two actors of one key are at work");
-        let count =
-            self.count.unwrap_or_else(|| self.store.lock().unwrap().get(&self.key).copied().unwrap_or(0));
+        let count = self
+            .count
+            .unwrap_or_else(|| self.store.lock().unwrap().get(&self.key).copied().unwrap_or(0));
         let (key, store) = (self.key, Arc::clone(&self.store));
         let write = async move {
             tokio::task::yield_now().await;
@@ -73,7 +76,8 @@ fn counters(options: KeyedOptions, arbiters: Arbiters) -> (KeyedHandle<u32, Coun
 async fn passivation_under_fire_loses_nothing() {
     const KEYS: u32 = 400;
     const ROUNDS: u32 = 50;
-    let options = KeyedOptions { max_live: 10, idle: Duration::ZERO, ..KeyedOptions::new("passivated") };
+    let options =
+        KeyedOptions { max_live: 10, idle: Duration::ZERO, ..KeyedOptions::new("passivated") };
     let (handle, store) = counters(options, Arbiters::new(2));
     let answers: Vec<_> = stream::iter(0..KEYS * ROUNDS)
         .map(|number| {
@@ -141,7 +145,10 @@ async fn one_busy_key_is_refused_while_the_others_are_served() {
     let other = handle.ask(&2, Increment);
     let (busy, other) = futures::join!(busy, other);
     assert_eq!(busy.iter().filter(|answer| answer.is_ok()).count(), 3);
-    assert_eq!(busy.iter().filter(|answer| matches!(answer, Err(AskError::Overloaded { .. }))).count(), 17);
+    assert_eq!(
+        busy.iter().filter(|answer| matches!(answer, Err(AskError::Overloaded { .. }))).count(),
+        17
+    );
     assert_eq!(other, Ok(1));
 }
 
@@ -206,8 +213,10 @@ async fn a_flood_that_is_refused_starts_no_actor_and_evicts_none() {
     holding.done(1).await;
     let busy = join_all((0..2).map(|_| holding.handle.ask(&2, Hold)));
     let flood = async {
-        eventually("both places are taken", || metric(r#"actor_messages_in_flight{actor="flooded"}"#) == 2)
-            .await;
+        eventually("both places are taken", || {
+            metric(r#"actor_messages_in_flight{actor="flooded"}"#) == 2
+        })
+        .await;
         for key in 3..100 {
             let refused = holding.handle.ask(&key, Hold).await;
             assert!(matches!(refused, Err(AskError::Overloaded { .. })), "{refused:?}");
@@ -234,8 +243,11 @@ async fn who_asks_after_the_drain_starts_no_actor() {
 
 #[actix::test]
 async fn an_actor_whose_work_outlives_the_answer_stays_in_memory() {
-    let options =
-        KeyedOptions { max_live: 1, idle: Duration::from_millis(20), ..KeyedOptions::new("outlived") };
+    let options = KeyedOptions {
+        max_live: 1,
+        idle: Duration::from_millis(20),
+        ..KeyedOptions::new("outlived")
+    };
     let holding = Holding::start(options);
     holding.door.add_permits(1);
     holding.handle.ask(&1, Hold).await.unwrap();
@@ -247,14 +259,19 @@ async fn an_actor_whose_work_outlives_the_answer_stays_in_memory() {
     eventually("the other one is passivated", || holding.handle.live() == 1).await;
     holding.door.add_permits(1);
     holding.handle.ask(&1, Hold).await.unwrap();
-    assert_eq!(metric(r#"actor_activations_total{actor="outlived"}"#), 2, "it is still the first one");
+    assert_eq!(
+        metric(r#"actor_activations_total{actor="outlived"}"#),
+        2,
+        "it is still the first one"
+    );
     drop((working, holding.kept.lock().unwrap().take()));
     eventually("it is passivated too", || holding.handle.live() == 0).await;
 }
 
 #[actix::test]
 async fn many_idle_actors_leave_memory() {
-    let options = KeyedOptions { idle: Duration::from_millis(50), ..KeyedOptions::new("many_idle") };
+    let options =
+        KeyedOptions { idle: Duration::from_millis(50), ..KeyedOptions::new("many_idle") };
     let (handle, _store) = counters(options, Arbiters::new(1));
     let answers = join_all((0..2_000).map(|key| {
         let handle = handle.clone();

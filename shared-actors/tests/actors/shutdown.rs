@@ -14,7 +14,8 @@ use crate::support::{Work, Worker, eventually, metric, worker};
 #[actix::test]
 async fn shutdown_answers_everything_that_was_accepted() {
     let arbiters = Arbiters::new(1);
-    let Worker { handle, door, begun } = worker(ActorOptions::new("stopping").capacity(100), &arbiters);
+    let Worker { handle, door, begun } =
+        worker(ActorOptions::new("stopping").capacity(100), &arbiters);
     let accepted: Vec<_> = (0..100)
         .map(|number| {
             let handle = handle.clone();
@@ -39,7 +40,11 @@ async fn shutdown_answers_everything_that_was_accepted() {
     }
     assert!(shutdown.await.unwrap(), "in time");
     assert_eq!(*order.lock().unwrap(), ["actors", "pools"]);
-    assert_eq!(handle.ask(Work::Echo(1)).await, Err(AskError::Unavailable), "what comes later is refused");
+    assert_eq!(
+        handle.ask(Work::Echo(1)).await,
+        Err(AskError::Unavailable),
+        "what comes later is refused"
+    );
     eventually("the actor is gone", || metric(r#"actor_live{actor="stopping"}"#) == 0).await;
 }
 
@@ -50,7 +55,7 @@ async fn shutdown_is_bounded_when_an_actor_never_answers() {
     handle.tell(Work::Wait(1)).unwrap();
     eventually("it is at work", || begun.load(Ordering::SeqCst) == 1).await;
     let draining = handle.clone();
-    let shutdown =
-        Shutdown::new(Duration::from_millis(50)).step("actors", async move { draining.drain().await });
+    let shutdown = Shutdown::new(Duration::from_millis(50))
+        .step("actors", async move { draining.drain().await });
     assert!(!timeout(Duration::from_secs(20), shutdown.run()).await.expect("bounded"));
 }

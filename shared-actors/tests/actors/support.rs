@@ -87,7 +87,8 @@ pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 /// The value of a counter or gauge, found by the beginning of its line.
 pub fn metric(line: &str) -> usize {
     let text = prometheus::TextEncoder::new().encode_to_string(&prometheus::gather()).unwrap();
-    let found = text.lines().find_map(|candidate| candidate.strip_prefix(line)?.trim().parse().ok());
+    let found =
+        text.lines().find_map(|candidate| candidate.strip_prefix(line)?.trim().parse().ok());
     found.unwrap_or_else(|| panic!("no metric {line} in\n{text}"))
 }
 

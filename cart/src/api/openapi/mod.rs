@@ -44,7 +44,11 @@ mod tests {
     fn every_route_tells_its_answers_and_its_errors() {
         let document = serde_json::to_value(openapi()).unwrap();
         let routes = [
-            ("/user/{user_id}/cart/{sku_id}", "post", "200 400 408 409 412 413 415 422 429 500 502 503 504"),
+            (
+                "/user/{user_id}/cart/{sku_id}",
+                "post",
+                "200 400 408 409 412 413 415 422 429 500 502 503 504",
+            ),
             ("/user/{user_id}/cart/{sku_id}", "delete", "204 400 429 500 503 504"),
             ("/user/{user_id}/cart", "delete", "204 400 429 500 503 504"),
             ("/user/{user_id}/cart", "get", "200 400 404 429 500 502 503 504"),
@@ -57,9 +61,14 @@ mod tests {
             let responses = paths[path][method]["responses"].as_object().unwrap();
             let known: Vec<&str> = responses.keys().map(String::as_str).collect();
             assert_eq!(known.join(" "), statuses, "{method} {path}");
-            for (status, response) in responses.iter().filter(|(status, _)| !status.starts_with('2')) {
+            for (status, response) in
+                responses.iter().filter(|(status, _)| !status.starts_with('2'))
+            {
                 let body = &response["content"]["application/json"];
-                assert!(body["schema"].is_object() && body["example"].is_object(), "{path} {status}");
+                assert!(
+                    body["schema"].is_object() && body["example"].is_object(),
+                    "{path} {status}"
+                );
                 assert!(!response["description"].as_str().unwrap().is_empty(), "{path} {status}");
             }
         }

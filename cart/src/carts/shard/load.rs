@@ -37,6 +37,8 @@ impl Commit<LoadCart> for CartShard {
 
 fn undecodable(user: UserId, error: &sqlx::Error) -> CartError {
     unreadable();
-    failures::log(ErrorCode::Internal, || format!("cannot decode the cart of user {user}: {error}"));
+    failures::log(ErrorCode::Internal, || {
+        format!("cannot decode the cart of user {user}: {error}")
+    });
     CartError::Internal
 }

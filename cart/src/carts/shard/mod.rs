@@ -69,7 +69,11 @@ impl CartShardHandle {
     ///
     /// # Errors
     /// `Overloaded`, `Unavailable`, `DeadlineExceeded`.
-    pub async fn load(&self, user: UserId, key: Option<IdempotencyKey>) -> Result<Loaded, CartError> {
+    pub async fn load(
+        &self,
+        user: UserId,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Loaded, CartError> {
         self.handle.ask(LoadCart { user, key }).await
     }
 
@@ -87,7 +91,11 @@ impl CartShardHandle {
     ///
     /// # Errors
     /// `Overloaded`, `Unavailable`, `DeadlineExceeded`.
-    pub async fn open_checkouts(&self, grace: Duration, limit: u32) -> Result<OpenCheckouts, CartError> {
+    pub async fn open_checkouts(
+        &self,
+        grace: Duration,
+        limit: u32,
+    ) -> Result<OpenCheckouts, CartError> {
         self.handle.ask(FindOpenCheckouts { grace, limit }).await
     }
 

@@ -45,7 +45,8 @@ impl OwnRedis {
 
     async fn holds(&mut self, sku: u32) -> bool {
         let key = format!("cart:product:{sku}");
-        let kind: String = redis::cmd("TYPE").arg(key).query_async(&mut self.commands).await.unwrap();
+        let kind: String =
+            redis::cmd("TYPE").arg(key).query_async(&mut self.commands).await.unwrap();
         kind == "string"
     }
 }

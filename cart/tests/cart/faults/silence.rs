@@ -53,6 +53,10 @@ async fn silent_connections_to_the_product_service_are_replaced() {
         })
         .await;
     assert_eq!(client.add(1, 773_297_411, 1).await.status, 200);
-    assert_eq!(shop.products.calls(), 5, "the call that was lost is made once more, and only that one");
+    assert_eq!(
+        shop.products.calls(),
+        5,
+        "the call that was lost is made once more, and only that one"
+    );
     cart.stop().await;
 }

@@ -72,8 +72,9 @@ impl LomsStandIn {
             let stopped = async move {
                 let _ = stopped.await;
             };
-            let serving =
-                Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener));
+            let serving = Server::builder()
+                .add_service(service)
+                .serve_with_incoming(TcpListenerStream::new(listener));
             tokio::select! {
                 ended = serving => ended.unwrap(),
                 () = stopped => {}
@@ -174,13 +175,17 @@ impl Loms for Shared {
         Ok(Response::new(wire::StocksInfoResponse { count }))
     }
 
-    async fn order_info(&self, request: Request<wire::OrderInfoRequest>) -> Answer<wire::OrderInfoResponse> {
+    async fn order_info(
+        &self,
+        request: Request<wire::OrderInfoRequest>,
+    ) -> Answer<wire::OrderInfoResponse> {
         let id = request.into_inner().order_id;
         let state = self.state.lock().unwrap();
         let placed = state.orders.values().find(|placed| placed.id == id);
         let placed = placed.ok_or_else(|| Status::not_found("no such order"))?;
         let status = if state.cancelled.contains(&id) { "CANCELLED" } else { "AWAITING_PAYMENT" };
-        let order = wire::Order { id, user: placed.user, status: status.to_owned(), ..Default::default() };
+        let order =
+            wire::Order { id, user: placed.user, status: status.to_owned(), ..Default::default() };
         Ok(Response::new(wire::OrderInfoResponse { order: Some(order) }))
     }
 
@@ -192,7 +197,10 @@ impl Loms for Shared {
         Err(Status::unimplemented("not asked by carts"))
     }
 
-    async fn orders_all(&self, _: Request<wire::OrdersAllRequest>) -> Answer<wire::OrderAllResponse> {
+    async fn orders_all(
+        &self,
+        _: Request<wire::OrdersAllRequest>,
+    ) -> Answer<wire::OrderAllResponse> {
         Err(Status::unimplemented("not asked by carts"))
     }
 

@@ -146,7 +146,11 @@ impl Client {
     }
 
     /// Like [`Self::checkout_with_key`], for a service that may die meanwhile.
-    pub async fn try_checkout_with_key(&self, user: i64, key: &str) -> Result<Reply, reqwest::Error> {
+    pub async fn try_checkout_with_key(
+        &self,
+        user: i64,
+        key: &str,
+    ) -> Result<Reply, reqwest::Error> {
         let body = json!({"user": user}).to_string();
         self.try_send(Method::POST, "/cart/checkout", Some(body), Some(key)).await
     }
@@ -168,14 +172,23 @@ impl Client {
         let cart = self.show(user).await;
         assert!(matches!(cart.status, 200 | 404), "{cart:?}");
         let items = cart.body["items"].as_array().cloned().unwrap_or_default();
-        items.iter().map(|item| (item["sku_id"].as_u64().unwrap(), item["count"].as_u64().unwrap())).collect()
+        items
+            .iter()
+            .map(|item| (item["sku_id"].as_u64().unwrap(), item["count"].as_u64().unwrap()))
+            .collect()
     }
 
     pub async fn post(&self, path: &str, body: &Value, key: Option<&str>) -> Reply {
         self.send(Method::POST, path, Some(body.to_string()), key).await
     }
 
-    pub async fn send(&self, method: Method, path: &str, body: Option<String>, key: Option<&str>) -> Reply {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+        key: Option<&str>,
+    ) -> Reply {
         self.try_send(method, path, body, key).await.unwrap()
     }
 
@@ -201,8 +214,11 @@ impl Client {
         let retry_after = retry_after.map(|value| value.to_str().unwrap().parse().unwrap());
         let status = response.status().as_u16();
         let text = response.text().await?;
-        let body =
-            if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(text.into()) };
+        let body = if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).unwrap_or(text.into())
+        };
         Ok(Reply { status, body, retry_after })
     }
 }

@@ -54,7 +54,8 @@ async fn a_cart_is_filled_and_checked_out_by_clicking_on_one_page_of_all_service
     call(&browser, "cart-addItem", &add, Some(r#"{"count": 2}"#.to_owned())).await;
     let shown = call(&browser, "cart-showCart", &[user_id], None).await;
     assert!(shown.contains(&format!("\"sku_id\": {sku}")), "{shown}");
-    let checkout = call(&browser, "cart-checkout", &[], Some(format!("{{\"user\": {user}}}"))).await;
+    let checkout =
+        call(&browser, "cart-checkout", &[], Some(format!("{{\"user\": {user}}}"))).await;
     let order: serde_json::Value = serde_json::from_str(&checkout).unwrap();
     let order = order["orderID"].as_i64().unwrap();
     for opened in ["cart-addItem", "cart-showCart"] {
@@ -66,7 +67,10 @@ async fn a_cart_is_filled_and_checked_out_by_clicking_on_one_page_of_all_service
     browser.choose(".download-url-wrapper select", "loms").await;
     let order_id = [("order_id", order.to_string())];
     let info = call(&browser, "orders-OrderInfo", &order_id, None).await;
-    assert!(info.contains("AWAITING_PAYMENT") && info.contains(&format!("\"user\": \"{user}\"")), "{info}");
+    assert!(
+        info.contains("AWAITING_PAYMENT") && info.contains(&format!("\"user\": \"{user}\"")),
+        "{info}"
+    );
     assert_eq!(shop.loms.client().info(order).await.unwrap().items.len(), 1);
 
     browser.choose(".download-url-wrapper select", "notifier").await;
@@ -76,10 +80,14 @@ async fn a_cart_is_filled_and_checked_out_by_clicking_on_one_page_of_all_service
 
 /// Starts the page of the local stack with this shop's addresses in its configuration.
 async fn start_page(shop: &Shop, port: u16, folder: &TempDir) -> dev::stack::process::Process {
-    let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker/swagger-ui/swagger-config.json");
+    let original =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker/swagger-ui/swagger-config.json");
     let mut text = std::fs::read_to_string(original).unwrap();
-    let services =
-        [("8082", &shop.cart.process), ("8081", &shop.loms.process), ("8083", &shop.notifier.process)];
+    let services = [
+        ("8082", &shop.cart.process),
+        ("8081", &shop.loms.process),
+        ("8083", &shop.notifier.process),
+    ];
     for (default, process) in services {
         let replaced = text.replace(&format!("http://localhost:{default}"), &process.base_url());
         assert_ne!(replaced, text, "the page does not name port {default}");

@@ -84,11 +84,17 @@ async fn a_body_is_read_as_json_whatever_its_content_type() {
     let shop = Shop::shared().await;
     let (cart, user) = (shop.cart.client(), new_user());
     let sku = shop.loms.stock_product(100).await;
-    let types =
-        ["application/json", "text/plain", "application/x-www-form-urlencoded", "image/png", "nonsense"];
+    let types = [
+        "application/json",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "image/png",
+        "nonsense",
+    ];
     for content_type in types {
         let request = cart.0.request(reqwest::Method::POST, &format!("/user/{user}/cart/{sku}"));
-        let answer = Answer::of(request.header("content-type", content_type).body("{\"count\": 1}")).await;
+        let answer =
+            Answer::of(request.header("content-type", content_type).body("{\"count\": 1}")).await;
         assert_eq!(answer.status, 200, "{content_type}: {}", answer.body);
     }
     let bare = cart.0.request(reqwest::Method::POST, &format!("/user/{user}/cart/{sku}"));
@@ -104,8 +110,12 @@ async fn a_body_of_16_kib_is_read_and_a_longer_one_is_too_large() {
     let path = format!("/user/{user}/cart/{sku}");
     let count = "{\"count\": 1}";
     let body = |size: usize| count.to_owned() + &" ".repeat(size - count.len());
-    cart.0.post_text(&path, &body(16 * 1024)).await.expect_json(200, &Value::Object(serde_json::Map::new()));
-    for (path, size) in [(path.as_str(), 16 * 1024 + 1), (path.as_str(), 300_000), ("/cart/checkout", 20_000)]
+    cart.0
+        .post_text(&path, &body(16 * 1024))
+        .await
+        .expect_json(200, &Value::Object(serde_json::Map::new()));
+    for (path, size) in
+        [(path.as_str(), 16 * 1024 + 1), (path.as_str(), 300_000), ("/cart/checkout", 20_000)]
     {
         cart.0.post_text(path, &body(size)).await.expect_cart_error(413, "PAYLOAD_TOO_LARGE");
     }

@@ -5,8 +5,18 @@ use serde_json::json;
 use crate::support::{Shop, new_user};
 
 /// Invalid path segments where a positive 64-bit number is expected.
-const NOT_AN_ID: [&str; 10] =
-    ["0", "-1", "1.5", "abc", "9223372036854775808", "18446744073709551616", "%20", "1e3", "0x10", "null"];
+const NOT_AN_ID: [&str; 10] = [
+    "0",
+    "-1",
+    "1.5",
+    "abc",
+    "9223372036854775808",
+    "18446744073709551616",
+    "%20",
+    "1e3",
+    "0x10",
+    "null",
+];
 
 /// Bodies that are not a JSON object.
 const MALFORMED: [&str; 12] = [
@@ -41,8 +51,17 @@ const NOT_A_COUNT: [&str; 12] = [
 ];
 
 /// Invalid values for a user in a body.
-const NOT_A_USER: [&str; 9] =
-    ["0", "-1", "1.5", "\"1\"", "null", "false", "[1]", "9223372036854775808", "-9223372036854775809"];
+const NOT_A_USER: [&str; 9] = [
+    "0",
+    "-1",
+    "1.5",
+    "\"1\"",
+    "null",
+    "false",
+    "[1]",
+    "9223372036854775808",
+    "-9223372036854775809",
+];
 
 #[tokio::test]
 async fn a_user_that_is_not_a_positive_number_is_refused_by_every_call() {
@@ -54,7 +73,9 @@ async fn a_user_that_is_not_a_positive_number_is_refused_by_every_call() {
         cart.post(&format!("/user/{user}/cart/{sku}"), count)
             .await
             .expect_cart_error(400, "INVALID_ARGUMENT");
-        cart.delete(&format!("/user/{user}/cart/{sku}")).await.expect_cart_error(400, "INVALID_ARGUMENT");
+        cart.delete(&format!("/user/{user}/cart/{sku}"))
+            .await
+            .expect_cart_error(400, "INVALID_ARGUMENT");
         cart.delete(&format!("/user/{user}/cart")).await.expect_cart_error(400, "INVALID_ARGUMENT");
         cart.get(&format!("/user/{user}/cart")).await.expect_cart_error(400, "INVALID_ARGUMENT");
     }

@@ -21,7 +21,8 @@ async fn concurrent_adds_never_exceed_what_a_line_may_hold() {
     let (cart, user) = (shop.cart.client(), new_user());
     let sku = shop.loms.stock_product(1_000_000).await;
     let answers = join_all((0..20).map(|_| cart.add(user, sku, 10_000))).await;
-    let (added, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+    let (added, refused): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| answer.status == 200);
     assert_eq!(added.len(), 6);
     for answer in refused {
         answer.expect_cart_error(400, "INVALID_ARGUMENT");
@@ -39,7 +40,8 @@ async fn concurrent_checkouts_of_one_cart_make_one_order() {
 
     let orders = shop.loms.orders_of(user).await;
     assert_eq!(orders.len(), 1, "{orders:?}");
-    let (ordered, empty): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+    let (ordered, empty): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| answer.status == 200);
     assert!(!ordered.is_empty());
     for answer in ordered {
         assert_eq!(answer.json()["orderID"], orders[0].0);

@@ -64,7 +64,8 @@ async fn concurrent_requests_under_one_key_are_done_once() {
     let (cart, user) = (shop.cart.client(), new_user());
     let sku = shop.loms.stock_product(100).await;
     let answers = join_all((0..20).map(|_| cart.add_keyed(user, sku, 1, "k"))).await;
-    let (done, in_flight): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+    let (done, in_flight): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| answer.status == 200);
     assert!(!done.is_empty());
     for answer in in_flight {
         answer.expect_cart_error(409, "CONFLICT");
@@ -77,7 +78,8 @@ async fn a_key_that_is_still_in_flight_conflicts() {
     let shop = Shop::shared().await;
     let products = ProductStandIn::start().unwrap();
     let cache = OwnCache::start().await;
-    let own = Cart::start(&cache.servers, shop.loms.grpc_port, products.base_url(), Env::new()).await;
+    let own =
+        Cart::start(&cache.servers, shop.loms.grpc_port, products.base_url(), Env::new()).await;
     let (cart, user) = (own.client(), new_user());
     let sku = shop.loms.stock_product(10).await;
     products.controls().delay(Duration::from_millis(1500));

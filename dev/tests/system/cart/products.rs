@@ -84,8 +84,10 @@ async fn at_most_ten_calls_a_second_leave_one_cart_retries_included() {
     for (index, first) in calls.iter().enumerate() {
         // The calls are timed on arrival. Calls of one second may arrive slightly closer together
         // than they left.
-        let within =
-            calls[index..].iter().take_while(|at| **at - *first < Duration::from_millis(900)).count();
+        let within = calls[index..]
+            .iter()
+            .take_while(|at| **at - *first < Duration::from_millis(900))
+            .count();
         assert!(within <= 11, "{within} calls within 900 ms");
     }
 }

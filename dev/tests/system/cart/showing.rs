@@ -21,8 +21,11 @@ async fn a_cart_shows_names_prices_and_total_ordered_by_sku() {
         let product = product(*sku).unwrap();
         json!({"sku_id": sku, "name": product.name, "count": count, "price": product.price})
     });
-    let total: u64 =
-        skus.iter().zip(counts).map(|(sku, count)| u64::from(product(*sku).unwrap().price) * count).sum();
+    let total: u64 = skus
+        .iter()
+        .zip(counts)
+        .map(|(sku, count)| u64::from(product(*sku).unwrap().price) * count)
+        .sum();
     let expected = json!({"items": items.collect::<Vec<_>>(), "total_price": total});
     cart.show(user).await.expect_json(200, &expected);
 }

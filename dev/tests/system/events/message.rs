@@ -35,7 +35,8 @@ async fn a_message_says_all_that_the_contract_names() {
             assert_eq!(event.key, order.to_string());
 
             let occurred_at = occurred_at.as_str().unwrap();
-            let instant = DateTime::parse_from_rfc3339(occurred_at).unwrap_or_else(|error| panic!("{error}"));
+            let instant =
+                DateTime::parse_from_rfc3339(occurred_at).unwrap_or_else(|error| panic!("{error}"));
             assert!(
                 instant >= before && instant <= Utc::now() + chrono::TimeDelta::seconds(2),
                 "{occurred_at}"
@@ -52,7 +53,8 @@ async fn a_message_says_all_that_the_contract_names() {
             assert_eq!(ce_time, instant);
             assert_eq!(event.header("content-type"), "application/json");
         }
-        let ids: std::collections::BTreeSet<_> = events.iter().map(|event| event.header("ce_id")).collect();
+        let ids: std::collections::BTreeSet<_> =
+            events.iter().map(|event| event.header("ce_id")).collect();
         assert_eq!(ids.len(), 3);
     }
 }

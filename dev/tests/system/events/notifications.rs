@@ -25,6 +25,10 @@ async fn a_purchase_becomes_a_notification() {
     let sku = shop.loms.stock_product(10).await;
     cart.add(user, sku, 2).await.expect(200);
     let order = cart.order(user).await;
-    shop.loms.gateway().post(&format!("/v1/orders/{order}/pay"), serde_json::json!({})).await.expect(200);
+    shop.loms
+        .gateway()
+        .post(&format!("/v1/orders/{order}/pay"), serde_json::json!({}))
+        .await
+        .expect(200);
     shop.notifier.tells(order, "PAYED").await;
 }

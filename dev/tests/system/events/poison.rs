@@ -37,9 +37,15 @@ async fn a_poison_message_goes_to_the_dead_letters_with_its_reason_and_blocks_no
     assert_eq!(payloads, expected);
     for letter in dead {
         assert_eq!(letter.key, "777001");
-        let reason =
-            letter.headers.iter().find(|(name, _)| name.contains("reason") || name.contains("error"));
-        assert!(reason.is_some_and(|(_, reason)| !reason.is_empty()), "no reason in {:?}", letter.headers);
+        let reason = letter
+            .headers
+            .iter()
+            .find(|(name, _)| name.contains("reason") || name.contains("error"));
+        assert!(
+            reason.is_some_and(|(_, reason)| !reason.is_empty()),
+            "no reason in {:?}",
+            letter.headers
+        );
     }
 }
 

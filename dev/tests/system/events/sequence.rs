@@ -79,7 +79,8 @@ async fn events_of_many_concurrent_orders_come_once_each_and_in_order_within_one
         assert!(events.iter().all(|event| event.partition == events[0].partition), "order {order}");
         assert!(events.is_sorted_by_key(|event| event.offset), "order {order}");
     }
-    let ids: BTreeSet<_> = seen.iter().filter(ours).map(|event| event.value["eventId"].to_string()).collect();
+    let ids: BTreeSet<_> =
+        seen.iter().filter(ours).map(|event| event.value["eventId"].to_string()).collect();
     assert_eq!(ids.len(), 450);
     let partitions: BTreeSet<_> = seen.iter().filter(ours).map(|event| event.partition).collect();
     assert_eq!(partitions.len(), 2, "the orders spread over both partitions");
@@ -98,8 +99,8 @@ async fn an_event_comes_within_a_second_of_the_answer() {
     let mut events = shop.loms.events();
     let delays = answered.into_iter().map(|(order, answered)| {
         let delays = events.of_order(order, 2).into_iter().map(|event| {
-            let produced =
-                SystemTime::UNIX_EPOCH + Duration::from_millis(event.produced_at.try_into().unwrap());
+            let produced = SystemTime::UNIX_EPOCH
+                + Duration::from_millis(event.produced_at.try_into().unwrap());
             produced.duration_since(answered).unwrap_or_default()
         });
         delays.max().unwrap()

@@ -4,7 +4,9 @@ use dev::testing::{Fault, Signal};
 use serde_json::json;
 use tonic::Code;
 
-use crate::support::{Env, Kind, PrivateServers, Rest, SOON, Settings, Shop, eventually, new_user_on, set};
+use crate::support::{
+    Env, Kind, PrivateServers, Rest, SOON, Settings, Shop, eventually, new_user_on, set,
+};
 
 const SHARD: &str = "postgres shard 0";
 
@@ -40,10 +42,18 @@ async fn calls_are_refused_as_unavailable_until_the_database_is_back() {
         assert!(!answer.body.to_lowercase().contains(secret), "{answer:?} tells {secret}");
     }
     let lines = [(sku, 1)];
-    let refused =
-        tokio::join!(loms.info(order), loms.pay(order), loms.create(user, &lines), loms.available(sku));
-    let refusals =
-        [refused.0.unwrap_err(), refused.1.unwrap_err(), refused.2.unwrap_err(), refused.3.unwrap_err()];
+    let refused = tokio::join!(
+        loms.info(order),
+        loms.pay(order),
+        loms.create(user, &lines),
+        loms.available(sku)
+    );
+    let refusals = [
+        refused.0.unwrap_err(),
+        refused.1.unwrap_err(),
+        refused.2.unwrap_err(),
+        refused.3.unwrap_err(),
+    ];
     for refusal in refusals {
         assert!([Code::Unavailable, Code::DeadlineExceeded].contains(&refusal.code()), "{refusal}");
     }
@@ -67,7 +77,10 @@ async fn calls_are_refused_as_unavailable_until_the_database_is_back() {
     fault.normal_when("the cart is back", async || cart.show(user).await.status == 200).await;
     eventually(SOON, "the order is back", async || loms.info(order).await.is_ok()).await;
     let lines = cart.lines(user).await;
-    assert!([2, 3].contains(&lines[0].1), "an add of unknown outcome happened or did not: {lines:?}");
+    assert!(
+        [2, 3].contains(&lines[0].1),
+        "an add of unknown outcome happened or did not: {lines:?}"
+    );
     loms.pay(order).await.unwrap();
     shop.notifier.tells(order, "PAYED").await;
     let paid = shop.loms.gateway().get(&format!("/v1/orders/{order}")).await.expect(200).json();

@@ -99,7 +99,8 @@ async fn orders_for_a_frozen_shard_take_no_stock_and_reads_of_it_are_refused_at_
     let (loms, sku) = (shop.client(), shop.stock(i64::from(PIECES)).await);
     let order = buys(&loms, 1, shop.stock(1).await).await.unwrap();
     // An answer of just now would let one batch pass.
-    eventually(SOON, "the answer to the order is old", async || order_is_old(&shop, order).await).await;
+    eventually(SOON, "the answer to the order is old", async || order_is_old(&shop, order).await)
+        .await;
 
     let frozen = Frozen::freeze(&postgres);
     all_in_vain_and_for_nothing(&loms, sku).await;
@@ -115,7 +116,11 @@ async fn orders_for_a_frozen_shard_take_no_stock_and_reads_of_it_are_refused_at_
 /// Whether an order was made a second ago, by the clock of its database.
 async fn order_is_old(shop: &Loms, order: i64) -> bool {
     let old = "select created_at < now() - interval '1 second' from orders where id = $1";
-    sqlx::query_scalar(old).bind(order).fetch_one(&mut shop.shards[1].connect().await).await.unwrap()
+    sqlx::query_scalar(old)
+        .bind(order)
+        .fetch_one(&mut shop.shards[1].connect().await)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -142,10 +147,10 @@ async fn while_creates_wait_for_a_frozen_stock_payments_and_reads_are_served() {
     }));
     let others = async {
         eventually(SOON, "creates are too many", async || {
-            shop.samples()
-                .await
-                .sum("actor_messages_total", &[("message", "create_order"), ("outcome", "overloaded")])
-                > 0.0
+            shop.samples().await.sum(
+                "actor_messages_total",
+                &[("message", "create_order"), ("outcome", "overloaded")],
+            ) > 0.0
         })
         .await;
         for order in &orders {

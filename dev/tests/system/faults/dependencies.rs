@@ -5,7 +5,10 @@ use crate::support::{Answer, SOON, Servers, Settings, Shop, eventually, new_user
 #[track_caller]
 fn assert_failed_dependency(answer: &Answer) {
     assert!([502, 503, 504].contains(&answer.status), "{answer:?}");
-    assert!(answer.status != 503 || answer.header("retry-after").is_some(), "{answer:?} names no time");
+    assert!(
+        answer.status != 503 || answer.header("retry-after").is_some(),
+        "{answer:?} names no time"
+    );
     let error = answer.json();
     assert!(error["code"].is_string() && error["message"].is_string(), "{error}");
     for secret in ["tonic", "127.0.0.1", "transport", "os error", "tcp connect"] {

@@ -9,7 +9,9 @@ use tokio::time::timeout;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::support::{Env, Loms, LomsClient, SOON, Servers, eventually, new_user_on, resident_kb, set};
+use crate::support::{
+    Env, Loms, LomsClient, SOON, Servers, eventually, new_user_on, resident_kb, set,
+};
 
 /// What one shard's actor may hold.
 const CAPACITY: usize = 16;
@@ -30,7 +32,8 @@ async fn calls(loms: LomsClient, sku: u32) -> Vec<i64> {
     for call in 0..CALLS_EACH {
         let user = new_user_on(u32::from(call % 2 == 0));
         let lines = [(sku, 1)];
-        let answer = timeout(NO_ANSWER, loms.create(user, &lines)).await.expect("each call is answered");
+        let answer =
+            timeout(NO_ANSWER, loms.create(user, &lines)).await.expect("each call is answered");
         match answer {
             Ok(order) => orders.push(order),
             Err(refusal) => require_refusal(&refusal),
@@ -50,7 +53,8 @@ async fn flood(shop: &Loms, sku: u32) -> Vec<i64> {
     let over = Cell::new(false);
     let callers = async {
         let clients: Vec<LomsClient> = (0..CONNECTIONS).map(|_| shop.client()).collect();
-        let created = join_all((0..CALLERS).map(|caller| calls(clients[caller % CONNECTIONS].clone(), sku)));
+        let created =
+            join_all((0..CALLERS).map(|caller| calls(clients[caller % CONNECTIONS].clone(), sku)));
         let created = created.await.concat();
         over.set(true);
         created
@@ -91,7 +95,10 @@ async fn a_flood_of_orders_is_refused_but_for_what_can_be_held() {
     let refused = shop.samples().await.sum("actor_messages_total", &refused);
     let all = f64::from(u32::try_from(3 * CALLERS * CALLS_EACH).unwrap());
     let answered = f64::from(u32::try_from(created.len()).unwrap());
-    assert!(refused > 0.0 && answered > 0.0, "{answered} of {all} orders created, {refused} refused");
+    assert!(
+        refused > 0.0 && answered > 0.0,
+        "{answered} of {all} orders created, {refused} refused"
+    );
     assert!((answered + refused - all).abs() < 0.5, "{answered} and {refused} are not {all}");
 
     let ids: HashSet<i64> = created.iter().copied().collect();
@@ -103,6 +110,8 @@ async fn a_flood_of_orders_is_refused_but_for_what_can_be_held() {
     shop.is_sound().await;
 
     let loms = shop.client();
-    eventually(SOON, "orders are created as ever", async || loms.create(new_user_on(0), &[(sku, 1)]).await)
-        .await;
+    eventually(SOON, "orders are created as ever", async || {
+        loms.create(new_user_on(0), &[(sku, 1)]).await
+    })
+    .await;
 }

@@ -179,7 +179,8 @@ async fn while_the_stock_is_frozen_payments_do_not_wait_for_one_another() {
     }
 
     let frozen = Frozen::freeze(&postgres);
-    let payments = (0..).zip(&orders).map(|(index, order)| answered(of_a_client(index).pay(*order)));
+    let payments =
+        (0..).zip(&orders).map(|(index, order)| answered(of_a_client(index).pay(*order)));
     try_join_all(payments).await.unwrap();
     drop(frozen);
     heals(&shop, sku).await;

@@ -37,7 +37,8 @@ async fn a_loms_whose_actors_hang_ends_and_works_again_once_it_is_started_again(
         loms.create(new_user(), &[(sku, 1)]).await.unwrap();
     }
     let order = async || loms.create(new_user(), &[(sku, 1)]).await;
-    let status = async { eventually(SOON, "the process ends", async || shop.process.exited()).await };
+    let status =
+        async { eventually(SOON, "the process ends", async || shop.process.exited()).await };
     let (refused, status) = tokio::join!(order(), status);
     refused.unwrap_err();
     assert_eq!(status.code(), Some(1), "{status}");

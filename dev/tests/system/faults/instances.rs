@@ -10,7 +10,8 @@ use tokio::task::spawn;
 use tonic::Code;
 
 use crate::support::{
-    Buyers, Env, EventReader, Loms, LomsClient, Rest, SOON, Samples, Servers, eventually, new_user, set,
+    Buyers, Env, EventReader, Loms, LomsClient, Rest, SOON, Samples, Servers, eventually, new_user,
+    set,
 };
 
 /// By when another instance relays in place of one that does so no more; a busy machine may be given some more.
@@ -78,8 +79,9 @@ impl Instances {
 
     /// Waits until some more events of `shard` were published by `instance`.
     async fn publishes(&self, within: Duration, instance: usize, shard: &str) {
-        let published =
-            async || self.samples(instance).await.sum("events_published_total", &[("shard", shard)]);
+        let published = async || {
+            self.samples(instance).await.sum("events_published_total", &[("shard", shard)])
+        };
         let before = published().await;
         let what = format!("instance {instance} publishes events of shard {shard}");
         eventually(within, &what, async || published().await > before).await;
@@ -91,8 +93,9 @@ impl Instances {
         let [plenty, scarce] = self.skus;
         self.shop.stock_becomes(scarce, (0, 0)).await;
         let purchases = buyers.end().await;
-        let sold =
-            |sku| purchases.iter().filter(|bought| bought.sku == sku && bought.state == "PAYED").count();
+        let sold = |sku| {
+            purchases.iter().filter(|bought| bought.sku == sku && bought.state == "PAYED").count()
+        };
         assert_eq!(i64::try_from(sold(scarce)).unwrap(), SCARCE, "as many as there were");
         let left = 1_000_000 - i64::try_from(sold(plenty)).unwrap();
         self.shop.stock_becomes(plenty, (left, 0)).await;
@@ -124,7 +127,11 @@ fn told_in_order(mut reader: EventReader, wanted: &HashSet<(i64, &str)>) {
         let (order, (sequence, state)) = (event.order(), event.step());
         let id = event.header("ce_id").to_owned();
         if let Some(first) = known.get(&id) {
-            assert_eq!(*first, (order, sequence), "an event that comes again is the same: {event:?}");
+            assert_eq!(
+                *first,
+                (order, sequence),
+                "an event that comes again is the same: {event:?}"
+            );
             continue;
         }
         known.insert(id, (order, sequence));
@@ -162,7 +169,8 @@ async fn an_instance_that_is_killed_under_load_loses_its_relays_to_the_others() 
 }
 
 #[tokio::test]
-async fn an_instance_that_freezes_while_it_publishes_is_replaced_and_publishes_nothing_when_it_thaws() {
+async fn an_instance_that_freezes_while_it_publishes_is_replaced_and_publishes_nothing_when_it_thaws()
+ {
     let mut instances = Instances::start().await;
     let buyers = instances.buyers();
     let mut takeovers = Vec::new();
@@ -208,15 +216,20 @@ async fn what_a_frozen_instance_has_locked_is_sold_by_another_one() {
     shop.process.signal(Signal::SIGSTOP);
     // The first instance gets its lock now, and does nothing with it.
     blocker.execute("rollback").await.unwrap();
-    eventually(SALE, "the other one sells", async || other.create_keyed(user, &[(sku, 1)], "key").await)
-        .await;
+    eventually(SALE, "the other one sells", async || {
+        other.create_keyed(user, &[(sku, 1)], "key").await
+    })
+    .await;
 
     shop.process.signal(Signal::SIGCONT);
     let order = other.create_keyed(user, &[(sku, 1)], "key").await.unwrap();
     match held.await.unwrap() {
         Ok(same) => assert_eq!(same, order),
         Err(refusal) => {
-            assert!([Code::Unavailable, Code::DeadlineExceeded].contains(&refusal.code()), "{refusal}");
+            assert!(
+                [Code::Unavailable, Code::DeadlineExceeded].contains(&refusal.code()),
+                "{refusal}"
+            );
         }
     }
     shop.stock_becomes(sku, (2, 1)).await;

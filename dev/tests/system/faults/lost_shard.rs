@@ -10,7 +10,8 @@ use crate::support::{Kind, PrivateServers, Rest, SOON, Settings, Shop, eventuall
 async fn instances_that_start_while_a_shard_is_away_serve_the_others_and_take_it_up_later() {
     let private = PrivateServers::prepare();
     let mut postgres = private.postgres_of_shard_1().await.unwrap();
-    let mut shop = Shop::start(&private.in_place_of(&[Kind::PostgresOfShard1]), Settings::default()).await;
+    let mut shop =
+        Shop::start(&private.in_place_of(&[Kind::PostgresOfShard1]), Settings::default()).await;
     let (cart, loms) = (shop.cart.client(), shop.loms.client());
     let sku = shop.loms.stock_product(1000).await;
     let (user, lost) = (new_user_on(0), new_user_on(1));

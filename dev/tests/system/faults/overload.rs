@@ -7,7 +7,9 @@ use sqlx::{Connection, Executor};
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::support::{Cart, Env, Loms, ProductStandIn, SOON, Servers, Shop, eventually, new_user, set};
+use crate::support::{
+    Cart, Env, Loms, ProductStandIn, SOON, Servers, Shop, eventually, new_user, set,
+};
 
 /// Far less than the deadline of a call, and enough for a machine that is busy with other tests.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -42,7 +44,11 @@ async fn loms_refuses_at_once_what_it_cannot_hold() {
     blocker.close().await.unwrap();
     let outcomes = admitted.await.unwrap();
     let refusals: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
-    assert!(!refusals.is_empty() && refusals.len() < outcomes.len(), "{} of 40 were refused", refusals.len());
+    assert!(
+        !refusals.is_empty() && refusals.len() < outcomes.len(),
+        "{} of 40 were refused",
+        refusals.len()
+    );
     for refusal in refusals {
         assert_eq!(refusal.code(), Code::ResourceExhausted, "{refusal}");
         let delay = refusal.get_details_retry_info().and_then(|info| info.retry_delay);
@@ -56,12 +62,14 @@ async fn cart_refuses_at_once_what_one_user_asks_too_much() {
     let shop = Shop::shared().await;
     let products = ProductStandIn::start().unwrap();
     let small: Env = vec![set("CART_CAPACITY_PER_USER", 2)];
-    let own = Cart::start(&Servers::from_env(), shop.loms.grpc_port, products.base_url(), small).await;
+    let own =
+        Cart::start(&Servers::from_env(), shop.loms.grpc_port, products.base_url(), small).await;
     let (cart, user, sku) = (own.client(), new_user(), shop.loms.stock_product(1000).await);
     let first = async || cart.add(user, sku, 1).await.status == 200;
     eventually(SOON, "the first piece is added", first).await;
     let answers = join_all((0..100).map(|_| cart.add(user, sku, 1))).await;
-    let (added, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+    let (added, refused): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| answer.status == 200);
     assert!(!refused.is_empty(), "all 100 were admitted");
     for answer in refused {
         assert!([429, 503].contains(&answer.status), "{answer:?}");

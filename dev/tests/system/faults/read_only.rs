@@ -9,7 +9,8 @@ use crate::support::{Rest, SOON, Samples, Settings, Shop, eventually, new_user_o
 /// Makes new sessions with the database read-only, and ends those that there are, as a failover does.
 async fn make_read_only(database: &Database) {
     let mut operator = database.connect().await;
-    let statement = format!("ALTER DATABASE {} SET default_transaction_read_only = on", database.name);
+    let statement =
+        format!("ALTER DATABASE {} SET default_transaction_read_only = on", database.name);
     operator.execute(AssertSqlSafe(statement)).await.unwrap();
     end_sessions(&mut operator).await;
 }
@@ -34,7 +35,8 @@ async fn samples(service: &Rest) -> Samples {
 /// Why /readyz says that a part is not ready.
 async fn reason(service: &Rest, part: &str) -> Option<String> {
     let report = service.get("/readyz").await.json();
-    let part = report["components"].as_array()?.iter().find(|found| found["name"] == json!(part))?.clone();
+    let part =
+        report["components"].as_array()?.iter().find(|found| found["name"] == json!(part))?.clone();
     part["reason"].as_str().map(str::to_owned)
 }
 
@@ -56,7 +58,8 @@ async fn orders_and_carts_work_again_soon_after_their_databases_can_be_written()
         })
         .await;
         rest.get("/readyz").await.expect(200);
-        let shown = samples(&rest).await.sum("component_ready", &[("component", "postgres shard 1")]);
+        let shown =
+            samples(&rest).await.sum("component_ready", &[("component", "postgres shard 1")]);
         assert!(shown < 0.5, "the metric says so, too");
     }
     // As many as fill the pools with sessions that cannot write.
@@ -72,7 +75,8 @@ async fn orders_and_carts_work_again_soon_after_their_databases_can_be_written()
     for database in databases {
         make_writable(database).await;
     }
-    let services = [&shop.loms.process, &shop.cart.process].map(|service| Rest::new(service.base_url()));
+    let services =
+        [&shop.loms.process, &shop.cart.process].map(|service| Rest::new(service.base_url()));
     Fault::passed("a database that is temporarily read-only")
         .normal_when("orders and carts are written", async || {
             for service in &services {

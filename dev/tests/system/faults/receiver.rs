@@ -14,7 +14,8 @@ const ARRIVAL: Duration = Duration::from_secs(1);
 async fn a_silent_connection_is_replaced(collector: Collector) {
     let proxy = Proxy::to(&collector.address());
     let more: Env =
-        [collector.settings_by(&proxy.address()), vec![set("OTEL_EXPORTER_OTLP_TIMEOUT", "2000")]].concat();
+        [collector.settings_by(&proxy.address()), vec![set("OTEL_EXPORTER_OTLP_TIMEOUT", "2000")]]
+            .concat();
     let loms = Loms::start(&Servers::from_env(), more).await;
     let arrives = async |within| {
         let trace = Trace::begin();

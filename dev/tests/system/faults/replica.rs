@@ -10,7 +10,8 @@ use sqlx::{Executor, PgConnection};
 use tokio::task::{JoinHandle, spawn};
 
 use crate::support::{
-    Env, Frozen, Kind, Loms, LomsClient, PrivateServers, SOON, eventually, kill_all, new_user_on, set,
+    Env, Frozen, Kind, Loms, LomsClient, PrivateServers, SOON, eventually, kill_all, new_user_on,
+    set,
 };
 
 /// One more than lists are asked for at once.
@@ -177,8 +178,10 @@ async fn lists_go_on_from_the_replica_while_the_primary_is_frozen() {
     let frozen = Frozen::freeze(&shop.primary);
     let measured = async || shop.loms.samples().await.sum(MEASUREMENTS.0, &[MEASUREMENTS.1]);
     let before = measured().await;
-    eventually(SOON, "the lag is measured without the primary", async || measured().await >= before + 3.0)
-        .await;
+    eventually(SOON, "the lag is measured without the primary", async || {
+        measured().await >= before + 3.0
+    })
+    .await;
     shop.served_by("replica").await;
     drop(frozen);
     shop.lists_a_new_order().await;
@@ -186,7 +189,8 @@ async fn lists_go_on_from_the_replica_while_the_primary_is_frozen() {
 }
 
 #[tokio::test]
-async fn lists_that_wait_for_the_primary_when_it_freezes_are_read_from_the_replica_that_is_behind() {
+async fn lists_that_wait_for_the_primary_when_it_freezes_are_read_from_the_replica_that_is_behind()
+{
     let shop = Replicated::start().await;
     let listing = Listing::start(&shop.loms.client());
     shop.served_by("replica").await;
@@ -254,7 +258,8 @@ async fn lists_go_on_from_the_replica_while_the_primary_is_dead() {
     shop.primary = shop.private.postgres().await.unwrap();
     let back = Fault::passed("a replicated primary that is killed and comes back");
     let (client, sku) = (shop.loms.client(), shop.loms.stock(100).await);
-    back.normal_when("orders are made", async || client.create(new_user_on(0), &[(sku, 1)]).await).await;
+    back.normal_when("orders are made", async || client.create(new_user_on(0), &[(sku, 1)]).await)
+        .await;
     shop.lists_a_new_order().await;
     listing.end().await;
 }

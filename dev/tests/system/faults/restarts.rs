@@ -34,7 +34,11 @@ async fn survive(signal: Signal) {
         end(process, signal).await;
         process.restart().await;
         assert_eq!(cart.lines(shopper).await, lines, "after {signal} of {service}");
-        assert_eq!(shop.loms.client().state(order).await, "AWAITING_PAYMENT", "after {signal} of {service}");
+        assert_eq!(
+            shop.loms.client().state(order).await,
+            "AWAITING_PAYMENT",
+            "after {signal} of {service}"
+        );
     }
     shop.loms.client().pay(order).await.unwrap();
     shop.notifier.tells(order, "PAYED").await;

@@ -31,7 +31,8 @@ async fn connections_to_databases_that_are_cut_silently_are_all_replaced_at_once
     let (cart, loms) = (shop.cart.client(), shop.loms.client());
     let sku = shop.loms.stock_product(1000).await;
     let adds = async || {
-        let add = (0..CROWD).map(async |index| cart.add(new_user_on(index % 2), sku, 1).await.status);
+        let add =
+            (0..CROWD).map(async |index| cart.add(new_user_on(index % 2), sku, 1).await.status);
         join_all(add).await
     };
     let buys = async || join_all((0..CROWD).map(|_| buy(&loms, sku))).await;
@@ -68,8 +69,11 @@ async fn connections_to_kafka_that_are_cut_silently_are_replaced() {
     let loms = shop.loms.client();
     let sku = shop.loms.stock(10).await;
     let create = async || {
-        [loms.create(new_user_on(0), &[(sku, 1)]).await, loms.create(new_user_on(1), &[(sku, 1)]).await]
-            .map(Result::unwrap)
+        [
+            loms.create(new_user_on(0), &[(sku, 1)]).await,
+            loms.create(new_user_on(1), &[(sku, 1)]).await,
+        ]
+        .map(Result::unwrap)
     };
     for order in create().await {
         shop.notifier.tells(order, "NEW").await;

@@ -4,18 +4,20 @@ use dev::testing::ServiceProcess;
 use serde_json::Value;
 
 use crate::support::{
-    Cart, Env, Kind, Loms, LomsClient, Notifier, PrivateServers, ProductStandIn, Rest, SOON, eventually,
-    free_port, new_user, set,
+    Cart, Env, Kind, Loms, LomsClient, Notifier, PrivateServers, ProductStandIn, Rest, SOON,
+    eventually, free_port, new_user, set,
 };
 
 /// `(ready, name, reason)` of the components that /readyz names with `part` in their name.
 async fn component(service: &ServiceProcess, part: &str) -> (bool, String) {
     let report = Rest::new(service.base_url()).get("/readyz").await.json();
-    let components = report["components"].as_array().unwrap_or_else(|| panic!("no components in {report}"));
+    let components =
+        report["components"].as_array().unwrap_or_else(|| panic!("no components in {report}"));
     let names_part = |component: &&Value| {
         component["name"].as_str().is_some_and(|name| name.to_lowercase().contains(part))
     };
-    let found = components.iter().find(names_part).unwrap_or_else(|| panic!("no {part} in {report}"));
+    let found =
+        components.iter().find(names_part).unwrap_or_else(|| panic!("no {part} in {report}"));
     (found["ready"].as_bool().unwrap(), found["reason"].as_str().unwrap_or_default().to_owned())
 }
 
@@ -45,7 +47,11 @@ async fn services_that_start_before_their_servers_are_alive_and_become_ready_whe
     for (service, name) in [(&loms, "loms"), (&cart, "cart"), (&notifier, "notifier")] {
         let rest = Rest::new(service.base_url());
         eventually(SOON, &format!("{name} is alive"), async || {
-            Rest::new(service.base_url()).request(reqwest::Method::GET, "/livez").send().await.map(drop)
+            Rest::new(service.base_url())
+                .request(reqwest::Method::GET, "/livez")
+                .send()
+                .await
+                .map(drop)
         })
         .await;
         rest.get("/livez").await.expect(200);
@@ -76,9 +82,11 @@ async fn services_that_start_before_their_servers_are_alive_and_become_ready_whe
     let (_redis, _kafka) = tokio::join!(private.redis(), private.kafka());
     notifier.ready().await;
     for (service, part) in [(&loms, "kafka"), (&cart, "redis"), (&notifier, "kafka")] {
-        eventually(SOON, &format!("{part} is there"), async || component(service, part).await.0).await;
+        eventually(SOON, &format!("{part} is there"), async || component(service, part).await.0)
+            .await;
     }
     let order = format!("order {order} ");
-    let told = || notifier.log().lines().any(|line| line.contains(&order) && line.contains(" NEW "));
+    let told =
+        || notifier.log().lines().any(|line| line.contains(&order) && line.contains(" NEW "));
     eventually(SOON, "the order from before Kafka is notified", async || told()).await;
 }

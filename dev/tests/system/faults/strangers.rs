@@ -15,7 +15,8 @@ async fn open(port: &str) -> Vec<TcpStream> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, hard.max(soft), hard).unwrap();
     let connect = |_| TcpStream::connect(format!("127.0.0.1:{port}"));
-    let opened: Vec<_> = futures::stream::iter(0..SILENT).map(connect).buffer_unordered(64).collect().await;
+    let opened: Vec<_> =
+        futures::stream::iter(0..SILENT).map(connect).buffer_unordered(64).collect().await;
     opened.into_iter().collect::<Result<_, _>>().unwrap()
 }
 

@@ -22,14 +22,19 @@ async fn a_call_whose_time_is_up_says_so_and_nothing_stays_behind() {
     let user = new_user_on(1);
     let refusal = loms.create_keyed(user, &[(sku, 1)], "key").await.unwrap_err();
     assert_eq!(refusal.code(), Code::DeadlineExceeded, "{refusal}");
-    assert!(started.elapsed() < Duration::from_secs(10), "three calls took {:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(10),
+        "three calls took {:?}",
+        started.elapsed()
+    );
 
     blocker.execute("rollback").await.unwrap();
     blocker.close().await.unwrap();
-    let order = dev::testing::eventually(Duration::from_secs(20), "the retry succeeds", async || {
-        loms.create_keyed(user, &[(sku, 1)], "key").await
-    })
-    .await;
+    let order =
+        dev::testing::eventually(Duration::from_secs(20), "the retry succeeds", async || {
+            loms.create_keyed(user, &[(sku, 1)], "key").await
+        })
+        .await;
     shop.stock_becomes(sku, (10, 1)).await;
     assert_eq!(shop.orders_of(user).await, [(order, "AWAITING_PAYMENT".to_owned())]);
 }

@@ -72,8 +72,7 @@ async fn an_idempotency_key_makes_retries_safe_here_too() {
     let sku = shop.loms.stock(10).await;
     for key in ["idempotencyKey", "idempotency_key"] {
         let user = new_user();
-        let order =
-            |count: u32| json!({"order": {"user": user, "items": [{"sku": sku, "count": count}]}, key: "k"});
+        let order = |count: u32| json!({"order": {"user": user, "items": [{"sku": sku, "count": count}]}, key: "k"});
         let first = gateway.post("/v1/orders", order(1)).await.expect(200).json();
         gateway.post("/v1/orders", order(1)).await.expect_json(200, &first);
         gateway.post("/v1/orders", order(2)).await.expect_gateway_error(409, 6);

@@ -16,11 +16,15 @@ async fn a_create_that_is_malformed_or_breaks_a_rule_is_refused() {
     let (gateway, user) = (shop.loms.gateway(), new_user());
     let order = |order: &str| format!("{{\"order\": {order}}}");
     let item = |item: &str| format!("{{\"order\": {{\"user\": {user}, \"items\": [{item}]}}}}");
-    let whole = ["", "{", "[]", "17", "\"order\"", "{}", "{\"order\": 1}", "{\"order\": null}", "{}}"];
-    let users = ["0", "-1", "1.5", "\"\"", "\"abc\"", "9223372036854775808", "true", "[]"]
-        .map(|user| order(&format!("{{\"user\": {user}, \"items\": [{{\"sku\": 1002, \"count\": 1}}]}}")));
+    let whole =
+        ["", "{", "[]", "17", "\"order\"", "{}", "{\"order\": 1}", "{\"order\": null}", "{}}"];
+    let users =
+        ["0", "-1", "1.5", "\"\"", "\"abc\"", "9223372036854775808", "true", "[]"].map(|user| {
+            order(&format!("{{\"user\": {user}, \"items\": [{{\"sku\": 1002, \"count\": 1}}]}}"))
+        });
     let orders =
-        ["{}", "{\"user\": 1}", "{\"user\": 1, \"items\": []}", "{\"user\": 1, \"items\": {}}"].map(order);
+        ["{}", "{\"user\": 1}", "{\"user\": 1, \"items\": []}", "{\"user\": 1, \"items\": {}}"]
+            .map(order);
     let items = [
         "{}",
         "{\"sku\": 1002}",
@@ -65,7 +69,8 @@ async fn an_order_that_the_stock_does_not_cover_fails_its_precondition() {
 async fn ids_in_the_path_are_checked_and_looked_for() {
     let shop = Shop::shared().await;
     let gateway = shop.loms.gateway();
-    let not_an_id = ["0", "-1", "1.5", "abc", "9223372036854775808", "%20", "1e3", "+1002", "01002"];
+    let not_an_id =
+        ["0", "-1", "1.5", "abc", "9223372036854775808", "%20", "1e3", "+1002", "01002"];
     let no_order = ["1", "999", "1002", "9223372036854775807", "900000000001"];
     let rows = not_an_id.map(|id| (id, 400, INVALID)).into_iter();
     for (id, status, code) in rows.chain(no_order.map(|id| (id, 404, NOT_FOUND))) {
@@ -87,9 +92,15 @@ async fn ids_in_the_path_are_checked_and_looked_for() {
 async fn unknown_routes_and_wrong_methods_are_refused_in_the_same_shape() {
     let shop = Shop::shared().await;
     let gateway = shop.loms.gateway();
-    for path in
-        ["/", "/v1", "/v1/order", "/v2/orders", "/v1/orders/1/pay/2", "/v1/orders/1/refund", "/v1/stocks"]
-    {
+    for path in [
+        "/",
+        "/v1",
+        "/v1/order",
+        "/v2/orders",
+        "/v1/orders/1/pay/2",
+        "/v1/orders/1/refund",
+        "/v1/stocks",
+    ] {
         gateway.get(path).await.expect_gateway_error(404, NOT_FOUND);
     }
     let wrong = [

@@ -13,7 +13,8 @@ async fn a_hundred_units_and_four_hundred_concurrent_buyers_sell_exactly_a_hundr
     let shop = Shop::shared().await;
     let sku = shop.loms.stock(i64::try_from(UNITS).unwrap()).await;
     let connections: Vec<LomsClient> = (0..8).map(|_| shop.loms.client()).collect();
-    let users: Vec<i64> = (0..BUYERS).map(|buyer| new_user_on(u32::try_from(buyer % 2).unwrap())).collect();
+    let users: Vec<i64> =
+        (0..BUYERS).map(|buyer| new_user_on(u32::try_from(buyer % 2).unwrap())).collect();
     let buy = async |(buyer, user): (usize, &i64)| {
         let client = &connections[buyer % connections.len()];
         client.create(*user, &[(sku, 1)]).await
@@ -38,7 +39,8 @@ async fn a_hundred_units_and_four_hundred_concurrent_buyers_sell_exactly_a_hundr
 async fn orders_of_several_skus_in_any_order_neither_block_each_other_nor_oversell() {
     let shop = Shop::shared().await;
     let loms = shop.loms.client();
-    let (a, b, c) = (shop.loms.stock(60).await, shop.loms.stock(60).await, shop.loms.stock(60).await);
+    let (a, b, c) =
+        (shop.loms.stock(60).await, shop.loms.stock(60).await, shop.loms.stock(60).await);
     let lines = [[(a, 1), (b, 1), (c, 1)], [(c, 1), (b, 1), (a, 1)], [(b, 1), (c, 1), (a, 1)]];
     let buy = async |buyer: usize| {
         let user = new_user_on(u32::try_from(buyer % 2).unwrap());

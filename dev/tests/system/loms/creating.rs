@@ -12,8 +12,12 @@ async fn an_order_reserves_its_items_and_awaits_its_payment() {
     let (loms, user) = (shop.loms.client(), new_user());
     let (first, second) = (shop.loms.stock(10).await, shop.loms.stock(20).await);
     let id = loms.create(user, &[(first, 3), (second, 20)]).await.unwrap();
-    let expected =
-        Order { id, user, status: "AWAITING_PAYMENT".to_owned(), items: items(&[(first, 3), (second, 20)]) };
+    let expected = Order {
+        id,
+        user,
+        status: "AWAITING_PAYMENT".to_owned(),
+        items: items(&[(first, 3), (second, 20)]),
+    };
     assert_eq!(loms.info(id).await.unwrap(), expected);
     assert_eq!(shop.loms.stock_row(first).await, (10, 3));
     assert_eq!(shop.loms.stock_row(second).await, (20, 20));
@@ -25,11 +29,15 @@ async fn status_and_id_that_a_client_sends_are_ignored() {
     let shop = Shop::shared().await;
     let loms = shop.loms.client();
     let sku = shop.loms.stock(100).await;
-    for (status, sent) in [("PAYED", 5), ("", -1), ("no such state", i64::MAX), ("CANCELLED", 1000)] {
+    for (status, sent) in [("PAYED", 5), ("", -1), ("no such state", i64::MAX), ("CANCELLED", 1000)]
+    {
         let (user, status) = (new_user(), status.to_owned());
         let order = Order { id: sent, status: status.clone(), user, items: items(&[(sku, 1)]) };
         let request = OrderCreateRequest { order: Some(order), ..OrderCreateRequest::default() };
-        let id = loms.send(request).await.unwrap_or_else(|refusal| panic!("status {status:?}: {refusal}"));
+        let id = loms
+            .send(request)
+            .await
+            .unwrap_or_else(|refusal| panic!("status {status:?}: {refusal}"));
         assert_ne!(id, sent);
         assert_eq!(loms.state(id).await, "AWAITING_PAYMENT", "sent {status:?}");
     }
@@ -44,7 +52,11 @@ async fn items_of_one_sku_are_summed() {
     assert_eq!(loms.info(id).await.unwrap().items, items(&[(sku, 6), (other, 1)]));
     assert_eq!(shop.loms.stock_row(sku).await, (10, 6));
     let refusal = loms.create(new_user(), &[(other, 5), (other, 5)]).await.unwrap_err();
-    assert_eq!(refusal.code(), Code::FailedPrecondition, "the sum of both is more than what is left");
+    assert_eq!(
+        refusal.code(),
+        Code::FailedPrecondition,
+        "the sum of both is more than what is left"
+    );
 }
 
 #[tokio::test]
@@ -78,7 +90,10 @@ async fn an_order_that_the_stock_does_not_cover_is_kept_as_failed_and_reserves_n
         let order = loms.info(*id).await.unwrap();
         let mut sorted = lines;
         sorted.sort_unstable();
-        assert_eq!((order.status.as_str(), order.user, order.items), ("FAILED", user, items(&sorted)));
+        assert_eq!(
+            (order.status.as_str(), order.user, order.items),
+            ("FAILED", user, items(&sorted))
+        );
     }
     assert_eq!(shop.loms.stock_row(scarce).await, (2, 0));
     assert_eq!(shop.loms.stock_row(plenty).await, (100, 0));

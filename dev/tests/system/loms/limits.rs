@@ -13,7 +13,8 @@ use crate::support::{
 async fn an_order_of_a_thousand_skus_is_taken_and_one_of_more_refused() {
     let shop = Loms::start(&Servers::from_env(), Env::new()).await;
     let (loms, sku) = (shop.client(), shop.stock(1000).await);
-    let most: Vec<(u32, u32)> = (1..1000).map(|unknown| (unknown << 20, 1)).chain([(sku, 1)]).collect();
+    let most: Vec<(u32, u32)> =
+        (1..1000).map(|unknown| (unknown << 20, 1)).chain([(sku, 1)]).collect();
     let kept = loms.create(new_user(), &most).await.unwrap_err();
     assert_eq!(
         kept.code(),
@@ -22,19 +23,29 @@ async fn an_order_of_a_thousand_skus_is_taken_and_one_of_more_refused() {
     );
     let more: Vec<(u32, u32)> = most.iter().copied().chain([(7, 1)]).collect();
     let refused = loms.create(new_user(), &more).await.unwrap_err();
-    assert_eq!((refused.code(), field_at_fault(&refused).as_str()), (Code::InvalidArgument, "items"));
+    assert_eq!(
+        (refused.code(), field_at_fault(&refused).as_str()),
+        (Code::InvalidArgument, "items")
+    );
     let repeated: Vec<(u32, u32)> = std::iter::repeat_n((sku, 1), 1000).collect();
     let order = loms.create(new_user(), &repeated).await.unwrap();
-    assert_eq!(loms.info(order).await.unwrap().items, items(&[(sku, 1000)]), "lines of one SKU are one");
+    assert_eq!(
+        loms.info(order).await.unwrap().items,
+        items(&[(sku, 1000)]),
+        "lines of one SKU are one"
+    );
 }
 
 #[tokio::test]
 async fn a_message_over_64_kib_is_refused_and_its_connection_goes_on() {
     let shop = Shop::shared().await;
     let (loms, sku) = (shop.loms.client(), shop.loms.stock(10).await);
-    let order = Order { user: new_user(), items: items(&[(sku, 1)]), status: "x".repeat(65 * 1024), id: 0 };
-    let refused =
-        loms.send(OrderCreateRequest { order: Some(order), ..Default::default() }).await.unwrap_err();
+    let order =
+        Order { user: new_user(), items: items(&[(sku, 1)]), status: "x".repeat(65 * 1024), id: 0 };
+    let refused = loms
+        .send(OrderCreateRequest { order: Some(order), ..Default::default() })
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
     assert!(refused.message().contains("65536"), "it says how much is allowed: {refused}");
     assert_eq!(loms.available(sku).await.unwrap(), 10);

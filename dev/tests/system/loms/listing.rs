@@ -47,7 +47,8 @@ async fn pages_follow_each_other_without_gap_or_overlap() {
         created.push(loms.create(new_user_on(shard), &[(sku, 1)]).await.unwrap());
     }
     created.sort_unstable_by(|older, newer| newer.cmp(older));
-    eventually(SOON, "the list shows all orders", async || loms.all().await.unwrap().len() == 5).await;
+    eventually(SOON, "the list shows all orders", async || loms.all().await.unwrap().len() == 5)
+        .await;
     eventually(SOON, "so do its pages", async || {
         let (mut pages, mut token) = (Vec::new(), String::new());
         while pages.is_empty() || !token.is_empty() {
@@ -73,8 +74,10 @@ async fn a_client_that_sends_an_empty_message_gets_the_first_page() {
     let mut grpc = tonic::client::Grpc::new(loms.channel()).max_decoding_message_size(64 << 20);
     grpc.ready().await.unwrap();
     let codec = tonic_prost::ProstCodec::<(), OrderAllResponse>::default();
-    let answer =
-        grpc.unary(tonic::Request::new(()), "/Loms/OrdersAll".parse().unwrap(), codec).await.unwrap();
+    let answer = grpc
+        .unary(tonic::Request::new(()), "/Loms/OrdersAll".parse().unwrap(), codec)
+        .await
+        .unwrap();
     assert!(!answer.into_inner().orders.is_empty());
 }
 
@@ -147,10 +150,16 @@ async fn many_lists_of_large_orders_at_once_take_bounded_memory() {
     assert!(served > 0, "{:?}", lists[0]);
     for refusal in lists.into_iter().filter_map(Result::err) {
         // Few are gathered at once: others find the queue full, or wait in it until their deadline.
-        assert!([Code::ResourceExhausted, Code::DeadlineExceeded].contains(&refusal.code()), "{refusal}");
+        assert!(
+            [Code::ResourceExhausted, Code::DeadlineExceeded].contains(&refusal.code()),
+            "{refusal}"
+        );
     }
     let most = peak_kb(shop.process.id());
-    assert!(most < before + GROWTH_KB, "{before} kB before, {most} kB after {served} lists of 3 MiB");
+    assert!(
+        most < before + GROWTH_KB,
+        "{before} kB before, {most} kB after {served} lists of 3 MiB"
+    );
 }
 
 #[tokio::test]

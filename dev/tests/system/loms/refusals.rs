@@ -9,7 +9,8 @@ use crate::support::{Shop, field_at_fault, new_user};
 const NOT_POSITIVE: [i64; 3] = [0, -1, i64::MIN];
 
 /// Ids below the first order, ids of shards that do not exist, and ids of orders that do not exist.
-const NO_ORDER: [i64; 9] = [1, 2, 999, 1002, 5999, 1_000_000_002, i64::MAX, 900_000_000_000, 900_000_000_001];
+const NO_ORDER: [i64; 9] =
+    [1, 2, 999, 1002, 5999, 1_000_000_002, i64::MAX, 900_000_000_000, 900_000_000_001];
 
 fn create(user: i64, items: &[(u32, u32)], key: &str) -> OrderCreateRequest {
     let items = items.iter().map(|&(sku, count)| Item { sku, count }).collect();

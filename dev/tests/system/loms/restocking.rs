@@ -48,7 +48,10 @@ async fn a_restock_that_breaks_a_rule_names_the_field() {
         ("idempotency_key", loms.restock(sku, 1, "").await),
     ] {
         let refused = refused.unwrap_err();
-        assert_eq!((refused.code(), field_at_fault(&refused).as_str()), (Code::InvalidArgument, field));
+        assert_eq!(
+            (refused.code(), field_at_fault(&refused).as_str()),
+            (Code::InvalidArgument, field)
+        );
     }
     assert_eq!(loms.restock(sku, -1, &format!("{sku}")).await.unwrap_err().code(), Code::NotFound);
 }

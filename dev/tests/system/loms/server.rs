@@ -32,13 +32,26 @@ async fn reflection_lists_the_service_and_describes_its_methods() {
         panic!("no description of Loms");
     };
     let files = files.file_descriptor_proto.iter();
-    let files: Vec<_> = files.map(|file| FileDescriptorProto::decode(file.as_slice()).unwrap()).collect();
-    let service =
-        files.iter().flat_map(|file| &file.service).find(|service| service.name() == "Loms").unwrap();
-    let methods: Vec<&str> = service.method.iter().map(prost_types::MethodDescriptorProto::name).collect();
+    let files: Vec<_> =
+        files.map(|file| FileDescriptorProto::decode(file.as_slice()).unwrap()).collect();
+    let service = files
+        .iter()
+        .flat_map(|file| &file.service)
+        .find(|service| service.name() == "Loms")
+        .unwrap();
+    let methods: Vec<&str> =
+        service.method.iter().map(prost_types::MethodDescriptorProto::name).collect();
     assert_eq!(
         methods,
-        ["OrderCreate", "OrderInfo", "OrderPay", "OrderCancel", "OrdersAll", "StocksInfo", "StocksRestock"]
+        [
+            "OrderCreate",
+            "OrderInfo",
+            "OrderPay",
+            "OrderCancel",
+            "OrdersAll",
+            "StocksInfo",
+            "StocksRestock"
+        ]
     );
 }
 
@@ -48,7 +61,8 @@ async fn the_health_service_says_that_loms_serves() {
     let mut health = HealthClient::new(shop.loms.client().channel());
     for service in ["", "Loms"] {
         let request = HealthCheckRequest { service: service.to_owned() };
-        let response = health.check(request).await.unwrap_or_else(|status| panic!("{service:?}: {status}"));
+        let response =
+            health.check(request).await.unwrap_or_else(|status| panic!("{service:?}: {status}"));
         assert_eq!(response.into_inner().status().as_str_name(), "SERVING", "{service:?}");
     }
     let unknown = HealthCheckRequest { service: "Loms2".to_owned() };
@@ -76,7 +90,8 @@ async fn bytes_that_are_no_message_are_refused_and_harm_nobody() {
     // A string where the request expects a message: field 1 of wire type 2, cut short.
     let codec = tonic_prost::ProstCodec::<String, ()>::default();
     let nonsense = Request::new("\u{1}\u{2}\u{3} no order".to_owned());
-    let refusal = grpc.unary(nonsense, "/Loms/OrderCreate".parse().unwrap(), codec).await.unwrap_err();
+    let refusal =
+        grpc.unary(nonsense, "/Loms/OrderCreate".parse().unwrap(), codec).await.unwrap_err();
     assert_eq!(refusal.code(), Code::InvalidArgument, "{refusal}");
     assert!(loms.available(1002).await.is_ok());
 }
@@ -84,7 +99,8 @@ async fn bytes_that_are_no_message_are_refused_and_harm_nobody() {
 #[tokio::test]
 async fn a_compressed_message_is_read_and_bounded_by_what_it_unpacks_to() {
     let shop = Shop::shared().await;
-    let loms = LomsStub::new(shop.loms.client().channel()).send_compressed(CompressionEncoding::Gzip);
+    let loms =
+        LomsStub::new(shop.loms.client().channel()).send_compressed(CompressionEncoding::Gzip);
     let stock = loms.clone().stocks_info(StocksInfoRequest { sku: 1002 }).await.unwrap();
     assert!(stock.into_inner().count > 0);
     let bomb = OrderCreateRequest { order: None, idempotency_key: "0".repeat(16 * 1024 * 1024) };
@@ -95,6 +111,7 @@ async fn a_compressed_message_is_read_and_bounded_by_what_it_unpacks_to() {
 async fn reflect(loms: &LomsClient, asked: MessageRequest) -> MessageResponse {
     let mut client = ServerReflectionClient::new(loms.channel());
     let request = ServerReflectionRequest { host: String::new(), message_request: Some(asked) };
-    let mut answers = client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
+    let mut answers =
+        client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
     answers.message().await.unwrap().unwrap().message_response.unwrap()
 }

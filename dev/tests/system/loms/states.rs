@@ -43,7 +43,11 @@ async fn every_state_answers_pay_and_cancel_as_the_table_says() {
         }
         assert_eq!(loms.state(order).await, state, "before {row}");
         let outcome = ask(&loms, call, order).await;
-        assert_eq!(outcome.as_ref().map_or_else(Status::code, |()| OK), answer, "{row}: {outcome:?}");
+        assert_eq!(
+            outcome.as_ref().map_or_else(Status::code, |()| OK),
+            answer,
+            "{row}: {outcome:?}"
+        );
         assert_eq!(loms.state(order).await, after, "after {row}");
         shop.loms.stock_becomes(sku, stock).await;
         let available = u64::try_from(stock.0 - stock.1).unwrap();
@@ -73,7 +77,8 @@ async fn of_concurrent_pays_and_cancels_one_kind_wins_and_the_stock_moves_once()
     for _ in 0..5 {
         let sku = shop.loms.stock(10).await;
         let order = loms.create(new_user(), &[(sku, 4)]).await.unwrap();
-        let calls = (0..20).map(|index| ask(&loms, if index % 2 == 0 { "pay" } else { "cancel" }, order));
+        let calls =
+            (0..20).map(|index| ask(&loms, if index % 2 == 0 { "pay" } else { "cancel" }, order));
         let outcomes = futures::future::join_all(calls).await;
         let state = loms.state(order).await;
         let (winner, stock) = match state.as_str() {

@@ -39,12 +39,15 @@ async fn arguments_that_are_not_known_are_refused() {
 
 #[tokio::test]
 async fn settings_can_be_checked_without_a_start_and_secrets_are_not_shown() {
-    let right: Env = vec![set("DATABASE_MASTER_PASSWORD_0", "very-secret"), set("REQUEST_TIMEOUT", "5s")];
+    let right: Env =
+        vec![set("DATABASE_MASTER_PASSWORD_0", "very-secret"), set("REQUEST_TIMEOUT", "5s")];
     for binary in BINARIES {
         let ended = run_to_end(binary, &["--check-settings"], &right).await;
         assert_eq!(ended.code, Some(0), "{binary}: {}", ended.output);
         let lines: Vec<&str> = ended.output.lines().collect();
-        for wanted in ["DATABASE_MASTER_PASSWORD_0=***", "REQUEST_TIMEOUT=5s", "THREAD_TIMEOUT (default)"] {
+        for wanted in
+            ["DATABASE_MASTER_PASSWORD_0=***", "REQUEST_TIMEOUT=5s", "THREAD_TIMEOUT (default)"]
+        {
             assert!(lines.contains(&wanted), "{binary} does not say {wanted}: {}", ended.output);
         }
         assert!(!ended.output.contains("very-secret"));
@@ -52,7 +55,11 @@ async fn settings_can_be_checked_without_a_start_and_secrets_are_not_shown() {
         let wrong = vec![set("REQUEST_TIMEOUT", "soon")];
         let ended = run_to_end(binary, &["--check-settings"], &wrong).await;
         assert_eq!(ended.code, Some(1), "{binary}: {}", ended.output);
-        assert!(ended.output.starts_with(&format!("{binary}: 1 wrong setting")), "{}", ended.output);
+        assert!(
+            ended.output.starts_with(&format!("{binary}: 1 wrong setting")),
+            "{}",
+            ended.output
+        );
         assert!(ended.output.contains("REQUEST_TIMEOUT=\"soon\""), "{}", ended.output);
     }
 }

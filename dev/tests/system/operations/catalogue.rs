@@ -72,7 +72,10 @@ async fn the_table_of_metrics_lists_what_the_services_serve() {
     } else {
         let changed: Vec<&str> = served.lines().filter(|line| !written.contains(line)).collect();
         let gone: Vec<&str> = written.lines().filter(|line| !served.contains(line)).collect();
-        assert!(changed.is_empty() && gone.is_empty(), "served: {changed:#?}\nin docs/metrics.md: {gone:#?}");
+        assert!(
+            changed.is_empty() && gone.is_empty(),
+            "served: {changed:#?}\nin docs/metrics.md: {gone:#?}"
+        );
     }
 }
 

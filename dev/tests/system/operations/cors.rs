@@ -5,8 +5,13 @@ use reqwest::Method;
 use crate::support::{Answer, Rest, Shop};
 
 const ALLOWED: [&str; 2] = ["http://localhost:8089", "http://127.0.0.1:8089"];
-const FOREIGN: [&str; 5] =
-    ["http://localhost:8088", "https://localhost:8089", "http://evil.example", "http://localhost", "null"];
+const FOREIGN: [&str; 5] = [
+    "http://localhost:8088",
+    "https://localhost:8089",
+    "http://evil.example",
+    "http://localhost",
+    "null",
+];
 
 #[tokio::test]
 async fn the_allowed_origins_read_answers_and_errors() {
@@ -17,10 +22,16 @@ async fn the_allowed_origins_read_answers_and_errors() {
         (Rest::new(shop.notifier.process.base_url()), ["/readyz", "/nothing", "/openapi.json"]),
     ];
     for origin in ALLOWED {
-        for (service, path) in services.iter().flat_map(|(service, paths)| paths.map(|path| (service, path)))
+        for (service, path) in
+            services.iter().flat_map(|(service, paths)| paths.map(|path| (service, path)))
         {
             let answer = call(service, Method::GET, path, origin).await;
-            assert_eq!(answer.header("access-control-allow-origin"), Some(origin), "{}", answer.asked);
+            assert_eq!(
+                answer.header("access-control-allow-origin"),
+                Some(origin),
+                "{}",
+                answer.asked
+            );
         }
     }
 }
@@ -46,7 +57,8 @@ async fn the_allowed_origins_may_ask_for_every_call() {
         assert_eq!(answer.header("access-control-allow-origin"), Some(origin));
         let methods = answer.header("access-control-allow-methods").unwrap_or_default();
         assert!(methods.contains(method), "{answer:?}");
-        let allowed = answer.header("access-control-allow-headers").unwrap_or_default().to_lowercase();
+        let allowed =
+            answer.header("access-control-allow-headers").unwrap_or_default().to_lowercase();
         assert!(headers.split(',').all(|header| allowed.contains(header)), "{answer:?}");
     }
 }

@@ -21,7 +21,8 @@ fn addresses(binary: &str, servers: &Servers) -> Env {
 }
 
 async fn tables(database: &Database) -> Vec<String> {
-    let query = "select relname::text from pg_class where relnamespace = 'public'::regnamespace order by 1";
+    let query =
+        "select relname::text from pg_class where relnamespace = 'public'::regnamespace order by 1";
     sqlx::query_scalar(query).fetch_all(&mut database.connect().await).await.unwrap()
 }
 
@@ -36,9 +37,11 @@ async fn a_database_of_somebody_else_is_named_and_left_alone() {
         for args in [&[][..], &["migrate"]] {
             let ended = run_to_end(binary, args, &env).await;
             assert_eq!(ended.code, Some(1), "{binary} {args:?}: {}", ended.output);
-            for told in
-                [database.name.as_str(), "belongs to another program", "goose_db_version, items, orders"]
-            {
+            for told in [
+                database.name.as_str(),
+                "belongs to another program",
+                "goose_db_version, items, orders",
+            ] {
                 assert!(
                     ended.output.contains(told),
                     "{binary} {args:?} does not say {told}: {}",
@@ -60,7 +63,11 @@ async fn the_database_of_another_service_is_not_taken() {
     for binary in ["cart", "loms"] {
         let ended = run_to_end(binary, &["migrate"], &env).await;
         assert_eq!(ended.code, Some(1), "{binary}: {}", ended.output);
-        assert!(ended.output.contains("the schema of another program"), "{binary}: {}", ended.output);
+        assert!(
+            ended.output.contains("the schema of another program"),
+            "{binary}: {}",
+            ended.output
+        );
     }
 }
 
@@ -72,19 +79,25 @@ async fn a_version_starts_beside_the_schema_of_the_next_one() {
         let env = [database.master_env(0), addresses(binary, &servers)].concat();
         let migrated = run_to_end(binary, &["migrate"], &env).await;
         assert_eq!(migrated.code, Some(0), "{binary}: {}", migrated.output);
-        let newer = "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+        let newer =
+            "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
             values (9999, 'of the next version', true, '\\x00', 0)";
         database.connect().await.execute(newer).await.unwrap();
         let mut service = ServiceProcess::launch(binary, &env);
         let database_is_ready = async || {
             let report = Rest::new(service.base_url()).get("/readyz").await.json();
             let parts = report["components"].as_array()?.clone();
-            let ready =
-                parts.iter().any(|part| part["name"].as_str() == Some(name(binary)) && part["ready"] == true);
+            let ready = parts
+                .iter()
+                .any(|part| part["name"].as_str() == Some(name(binary)) && part["ready"] == true);
             ready.then_some(())
         };
         eventually(SOON, "the port is open", async || {
-            Rest::new(service.base_url()).request(reqwest::Method::GET, "/livez").send().await.map(drop)
+            Rest::new(service.base_url())
+                .request(reqwest::Method::GET, "/livez")
+                .send()
+                .await
+                .map(drop)
         })
         .await;
         eventually(SOON, &format!("{binary} takes the database"), database_is_ready).await;
@@ -106,7 +119,8 @@ async fn a_start_says_that_it_waits_for_another_migration() {
     let mut other = database.connect().await;
     other.execute("begin; lock table _sqlx_migrations in access exclusive mode").await.unwrap();
     let service = ServiceProcess::launch("notifier", &env);
-    eventually(SOON, "it says so", async || service.log().contains("another process is migrating")).await;
+    eventually(SOON, "it says so", async || service.log().contains("another process is migrating"))
+        .await;
     other.execute("rollback").await.unwrap();
     eventually(SOON, "it goes on", async || {
         let report = Rest::new(service.base_url()).get("/readyz").await.json();

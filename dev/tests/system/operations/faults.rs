@@ -34,9 +34,15 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 /// The names that tests pass to `Fault::passed`.
 fn caused() -> BTreeSet<String> {
     let mut files = Vec::new();
-    for package in
-        ["cart", "loms", "notifier", "shared-actors", "shared-actors/kafka", "shared-actors/service", "dev"]
-    {
+    for package in [
+        "cart",
+        "loms",
+        "notifier",
+        "shared-actors",
+        "shared-actors/kafka",
+        "shared-actors/service",
+        "dev",
+    ] {
         let tests = root().join(package).join("tests");
         if tests.is_dir() {
             sources(&tests, &mut files);
@@ -49,7 +55,8 @@ fn caused() -> BTreeSet<String> {
             let literal = text[at + CALL.len()..].trim_start();
             let name = literal.strip_prefix('"').and_then(|rest| rest.split('"').next());
             names.insert(
-                name.unwrap_or_else(|| panic!("{}: a fault has a literal name", file.display())).to_owned(),
+                name.unwrap_or_else(|| panic!("{}: a fault has a literal name", file.display()))
+                    .to_owned(),
             );
         }
     }

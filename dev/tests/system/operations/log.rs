@@ -14,7 +14,8 @@ async fn a_log_that_nobody_reads_stops_nothing_and_what_is_dropped_is_counted() 
     let script = format!("mkfifo pipe && exec 3<>pipe && exec {} >pipe 3<&3", binary.display());
     let script = format!("cd {} && {script}", folder.path().display());
     let port = free_port();
-    let mut program = Program::new("notifier", "/bin/sh", folder.path().join("log")).args(["-c", &script]);
+    let mut program =
+        Program::new("notifier", "/bin/sh", folder.path().join("log")).args(["-c", &script]);
     for (name, value) in [set("HTTP_PORT", port), set("RUST_LOG", "trace")] {
         program = program.env(name, value);
     }

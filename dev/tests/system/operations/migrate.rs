@@ -18,7 +18,10 @@ async fn loms_migrates_and_then_runs_without_migrating() {
     let env = [shards[0].master_env(0), shards[1].master_env(1)].concat();
     migrate("loms", &env).await;
     let (first, second) = (tables(&shards[0]).await, tables(&shards[1]).await);
-    assert!(first.contains(&"stock".to_owned()) && first.contains(&"orders".to_owned()), "{first:?}");
+    assert!(
+        first.contains(&"stock".to_owned()) && first.contains(&"orders".to_owned()),
+        "{first:?}"
+    );
     assert!(second.contains(&"orders".to_owned()), "{second:?}");
     run("loms", env, Loms::addresses(free_port(), &servers.kafka, &topic.name)).await;
 }
@@ -50,7 +53,10 @@ async fn servers_and_topic() -> (Servers, Topic) {
 }
 
 async fn databases(servers: &Servers, prefix: &str) -> [Database; 2] {
-    [create_database(&servers.postgres_0, prefix).await, create_database(&servers.postgres_1, prefix).await]
+    [
+        create_database(&servers.postgres_0, prefix).await,
+        create_database(&servers.postgres_1, prefix).await,
+    ]
 }
 
 /// Migrates twice, which must have the same result as once. Migrating must not listen anywhere, so
@@ -58,7 +64,8 @@ async fn databases(servers: &Servers, prefix: &str) -> [Database; 2] {
 async fn migrate(binary: &str, env: &Env) {
     let taken = TcpListener::bind("0.0.0.0:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    let busy = ["HTTP_PORT", "HOST_PORT", "GRPC_HOST_PORT"].map(|name| set(name, format!(":{port}")));
+    let busy =
+        ["HTTP_PORT", "HOST_PORT", "GRPC_HOST_PORT"].map(|name| set(name, format!(":{port}")));
     let env: Env = env.iter().cloned().chain(busy).collect();
     for time in ["first", "second"] {
         let ended = run_to_end(binary, &["migrate"], &env).await;

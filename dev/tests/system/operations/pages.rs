@@ -8,8 +8,16 @@ use crate::support::{Rest, Shop};
 async fn every_service_serves_health_metrics_and_its_description() {
     let shop = Shop::shared().await;
     let services = [
-        ("cart", &shop.cart.process, ["/cart/checkout", "/user/{user_id}/cart/{sku_id}"].as_slice()),
-        ("loms", &shop.loms.process, &["/v1/orders", "/v1/orders/{order_id}/pay", "/v1/stocks/{sku}"]),
+        (
+            "cart",
+            &shop.cart.process,
+            ["/cart/checkout", "/user/{user_id}/cart/{sku_id}"].as_slice(),
+        ),
+        (
+            "loms",
+            &shop.loms.process,
+            &["/v1/orders", "/v1/orders/{order_id}/pay", "/v1/stocks/{sku}"],
+        ),
         ("notifier", &shop.notifier.process, &[]),
     ];
     for (name, process, routes) in services {
@@ -20,7 +28,10 @@ async fn every_service_serves_health_metrics_and_its_description() {
         let metrics = rest.get("/metrics").await.expect(200);
         assert!(metrics.header("content-type").unwrap().starts_with("text/plain"), "{name}");
         let description = rest.get("/openapi.json").await.expect(200).json();
-        assert!(description["openapi"].as_str().is_some_and(|version| version.starts_with("3.")), "{name}");
+        assert!(
+            description["openapi"].as_str().is_some_and(|version| version.starts_with("3.")),
+            "{name}"
+        );
         for reference in references(&description) {
             let pointer = reference.strip_prefix('#').unwrap();
             assert!(description.pointer(pointer).is_some(), "{name}: nothing is at {reference}");
@@ -59,7 +70,8 @@ async fn readiness_names_what_a_service_stands_on() {
         ("notifier", &shop.notifier.process, &["postgres", "kafka"]),
     ];
     for (name, process, parts) in table {
-        let report = Rest::new(process.base_url()).get("/readyz").await.expect(200).body.to_lowercase();
+        let report =
+            Rest::new(process.base_url()).get("/readyz").await.expect(200).body.to_lowercase();
         for part in parts {
             assert!(report.contains(part), "{name} does not name {part}: {report}");
         }

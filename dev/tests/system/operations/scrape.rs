@@ -80,8 +80,10 @@ async fn calls_are_counted_by_route_pattern_and_never_by_raw_path() {
         ("GET", "/v1/stocks/{sku}", "200"),
         ("POST", "/v1/orders/{order_id}/pay", "200"),
     ];
-    let counted =
-        cart_routes.map(|row| (&cart, row)).into_iter().chain(gateway_routes.map(|row| (&loms, row)));
+    let counted = cart_routes
+        .map(|row| (&cart, row))
+        .into_iter()
+        .chain(gateway_routes.map(|row| (&loms, row)));
     for (samples, (method, url, status)) in counted {
         let labels = [("method", method), ("url", url), ("status", status)];
         assert!(samples.sum("api_requests_total", &labels) >= 1.0, "no {method} {url} {status}");
@@ -99,6 +101,9 @@ async fn calls_are_counted_by_route_pattern_and_never_by_raw_path() {
         assert!(!url.contains(|letter: char| letter.is_ascii_digit()), "{url} is no route pattern");
     }
     for sample in cart.of("external_requests_total") {
-        assert!(!sample.labels["url"].contains("127.0.0.1"), "{sample:?} is not the same on every machine");
+        assert!(
+            !sample.labels["url"].contains("127.0.0.1"),
+            "{sample:?} is not the same on every machine"
+        );
     }
 }

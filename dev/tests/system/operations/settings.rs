@@ -5,7 +5,8 @@ use std::fmt::Write;
 use dev::testing::{ServiceProcess, create_database, unique_topic};
 
 use crate::support::{
-    Env, Loms, Servers, Settings, Shop, free_port, new_user, run_in_folder, run_in_shell, run_to_end, set,
+    Env, Loms, Servers, Settings, Shop, free_port, new_user, run_in_folder, run_in_shell,
+    run_to_end, set,
 };
 
 #[tokio::test]
@@ -35,7 +36,10 @@ async fn a_start_with_wrong_settings_names_them_all_and_fails() {
                 ("MIGRATE_ON_START", "perhaps"),
             ],
         ),
-        ("notifier", &[("HTTP_PORT", "70000"), ("MIGRATE_ON_START", "perhaps"), ("LOG_FORMAT", "xml")]),
+        (
+            "notifier",
+            &[("HTTP_PORT", "70000"), ("MIGRATE_ON_START", "perhaps"), ("LOG_FORMAT", "xml")],
+        ),
         (
             "notifier",
             &[
@@ -50,7 +54,11 @@ async fn a_start_with_wrong_settings_names_them_all_and_fails() {
         let ended = run_to_end(binary, &[], &env).await;
         assert!(ended.code.is_some_and(|code| code != 0), "{binary}: {ended:?}");
         for (name, _) in wrong {
-            assert!(ended.output.contains(name), "{binary} does not name {name}:\n{}", ended.output);
+            assert!(
+                ended.output.contains(name),
+                "{binary} does not name {name}:\n{}",
+                ended.output
+            );
         }
     }
 }
@@ -62,8 +70,10 @@ async fn settings_may_come_from_a_file_with_underscores_and_comments() {
     let topic = unique_topic(&servers.kafka, 2).await;
     let mut settings = database.master_env(0);
     settings.extend(Loms::addresses(free_port(), &servers.kafka, &topic.name));
-    let (ports, settings): (Env, Env) = settings.into_iter().partition(|(name, _)| name == "HTTP_PORT");
-    let mut file = String::from("# The order management.\nINTERVAL_OUTBOX=1_000_000_000 ### one second\n\n");
+    let (ports, settings): (Env, Env) =
+        settings.into_iter().partition(|(name, _)| name == "HTTP_PORT");
+    let mut file =
+        String::from("# The order management.\nINTERVAL_OUTBOX=1_000_000_000 ### one second\n\n");
     for (name, value) in settings {
         writeln!(file, "{name}={value}").unwrap();
     }
@@ -82,17 +92,27 @@ async fn a_file_in_the_working_directory_is_read_and_its_secrets_are_never_shown
         let file = "DATABASE_MASTER_PASSWORD_0=hid$den\nDATABASE_MAX_CONNECTIONS=redis://me:hid$den@shop\n";
         let ended = run_in_folder(binary, &[(".env", file)], &Env::new()).await;
         assert_eq!(ended.code, Some(1), "{binary}: {ended:?}");
-        assert!(ended.output.contains("DATABASE_MAX_CONNECTIONS=\"redis://***@shop\""), "{}", ended.output);
+        assert!(
+            ended.output.contains("DATABASE_MAX_CONNECTIONS=\"redis://***@shop\""),
+            "{}",
+            ended.output
+        );
         assert!(!ended.output.contains("hid"), "{binary}: {}", ended.output);
 
         let ended = run_in_folder(binary, &[(".env", "B=1\nhid$den\n")], &Env::new()).await;
         assert_eq!(ended.code, Some(1), "{binary}: {ended:?}");
-        assert!(ended.output.contains("./.env") && ended.output.contains("line 2"), "{}", ended.output);
+        assert!(
+            ended.output.contains("./.env") && ended.output.contains("line 2"),
+            "{}",
+            ended.output
+        );
         assert!(!ended.output.contains("hid"), "{binary}: {}", ended.output);
 
         // ENV_PATH comes before it.
-        let files =
-            [(".env", "MIGRATE_ON_START=perhaps\n"), ("other.env", "DATABASE_MAX_CONNECTIONS=many\n")];
+        let files = [
+            (".env", "MIGRATE_ON_START=perhaps\n"),
+            ("other.env", "DATABASE_MAX_CONNECTIONS=many\n"),
+        ];
         let ended = run_in_folder(binary, &files, &vec![set("ENV_PATH", "other.env")]).await;
         assert_eq!(ended.code, Some(1), "{binary}: {ended:?}");
         assert!(ended.output.contains("DATABASE_MAX_CONNECTIONS=\"many\""), "{}", ended.output);
@@ -103,11 +123,16 @@ async fn a_file_in_the_working_directory_is_read_and_its_secrets_are_never_shown
 #[tokio::test]
 async fn a_value_that_is_not_utf_8_is_named() {
     for binary in ["cart", "loms", "notifier"] {
-        let script = format!("export DATABASE_MASTER_PASSWORD_0=$(printf 'hid\\377'); exec {binary}");
+        let script =
+            format!("export DATABASE_MASTER_PASSWORD_0=$(printf 'hid\\377'); exec {binary}");
         let ended = run_in_shell(binary, &script).await;
         assert_eq!(ended.code, Some(1), "{binary}: {ended:?}");
         let expected = "DATABASE_MASTER_PASSWORD_0: expected UTF-8 text";
-        assert!(ended.output.contains(expected) && !ended.output.contains("hid"), "{}", ended.output);
+        assert!(
+            ended.output.contains(expected) && !ended.output.contains("hid"),
+            "{}",
+            ended.output
+        );
     }
 }
 
@@ -126,7 +151,11 @@ async fn a_log_filter_that_would_hide_every_line_is_a_wrong_setting() {
     for binary in ["cart", "loms", "notifier"] {
         let ended = run_to_end(binary, &[], &vec![set("RUST_LOG", "nonsense")]).await;
         assert_eq!(ended.code, Some(1), "{binary}: {ended:?}");
-        assert!(ended.output.contains("RUST_LOG=\"nonsense\": expected a filter"), "{}", ended.output);
+        assert!(
+            ended.output.contains("RUST_LOG=\"nonsense\": expected a filter"),
+            "{}",
+            ended.output
+        );
     }
 }
 
@@ -155,7 +184,11 @@ async fn a_port_that_is_taken_ends_the_start_with_its_number() {
         env.push(set("MIGRATE_ON_START", "false"));
         let ended = run_to_end(binary, &[], &env).await;
         assert!(ended.code.is_some_and(|code| code != 0), "{binary}: {ended:?}");
-        assert!(ended.output.contains(&port), "{binary} does not name port {port}: {}", ended.output);
+        assert!(
+            ended.output.contains(&port),
+            "{binary} does not name port {port}: {}",
+            ended.output
+        );
     }
 }
 
@@ -179,7 +212,8 @@ async fn variables_of_the_tools_of_postgresql_change_nothing() {
 
 #[tokio::test]
 async fn too_few_files_end_the_start_with_a_message() {
-    for (binary, port) in [("cart", "HOST_PORT"), ("loms", "HTTP_PORT"), ("notifier", "HTTP_PORT")] {
+    for (binary, port) in [("cart", "HOST_PORT"), ("loms", "HTTP_PORT"), ("notifier", "HTTP_PORT")]
+    {
         let ports = format!("export {port}={} GRPC_HOST_PORT={}", free_port(), free_port());
         let ended = run_in_shell(binary, &format!("{ports}; ulimit -n 100 && exec {binary}")).await;
         assert_eq!(ended.code, Some(1), "{binary}: {ended:?}");

@@ -8,8 +8,8 @@ use futures::stream::FuturesUnordered;
 use tonic::Code;
 
 use crate::support::{
-    Cart, Env, Frozen, Kind, Loms, Notifier, OwnCache, PrivateServers, ProductStandIn, SOON, Servers, Shop,
-    eventually, new_user, new_user_on,
+    Cart, Env, Frozen, Kind, Loms, Notifier, OwnCache, PrivateServers, ProductStandIn, SOON,
+    Servers, Shop, eventually, new_user, new_user_on,
 };
 
 const BOUND: Duration = Duration::from_secs(20);
@@ -21,7 +21,8 @@ async fn loms_answers_every_order_that_it_took() {
     let clients: Vec<_> = (0..4).map(|_| shop.client()).collect();
     let mut calls: FuturesUnordered<_> = (0..400_u32)
         .map(|index| {
-            let (client, user) = (clients[index as usize % clients.len()].clone(), new_user_on(index % 2));
+            let (client, user) =
+                (clients[index as usize % clients.len()].clone(), new_user_on(index % 2));
             tokio::spawn(async move { (user, client.create(user, &[(sku, 1)]).await) })
         })
         .collect();
@@ -65,8 +66,10 @@ async fn loms_ends_although_a_shard_does_not_answer() {
         let loms = loms.clone();
         async move { loms.create(new_user_on(1), &[(sku, 2)]).await }
     });
-    eventually(SOON, "its stock is held", async || loms.available(sku).await.is_ok_and(|left| left == 7))
-        .await;
+    eventually(SOON, "its stock is held", async || {
+        loms.available(sku).await.is_ok_and(|left| left == 7)
+    })
+    .await;
     let asked = Instant::now();
     let status = shop.process.terminate().await;
     assert_eq!(status.code(), Some(0), "{status:?}");
@@ -82,7 +85,8 @@ async fn cart_answers_what_it_took_and_takes_no_more() {
     let shop = Shop::shared().await;
     let products = ProductStandIn::start().unwrap();
     let cache = OwnCache::start().await;
-    let mut own = Cart::start(&cache.servers, shop.loms.grpc_port, products.base_url(), Env::new()).await;
+    let mut own =
+        Cart::start(&cache.servers, shop.loms.grpc_port, products.base_url(), Env::new()).await;
     let (cart, user, sku) = (own.client(), new_user(), shop.loms.stock_product(10).await);
     products.controls().delay(Duration::from_secs(1));
     let slow = tokio::spawn({

@@ -39,7 +39,8 @@ fn find(program: &str, mark: &str) -> Option<Pid> {
         let id = entry.file_name().to_str()?.parse().ok()?;
         let is_it = std::fs::read_link(entry.path().join("exe")).ok()?.file_name()? == program;
         let read = |file: &str| std::fs::read(entry.path().join(file)).unwrap_or_default();
-        let words = String::from_utf8_lossy(&[read("environ"), read("cmdline")].concat()).into_owned();
+        let words =
+            String::from_utf8_lossy(&[read("environ"), read("cmdline")].concat()).into_owned();
         (is_it && words.contains(mark)).then(|| Pid::from_raw(id))
     })
 }
@@ -71,7 +72,9 @@ async fn what_is_killed_is_restarted_and_the_shop_goes_on() {
     })
     .await;
 
-    let port = |name: &str| &ports.iter().find(|(port, _)| port == &format!("SHOP_{name}_PORT")).unwrap().1;
+    let port = |name: &str| {
+        &ports.iter().find(|(port, _)| port == &format!("SHOP_{name}_PORT")).unwrap().1
+    };
     let postgres = data.join("postgres/shard-1");
     let postgres = std::fs::canonicalize(&postgres).unwrap_or(postgres);
     let victims = [
@@ -91,12 +94,16 @@ async fn what_is_killed_is_restarted_and_the_shop_goes_on() {
         let path = format!("/user/{user}/cart/1002");
         let add = async || cart.post(&path, serde_json::json!({"count": 1})).await.status == 200;
         eventually(SOON, "carts work again", add).await;
-        let checkout =
-            async || cart.post("/cart/checkout", serde_json::json!({"user": user})).await.status == 200;
+        let checkout = async || {
+            cart.post("/cart/checkout", serde_json::json!({"user": user})).await.status == 200
+        };
         eventually(SOON, "and checkouts do", checkout).await;
     }
     stack.signal(Signal::SIGINT).unwrap();
     let status = eventually(SOON, "it ends", async || stack.exit_status().unwrap()).await;
     assert!(status.success(), "{}", output(&stack));
-    assert!(find("loms", &format!("HTTP_PORT=127.0.0.1:{}", port("LOMS"))).is_none(), "all have ended");
+    assert!(
+        find("loms", &format!("HTTP_PORT=127.0.0.1:{}", port("LOMS"))).is_none(),
+        "all have ended"
+    );
 }

@@ -96,15 +96,19 @@ fn queries() -> Vec<Query> {
         let substituted = |text: &str| {
             let text = text.replace("$__rate_interval", "1m").replace("$__range", "5m");
             let text = variables.iter().fold(text, |text, variable| {
-                text.replace(&format!("${variable}"), ".*").replace(&format!("${{{variable}}}"), ".*")
+                text.replace(&format!("${variable}"), ".*")
+                    .replace(&format!("${{{variable}}}"), ".*")
             });
             assert!(!text.contains('$'), "{text}");
             text
         };
         for variable in dashboard["templating"]["list"].as_array().into_iter().flatten() {
             let Some(query) = variable["query"]["query"].as_str() else { continue };
-            let selector =
-                query.strip_prefix("label_values(").and_then(|query| query.rsplit_once(',')).unwrap().0;
+            let selector = query
+                .strip_prefix("label_values(")
+                .and_then(|query| query.rsplit_once(','))
+                .unwrap()
+                .0;
             let panel = format!("{}, variable {}", dashboard["title"], variable["name"]);
             queries.push(Query { panel, text: substituted(selector) });
         }
@@ -132,6 +136,7 @@ fn is_a_number(series: &Value) -> bool {
 /// All panels, including those within rows. The rows themselves show nothing and are left out.
 fn panels(dashboard: &Value) -> Vec<Value> {
     let panels = dashboard["panels"].as_array().unwrap();
-    let within = panels.iter().flat_map(|panel| panel["panels"].as_array().cloned().unwrap_or_default());
+    let within =
+        panels.iter().flat_map(|panel| panel["panels"].as_array().cloned().unwrap_or_default());
     panels.iter().cloned().chain(within).filter(|panel| panel["type"] != "row").collect()
 }

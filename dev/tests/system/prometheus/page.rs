@@ -7,7 +7,9 @@ use dev::testing::http_client;
 use futures::future::join_all;
 
 use super::customer;
-use crate::support::{Answer, Browser, Prometheus, Servers, Settings, Shop, eventually, keep_picture};
+use crate::support::{
+    Answer, Browser, Prometheus, Servers, Settings, Shop, eventually, keep_picture,
+};
 
 /// The names of the lines, in both versions of the page.
 const LEGEND: &str = ".rickshaw_legend li, .legend-item";

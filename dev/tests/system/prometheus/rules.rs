@@ -43,7 +43,8 @@ fn each_alert_has_a_case_that_fires_and_one_that_does_not() {
             }
         }
     }
-    let alerts: BTreeSet<String> = alerts().into_iter().map(|alert| text(&alert["alert"])).collect();
+    let alerts: BTreeSet<String> =
+        alerts().into_iter().map(|alert| text(&alert["alert"])).collect();
     assert!(alerts.len() > 10);
     assert_eq!(firing, alerts, "cases that fire, and alerts");
     assert_eq!(quiet, alerts, "cases that do not fire, and alerts");
@@ -57,12 +58,19 @@ fn each_alert_has_a_severity_and_a_section_of_the_runbook() {
         runbook.lines().filter(|line| line.starts_with('#')).map(heading).collect();
     for alert in alerts() {
         let name = text(&alert["alert"]);
-        assert!(["page", "ticket"].contains(&alert["labels"]["severity"].as_str().unwrap()), "{name}");
+        assert!(
+            ["page", "ticket"].contains(&alert["labels"]["severity"].as_str().unwrap()),
+            "{name}"
+        );
         for annotation in ["summary", "description"] {
-            assert!(!text(&alert["annotations"][annotation]).is_empty(), "{name} has no {annotation}");
+            assert!(
+                !text(&alert["annotations"][annotation]).is_empty(),
+                "{name} has no {annotation}"
+            );
         }
         let link = text(&alert["annotations"]["runbook_url"]);
-        let anchor = link.strip_prefix("docs/runbook.md#").unwrap_or_else(|| panic!("{name}: {link}"));
+        let anchor =
+            link.strip_prefix("docs/runbook.md#").unwrap_or_else(|| panic!("{name}: {link}"));
         assert!(anchors.contains(anchor), "{name} leads to {link}, which is not there");
     }
 }

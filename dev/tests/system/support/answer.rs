@@ -81,7 +81,10 @@ impl Answer {
     #[track_caller]
     pub fn json(&self) -> Value {
         let content_type = self.header("content-type").unwrap_or_default();
-        assert!(content_type.starts_with("application/json"), "{self:?} is of type {content_type:?}");
+        assert!(
+            content_type.starts_with("application/json"),
+            "{self:?} is of type {content_type:?}"
+        );
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
 
@@ -128,7 +131,12 @@ impl Answer {
         let answer = self.expect(status);
         let error = answer.json();
         let message = error["message"].as_str().unwrap_or_default();
-        assert_eq!(error, json!({"code": code, "message": message, "details": []}), "{}", answer.asked);
+        assert_eq!(
+            error,
+            json!({"code": code, "message": message, "details": []}),
+            "{}",
+            answer.asked
+        );
         assert!(!message.is_empty(), "{} answered no message", answer.asked);
     }
 }

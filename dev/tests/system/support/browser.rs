@@ -36,11 +36,14 @@ impl Browser {
         let port = free_port();
         let log = profile.path().join("driver.log");
         let driver = tools::find("chromedriver").unwrap();
-        let mut driver =
-            Program::new("chromedriver", driver, log).arg(format!("--port={port}")).start().unwrap();
+        let mut driver = Program::new("chromedriver", driver, log)
+            .arg(format!("--port={port}"))
+            .start()
+            .unwrap();
         let url = format!("http://127.0.0.1:{port}");
         let status = format!("{url}/status");
-        let ready = async || Ok(http_client().get(&status).send().await?.error_for_status().map(drop)?);
+        let ready =
+            async || Ok(http_client().get(&status).send().await?.error_for_status().map(drop)?);
         driver.until_ready(PATIENCE, ready).await.unwrap();
         let arguments = [
             "--headless".to_owned(),
@@ -131,7 +134,11 @@ impl Browser {
         self.goto(url).await;
         let text = |element: Element| async move { element.text().await.unwrap_or_default() };
         let found = async {
-            self.client.wait().at_most(Duration::from_secs(3)).for_element(Locator::Css(css)).await?;
+            self.client
+                .wait()
+                .at_most(Duration::from_secs(3))
+                .for_element(Locator::Css(css))
+                .await?;
             self.client.find_all(Locator::Css(css)).await
         };
         let texts = join_all(found.await.unwrap_or_default().into_iter().map(text)).await;

@@ -18,8 +18,13 @@ const ENDS_WITHIN: Duration = Duration::from_mins(1);
 
 /// The errors of an instance that is overloaded, shutting down or dead. After a thaw, an instance
 /// closes connections whose clients gave up.
-const PASSING: [Code; 5] =
-    [Code::Unavailable, Code::DeadlineExceeded, Code::ResourceExhausted, Code::Cancelled, Code::Unknown];
+const PASSING: [Code; 5] = [
+    Code::Unavailable,
+    Code::DeadlineExceeded,
+    Code::ResourceExhausted,
+    Code::Cancelled,
+    Code::Unknown,
+];
 
 /// An order that a buyer made, and its final state.
 #[derive(Debug, Clone)]

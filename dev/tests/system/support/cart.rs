@@ -103,7 +103,9 @@ impl CartClient {
 
     /// Checks out and returns the order's id.
     pub async fn order(&self, user: i64) -> i64 {
-        self.checkout(user).await.expect(200).json()["orderID"].as_i64().expect("orderID is a number")
+        self.checkout(user).await.expect(200).json()["orderID"]
+            .as_i64()
+            .expect("orderID is a number")
     }
 
     async fn post_keyed(&self, path: &str, body: Value, key: &str) -> Answer {

@@ -7,8 +7,8 @@ use tonic_types::StatusExt;
 
 use super::proto::loms_client;
 use super::proto::{
-    Item, Order, OrderAllResponse, OrderCancelRequest, OrderCreateRequest, OrderInfoRequest, OrderPayRequest,
-    OrdersAllRequest, StocksInfoRequest, StocksRestockRequest,
+    Item, Order, OrderAllResponse, OrderCancelRequest, OrderCreateRequest, OrderInfoRequest,
+    OrderPayRequest, OrdersAllRequest, StocksInfoRequest, StocksRestockRequest,
 };
 
 /// A client of loms. Cheap to clone; clones share one connection.
@@ -43,7 +43,12 @@ impl LomsClient {
     }
 
     /// Creates an order under an idempotency key and returns its id.
-    pub async fn create_keyed(&self, user: i64, lines: &[(u32, u32)], key: &str) -> Result<i64, Status> {
+    pub async fn create_keyed(
+        &self,
+        user: i64,
+        lines: &[(u32, u32)],
+        key: &str,
+    ) -> Result<i64, Status> {
         let order = Order { user, items: items(lines), ..Order::default() };
         self.send(OrderCreateRequest { order: Some(order), idempotency_key: key.to_owned() }).await
     }
@@ -76,7 +81,12 @@ impl LomsClient {
 
     /// The number of pieces of a SKU that can be sold.
     pub async fn available(&self, sku: u32) -> Result<u64, Status> {
-        Ok(self.stub().stocks_info(self.request(StocksInfoRequest { sku })).await?.into_inner().count)
+        Ok(self
+            .stub()
+            .stocks_info(self.request(StocksInfoRequest { sku }))
+            .await?
+            .into_inner()
+            .count)
     }
 
     /// Adds pieces to a SKU. Returns `(total, reserved)` right afterwards.
@@ -116,5 +126,10 @@ pub fn items(lines: &[(u32, u32)]) -> Vec<Item> {
 /// The field that the error's `google.rpc.BadRequest` names. Empty if it names none.
 pub fn field_at_fault(status: &Status) -> String {
     let violations = status.get_details_bad_request().map(|details| details.field_violations);
-    violations.unwrap_or_default().into_iter().next().map(|violation| violation.field).unwrap_or_default()
+    violations
+        .unwrap_or_default()
+        .into_iter()
+        .next()
+        .map(|violation| violation.field)
+        .unwrap_or_default()
 }

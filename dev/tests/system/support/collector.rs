@@ -57,7 +57,8 @@ impl Collector {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let collector = Self { address, protocol: "grpc", spans: Arc::default() };
-        let service = TraceServiceServer::new(collector.clone()).max_decoding_message_size(64 << 20);
+        let service =
+            TraceServiceServer::new(collector.clone()).max_decoding_message_size(64 << 20);
         let incoming = TcpListenerStream::new(listener);
         tokio::spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
         collector
@@ -70,9 +71,11 @@ impl Collector {
         let collector = Self { address, protocol: "http/protobuf", spans: Arc::default() };
         let receiver = web::Data::new(collector.clone());
         thread::spawn(move || {
-            let app =
-                move || App::new().app_data(receiver.clone()).route("/v1/traces", web::post().to(receive));
-            let server = HttpServer::new(app).workers(1).disable_signals().listen(listener).unwrap();
+            let app = move || {
+                App::new().app_data(receiver.clone()).route("/v1/traces", web::post().to(receive))
+            };
+            let server =
+                HttpServer::new(app).workers(1).disable_signals().listen(listener).unwrap();
             System::new().block_on(server.run()).unwrap();
         });
         collector
@@ -146,7 +149,11 @@ impl Span {
             parent: hex(&span.parent_span_id),
             numbers: span.attributes.iter().filter_map(number).collect(),
             attributes: readable(span.attributes),
-            links: span.links.iter().map(|link| (hex(&link.trace_id), hex(&link.span_id))).collect(),
+            links: span
+                .links
+                .iter()
+                .map(|link| (hex(&link.trace_id), hex(&link.span_id)))
+                .collect(),
             failed: span.status.is_some_and(|status| status.code == 2),
         }
     }

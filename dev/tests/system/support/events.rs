@@ -81,7 +81,10 @@ impl EventReader {
         while !enough(&self.seen) {
             let last: Vec<_> =
                 self.seen.iter().rev().take(8).map(|event| (&event.key, &event.value)).collect();
-            assert!(Instant::now() < deadline, "waited in vain for {what}; the last events were {last:?}");
+            assert!(
+                Instant::now() < deadline,
+                "waited in vain for {what}; the last events were {last:?}"
+            );
             self.poll(Duration::from_millis(100));
         }
         &self.seen
@@ -107,10 +110,11 @@ impl EventReader {
 }
 
 fn event(message: &BorrowedMessage) -> Event {
-    let text = |bytes: Option<&[u8]>| String::from_utf8(bytes.unwrap_or_default().to_vec()).unwrap();
-    let headers = message
-        .headers()
-        .map(|headers| headers.iter().map(|header| (header.key.to_owned(), text(header.value))).collect());
+    let text =
+        |bytes: Option<&[u8]>| String::from_utf8(bytes.unwrap_or_default().to_vec()).unwrap();
+    let headers = message.headers().map(|headers| {
+        headers.iter().map(|header| (header.key.to_owned(), text(header.value))).collect()
+    });
     let payload = message.payload().unwrap_or_default().to_vec();
     Event {
         partition: message.partition(),

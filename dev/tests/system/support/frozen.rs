@@ -63,7 +63,10 @@ fn signal(process: Pid, signal: Signal) {
 fn children(parent: Pid) -> BTreeSet<Pid> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    numbers.filter(|number| parent_of(*number) == Some(parent.as_raw())).map(Pid::from_raw).collect()
+    numbers
+        .filter(|number| parent_of(*number) == Some(parent.as_raw()))
+        .map(Pid::from_raw)
+        .collect()
 }
 
 /// The parent's pid: the second field after the name, which is in parentheses and may contain any

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use dev::testing::{Database, Servers, ServiceProcess, Topic, create_database, free_port, unique_topic};
+use dev::testing::{
+    Database, Servers, ServiceProcess, Topic, create_database, free_port, unique_topic,
+};
 use sqlx::{Connection, PgConnection};
 
 use super::{Env, EventReader, LomsClient, Rest, SOON, Samples, eventually, run_to_end, set};

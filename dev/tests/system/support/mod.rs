@@ -57,7 +57,10 @@ pub const SOON: Duration = Duration::from_secs(20);
 pub type Env = Vec<(String, String)>;
 
 /// One environment variable.
-#[expect(clippy::needless_pass_by_value, reason = "a value reads better than a reference where it is set")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a value reads better than a reference where it is set"
+)]
 pub fn set(name: &str, value: impl ToString) -> (String, String) {
     (name.to_owned(), value.to_string())
 }

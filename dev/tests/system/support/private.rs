@@ -47,7 +47,8 @@ impl PrivateServers {
 
     /// Starts the streaming replica of [`Self::postgres`].
     pub async fn replica(&self) -> Result<Process> {
-        self.start("shard-0-replica", self.ports.postgres_replica_0, Some(self.ports.postgres_0)).await
+        self.start("shard-0-replica", self.ports.postgres_replica_0, Some(self.ports.postgres_0))
+            .await
     }
 
     /// Starts `PostgreSQL` for shard 1.
@@ -55,7 +56,12 @@ impl PrivateServers {
         self.start("shard-1", self.ports.postgres_1, None).await
     }
 
-    async fn start(&self, folder: &'static str, port: u16, replica_of: Option<u16>) -> Result<Process> {
+    async fn start(
+        &self,
+        folder: &'static str,
+        port: u16,
+        replica_of: Option<u16>,
+    ) -> Result<Process> {
         let name = "PostgreSQL of one test";
         let server = Postgres { name, folder, port, databases: &[], replica_of, for_tests: true };
         server.start(&self.folders).await

@@ -67,8 +67,11 @@ pub async fn promtool(arguments: &[&str], input: &str) -> (Output, String) {
         .unwrap();
     running.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
     let output = running.wait_with_output().await.unwrap();
-    let said =
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     (output, said)
 }
 

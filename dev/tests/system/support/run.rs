@@ -36,7 +36,8 @@ pub async fn run_in_folder(binary: &str, files: &[(&str, &str)], env: &Env) -> E
 pub async fn run_in_shell(binary: &str, script: &str) -> Ended {
     let folder = Servers::from_env().bin_dir;
     let script = format!("PATH={}:$PATH; {script}", folder.display());
-    end_of(binary, |log| Program::new(binary, "/bin/sh", log).args(["-c", &script]), &Env::new()).await
+    end_of(binary, |log| Program::new(binary, "/bin/sh", log).args(["-c", &script]), &Env::new())
+        .await
 }
 
 async fn end_of(binary: &str, program: impl FnOnce(&Path) -> Program, env: &Env) -> Ended {

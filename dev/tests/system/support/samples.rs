@@ -15,7 +15,8 @@ pub fn families(page: &str) -> Vec<Family> {
     let of = |prefix: &'static str| {
         page.lines().filter_map(move |line| line.strip_prefix(prefix)?.split_once(' '))
     };
-    let help = |name: &str| of("# HELP ").find(|(known, _)| *known == name).map_or("", |(_, help)| help);
+    let help =
+        |name: &str| of("# HELP ").find(|(known, _)| *known == name).map_or("", |(_, help)| help);
     let family = |(name, kind): (&str, &str)| Family {
         name: name.to_owned(),
         kind: kind.to_owned(),
@@ -40,7 +41,11 @@ impl Samples {
     /// Parses the text format. Fails on an invalid line.
     pub fn parse(page: &str) -> Self {
         let lines = page.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-        Self(lines.map(|line| parse_line(line).unwrap_or_else(|| panic!("no sample: {line}"))).collect())
+        Self(
+            lines
+                .map(|line| parse_line(line).unwrap_or_else(|| panic!("no sample: {line}")))
+                .collect(),
+        )
     }
 
     /// The samples with this name.
@@ -61,7 +66,9 @@ impl Samples {
     /// The sum of the samples with this name that have all these labels.
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let has = |sample: &&Sample| {
-            labels.iter().all(|(label, value)| sample.labels.get(*label).is_some_and(|found| found == value))
+            labels
+                .iter()
+                .all(|(label, value)| sample.labels.get(*label).is_some_and(|found| found == value))
         };
         self.of(name).filter(has).map(|sample| sample.value).sum()
     }

@@ -34,10 +34,16 @@ impl Tree {
         let mut reached = HashSet::from([top]);
         for (service, name) in path {
             let next = self.0.iter().filter(|span| {
-                reached.contains(span.parent.as_str()) && span.service == *service && span.name == *name
+                reached.contains(span.parent.as_str())
+                    && span.service == *service
+                    && span.name == *name
             });
             let next: HashSet<&str> = next.map(|span| span.id.as_str()).collect();
-            assert!(!next.is_empty(), "no way down to {service}: {name} of {path:?} in\n{}", self.drawn());
+            assert!(
+                !next.is_empty(),
+                "no way down to {service}: {name} of {path:?} in\n{}",
+                self.drawn()
+            );
             reached = next;
         }
     }

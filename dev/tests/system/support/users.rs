@@ -21,7 +21,8 @@ pub fn shard_of(user: i64, shards: u32) -> u32 {
 }
 
 fn murmur3_32(key: &[u8]) -> u32 {
-    let scramble = |block: u32| block.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
+    let scramble =
+        |block: u32| block.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
     let (blocks, rest) = key.as_chunks::<4>();
     let mut hash = 0_u32;
     for block in blocks {

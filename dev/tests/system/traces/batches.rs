@@ -11,9 +11,13 @@ async fn a_batch_stands_in_one_trace_and_is_linked_with_the_commands_of_the_othe
     let sku = loms.stock(1000).await;
     let clients: Vec<_> =
         (0..40).map(|_| loms.client().with("traceparent", &Trace::begin().traceparent())).collect();
-    join_all(clients.iter().map(async |client| client.create(new_user(), &[(sku, 1)]).await.unwrap())).await;
+    join_all(
+        clients.iter().map(async |client| client.create(new_user(), &[(sku, 1)]).await.unwrap()),
+    )
+    .await;
 
-    let linked = |span: &&Span| span.name == "order_shard create_order batch" && !span.links.is_empty();
+    let linked =
+        |span: &&Span| span.name == "order_shard create_order batch" && !span.links.is_empty();
     let (batch, all) = eventually(SOON, "a batch of several orders has come", async || {
         let all = collector.all();
         let commands = all.iter().filter(|span| span.name == "order_shard create_order").count();

@@ -15,7 +15,8 @@ async fn traced_checkout(shop: &Shop, collector: &Collector) -> (i64, Trace, Tre
     cart.add(user, sku, 1).await.expect(200);
     let trace = Trace::begin();
     let request = cart.0.request(reqwest::Method::POST, "/cart/checkout");
-    let request = request.header("traceparent", trace.traceparent()).body(json!({"user": user}).to_string());
+    let request =
+        request.header("traceparent", trace.traceparent()).body(json!({"user": user}).to_string());
     let order = Answer::of(request).await.expect(200).json()["orderID"].as_i64().unwrap();
     let tree = eventually(SOON, "the whole trace has come", async || {
         let tree = Tree(collector.trace(trace.id()));
@@ -43,7 +44,8 @@ async fn a_checkout_is_one_trace_from_the_rest_call_to_the_notification() {
     let checkout = [("cart", "POST /cart/checkout"), ("cart", "cart checkout")];
     let write = [("cart", "cart_shard write_cart"), ("cart", "cart_shard write_cart batch")];
     let call = [("cart", "Loms/OrderCreate"), ("loms", "Loms/OrderCreate")];
-    let order_shard = [("loms", "order_shard create_order"), ("loms", "order_shard create_order batch")];
+    let order_shard =
+        [("loms", "order_shard create_order"), ("loms", "order_shard create_order batch")];
     let reserve = [("loms", "stock_shard reserve"), ("loms", "stock_shard reserve batch")];
     let ways: [&[&[(&str, &str)]]; 9] = [
         &[&checkout, &[("cart", MAILBOX)]],
@@ -55,16 +57,28 @@ async fn a_checkout_is_one_trace_from_the_rest_call_to_the_notification() {
             &call,
             &[("loms", create.as_str()), ("loms", send.as_str()), ("loms", "producer publish")],
         ],
-        &[&checkout, &call, &[("loms", create.as_str()), ("loms", send.as_str()), ("loms", "delete_outbox")]],
         &[
             &checkout,
             &call,
-            &[("loms", create.as_str()), ("notifier", process.as_str()), ("notifier", "notify log")],
+            &[("loms", create.as_str()), ("loms", send.as_str()), ("loms", "delete_outbox")],
         ],
         &[
             &checkout,
             &call,
-            &[("loms", create.as_str()), ("notifier", process.as_str()), ("notifier", deliver.as_str())],
+            &[
+                ("loms", create.as_str()),
+                ("notifier", process.as_str()),
+                ("notifier", "notify log"),
+            ],
+        ],
+        &[
+            &checkout,
+            &call,
+            &[
+                ("loms", create.as_str()),
+                ("notifier", process.as_str()),
+                ("notifier", deliver.as_str()),
+            ],
             &[("notifier", "notification notify"), ("notifier", "receive_events")],
         ],
         &[&checkout, &call, &order_shard[..1], &[("loms", MAILBOX)]],
@@ -111,10 +125,16 @@ async fn spans_have_the_kinds_and_attributes_of_the_conventions() {
     assert!(product.numbers["server.port"] > 0);
     assert!(product.attribute("url.full").ends_with("/get_product"), "{product:#?}");
     let statement = tree.the("loms", "insert_orders");
-    require(statement, CLIENT, &[("db.system.name", "postgresql"), ("db.query.summary", "insert_orders")]);
+    require(
+        statement,
+        CLIENT,
+        &[("db.system.name", "postgresql"), ("db.query.summary", "insert_orders")],
+    );
     let key = order.to_string();
     let message = [("messaging.system", "kafka"), ("messaging.destination.name", topic)];
-    for (service, operation, kind) in [("loms", "create", PRODUCER), ("notifier", "process", CONSUMER)] {
+    for (service, operation, kind) in
+        [("loms", "create", PRODUCER), ("notifier", "process", CONSUMER)]
+    {
         for span in tree.all(service, &format!("{operation} {topic}")) {
             require(span, kind, &message);
             require(
@@ -131,7 +151,10 @@ async fn spans_have_the_kinds_and_attributes_of_the_conventions() {
     let created: Vec<&str> =
         tree.all("loms", &format!("create {topic}")).iter().map(|span| span.id.as_str()).collect();
     let causes = std::iter::once(&sent.parent).chain(sent.links.iter().map(|(_, span)| span));
-    assert!(causes.clone().count() == 2 && causes.clone().all(|cause| created.contains(&cause.as_str())));
+    assert!(
+        causes.clone().count() == 2
+            && causes.clone().all(|cause| created.contains(&cause.as_str()))
+    );
 }
 
 const SERVER: i32 = 2;

@@ -24,8 +24,9 @@ async fn sells_as_ever(endpoint: String, protocol: &str) {
     eventually(SOON, "more exports have failed", async || {
         loms.client().info(1001).await.ok();
         let page = loms.gateway().get("/metrics").await.expect(200).body;
-        let failed =
-            page.lines().find(|line| line.starts_with("trace_spans_exported_total{outcome=\"error\"}"));
+        let failed = page
+            .lines()
+            .find(|line| line.starts_with("trace_spans_exported_total{outcome=\"error\"}"));
         failed
             .and_then(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
             .is_some_and(|failed| failed > 100.0)

@@ -22,7 +22,8 @@ async fn records(more: Env, left_out: impl Fn(&Trace) -> String) {
         collector.trace(second.id()).iter().any(|span| span.name == "delete_outbox")
     })
     .await;
-    let others: Vec<_> = collector.all().into_iter().filter(|span| span.trace != second.id()).collect();
+    let others: Vec<_> =
+        collector.all().into_iter().filter(|span| span.trace != second.id()).collect();
     assert!(others.is_empty(), "{others:#?}");
     assert!(event.ends_with("-00"), "{event} says that somebody records it");
 }
@@ -34,7 +35,9 @@ async fn a_client_that_does_not_record_its_trace_is_not_recorded() {
 
 #[tokio::test]
 async fn the_standard_settings_decide_about_traces_that_begin_here() {
-    let sampler =
-        vec![set("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"), set("OTEL_TRACES_SAMPLER_ARG", "0.0")];
+    let sampler = vec![
+        set("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+        set("OTEL_TRACES_SAMPLER_ARG", "0.0"),
+    ];
     records(sampler, |_| "not a traceparent".to_owned()).await;
 }

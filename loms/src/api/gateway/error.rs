@@ -66,7 +66,8 @@ mod tests {
             subject: "sku/7".to_owned(),
             description: "sku 7 is unknown".to_owned(),
         };
-        let error = ErrorParts { preconditions: vec![short], ..parts(ErrorCode::FailedPrecondition) };
+        let error =
+            ErrorParts { preconditions: vec![short], ..parts(ErrorCode::FailedPrecondition) };
         let body = to_bytes(error_body(&error).into_body()).await.unwrap();
         let details = r#"[{"@type":"type.googleapis.com/google.rpc.PreconditionFailure","violations":[{"type":"STOCK","subject":"sku/7","description":"sku 7 is unknown"}]}]"#;
         assert_eq!(body, format!(r#"{{"code":9,"message":"why","details":{details}}}"#));
@@ -90,7 +91,11 @@ mod tests {
             let response = error_body(&parts(code));
             assert_eq!(response.status(), status, "{code:?}");
             let body = to_bytes(response.into_body()).await.unwrap();
-            assert_eq!(body, format!(r#"{{"code":{grpc_code},"message":"why","details":[]}}"#), "{code:?}");
+            assert_eq!(
+                body,
+                format!(r#"{{"code":{grpc_code},"message":"why","details":[]}}"#),
+                "{code:?}"
+            );
         }
     }
 }

@@ -102,7 +102,11 @@ pub async fn order_info(calls: Data<Calls>, id: Path<String>) -> Result<HttpResp
         docs::TransitionErrors, docs::EveryCall,
     )
 )]
-pub async fn order_pay(calls: Data<Calls>, id: Path<String>, body: Bytes) -> Result<HttpResponse, ApiError> {
+pub async fn order_pay(
+    calls: Data<Calls>,
+    id: Path<String>,
+    body: Bytes,
+) -> Result<HttpResponse, ApiError> {
     let mut request: proto::OrderPayRequest = json::decode(&body)?;
     request.order_id = number("order_id", &id)?;
     calls.order_pay(request).await?;

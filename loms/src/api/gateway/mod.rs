@@ -39,9 +39,17 @@ pub fn configure(cfg: &mut ServiceConfig, state: &GatewayState) {
                     .route(web::get().to(handlers::orders_all)),
             )
             .service(web::resource("/orders/{order_id}").route(web::get().to(handlers::order_info)))
-            .service(web::resource("/orders/{order_id}/pay").route(web::post().to(handlers::order_pay)))
-            .service(web::resource("/orders/{order_id}/cancel").route(web::post().to(handlers::order_cancel)))
+            .service(
+                web::resource("/orders/{order_id}/pay").route(web::post().to(handlers::order_pay)),
+            )
+            .service(
+                web::resource("/orders/{order_id}/cancel")
+                    .route(web::post().to(handlers::order_cancel)),
+            )
             .service(web::resource("/stocks/{sku}").route(web::get().to(handlers::stocks_info)))
-            .service(web::resource("/stocks/{sku}/restock").route(web::post().to(handlers::stocks_restock))),
+            .service(
+                web::resource("/stocks/{sku}/restock")
+                    .route(web::post().to(handlers::stocks_restock)),
+            ),
     );
 }

@@ -47,7 +47,10 @@ pub(crate) struct Change<'a> {
 
 /// Changes those orders that await their payment, with their history, events and effects. Returns
 /// their new states. `changes` must not contain an order twice.
-pub(crate) async fn change_states(pool: &Pool, changes: &[Change<'_>]) -> Result<States, sqlx::Error> {
+pub(crate) async fn change_states(
+    pool: &Pool,
+    changes: &[Change<'_>],
+) -> Result<States, sqlx::Error> {
     let query = sqlx::query_as(CHANGE_STATES)
         .bind(changes.iter().map(|change| change.order.get()).collect::<Vec<i64>>())
         .bind(changes.iter().map(|change| change.to.as_str()).collect::<Vec<_>>())

@@ -14,7 +14,8 @@ const NEXT_IDS: &str = "SELECT nextval('order_id_seq') FROM generate_series(1, $
 
 /// Takes new, unique order ids, in ascending order.
 pub(crate) async fn next_ids(pool: &Pool, count: i32) -> Result<Vec<OrderId>, sqlx::Error> {
-    let ids: Vec<i64> = observe("next_ids", sqlx::query_scalar(NEXT_IDS).bind(count).fetch_all(pool)).await?;
+    let ids: Vec<i64> =
+        observe("next_ids", sqlx::query_scalar(NEXT_IDS).bind(count).fetch_all(pool)).await?;
     ids.into_iter().map(decoded).collect()
 }
 
@@ -95,7 +96,11 @@ pub(crate) async fn insert(
     let query = sqlx::query_scalar(INSERT)
         .bind(rows.iter().map(|row| row.id.get()).collect::<Vec<i64>>())
         .bind(rows.iter().map(|row| row.order.user.get()).collect::<Vec<i64>>())
-        .bind(rows.iter().map(|row| row.order.key.as_ref().map(IdempotencyKey::as_str)).collect::<Vec<_>>())
+        .bind(
+            rows.iter()
+                .map(|row| row.order.key.as_ref().map(IdempotencyKey::as_str))
+                .collect::<Vec<_>>(),
+        )
         .bind(rows.iter().map(|row| row.failed).collect::<Vec<bool>>())
         .bind(rows.iter().map(|row| row.order.traceparent.as_deref()).collect::<Vec<_>>())
         .bind(items.first)

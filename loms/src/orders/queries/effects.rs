@@ -19,7 +19,8 @@ DELETE FROM stock_effects USING locked WHERE stock_effects.order_id = locked.ord
 /// Deletes the effects of these orders, after the stock has applied them. Returns how many were
 /// still there.
 pub(crate) async fn delete_effects(pool: &Pool, orders: &[i64]) -> Result<usize, DatabaseError> {
-    let delete = || observe("delete_effects", sqlx::query(DELETE_EFFECTS).bind(orders).execute(pool));
+    let delete =
+        || observe("delete_effects", sqlx::query(DELETE_EFFECTS).bind(orders).execute(pool));
     Ok(count(after_conflict(delete).await?.rows_affected()))
 }
 
@@ -32,8 +33,12 @@ ON CONFLICT (order_id) DO UPDATE SET refused_at = now()";
 pub(crate) async fn set_aside(pool: &Pool, refused: &[Effect]) -> Result<(), DatabaseError> {
     let orders: Vec<i64> = refused.iter().map(|effect| effect.order.get()).collect();
     let kinds: Vec<&str> = refused.iter().map(|effect| effect.kind.as_str()).collect();
-    let write =
-        || observe("set_effects_aside", sqlx::query(SET_ASIDE).bind(&orders).bind(&kinds).execute(pool));
+    let write = || {
+        observe(
+            "set_effects_aside",
+            sqlx::query(SET_ASIDE).bind(&orders).bind(&kinds).execute(pool),
+        )
+    };
     after_conflict(write).await?;
     Ok(())
 }
@@ -49,7 +54,9 @@ const EFFECTS_OF: &str =
 
 /// The pending effects of these orders.
 pub(crate) async fn effects_of(pool: &Pool, orders: &[i64]) -> Result<Vec<Effect>, sqlx::Error> {
-    effects(observe("pending_effects", sqlx::query_as(EFFECTS_OF).bind(orders).fetch_all(pool)).await?)
+    effects(
+        observe("pending_effects", sqlx::query_as(EFFECTS_OF).bind(orders).fetch_all(pool)).await?,
+    )
 }
 
 const LATE_EFFECTS: &str = "
@@ -70,5 +77,7 @@ pub(crate) async fn late_effects(
 
 fn effects(rows: Vec<EffectRow>) -> Result<Vec<Effect>, sqlx::Error> {
     let kind = |takes| if takes { EffectKind::Take } else { EffectKind::Return };
-    rows.into_iter().map(|row| Ok(Effect { order: decoded(row.order_id)?, kind: kind(row.takes) })).collect()
+    rows.into_iter()
+        .map(|row| Ok(Effect { order: decoded(row.order_id)?, kind: kind(row.takes) }))
+        .collect()
 }

@@ -20,7 +20,11 @@ WITH old AS MATERIALIZED (
 UPDATE orders SET idempotency_key = NULL FROM old WHERE orders.id = old.id";
 
 /// Deletes the keys of at most `limit` orders older than `age`. Returns how many were deleted.
-pub(crate) async fn forget_keys(pool: &Pool, age: Duration, limit: i64) -> Result<usize, sqlx::Error> {
+pub(crate) async fn forget_keys(
+    pool: &Pool,
+    age: Duration,
+    limit: i64,
+) -> Result<usize, sqlx::Error> {
     let query = sqlx::query(FORGET_KEYS).bind(age).bind(limit);
     let forgotten = observe("forget_keys", query.execute(pool)).await?.rows_affected();
     Ok(count(forgotten))

@@ -15,4 +15,6 @@ pub(super) use effects::{delete_effects, effects_of, set_aside};
 pub(crate) use keys::forget_keys;
 pub(super) use read::{ShardPage, find, page};
 pub(crate) use read::{not_failed, unpaid};
-pub(super) use servers::{Lineage, LogPosition, ReplicaState, check_writable, log_position, replica_state};
+pub(super) use servers::{
+    Lineage, LogPosition, ReplicaState, check_writable, log_position, replica_state,
+};

@@ -47,7 +47,8 @@ pub(crate) type ById = HashMap<OrderId, Result<Order, OrderError>>;
 
 /// The orders with these ids. Unknown ids are left out.
 pub(crate) async fn find(pool: &Pool, ids: &[i64]) -> Result<ById, sqlx::Error> {
-    let rows: Vec<OrderRow> = observe("get_orders", sqlx::query_as(FIND).bind(ids).fetch_all(pool)).await?;
+    let rows: Vec<OrderRow> =
+        observe("get_orders", sqlx::query_as(FIND).bind(ids).fetch_all(pool)).await?;
     rows.iter().map(|row| Ok((decoded(row.id)?, row.order()))).collect()
 }
 
@@ -102,7 +103,10 @@ pub(crate) async fn page(pool: &Pool, before: i64, limit: i64) -> Result<ShardPa
     rows.truncate(size);
     let is_all = rows.first().is_none_or(|row| row.found == fits::<usize, i64>(rows.len()));
     let rest_below = if is_all { None } else { rows.last().map(|row| row.order.id) };
-    Ok(ShardPage { orders: rows.iter().filter_map(|row| row.order.order().ok()).collect(), rest_below })
+    Ok(ShardPage {
+        orders: rows.iter().filter_map(|row| row.order.order().ok()).collect(),
+        rest_below,
+    })
 }
 
 const UNPAID: &str = "

@@ -43,7 +43,8 @@ struct PositionRow {
 /// Reads the log position of a primary. Fails on a server that is not a primary.
 pub(crate) async fn log_position(primary: &mut PgConnection) -> Result<LogPosition, sqlx::Error> {
     let asked = Instant::now();
-    let row: PositionRow = observe("log_position", sqlx::query_as(LOG_POSITION).fetch_one(primary)).await?;
+    let row: PositionRow =
+        observe("log_position", sqlx::query_as(LOG_POSITION).fetch_one(primary)).await?;
     let lineage = Lineage { system: row.system, timeline: row.timeline };
     Ok(LogPosition { lineage, lsn: row.lsn, asked })
 }
@@ -99,7 +100,8 @@ pub(crate) async fn replica_state(
         .bind(earlier.map(|position| position.lsn.as_str()))
         .bind(earlier.map(|position| position.asked.elapsed().as_secs_f64()));
     let row: ReplicaRow = observe("replica_lag", query.fetch_one(replica)).await?;
-    let lag = row.lag_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
+    let lag =
+        row.lag_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
     let lineage = Lineage { system: row.system, timeline: row.timeline };
     Ok(ReplicaState { in_recovery: row.in_recovery, lineage, lag })
 }

@@ -25,17 +25,21 @@ fn requests() -> impl Strategy<Value = Vec<ReservationRequest>> {
     let lines = prop::collection::vec((1i64..8, 1i64..20), 1..4)
         .prop_map(|items| items.into_iter().unzip())
         .prop_map(|(skus, counts): (Vec<i64>, Vec<i64>)| lines(&skus, &counts).unwrap());
-    let few =
-        prop::sample::select(vec![(1, 3), (1, 4), (2, 1)]).prop_map(|(sku, count)| lines_of(sku, count));
-    let request = (1i64..4, prop::option::of(prop::sample::select(vec!["a", "b"])), prop_oneof![lines, few]);
-    prop::collection::vec(request, 1..40).prop_map(|requests| (1..).zip(requests).map(numbered).collect())
+    let few = prop::sample::select(vec![(1, 3), (1, 4), (2, 1)])
+        .prop_map(|(sku, count)| lines_of(sku, count));
+    let request =
+        (1i64..4, prop::option::of(prop::sample::select(vec!["a", "b"])), prop_oneof![lines, few]);
+    prop::collection::vec(request, 1..40)
+        .prop_map(|requests| (1..).zip(requests).map(numbered).collect())
 }
 
 fn lines_of(sku: i64, count: i64) -> Lines {
     lines(&[sku], &[count]).unwrap()
 }
 
-fn numbered((order, (user, key, lines)): (i64, (i64, Option<&'static str>, Lines))) -> ReservationRequest {
+fn numbered(
+    (order, (user, key, lines)): (i64, (i64, Option<&'static str>, Lines)),
+) -> ReservationRequest {
     ReservationRequest {
         order: order.try_into().unwrap(),
         user: user.try_into().unwrap(),
@@ -62,7 +66,10 @@ fn decide_in_batches(
         }
         for request in decision.granted.iter().map(|index| &batch[*index]) {
             if let Some(key) = &request.key {
-                by_key.insert((request.user, key.clone()), (request.order, Some(request.lines.clone())));
+                by_key.insert(
+                    (request.user, key.clone()),
+                    (request.order, Some(request.lines.clone())),
+                );
             }
         }
         answers.extend(decision.answers);

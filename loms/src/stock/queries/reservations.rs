@@ -112,7 +112,11 @@ pub(in crate::stock) async fn reserve(
     let query = sqlx::query(RESERVE)
         .bind(granted().map(|request| request.order.get()).collect::<Vec<i64>>())
         .bind(granted().map(|request| request.user.get()).collect::<Vec<i64>>())
-        .bind(granted().map(|request| request.key.as_ref().map(IdempotencyKey::as_str)).collect::<Vec<_>>())
+        .bind(
+            granted()
+                .map(|request| request.key.as_ref().map(IdempotencyKey::as_str))
+                .collect::<Vec<_>>(),
+        )
         .bind(items.first)
         .bind(items.last)
         .bind(items.skus)
@@ -192,7 +196,10 @@ const AVAILABLE: &str =
     "SELECT sku, total_count - reserved_count AS left_count FROM stock WHERE sku = ANY($1)";
 
 /// Returns how much of each SKU is left, without locking.
-pub(in crate::stock) async fn available(pool: &Pool, skus: &[i64]) -> Result<Available, sqlx::Error> {
+pub(in crate::stock) async fn available(
+    pool: &Pool,
+    skus: &[i64],
+) -> Result<Available, sqlx::Error> {
     let query = sqlx::query_as(AVAILABLE).bind(skus);
     let rows: Vec<LeftRow> = observe("get_stock", query.fetch_all(pool)).await?;
     Ok(rows.into_iter().filter_map(LeftRow::known).collect())
@@ -226,7 +233,10 @@ pub(crate) struct OpenSince {
 }
 
 /// Open reservations, oldest first.
-pub(crate) async fn open_since(pool: &Pool, wanted: &OpenSince) -> Result<Vec<OpenReservation>, sqlx::Error> {
+pub(crate) async fn open_since(
+    pool: &Pool,
+    wanted: &OpenSince,
+) -> Result<Vec<OpenReservation>, sqlx::Error> {
     let query = sqlx::query_as(OPEN_SINCE)
         .bind(wanted.shard)
         .bind(wanted.age)
@@ -240,8 +250,12 @@ const HELD_BY: &str = "
 SELECT user_id, idempotency_key, order_id, skus, counts FROM reservations WHERE order_id = ANY($1) AND order_id > 0";
 
 /// The reservations of these orders. Those whose lines cannot be read are left out.
-pub(crate) async fn held_by(pool: &Pool, orders: &[i64]) -> Result<Vec<ReservationRequest>, sqlx::Error> {
-    let rows: Vec<HeldRow> = observe("held_by", sqlx::query_as(HELD_BY).bind(orders).fetch_all(pool)).await?;
+pub(crate) async fn held_by(
+    pool: &Pool,
+    orders: &[i64],
+) -> Result<Vec<ReservationRequest>, sqlx::Error> {
+    let rows: Vec<HeldRow> =
+        observe("held_by", sqlx::query_as(HELD_BY).bind(orders).fetch_all(pool)).await?;
     let mut held = Vec::with_capacity(rows.len());
     for row in rows {
         let Some(lines) = row.lines() else { continue };

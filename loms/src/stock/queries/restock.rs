@@ -55,7 +55,10 @@ WITH added AS (
 INSERT INTO stock_seed (sku, total_count) SELECT sku, 0 FROM added";
 
 /// Adds a SKU with no pieces. A SKU that exists is left alone.
-pub(in crate::stock) async fn add_sku(connection: &mut Transaction, sku: Sku) -> Result<(), sqlx::Error> {
+pub(in crate::stock) async fn add_sku(
+    connection: &mut Transaction,
+    sku: Sku,
+) -> Result<(), sqlx::Error> {
     observe("add_sku", sqlx::query(ADD).bind(i64::from(sku)).execute(connection)).await?;
     Ok(())
 }

@@ -78,7 +78,8 @@ pub(in crate::verify) async fn orders(
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<OrderRow> = sqlx::query_as(ORDERS).bind(ids).bind(grace).fetch_all(connection).await?;
+    let rows: Vec<OrderRow> =
+        sqlx::query_as(ORDERS).bind(ids).bind(grace).fetch_all(connection).await?;
     let order = |OrderRow { id, state, content, effect, young }| {
         (id, OrderNow { state, content: content.into(), effect, young })
     };
@@ -197,8 +198,11 @@ pub(in crate::verify) async fn paid_lately(
     after: i64,
 ) -> Result<Vec<PaidOrder>, sqlx::Error> {
     let rows = sqlx::query_as(PAID_LATELY).bind(after).bind(PAGE).fetch_all(connection).await?;
-    let order =
-        |PaidLatelyRow { id, skus, counts }| PaidOrder { id, skus: skus.or_none(), counts: counts.or_none() };
+    let order = |PaidLatelyRow { id, skus, counts }| PaidOrder {
+        id,
+        skus: skus.or_none(),
+        counts: counts.or_none(),
+    };
     Ok(rows.into_iter().map(order).collect())
 }
 
@@ -219,6 +223,8 @@ LEFT JOIN (SELECT sku, sum(count)::bigint AS count FROM stock_history GROUP BY s
 ORDER BY sku";
 
 /// All SKUs.
-pub(in crate::verify) async fn stock(connection: &mut PgConnection) -> Result<Vec<StockRow>, sqlx::Error> {
+pub(in crate::verify) async fn stock(
+    connection: &mut PgConnection,
+) -> Result<Vec<StockRow>, sqlx::Error> {
     sqlx::query_as(STOCK).fetch_all(connection).await
 }

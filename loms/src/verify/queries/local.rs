@@ -164,7 +164,8 @@ WHERE ((kind, state) IN (('TAKE', 'PAYED'), ('RETURN', 'CANCELLED'), ('RETURN', 
 pub(in crate::verify) const REFUSED_EFFECTS: &str =
     "SELECT order_id AS id FROM stock_effects WHERE refused_at IS NOT NULL";
 
-const USERS: &str = "SELECT user_id, min(id) AS first_order FROM orders WHERE id % $1 = $2 GROUP BY user_id";
+const USERS: &str =
+    "SELECT user_id, min(id) AS first_order FROM orders WHERE id % $1 = $2 GROUP BY user_id";
 
 #[derive(FromRow)]
 struct UserRow {

@@ -9,14 +9,14 @@ use sqlx::{AssertSqlSafe, Executor, FromRow};
 use super::report::{Finding, Invariant, TOLD_IDS};
 
 pub(super) use crossings::{
-    Content, OrderNow, PaidOrder, Pieces, Reservation, StockRow, add, awaiting, held_by, orders, paid,
-    paid_lately, reservations, stock,
+    Content, OrderNow, PaidOrder, Pieces, Reservation, StockRow, add, awaiting, held_by, orders,
+    paid, paid_lately, reservations, stock,
 };
 pub(super) use local::{
-    CHANGES, DUPLICATE_EVENT_IDS, EFFECTS, EVENTS, GAPS, HELD, KEYED, LOST_CHANGES, MISPLACED_EFFECTS,
-    ORDERS, OTHER_SEQUENCES, OTHER_STATES, OUT_OF_BOUNDS, REFUSED_EFFECTS, SECOND_KEYS, SKUS, UNSEEDED,
-    WRONG_LINES, foreign_ids, illegal_steps, lost_events, misordered_events, repeated_events, strange_events,
-    ungiven_ids, users,
+    CHANGES, DUPLICATE_EVENT_IDS, EFFECTS, EVENTS, GAPS, HELD, KEYED, LOST_CHANGES,
+    MISPLACED_EFFECTS, ORDERS, OTHER_SEQUENCES, OTHER_STATES, OUT_OF_BOUNDS, REFUSED_EFFECTS,
+    SECOND_KEYS, SKUS, UNSEEDED, WRONG_LINES, foreign_ids, illegal_steps, lost_events,
+    misordered_events, repeated_events, strange_events, ungiven_ids, users,
 };
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";

@@ -20,7 +20,11 @@ const REPAIRED_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Everything that is wrong.
-pub async fn violations(backend: &Backend, caller: &Caller, ledger: &RefCell<Ledger>) -> Vec<String> {
+pub async fn violations(
+    backend: &Backend,
+    caller: &Caller,
+    ledger: &RefCell<Ledger>,
+) -> Vec<String> {
     let mut wrong = ask_again(caller, ledger, Instant::now() + REPAIRED_WITHIN).await;
     wrong.extend(unrepaired(backend, Instant::now() + REPAIRED_WITHIN).await);
     let tables = Tables::read(backend).await;
@@ -89,7 +93,9 @@ async fn unrepaired(backend: &Backend, deadline: Instant) -> Vec<String> {
         looks.tick().await;
         let late = Instant::now() > deadline;
         match verify(&settings).await {
-            Ok(report) if report.holds() && report.findings.iter().all(|finding| finding.open == 0) => {
+            Ok(report)
+                if report.holds() && report.findings.iter().all(|finding| finding.open == 0) =>
+            {
                 return if late { vec!["all holds, but too late".to_owned()] } else { Vec::new() };
             }
             Ok(report) if late => return vec![report.to_string()],
@@ -114,7 +120,8 @@ impl Tables {
         let mut orders: HashMap<i64, OrderRow> = HashMap::new();
         for pool in &backend.pools {
             let query = sqlx::query_as("SELECT id, user_id, state, idempotency_key FROM orders");
-            let rows: Vec<(i64, i64, String, Option<String>)> = query.fetch_all(pool).await.unwrap();
+            let rows: Vec<(i64, i64, String, Option<String>)> =
+                query.fetch_all(pool).await.unwrap();
             orders.extend(rows.into_iter().map(|(id, user, state, key)| (id, (user, state, key))));
         }
         let query = sqlx::query_as("SELECT idempotency_key, sku, count FROM stock_history");

@@ -28,11 +28,16 @@ pub enum Outcome {
 }
 
 impl Caller {
-    pub async fn create(&self, instance: usize, user: u32, items: &[(u32, u32)], key: Option<&str>) -> Told {
+    pub async fn create(
+        &self,
+        instance: usize,
+        user: u32,
+        items: &[(u32, u32)],
+        key: Option<&str>,
+    ) -> Told {
         let items: Vec<Value> =
             items.iter().map(|(sku, count)| json!({"sku": sku, "count": count})).collect();
-        let body =
-            json!({"order": {"user": user, "items": items}, "idempotencyKey": key.unwrap_or_default()});
+        let body = json!({"order": {"user": user, "items": items}, "idempotencyKey": key.unwrap_or_default()});
         match self.post(instance, "/v1/orders", &body).await {
             (Outcome::Done, body) => {
                 let id = body["orderId"].as_str().and_then(|id| id.parse().ok());
@@ -71,7 +76,10 @@ impl Caller {
         } else if UNKNOWN.contains(&status) {
             (Outcome::Unknown, answer)
         } else {
-            assert_eq!(answer["code"], FAILED_PRECONDITION, "{path} {body} answered {status} {answer}");
+            assert_eq!(
+                answer["code"], FAILED_PRECONDITION,
+                "{path} {body} answered {status} {answer}"
+            );
             (Outcome::Refused, answer)
         }
     }

@@ -30,7 +30,8 @@ impl<'a> Crew<'a> {
         ];
         let addresses = [(); 2].map(|()| format!("127.0.0.1:{}", free_port()));
         let [first, second] = &addresses;
-        let instances = [launch(backend, first, &settings, &[]), launch(backend, second, &settings, &[])];
+        let instances =
+            [launch(backend, first, &settings, &[]), launch(backend, second, &settings, &[])];
         let mut crew = Self { backend, addresses, instances, settings };
         for instance in &mut crew.instances {
             instance.ready().await;
@@ -53,7 +54,8 @@ impl<'a> Crew<'a> {
             extra.push(("FAILPOINTS", "create::looked_up=sleep(200)"));
         }
         self.kill(victim);
-        self.instances[victim] = launch(self.backend, &self.addresses[victim], &self.settings, &extra);
+        self.instances[victim] =
+            launch(self.backend, &self.addresses[victim], &self.settings, &extra);
         let url = format!("{}/readyz", self.instances[victim].base_url());
         let client = http_client();
         eventually(READY_WITHIN, "the armed instance works or is dead", async || {

@@ -175,8 +175,9 @@ impl Lane<'_> {
     async fn left_behind(&self) -> i64 {
         let mut left = 0;
         for (shard, pool) in (0..).zip(&self.backend.pools) {
-            let query = sqlx::query_scalar("SELECT order_id FROM reservations WHERE order_id % 1000 = $1")
-                .bind(shard);
+            let query =
+                sqlx::query_scalar("SELECT order_id FROM reservations WHERE order_id % 1000 = $1")
+                    .bind(shard);
             let held: Vec<i64> = query.fetch_all(&self.backend.pools[0]).await.unwrap();
             let query = "SELECT (SELECT count(*) FROM stock_effects)
                 + (SELECT count(*) FROM unnest($1::bigint[]) AS held (id) WHERE NOT EXISTS (

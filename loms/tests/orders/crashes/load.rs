@@ -46,7 +46,10 @@ impl<'a> Load<'a> {
     }
 
     pub async fn run(&self, seed: u64) {
-        join_all((0..CLIENTS as u64).map(|client| self.client(Rng::with_seed(seed ^ client << 32)))).await;
+        join_all(
+            (0..CLIENTS as u64).map(|client| self.client(Rng::with_seed(seed ^ client << 32))),
+        )
+        .await;
     }
 
     async fn client(&self, mut rng: Rng) {
@@ -131,7 +134,9 @@ impl<'a> Load<'a> {
             Operation::Pay => (80, 5),
             Operation::Cancel => (5, 80),
             Operation::Timeout => (10, 10),
-            Operation::Create | Operation::Restock | Operation::Relay | Operation::Sweep => (40, 30),
+            Operation::Create | Operation::Restock | Operation::Relay | Operation::Sweep => {
+                (40, 30)
+            }
         };
         let (at, other) = if rng.bool() { (0, 1) } else { (1, 0) };
         match rng.u32(..100) {

@@ -33,7 +33,8 @@ fn a_kill_between_any_two_steps_loses_nothing_and_leaves_nothing_behind() {
     let seed = number("CRASH_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
     println!("seed {seed}");
     let wanted = variable("CRASH_OPERATION");
-    let wanted = |operation: &Operation| wanted.as_ref().is_none_or(|name| name == operation.name());
+    let wanted =
+        |operation: &Operation| wanted.as_ref().is_none_or(|name| name == operation.name());
     let waiting = Mutex::new(Operation::ALL.into_iter().filter(wanted));
     let next = || waiting.lock().unwrap().next();
     let lanes: Mutex<Vec<Table>> = Mutex::default();

@@ -17,8 +17,15 @@ pub enum Operation {
 }
 
 impl Operation {
-    pub const ALL: [Self; 7] =
-        [Self::Create, Self::Restock, Self::Pay, Self::Cancel, Self::Timeout, Self::Relay, Self::Sweep];
+    pub const ALL: [Self; 7] = [
+        Self::Create,
+        Self::Restock,
+        Self::Pay,
+        Self::Cancel,
+        Self::Timeout,
+        Self::Relay,
+        Self::Sweep,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -50,7 +57,9 @@ impl Operation {
                     "create::told",
                 ],
             ),
-            Self::Restock => steps(Plain, 6, &["restock::locked", "restock::written", "restock::committed"]),
+            Self::Restock => {
+                steps(Plain, 6, &["restock::locked", "restock::written", "restock::committed"])
+            }
             Self::Pay | Self::Cancel => steps(Plain, 12, &CHANGE),
             Self::Timeout => steps(Plain, 4, &CHANGE),
             Self::Relay => steps(
@@ -65,7 +74,9 @@ impl Operation {
                     "relay::deleted",
                 ],
             ),
-            Self::Sweep => steps(AfterCrash("change::decided"), 1, &["sweep::late", "sweep::settled"]),
+            Self::Sweep => {
+                steps(AfterCrash("change::decided"), 1, &["sweep::late", "sweep::settled"])
+            }
         };
         steps.extend(match self {
             Self::Create => self::steps(Twins, 1, &["create::lost", "create::returned"]),
@@ -131,7 +142,8 @@ fn the_plan_kills_at_every_point_that_the_code_names() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut named = BTreeSet::new();
     let shared = root.join("../shared-actors");
-    for folder in [root.join("src"), shared.join("src"), shared.join("kafka/src"), shared.join("service/src")]
+    for folder in
+        [root.join("src"), shared.join("src"), shared.join("kafka/src"), shared.join("service/src")]
     {
         collect(&folder, &mut named);
     }
@@ -156,7 +168,8 @@ fn collect(folder: &Path, named: &mut BTreeSet<String>) {
             collect(&path, named);
         } else {
             let source = std::fs::read_to_string(&path).unwrap();
-            let points = source.split("crash_point!(\"").skip(1).filter_map(|rest| rest.split('"').next());
+            let points =
+                source.split("crash_point!(\"").skip(1).filter_map(|rest| rest.split('"').next());
             named.extend(points.map(str::to_owned));
         }
     }

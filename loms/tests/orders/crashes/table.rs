@@ -40,7 +40,13 @@ impl Table {
     }
 
     /// Adds one round at one point.
-    pub fn round(&mut self, operation: Operation, point: &'static str, kills: u32, wrong: Vec<String>) {
+    pub fn round(
+        &mut self,
+        operation: Operation,
+        point: &'static str,
+        kills: u32,
+        wrong: Vec<String>,
+    ) {
         let known = self.rows.iter_mut().find(|row| row.point == point);
         if let Some(row) = known {
             row.kills += kills;
@@ -54,11 +60,18 @@ impl Table {
 
     /// Ends a lane: adds the numbers of confirmed changes and of events, and what is wrong with the
     /// events.
-    pub fn finish(&mut self, operation: Operation, confirmed: usize, events: usize, wrong: Vec<String>) {
+    pub fn finish(
+        &mut self,
+        operation: Operation,
+        confirmed: usize,
+        events: usize,
+        wrong: Vec<String>,
+    ) {
         self.confirmed += confirmed;
         self.events += events;
-        self.violations
-            .extend(wrong.into_iter().map(|wrong| format!("events of {}: {wrong}", operation.name())));
+        self.violations.extend(
+            wrong.into_iter().map(|wrong| format!("events of {}: {wrong}", operation.name())),
+        );
     }
 
     pub fn violations(&self) -> &[String] {

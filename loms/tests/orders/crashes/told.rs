@@ -42,7 +42,8 @@ pub async fn violations(backend: &Backend) -> (usize, Vec<String>) {
 async fn read(backend: &Backend) -> History {
     let mut history = History::new();
     for pool in &backend.pools {
-        let query = sqlx::query_as("SELECT order_id, sequence, event_id::text, state FROM order_history");
+        let query =
+            sqlx::query_as("SELECT order_id, sequence, event_id::text, state FROM order_history");
         let rows: Vec<(i64, i32, String, String)> = query.fetch_all(pool).await.unwrap();
         let change = |(id, sequence, event, state): (i64, i32, String, String)| {
             ((id, i64::from(sequence)), (event, state))
@@ -75,13 +76,15 @@ impl Story {
         *last = sequence.max(*last);
         let first = self.told.insert((id, sequence), content.clone());
         if let Some(first) = first.filter(|first| *first != content) {
-            self.wrong.push(format!("order {id}: event {sequence} was {first:?}, then {content:?}"));
+            self.wrong
+                .push(format!("order {id}: event {sequence} was {first:?}, then {content:?}"));
         }
     }
 
     fn differences(self, history: &History) -> Vec<String> {
         let mut wrong = self.wrong;
-        let missing = history.iter().filter(|(change, content)| self.told.get(change) != Some(content));
+        let missing =
+            history.iter().filter(|(change, content)| self.told.get(change) != Some(content));
         let missing: Vec<_> = missing.map(|(change, _)| change).collect();
         if !missing.is_empty() {
             let first = &missing[..missing.len().min(5)];

@@ -25,7 +25,10 @@ fn orders_in_all_states(stage: &Stage, place: Place, model: &mut Model) -> Vec<O
         orders.push(order);
     }
     for command in [Command::Pay(orders[0]), Command::Cancel(orders[1])] {
-        assert_eq!(stage.play(send(&stage.shops[0], command.clone())), model.answer(&command, orders[0]));
+        assert_eq!(
+            stage.play(send(&stage.shops[0], command.clone())),
+            model.answer(&command, orders[0])
+        );
     }
     orders.push(stage.play(leave_new(stage, orders[2], model)));
     orders
@@ -52,8 +55,8 @@ async fn leave_new(stage: &Stage, like: OrderId, model: &mut Model) -> OrderId {
 #[test]
 fn changes_in_one_batch_are_as_good_as_one_by_one_in_their_order() {
     let stage = Stage::set();
-    let change =
-        any::<Index>().prop_flat_map(|order| prop_oneof![Just(Wish::Pay(order)), Just(Wish::Cancel(order))]);
+    let change = any::<Index>()
+        .prop_flat_map(|order| prop_oneof![Just(Wish::Pay(order)), Just(Wish::Cancel(order))]);
     proptest!(cases(12), |(changes in prop::collection::vec(change, 1..30))| {
         let (place, mut model) = stage.next_case(&[9, 9]);
         let orders = orders_in_all_states(&stage, place, &mut model);

@@ -61,12 +61,16 @@ impl Place {
 impl Wish {
     /// The command, given the orders that exist by now.
     pub fn command(&self, place: Place, known: &[OrderId]) -> Command {
-        let named = |index: &Index| known.get(index.index(known.len() + 1)).copied().unwrap_or(id(NOBODYS));
+        let named =
+            |index: &Index| known.get(index.index(known.len() + 1)).copied().unwrap_or(id(NOBODYS));
         match self {
             Self::Create { user, key, items } => {
-                let items: Vec<_> = items.iter().map(|(sku, count)| (place.sku(*sku), *count)).collect();
+                let items: Vec<_> =
+                    items.iter().map(|(sku, count)| (place.sku(*sku), *count)).collect();
                 let user = place.user(*user);
-                Command::Create(key.map_or_else(|| order(user, &items), |key| keyed(key, user, &items)))
+                Command::Create(
+                    key.map_or_else(|| order(user, &items), |key| keyed(key, user, &items)),
+                )
             }
             Self::Pay(order) => Command::Pay(named(order)),
             Self::Cancel(order) => Command::Cancel(named(order)),
@@ -87,7 +91,8 @@ pub fn wish() -> impl Strategy<Value = Wish> {
     let any_items =
         prop::collection::vec((prop_oneof![20 => 0..SKUS - 1, 1 => Just(SKUS - 1)], 1u32..5), 1..4);
     let few_items = select(vec![vec![(0, 2)], vec![(0, 1), (1, 2)]]);
-    let create = (0..USERS, any_items).prop_map(|(user, items)| Wish::Create { user, key: None, items });
+    let create =
+        (0..USERS, any_items).prop_map(|(user, items)| Wish::Create { user, key: None, items });
     let keyed = (0..USERS / 2, select(vec!["a", "b"]), few_items)
         .prop_map(|(user, key, items)| Wish::Create { user, key: Some(key), items });
     prop_oneof![

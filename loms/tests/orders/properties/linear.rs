@@ -29,7 +29,12 @@ pub fn explain(model: &Model, told: &[(Command, Answer)]) -> Option<Model> {
     search(model.clone(), told, 0, &mut HashSet::new())
 }
 
-fn search(model: Model, told: &[(Command, Answer)], done: u32, seen: &mut HashSet<u32>) -> Option<Model> {
+fn search(
+    model: Model,
+    told: &[(Command, Answer)],
+    done: u32,
+    seen: &mut HashSet<u32>,
+) -> Option<Model> {
     if done.count_ones() as usize == told.len() {
         return Some(model);
     }

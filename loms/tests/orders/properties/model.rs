@@ -44,7 +44,9 @@ impl Model {
     /// `fresh`.
     pub fn answer(&mut self, command: &Command, fresh: OrderId) -> Answer {
         match command {
-            Command::Create(order) => self.create(order, fresh).map_or_else(Answer::Refused, Answer::Created),
+            Command::Create(order) => {
+                self.create(order, fresh).map_or_else(Answer::Refused, Answer::Created)
+            }
             Command::Pay(order) => self.change(*order, OrderStatus::Payed),
             Command::Cancel(order) => self.change(*order, OrderStatus::Cancelled),
             Command::Info(order) => match self.orders.get(order) {
@@ -63,7 +65,9 @@ impl Model {
         if let Some(known) = key.as_ref().and_then(|key| self.keys.get(key)) {
             let story = &self.orders[known];
             return match story.status() {
-                _ if story.order.lines != order.lines => Err(OrderError::KeyReused { order: *known }),
+                _ if story.order.lines != order.lines => {
+                    Err(OrderError::KeyReused { order: *known })
+                }
                 OrderStatus::Failed => Err(out_of_stock(*known)),
                 _ => Ok(*known),
             };

@@ -42,7 +42,8 @@ impl Stage {
         let place = Place(self.cases.replace(self.cases.get() + 1));
         let skus = (0..).map(|number| place.sku(number)).zip(levels);
         self.play(async {
-            join_all(skus.clone().map(|(sku, level)| self.backend.add_stock(sku.into(), *level))).await
+            join_all(skus.clone().map(|(sku, level)| self.backend.add_stock(sku.into(), *level)))
+                .await
         });
         (place, Model::new(skus.map(|(sku, level)| (Sku::try_from(sku).unwrap(), *level))))
     }
@@ -67,8 +68,10 @@ impl Stage {
     /// one reservation per order that awaits payment. The effect of a payment may take a while.
     pub async fn holds(&self, model: &Model) {
         eventually(SOON, "the shop is as the model says", async || {
-            let found = (self.stock(model).await, self.histories(model).await, self.held(model).await);
-            let awaiting = |id: &&OrderId| model.orders[*id].status() == OrderStatus::AwaitingPayment;
+            let found =
+                (self.stock(model).await, self.histories(model).await, self.held(model).await);
+            let awaiting =
+                |id: &&OrderId| model.orders[*id].status() == OrderStatus::AwaitingPayment;
             let expected = (
                 model.stock.clone(),
                 model.orders.iter().map(|(id, story)| (*id, story.states.clone())).collect(),
@@ -98,7 +101,8 @@ impl Stage {
             WHERE user_id = ANY($1) ORDER BY order_id, history.sequence";
         let mut histories = BTreeMap::<OrderId, Vec<OrderStatus>>::new();
         for pool in &self.backend.pools {
-            let rows: Vec<(i64, String)> = sqlx::query_as(query).bind(&users).fetch_all(pool).await.unwrap();
+            let rows: Vec<(i64, String)> =
+                sqlx::query_as(query).bind(&users).fetch_all(pool).await.unwrap();
             for (order, state) in rows {
                 let states = histories.entry(OrderId::try_from(order).unwrap()).or_default();
                 states.push(state.parse().unwrap());
@@ -132,9 +136,13 @@ pub async fn send(shop: &Shop, command: Command) -> Answer {
             };
             done(eventually(SOON, "a cancellation is told", cancelled).await)
         }
-        Command::Info(order) => {
-            shop.orders.info(order).await.map_or_else(Answer::Refused, |order| Answer::Is(order.status))
+        Command::Info(order) => shop
+            .orders
+            .info(order)
+            .await
+            .map_or_else(Answer::Refused, |order| Answer::Is(order.status)),
+        Command::Left(sku) => {
+            shop.stocks.available(sku).await.map_or_else(Answer::Refused, Answer::Left)
         }
-        Command::Left(sku) => shop.stocks.available(sku).await.map_or_else(Answer::Refused, Answer::Left),
     }
 }

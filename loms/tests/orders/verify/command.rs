@@ -28,7 +28,8 @@ async fn the_command_exits_by_what_it_found() {
     assert!(output.ends_with("all 25 invariants hold\n"), "{output}");
     assert!(output.contains("\nstock-within-bounds                       5 SKUs "), "{output}");
 
-    let lost = corruptions().find(|wrong| wrong.what == "the reservation of an order is lost").unwrap();
+    let lost =
+        corruptions().find(|wrong| wrong.what == "the reservation of an order is lost").unwrap();
     let (status, output) = run(&corrupt(&backend.databases, lost).await);
     assert_eq!(status, Some(1), "{output}");
     let told = "awaiting-order-holds-stock: an AWAITING_PAYMENT order holds a reservation\n  orders 3001\n";
@@ -43,7 +44,10 @@ async fn the_command_says_what_it_cannot_read() {
     let empty = create_database(&servers.postgres_1, "loms").await;
     let (status, output) = run(&[first, empty]);
     assert_eq!(status, Some(2), "{output}");
-    assert!(output.contains("shard 1 cannot be read: ") && output.contains("shard_identity"), "{output}");
+    assert!(
+        output.contains("shard 1 cannot be read: ") && output.contains("shard_identity"),
+        "{output}"
+    );
 
     let missing = Database { host_port: servers.postgres_0, name: "never_created".to_owned() };
     let (status, output) = run(&[missing, second]);

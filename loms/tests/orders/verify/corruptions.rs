@@ -13,7 +13,8 @@ async fn each_corruption_violates_one_invariant_and_is_told_of_with_its_ids() {
     let backend = quiet_shop().await;
     let healthy = verified(&backend.databases).await;
     assert!(healthy.holds(), "{healthy}");
-    let names: BTreeSet<&str> = healthy.findings.iter().map(|finding| finding.invariant.name).collect();
+    let names: BTreeSet<&str> =
+        healthy.findings.iter().map(|finding| finding.invariant.name).collect();
     let seeded: BTreeSet<&str> = corruptions().map(|corruption| corruption.invariant).collect();
     assert_eq!(names, seeded, "every invariant has a corruption that it tells of");
 
@@ -23,7 +24,11 @@ async fn each_corruption_violates_one_invariant_and_is_told_of_with_its_ids() {
         let report = verified(&databases).await;
         let expected = [(corruption.invariant, corruption.ids.to_vec())].into();
         if violations(&report) != expected {
-            wrong.push(format!("{}: {:?} instead of {expected:?}", corruption.what, violations(&report)));
+            wrong.push(format!(
+                "{}: {:?} instead of {expected:?}",
+                corruption.what,
+                violations(&report)
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

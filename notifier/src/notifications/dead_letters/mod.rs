@@ -100,7 +100,9 @@ impl DeadLetters {
             // another one. If it is also rejected alone, the added headers exceed the broker's
             // limit.
             let outcome = match self.publish_one(letter.whole(topic)).await {
-                Err(ProducerError::Rejected { .. }) => self.publish_one(letter.whereabouts(topic)).await,
+                Err(ProducerError::Rejected { .. }) => {
+                    self.publish_one(letter.whereabouts(topic)).await
+                }
                 outcome => outcome,
             };
             match outcome {
@@ -119,7 +121,8 @@ impl DeadLetters {
         letters: Vec<DeadLetter>,
         record: impl Fn(&DeadLetter) -> Record,
     ) -> (Vec<DeadLetter>, Vec<(DeadLetter, ProducerError)>) {
-        let outcomes = match self.producer.publish_each(letters.iter().map(record).collect()).await {
+        let outcomes = match self.producer.publish_each(letters.iter().map(record).collect()).await
+        {
             Ok(outcomes) => outcomes,
             Err(error) => vec![Err(error); letters.len()],
         };

@@ -50,7 +50,11 @@ impl From<Kept> for DeadLetter {
 
 /// Claims up to `limit` of the letters that have waited longest. Until `claim` has passed, no other
 /// notifier can claim them.
-pub(super) async fn claim(pool: &Pool, limit: u32, claim: Duration) -> Result<Vec<DeadLetter>, sqlx::Error> {
+pub(super) async fn claim(
+    pool: &Pool,
+    limit: u32,
+    claim: Duration,
+) -> Result<Vec<DeadLetter>, sqlx::Error> {
     let statement = "UPDATE dead_letters SET claimed_until = now() + make_interval(secs => $2) \
          WHERE (topic, partition, record_offset) IN ( \
              SELECT topic, partition, record_offset FROM dead_letters \
@@ -68,7 +72,8 @@ pub(super) async fn claim(pool: &Pool, limit: u32, claim: Duration) -> Result<Ve
 /// Deletes a letter that was published.
 pub(super) async fn forget(pool: &Pool, letter: &DeadLetter) -> Result<(), sqlx::Error> {
     let ReceivedRecord { topic, partition, offset, .. } = &letter.record;
-    let statement = "DELETE FROM dead_letters WHERE topic = $1 AND partition = $2 AND record_offset = $3";
+    let statement =
+        "DELETE FROM dead_letters WHERE topic = $1 AND partition = $2 AND record_offset = $3";
     let query = sqlx::query(statement).bind(topic).bind(partition).bind(offset);
     observe("forget_dead_letter", query.execute(pool)).await.map(drop)
 }

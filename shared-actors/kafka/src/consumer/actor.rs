@@ -70,7 +70,10 @@ impl Actor for ConsumerActor {
         };
         // The courier ends when the sender of its batches is dropped: the reader has ended, or
         // never started.
-        ctx.spawn(wrap_future(courier.run(batches)).map(|(), actor: &mut Self, ctx| actor.reader_ended(ctx)));
+        ctx.spawn(
+            wrap_future(courier.run(batches))
+                .map(|(), actor: &mut Self, ctx| actor.reader_ended(ctx)),
+        );
     }
 }
 
@@ -129,7 +132,8 @@ impl Courier {
 
     async fn carry(&self, delivery: &Delivery) -> Outcome {
         let count = |outcome: &str| {
-            let counter = FAMILIES.consumer_records.with_label_values(&[self.topic.as_str(), outcome]);
+            let counter =
+                FAMILIES.consumer_records.with_label_values(&[self.topic.as_str(), outcome]);
             counter.inc_by(delivery.records.len() as u64);
         };
         let mut failures = 0;
@@ -142,7 +146,10 @@ impl Courier {
             count("retried");
             failures += 1;
             if failures == 1 {
-                warn!(topic = self.topic, reason, "cannot process records, retrying until it works");
+                warn!(
+                    topic = self.topic,
+                    reason, "cannot process records, retrying until it works"
+                );
             }
             tokio::select! {
                 () = sleep(self.backoff.wait(failures)) => {}

@@ -45,8 +45,8 @@ impl Committer {
             }
         };
         let thread = thread::Builder::new().name("kafka committer".to_owned()).spawn(work);
-        let thread =
-            thread.map_err(|_| KafkaError::ConsumerCommit(RDKafkaErrorCode::CriticalSystemResource))?;
+        let thread = thread
+            .map_err(|_| KafkaError::ConsumerCommit(RDKafkaErrorCode::CriticalSystemResource))?;
         Ok(Self { wake: Some(wake), thread: Some(thread) })
     }
 

@@ -76,7 +76,11 @@ fn measure(
     Ok(between(begin, end, next))
 }
 
-fn committed(consumer: &BaseConsumer<Group>, topic: &str, partition: i32) -> KafkaResult<Option<i64>> {
+fn committed(
+    consumer: &BaseConsumer<Group>,
+    topic: &str,
+    partition: i32,
+) -> KafkaResult<Option<i64>> {
     let mut asked = TopicPartitionList::with_capacity(1);
     asked.add_partition(topic, partition);
     let known = consumer.committed_offsets(asked, ANSWER_WITHIN)?;

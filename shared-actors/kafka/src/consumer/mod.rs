@@ -30,7 +30,10 @@ pub trait RecordSink: Send + Sync + 'static {
     /// The offsets are committed only after `Ok`. After an error the same batch is delivered again,
     /// without limit. A batch may also be repeated after `Ok`, if the process dies before the
     /// commit or a partition moves. The sink must recognise records that it has already processed.
-    fn deliver(&self, batch: Arc<[ReceivedRecord]>) -> LocalBoxFuture<'static, Result<(), SinkError>>;
+    fn deliver(
+        &self,
+        batch: Arc<[ReceivedRecord]>,
+    ) -> LocalBoxFuture<'static, Result<(), SinkError>>;
 }
 
 /// Why a sink could not take a batch.
@@ -71,7 +74,11 @@ pub struct ConsumerOptions {
 impl ConsumerOptions {
     /// Batches of at most 256 records and about 4 MiB, and a session timeout of 10 s. The first
     /// retry comes after 100 ms; the pause doubles up to 5 s.
-    pub fn new(brokers: impl Into<String>, group: impl Into<String>, topic: impl Into<String>) -> Self {
+    pub fn new(
+        brokers: impl Into<String>,
+        group: impl Into<String>,
+        topic: impl Into<String>,
+    ) -> Self {
         let group = group.into();
         Self {
             brokers: brokers.into(),

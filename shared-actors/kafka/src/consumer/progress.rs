@@ -70,7 +70,9 @@ impl Progress {
 
     /// Everything before the mark is done. Does nothing if the partition has moved since.
     pub fn done(&mut self, partition: i32, mark: Mark) {
-        if let Some(holding) = self.held.get_mut(&partition).filter(|holding| holding.epoch == mark.epoch) {
+        if let Some(holding) =
+            self.held.get_mut(&partition).filter(|holding| holding.epoch == mark.epoch)
+        {
             holding.done = holding.done.max(Some(mark.offset));
         }
     }

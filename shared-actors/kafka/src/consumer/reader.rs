@@ -125,7 +125,11 @@ impl Reader {
     }
 
     /// Takes the records that are available, and waits only if there are none.
-    fn collect(&self, consumer: &BaseConsumer<Group>, in_hand: &mut Vec<Collected>) -> KafkaResult<()> {
+    fn collect(
+        &self,
+        consumer: &BaseConsumer<Group>,
+        in_hand: &mut Vec<Collected>,
+    ) -> KafkaResult<()> {
         let mut bytes: usize = in_hand.iter().map(|collected| collected.record.size_bytes()).sum();
         while in_hand.len() < self.options.max_records && bytes < self.options.max_bytes {
             let wait = if in_hand.is_empty() { POLL_INTERVAL } else { Duration::ZERO };

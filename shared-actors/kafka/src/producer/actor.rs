@@ -67,7 +67,10 @@ impl ProducerActor {
         let session = Arc::clone(&self.session);
         let done = responder.scope(async move {
             let span = Span::current();
-            spawn_blocking(move || span.in_scope(|| session.guard(|session| work(session, command)))).await
+            spawn_blocking(move || {
+                span.in_scope(|| session.guard(|session| work(session, command)))
+            })
+            .await
         });
         ctx.wait(wrap_future(done).map(|done, _, ctx: &mut Context<Self>| match done {
             Ok(Ok(result)) => responder.answer(result),
@@ -106,7 +109,9 @@ impl Handler<Envelope<PublishEach>> for ProducerActor {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<PublishEach>, ctx: &mut Context<Self>) {
-        self.serve(envelope, ctx, |session, PublishEach { records }| session.publish_each(&records));
+        self.serve(envelope, ctx, |session, PublishEach { records }| {
+            session.publish_each(&records)
+        });
     }
 }
 

@@ -18,7 +18,11 @@ use crate::record::Record;
 
 /// Sends the records, and waits until all are acknowledged or the first one fails. After a failure
 /// the rest of the transaction is never sent, so there is nothing to wait for.
-pub(super) fn send_all(client: &Client, records: &[Record], deadline: Instant) -> Result<(), FailedRecord> {
+pub(super) fn send_all(
+    client: &Client,
+    records: &[Record],
+    deadline: Instant,
+) -> Result<(), FailedRecord> {
     let failed = |index| move |error| FailedRecord { index, error };
     let mut deliveries = FuturesUnordered::new();
     for (index, record) in records.iter().enumerate() {
@@ -48,7 +52,8 @@ pub(super) fn send_each(
 ) -> Vec<Result<(), FailedRecord>> {
     let sent: Vec<_> = records.iter().map(|record| send(client, record)).collect();
     let settle = |(index, sent): (usize, KafkaResult<DeliveryFuture>)| {
-        sent.and_then(|delivery| reported(delivery, deadline)).map_err(|error| FailedRecord { index, error })
+        sent.and_then(|delivery| reported(delivery, deadline))
+            .map_err(|error| FailedRecord { index, error })
     };
     sent.into_iter().enumerate().map(settle).collect()
 }

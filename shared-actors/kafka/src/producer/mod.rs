@@ -173,8 +173,9 @@ impl ProducerHandle {
         if let Some(topic) = &options.topic {
             FAMILIES.begin_publishing(topic);
         }
-        let limits =
-            ActorOptions::new("producer").capacity(options.capacity).deadline(options.answer_deadline());
+        let limits = ActorOptions::new("producer")
+            .capacity(options.capacity)
+            .deadline(options.answer_deadline());
         Self(Handle::supervise(limits, arbiter, move |_| ProducerActor::new(&options)))
     }
 

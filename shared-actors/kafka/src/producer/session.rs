@@ -112,7 +112,10 @@ impl Session {
     }
 
     /// Publishes the records independently of each other. `Ok` holds one outcome per record.
-    pub fn publish_each(&self, records: &[Record]) -> Result<Vec<Result<(), ProducerError>>, ProducerError> {
+    pub fn publish_each(
+        &self,
+        records: &[Record],
+    ) -> Result<Vec<Result<(), ProducerError>>, ProducerError> {
         assert!(!self.transactional, "a transaction publishes all or nothing");
         self.check_number(records)?;
         let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,7 +125,9 @@ impl Session {
         let unreported = |failed: &FailedRecord| failed.error == KafkaError::Canceled;
         let failures = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
         if client.client().fatal_error().is_some() || failures.clone().any(unreported) {
-            link.drop_client(&ProducerError::Unavailable { reason: "the client has failed".to_owned() });
+            link.drop_client(&ProducerError::Unavailable {
+                reason: "the client has failed".to_owned(),
+            });
         }
         for (record, outcome) in records.iter().zip(&outcomes) {
             count(record, outcome.is_ok());
@@ -170,7 +175,8 @@ impl Session {
                     let reason = error.to_string();
                     return Err(self.abort(client, ProducerError::Unavailable { reason }));
                 }
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {}
+                Err(KafkaError::Transaction(error))
+                    if error.is_retriable() && Instant::now() < deadline => {}
                 Err(error) => return Err(final_failure(client, &error)),
             }
         }
@@ -189,7 +195,8 @@ impl Session {
         loop {
             match client.abort_transaction(self.timeout) {
                 Ok(()) => return Failure::Passing(cause),
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {}
+                Err(KafkaError::Transaction(error))
+                    if error.is_retriable() && Instant::now() < deadline => {}
                 Err(error) => return final_failure(client, &error),
             }
         }
@@ -219,7 +226,8 @@ impl Link {
     fn initialise(&mut self, session: &Session) -> Result<(), ProducerError> {
         let client = self.client(session)?;
         if let Err(error) = client.init_transactions(session.timeout) {
-            let retriable = matches!(&error, KafkaError::Transaction(error) if error.is_retriable());
+            let retriable =
+                matches!(&error, KafkaError::Transaction(error) if error.is_retriable());
             if !retriable {
                 *self = Self::default();
             }

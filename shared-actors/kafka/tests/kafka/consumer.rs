@@ -59,12 +59,18 @@ async fn commits_are_counted_when_they_have_ended() {
     let memory = Memory::default();
     let reader = consumer(&broker, &topic.name, &memory);
     let committed = |outcome: &str| {
-        sample(&format!("kafka_consumer_commits_total{{outcome=\"{outcome}\",topic=\"{}\"}}", topic.name))
+        sample(&format!(
+            "kafka_consumer_commits_total{{outcome=\"{outcome}\",topic=\"{}\"}}",
+            topic.name
+        ))
     };
     assert_eq!((committed("ok"), committed("error")), (Some(0.0), Some(0.0)));
     producer(&broker).publish(records(&topic.name, "", 10)).await.unwrap();
     memory.hold(10).await;
-    eventually(SOON, "a commit is counted", async || committed("ok").is_some_and(|count| count > 0.0)).await;
+    eventually(SOON, "a commit is counted", async || {
+        committed("ok").is_some_and(|count| count > 0.0)
+    })
+    .await;
     assert_eq!(committed("error"), Some(0.0));
     reader.drain().await;
 }
@@ -111,26 +117,18 @@ async fn consumers_of_a_group_share_and_a_rebalance_loses_nothing() {
         published += 10;
     }
     let seen = || left.values().into_iter().chain(right.values()).collect::<BTreeSet<String>>();
-    eventually(
-        SOON,
-        "all is seen",
-        async || {
-            if seen().len() == published { Ok(()) } else { Err(seen().len()) }
-        },
-    )
+    eventually(SOON, "all is seen", async || {
+        if seen().len() == published { Ok(()) } else { Err(seen().len()) }
+    })
     .await;
     assert!(published > before && left.values().len() < published, "the second takes its share");
 
     second.drain().await;
     publisher.publish(records(&topic.name, "last ", 10)).await.unwrap();
     published += 10;
-    eventually(
-        SOON,
-        "all is seen",
-        async || {
-            if seen().len() == published { Ok(()) } else { Err(seen().len()) }
-        },
-    )
+    eventually(SOON, "all is seen", async || {
+        if seen().len() == published { Ok(()) } else { Err(seen().len()) }
+    })
     .await;
     let total = left.values().len() + right.values().len();
     assert_eq!(total, published, "an orderly rebalance repeats nothing");
@@ -155,8 +153,11 @@ async fn a_topic_that_comes_later_is_waited_for() {
     let health = Health::new();
     let options = ConsumerOptions::new(&broker, &name, &name).component(health.component("kafka"));
     let memory = Memory::default();
-    let reader =
-        ConsumerHandle::start(options, shared_actors::actor::Arbiters::new(0).pick(0), memory.clone());
+    let reader = ConsumerHandle::start(
+        options,
+        shared_actors::actor::Arbiters::new(0).pick(0),
+        memory.clone(),
+    );
     eventually(SOON, "it says that the topic is missing", async || {
         health.report()[0].reason.clone().filter(|reason| reason.contains("does not exist"))
     })
@@ -199,8 +200,11 @@ async fn a_group_is_not_behind_the_end_of_a_transaction() {
     let memory = Memory::default();
     let reader = consumer(&broker, &topic.name, &memory);
     memory.hold(5).await;
-    let as_a_tool: BaseConsumer =
-        ClientConfig::new().set("bootstrap.servers", &broker).set("group.id", &topic.name).create().unwrap();
+    let as_a_tool: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &broker)
+        .set("group.id", &topic.name)
+        .create()
+        .unwrap();
     eventually(SOON, "the group's offset is the end", async || {
         let (_, end) = as_a_tool.fetch_watermarks(&topic.name, 0, SOON).unwrap();
         let mut asked = TopicPartitionList::new();

@@ -12,7 +12,8 @@ use shared_actors::actor::Arbiters;
 use crate::support::{Memory, SOON, consumer, producer, records, sample};
 
 fn rebalances(topic: &str, change: &str) -> f64 {
-    let series = format!("kafka_consumer_rebalances_total{{change=\"{change}\",topic=\"{topic}\"}}");
+    let series =
+        format!("kafka_consumer_rebalances_total{{change=\"{change}\",topic=\"{topic}\"}}");
     sample(&series).unwrap_or_default()
 }
 

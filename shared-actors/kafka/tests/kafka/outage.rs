@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use dev::stack::folders::Folders;
 use dev::stack::kafka::{self, Listeners};
 use dev::testing::{eventually, free_port};
-use kafka_actors::{ConsumerHandle, ConsumerOptions, ProducerError, ProducerHandle, ProducerOptions, Record};
+use kafka_actors::{
+    ConsumerHandle, ConsumerOptions, ProducerError, ProducerHandle, ProducerOptions, Record,
+};
 use shared_actors::actor::Arbiters;
 use shared_actors::health::Health;
 

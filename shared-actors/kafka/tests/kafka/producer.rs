@@ -36,7 +36,8 @@ async fn a_record_arrives_as_it_was_sent() {
     let broker = Servers::from_env().kafka;
     let topic = unique_topic(&broker, 1).await;
     let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let headers = Headers::new().with("ce_id", "7").with_traceparent(Some(traceparent)).with("empty", "");
+    let headers =
+        Headers::new().with("ce_id", "7").with_traceparent(Some(traceparent)).with("empty", "");
     let sent = Record::new(&topic.name, "1000", "value").with_headers(headers.clone());
     producer(&broker).publish(vec![sent]).await.unwrap();
 
@@ -44,7 +45,10 @@ async fn a_record_arrives_as_it_was_sent() {
     let reader = consumer(&broker, &topic.name, &memory);
     memory.hold(1).await;
     let received = &memory.records()[0];
-    assert_eq!((received.topic.as_str(), received.partition, received.offset), (topic.name.as_str(), 0, 0));
+    assert_eq!(
+        (received.topic.as_str(), received.partition, received.offset),
+        (topic.name.as_str(), 0, 0)
+    );
     assert_eq!(
         (received.key.as_deref(), received.payload.as_deref()),
         (Some(&b"1000"[..]), Some(&b"value"[..]))
@@ -99,7 +103,10 @@ async fn a_transaction_takes_milliseconds_whatever_it_holds() {
         }
         times.sort();
         let quarter = times[times.len() / 4];
-        println!("{count} records a transaction: 25% {quarter:?}, 90% {:?}", times[times.len() * 9 / 10]);
+        println!(
+            "{count} records a transaction: 25% {quarter:?}, 90% {:?}",
+            times[times.len() * 9 / 10]
+        );
         // Tolerates a busy machine, but not librdkafka's wait of 100 ms, which would slow down each
         // transaction.
         assert!(quarter < Duration::from_millis(80), "{quarter:?}");

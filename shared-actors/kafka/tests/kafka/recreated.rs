@@ -47,7 +47,8 @@ async fn a_topic_that_is_made_again_while_the_consumer_is_blocked_is_read_from_i
     topic.recreate(2).await;
     producer(&broker).publish(records(&topic.name, "new ", 20)).await.unwrap();
     memory.unblock();
-    let of_the_new = || memory.values().into_iter().filter(|value| value.starts_with("new")).collect();
+    let of_the_new =
+        || memory.values().into_iter().filter(|value| value.starts_with("new")).collect();
     dev::testing::eventually(crate::support::SOON, "the new topic is read", async || {
         let values: Vec<String> = of_the_new();
         if values.len() >= 20 { Ok(()) } else { Err(values.len()) }
@@ -61,8 +62,11 @@ async fn a_topic_that_is_made_again_while_the_consumer_is_blocked_is_read_from_i
 async fn a_group_whose_offsets_lie_behind_the_end_begins_at_the_beginning() {
     let broker = Servers::from_env().kafka;
     let topic = unique_topic(&broker, 2).await;
-    let client: BaseConsumer =
-        ClientConfig::new().set("bootstrap.servers", &broker).set("group.id", &topic.name).create().unwrap();
+    let client: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &broker)
+        .set("group.id", &topic.name)
+        .create()
+        .unwrap();
     let mut offsets = TopicPartitionList::new();
     for partition in 0..2 {
         offsets.add_partition_offset(&topic.name, partition, Offset::Offset(1_000)).unwrap();
@@ -78,6 +82,10 @@ async fn a_group_whose_offsets_lie_behind_the_end_begins_at_the_beginning() {
     publisher.publish(records(&topic.name, "second ", 20)).await.unwrap();
     let memory = Memory::default();
     let reader = consumer(&broker, &topic.name, &memory);
-    assert_eq!(sorted(memory.hold(20).await), expected("second ", 20), "what was done is committed");
+    assert_eq!(
+        sorted(memory.hold(20).await),
+        expected("second ", 20),
+        "what was done is committed"
+    );
     reader.drain().await;
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use dev::testing::eventually;
 use futures::future::LocalBoxFuture;
 use kafka_actors::{
-    ConsumerHandle, ConsumerOptions, ProducerHandle, ProducerOptions, ReceivedRecord, Record, RecordSink,
-    SinkError,
+    ConsumerHandle, ConsumerOptions, ProducerHandle, ProducerOptions, ReceivedRecord, Record,
+    RecordSink, SinkError,
 };
 use service_kit::metrics;
 use shared_actors::actor::Arbiters;
@@ -28,14 +28,18 @@ pub struct Memory {
 }
 
 impl RecordSink for Memory {
-    fn deliver(&self, batch: Arc<[ReceivedRecord]>) -> LocalBoxFuture<'static, Result<(), SinkError>> {
+    fn deliver(
+        &self,
+        batch: Arc<[ReceivedRecord]>,
+    ) -> LocalBoxFuture<'static, Result<(), SinkError>> {
         let memory = self.clone();
         Box::pin(async move {
             memory.asked.fetch_add(1, Ordering::SeqCst);
             let mut blocked = memory.blocked.subscribe();
             blocked.wait_for(|blocked| !*blocked).await.unwrap();
             let fails = |left: usize| left.checked_sub(1);
-            if memory.failures_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fails).is_ok() {
+            if memory.failures_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fails).is_ok()
+            {
                 return Err(SinkError::Unavailable { reason: "the test wants it so".to_owned() });
             }
             memory.records.lock().unwrap().extend(batch.iter().cloned());

@@ -42,7 +42,8 @@ impl Backend {
     }
 }
 
-const OWN_BACKEND: &str = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+const OWN_BACKEND: &str =
+    "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()";
 const SESSION_STATE: &str = "
 SELECT coalesce(state = 'active', true) AS is_active, state_change FROM pg_stat_activity
 WHERE pid = $1 AND backend_start = $2 AND state_change IS NOT NULL";

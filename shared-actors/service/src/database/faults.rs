@@ -32,9 +32,11 @@ async fn full_pool() -> (Database, Proxy, DatabaseSettings, Pool) {
     let proxy = Proxy::to(&database.host_port);
     let settings = settings(&database, &proxy.address());
     let pool = Pool::new(&settings, &PoolSettings::new("faults").with_max_connections(CONNECTIONS));
-    let slow = (0..CONNECTIONS).map(async |_| sqlx::query("SELECT pg_sleep(0.1)").execute(&pool).await);
+    let slow =
+        (0..CONNECTIONS).map(async |_| sqlx::query("SELECT pg_sleep(0.1)").execute(&pool).await);
     join_all(slow).await.into_iter().collect::<Result<Vec<_>, _>>().unwrap();
-    eventually(SOON, "all connections are back", async || pool.num_idle() == CONNECTIONS as usize).await;
+    eventually(SOON, "all connections are back", async || pool.num_idle() == CONNECTIONS as usize)
+        .await;
     (database, proxy, settings, pool)
 }
 
@@ -60,11 +62,13 @@ async fn a_server_that_opens_sessions_more_slowly_than_statements_wait_is_reache
     let database = create_database(&Servers::from_env().postgres_0, "slow").await;
     let proxy = Proxy::to(&database.host_port);
     proxy.delay(Duration::from_millis(100));
-    let limits = PoolSettings { acquire_timeout: Duration::from_millis(50), ..PoolSettings::new("slow") };
+    let limits =
+        PoolSettings { acquire_timeout: Duration::from_millis(50), ..PoolSettings::new("slow") };
     let pool = Pool::new(&settings(&database, &proxy.address()), &limits);
     let error = sqlx::query("SELECT 1").execute(&pool).await.unwrap_err();
     assert!(matches!(error, sqlx::Error::PoolTimedOut), "{error}");
-    eventually(SOON, "a session is open", async || sqlx::query("SELECT 1").execute(&pool).await).await;
+    eventually(SOON, "a session is open", async || sqlx::query("SELECT 1").execute(&pool).await)
+        .await;
 }
 
 #[actix_rt::test]
@@ -89,7 +93,8 @@ async fn connections_that_the_server_closes_cost_one_statement_at_most() {
 }
 
 #[actix_rt::test]
-async fn statements_on_connections_that_the_watch_finds_dead_are_given_up_long_before_their_deadline() {
+async fn statements_on_connections_that_the_watch_finds_dead_are_given_up_long_before_their_deadline()
+ {
     let (_database, proxy, settings, pool) = full_pool().await;
     let health = Health::new();
     let component = health.component("database");
@@ -185,7 +190,8 @@ async fn a_migration_whose_connection_dies_silently_is_begun_again() {
         .await;
         proxy.silence();
     };
-    let (prepared, ()) = timeout(2 * SOON, join(preparing, dying)).await.expect("it is not waited for");
+    let (prepared, ()) =
+        timeout(2 * SOON, join(preparing, dying)).await.expect("it is not waited for");
     prepared.unwrap();
 }
 
@@ -196,6 +202,7 @@ async fn a_long_migration_is_waited_for() {
     let component = Health::new().component("database");
     prepare(&settings, &[&migrator(7)], Migrations::Apply, &component).await.unwrap();
     let begun = "SELECT extract(epoch FROM execution_time * interval '1 second' / 1e9)::float8 > 6 FROM _sqlx_migrations";
-    let once: Vec<bool> = sqlx::query_scalar(begun).fetch_all(&mut database.connect().await).await.unwrap();
+    let once: Vec<bool> =
+        sqlx::query_scalar(begun).fetch_all(&mut database.connect().await).await.unwrap();
     assert_eq!(once, [true]);
 }

@@ -168,7 +168,10 @@ impl<'t> Executor<'t> for &'t mut Transaction {
         rows.try_flatten_stream().boxed()
     }
 
-    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
+    fn fetch_optional<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
     where
         't: 'e,
         E: 'q + Execute<'q, Postgres>,

@@ -19,8 +19,9 @@ const ANSWER_TIMEOUT: Duration = STATEMENT_TIMEOUT.saturating_add(Duration::from
 /// connection, and impatient clients must not cost the server one login per request.
 const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 
-static REQUESTS: LazyLock<IntCounterVec> =
-    LazyLock::new(|| metrics::counters("db_requests_total", "Requests to the database.", &["category"]));
+static REQUESTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    metrics::counters("db_requests_total", "Requests to the database.", &["category"])
+});
 static DURATION: LazyLock<HistogramVec> = LazyLock::new(|| {
     let help = "Time until the database answered, in seconds.";
     metrics::latencies("db_request_duration_seconds", help, &["category", "status"])
@@ -83,7 +84,9 @@ impl Waiting {
 
     fn count(&self, status: &str) {
         REQUESTS.with_label_values(&[self.category]).inc();
-        DURATION.with_label_values(&[self.category, status]).observe(self.since.elapsed().as_secs_f64());
+        DURATION
+            .with_label_values(&[self.category, status])
+            .observe(self.since.elapsed().as_secs_f64());
     }
 }
 
@@ -111,8 +114,10 @@ mod tests {
     async fn pool_of_one(database: &str) -> (Database, Pool) {
         let database = create_database(&Servers::from_env().postgres_0, database).await;
         let defaults = ShardDefaults { primaries: &[], replicas: &[], name: "" };
-        let shards = ShardSettings::read(&mut Reader::from_pairs(database.master_env(0)), &defaults);
-        let pool = Pool::new(&shards[0].primary, &PoolSettings::new("test").with_max_connections(1));
+        let shards =
+            ShardSettings::read(&mut Reader::from_pairs(database.master_env(0)), &defaults);
+        let pool =
+            Pool::new(&shards[0].primary, &PoolSettings::new("test").with_max_connections(1));
         (database, pool)
     }
 
@@ -161,12 +166,14 @@ mod tests {
         let mut transaction = pool.begin().await.unwrap();
         sqlx::query("INSERT INTO counted VALUES (1)").execute(&mut transaction).await.unwrap();
         drop(transaction);
-        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM counted").fetch_one(&pool).await.unwrap();
+        let count: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM counted").fetch_one(&pool).await.unwrap();
         assert_eq!((count, backend(&pool).await), (0, before));
         let mut transaction = pool.begin().await.unwrap();
         sqlx::query("INSERT INTO counted VALUES (1)").execute(&mut transaction).await.unwrap();
         transaction.commit().await.unwrap();
-        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM counted").fetch_one(&pool).await.unwrap();
+        let count: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM counted").fetch_one(&pool).await.unwrap();
         assert_eq!(count, 1);
     }
 

@@ -32,7 +32,10 @@ struct FirstMigration {
 }
 
 /// Determines the owner of the database, before anything in it is changed.
-pub(super) async fn of(connection: &mut PgConnection, migrator: &Migrator) -> Result<Owner, sqlx::Error> {
+pub(super) async fn of(
+    connection: &mut PgConnection,
+    migrator: &Migrator,
+) -> Result<Owner, sqlx::Error> {
     let tables: Vec<String> = sqlx::query_scalar(TABLES).fetch_all(&mut *connection).await?;
     if tables.iter().any(|table| *table == migrator.table_name) {
         return of_migrations(connection, migrator).await;
@@ -47,17 +50,26 @@ pub(super) async fn of(connection: &mut PgConnection, migrator: &Migrator) -> Re
 }
 
 /// Compares the first migration, which has a different name in each program.
-async fn of_migrations(connection: &mut PgConnection, migrator: &Migrator) -> Result<Owner, sqlx::Error> {
-    let statement =
-        format!("SELECT version, description FROM {} ORDER BY version LIMIT 1", migrator.table_name);
+async fn of_migrations(
+    connection: &mut PgConnection,
+    migrator: &Migrator,
+) -> Result<Owner, sqlx::Error> {
+    let statement = format!(
+        "SELECT version, description FROM {} ORDER BY version LIMIT 1",
+        migrator.table_name
+    );
     let first: Option<FirstMigration> =
         sqlx::query_as(AssertSqlSafe(statement)).fetch_optional(connection).await?;
-    let own = migrator.iter().find(|own| first.as_ref().is_some_and(|first| first.version == own.version));
+    let own = migrator
+        .iter()
+        .find(|own| first.as_ref().is_some_and(|first| first.version == own.version));
     Ok(match (first, own) {
-        (Some(first), Some(own)) if own.description != first.description => Owner::SomebodyElse(format!(
-            "the schema of another program, whose first migration is {:?}",
-            first.description
-        )),
+        (Some(first), Some(own)) if own.description != first.description => {
+            Owner::SomebodyElse(format!(
+                "the schema of another program, whose first migration is {:?}",
+                first.description
+            ))
+        }
         _ => Owner::Us,
     })
 }

@@ -127,8 +127,14 @@ impl Pool {
     /// ```
     pub fn new(settings: &DatabaseSettings, limits: &PoolSettings) -> Self {
         let options = connect_options(settings, &limits.application_name).options([
-            ("statement_timeout", limits.statement_timeout.min(STATEMENT_TIMEOUT).as_millis().to_string()),
-            ("idle_in_transaction_session_timeout", limits.transaction_idle_timeout.as_millis().to_string()),
+            (
+                "statement_timeout",
+                limits.statement_timeout.min(STATEMENT_TIMEOUT).as_millis().to_string(),
+            ),
+            (
+                "idle_in_transaction_session_timeout",
+                limits.transaction_idle_timeout.as_millis().to_string(),
+            ),
         ]);
         let options = options.options(limits.session.iter().copied());
         let trust = Arc::new(Trust::new());
@@ -139,7 +145,8 @@ impl Pool {
             .test_before_acquire(false)
             .before_acquire(move |connection, meta| {
                 let trust = Arc::clone(&trusted);
-                async move { Ok(is_usable(connection, meta.age, meta.idle_for, &trust).await) }.boxed()
+                async move { Ok(is_usable(connection, meta.age, meta.idle_for, &trust).await) }
+                    .boxed()
             })
             .connect_lazy_with(options);
         let acquire_timeout = limits.acquire_timeout;
@@ -230,7 +237,9 @@ fn unreachable(reason: &str) -> sqlx::Error {
 /// fault.
 fn not_opened(error: sqlx::Error) -> sqlx::Error {
     match error {
-        sqlx::Error::Database(refusal) => unreachable(&format!("the server refused the session: {refusal}")),
+        sqlx::Error::Database(refusal) => {
+            unreachable(&format!("the server refused the session: {refusal}"))
+        }
         error => error,
     }
 }
@@ -273,7 +282,12 @@ impl Drop for Acquiring<'_> {
 }
 
 /// Whether an idle connection may be used.
-async fn is_usable(connection: &mut PgConnection, age: Duration, idle: Duration, trust: &Trust) -> bool {
+async fn is_usable(
+    connection: &mut PgConnection,
+    age: Duration,
+    idle: Duration,
+    trust: &Trust,
+) -> bool {
     let now = Instant::now();
     let ago = |duration| now.checked_sub(duration).unwrap_or(now);
     let verdict = trust.verdict(ago(age), ago(idle));
@@ -317,7 +331,10 @@ impl<'c> Executor<'c> for &'_ Pool {
         rows.try_flatten_stream().boxed()
     }
 
-    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
+    fn fetch_optional<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
     where
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,

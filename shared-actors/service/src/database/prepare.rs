@@ -97,7 +97,8 @@ pub async fn prepare(
             attempt
         } else {
             // Reports the shard as failing, so that the other shards do not wait for it.
-            component.waiting("a migration is taking long, or the server stopped responding during it");
+            component
+                .waiting("a migration is taking long, or the server stopped responding during it");
             attempt.await
         };
         let (reason, is_refusal) = match attempt {
@@ -132,7 +133,10 @@ pub async fn prepare(
 ///
 /// # Errors
 /// Why the migration failed, as a message for people.
-pub async fn migrate_now(settings: &DatabaseSettings, migrators: &[&Migrator]) -> Result<(), String> {
+pub async fn migrate_now(
+    settings: &DatabaseSettings,
+    migrators: &[&Migrator],
+) -> Result<(), String> {
     let give_up = Instant::now() + MIGRATE_WITHIN;
     loop {
         match apply(settings, migrators).await {
@@ -156,7 +160,8 @@ enum Failure {
     Final(PrepareError),
 }
 
-const LOCKED: &str = "another process is migrating, or a session has locked a table that a migration changes";
+const LOCKED: &str =
+    "another process is migrating, or a session has locked a table that a migration changes";
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
@@ -179,7 +184,9 @@ async fn apply(settings: &DatabaseSettings, migrators: &[&Migrator]) -> Result<(
         ("tcp_keepalives_count", "3".to_owned()),
     ]);
     let mut connection = match connect(&options).await {
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(INVALID_CATALOG_NAME) => {
+        Err(sqlx::Error::Database(error))
+            if error.code().as_deref() == Some(INVALID_CATALOG_NAME) =>
+        {
             create(settings, &options).await?;
             connect(&options).await?
         }
@@ -203,7 +210,9 @@ async fn apply(settings: &DatabaseSettings, migrators: &[&Migrator]) -> Result<(
 
 /// Waits for the answer to a short statement. Without the timeout, a dead connection would block it
 /// forever.
-async fn soon<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+async fn soon<T>(
+    statement: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
     tokio::time::timeout(STATEMENT_TIMEOUT, statement).await.unwrap_or_else(|_| Err(no_answer()))
 }
 
@@ -233,7 +242,10 @@ async fn check(settings: &DatabaseSettings, migrators: &[&Migrator]) -> Result<(
             .filter(|migration| !migration.migration_type.is_down_migration())
             .find(|migration| !applied.contains(&migration.version));
         if let Some(missing) = missing {
-            return Err(Failure::Transient(format!("migration {} is not applied yet", missing.version)));
+            return Err(Failure::Transient(format!(
+                "migration {} is not applied yet",
+                missing.version
+            )));
         }
     }
     soon(connection.close()).await.map_err(Failure::from)
@@ -249,7 +261,9 @@ async fn create(settings: &DatabaseSettings, options: &PgConnectOptions) -> Resu
     let statement = format!("CREATE DATABASE \"{}\"", settings.name.replace('"', "\"\""));
     match soon(sqlx::query(AssertSqlSafe(statement)).execute(&mut connection)).await {
         Ok(_) => tracing::info!(database = %describe(settings), "database created"),
-        Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42P04" | "23505")) => {
+        Err(sqlx::Error::Database(error))
+            if matches!(error.code().as_deref(), Some("42P04" | "23505")) =>
+        {
             tracing::debug!(database = %describe(settings), "another instance is creating the database");
         }
         Err(error) => return Err(error.into()),
@@ -264,7 +278,9 @@ fn classify(settings: &DatabaseSettings, error: MigrateError) -> Failure {
         {
             cause.into()
         }
-        error => Failure::Final(PrepareError::Migration { database: describe(settings), reason: error }),
+        error => {
+            Failure::Final(PrepareError::Migration { database: describe(settings), reason: error })
+        }
     }
 }
 

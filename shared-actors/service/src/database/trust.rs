@@ -73,7 +73,11 @@ impl Trust {
             return Verdict::Close;
         }
         let suspected = *self.suspected.lock().unwrap_or_else(PoisonError::into_inner);
-        if suspected.is_some_and(|suspected| answered < suspected) { Verdict::Ask } else { Verdict::Use }
+        if suspected.is_some_and(|suspected| answered < suspected) {
+            Verdict::Ask
+        } else {
+            Verdict::Use
+        }
     }
 
     /// Waits until connections that were in use at `used` are given up.

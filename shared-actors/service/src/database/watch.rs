@@ -63,7 +63,8 @@ pub async fn watch(settings: DatabaseSettings, component: Component, pools: Vec<
             State::Refuses(reason) | State::Unreachable(reason) => component.waiting(reason),
         }
         tokio::time::sleep(if is_unreachable { pause } else { PERIOD }).await;
-        pause = if is_unreachable { (pause * 2).min(PERIOD) } else { FIRST_PERIOD_WHILE_UNREACHABLE };
+        pause =
+            if is_unreachable { (pause * 2).min(PERIOD) } else { FIRST_PERIOD_WHILE_UNREACHABLE };
     }
 }
 

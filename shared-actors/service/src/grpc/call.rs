@@ -79,7 +79,9 @@ where
         let busy = request.extensions().get::<Arc<Activity>>().map(Activity::begin);
         if method.is_operation {
             let (answer, ending) = (self.next.call(request), self.calls.ending.clone());
-            return Box::pin(async move { Ok(answer.await?.map(|body| Ended::when(ending, busy, body))) });
+            return Box::pin(async move {
+                Ok(answer.await?.map(|body| Ended::when(ending, busy, body)))
+            });
         }
         if !self.calls.health.has_been_ready() {
             method.observe(Code::Unavailable, Duration::ZERO);
@@ -108,7 +110,8 @@ where
                 if let Ok(answer) = &mut answer {
                     blame(answer.headers_mut());
                 }
-                let code = answer.as_ref().map_or(Code::Unknown, |answer| code_of(answer.headers()));
+                let code =
+                    answer.as_ref().map_or(Code::Unknown, |answer| code_of(answer.headers()));
                 // The time that a refusal is held back does not count as latency.
                 let elapsed = started.elapsed();
                 if matches!(code, Code::ResourceExhausted | Code::Unavailable) {
@@ -209,7 +212,8 @@ fn code_of(headers: &HeaderMap) -> Code {
 /// that is too large gets `OUT_OF_RANGE`. A message that cannot be decompressed gets an internal
 /// error, although the sender is at fault.
 fn blame(headers: &mut HeaderMap) {
-    let cannot_unpack = |message: &HeaderValue| message.as_bytes().starts_with(b"Error%20decompressing");
+    let cannot_unpack =
+        |message: &HeaderValue| message.as_bytes().starts_with(b"Error%20decompressing");
     let code = match code_of(headers) {
         Code::OutOfRange => Code::ResourceExhausted,
         Code::Internal if headers.get(Status::GRPC_MESSAGE).is_some_and(cannot_unpack) => {

@@ -24,7 +24,9 @@ pub(super) fn accept(
     stream::unfold((listener, places), move |(listener, places)| async move {
         panic_point!("grpc::accepting");
         let connection = match listener.accept().await {
-            Ok((stream, _)) => Ok(Connection::admit(stream, Protocol::Http2, patience, &places).await?),
+            Ok((stream, _)) => {
+                Ok(Connection::admit(stream, Protocol::Http2, patience, &places).await?)
+            }
             Err(error) => {
                 tokio::time::sleep(REST_AFTER_FAILURE).await;
                 Err(error)

@@ -113,7 +113,11 @@ impl Link {
         if line.number == number && line.heard < started && line.heard.elapsed() >= SILENCE {
             warn!(server = %self.endpoint.uri(), "a connection timed out, opening another one");
             let _runtime = self.runtime.enter();
-            *line = Line { channel: self.endpoint.connect_lazy(), number: number + 1, heard: Instant::now() };
+            *line = Line {
+                channel: self.endpoint.connect_lazy(),
+                number: number + 1,
+                heard: Instant::now(),
+            };
         }
     }
 
@@ -125,7 +129,8 @@ impl Link {
 /// A server to connect to, with or without the scheme in its URL. Connections detect by themselves
 /// that the server is gone.
 pub(crate) fn endpoint(base_url: &str) -> Result<Endpoint, Error> {
-    let url = if base_url.contains("://") { base_url.to_owned() } else { format!("http://{base_url}") };
+    let url =
+        if base_url.contains("://") { base_url.to_owned() } else { format!("http://{base_url}") };
     Ok(Endpoint::from_shared(url)?
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)

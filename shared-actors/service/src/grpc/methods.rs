@@ -32,7 +32,9 @@ impl Method {
     pub(super) fn observe(&self, code: Code, elapsed: Duration) {
         if !self.is_operation {
             let metrics = &self.metrics[code as usize];
-            metrics.get_or_init(|| ApiMetrics::resolve("gRPC", &self.path, code_name(code))).observe(elapsed);
+            metrics
+                .get_or_init(|| ApiMetrics::resolve("gRPC", &self.path, code_name(code)))
+                .observe(elapsed);
         }
     }
 }
@@ -62,15 +64,20 @@ impl Methods {
             }
         }
         for operation in
-            ["health.v1.Health/Check", "health.v1.Health/List", "health.v1.Health/Watch"].into_iter().chain([
-                "reflection.v1.ServerReflection/ServerReflectionInfo",
-                "reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-            ])
+            ["health.v1.Health/Check", "health.v1.Health/List", "health.v1.Health/Watch"]
+                .into_iter()
+                .chain([
+                    "reflection.v1.ServerReflection/ServerReflectionInfo",
+                    "reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                ])
         {
             let path = format!("/grpc.{operation}");
             known.insert(path.clone(), Arc::new(Method::new(path)));
         }
-        Ok((Self { known, unknown: Arc::new(Method::new(metrics::UNMATCHED.to_owned())) }, services))
+        Ok((
+            Self { known, unknown: Arc::new(Method::new(metrics::UNMATCHED.to_owned())) },
+            services,
+        ))
     }
 
     pub(super) fn find(&self, path: &str) -> &Arc<Method> {

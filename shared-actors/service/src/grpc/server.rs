@@ -67,7 +67,10 @@ impl GrpcFrontEnd {
 ///
 /// # Errors
 /// The address cannot be bound (the message names it), or the descriptors are invalid.
-pub async fn serve(settings: &GrpcServerSettings, service: GrpcService) -> io::Result<GrpcFrontEnd> {
+pub async fn serve(
+    settings: &GrpcServerSettings,
+    service: GrpcService,
+) -> io::Result<GrpcFrontEnd> {
     let listener = TcpListener::from_std(listen(settings.address)?)?;
     let address = listener.local_addr()?;
     let (methods, names) = Methods::read(service.descriptors).map_err(io::Error::other)?;

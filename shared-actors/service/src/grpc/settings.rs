@@ -59,8 +59,16 @@ impl GrpcServerSettings {
         Self {
             address: reader.get(port_setting, defaults.address),
             request_timeout: reader.duration("REQUEST_TIMEOUT", defaults.request_timeout),
-            max_concurrent_streams: reader.get_in("GRPC_MAX_CONCURRENT_STREAMS", streams, 1..=1_000_000),
-            max_connections: reader.get_in("GRPC_MAX_CONNECTIONS", defaults.max_connections, 1..=1_000_000),
+            max_concurrent_streams: reader.get_in(
+                "GRPC_MAX_CONCURRENT_STREAMS",
+                streams,
+                1..=1_000_000,
+            ),
+            max_connections: reader.get_in(
+                "GRPC_MAX_CONNECTIONS",
+                defaults.max_connections,
+                1..=1_000_000,
+            ),
             ..defaults
         }
     }

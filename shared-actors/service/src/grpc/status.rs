@@ -39,7 +39,11 @@ pub fn status(error: &(impl ServiceError + ?Sized)) -> Status {
     let preconditions = error.preconditions();
     let failed = !preconditions.is_empty();
     for violation in preconditions {
-        details.add_precondition_failure_violation(violation.kind, violation.subject, violation.description);
+        details.add_precondition_failure_violation(
+            violation.kind,
+            violation.subject,
+            violation.description,
+        );
     }
     if let Some(delay) = error.retry_after() {
         details.set_retry_info(Some(spread(delay)));

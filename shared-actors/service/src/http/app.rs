@@ -44,10 +44,12 @@ pub(super) fn app<C: FnOnce(&mut ServiceConfig)>(
         .app_data(BodyLimit(limit))
         .app_data(PayloadConfig::new(limit))
         .app_data(
-            PathConfig::default().error_handler(|error, request| ApiError::of_path(&error, request).into()),
+            PathConfig::default()
+                .error_handler(|error, request| ApiError::of_path(&error, request).into()),
         )
         .app_data(QueryConfig::default().error_handler(|error, _| {
-            ApiError::new(ErrorCode::InvalidArgument, format!("invalid query string: {error}")).into()
+            ApiError::new(ErrorCode::InvalidArgument, format!("invalid query string: {error}"))
+                .into()
         }))
         .wrap(cors(&settings.allowed_origins))
         .wrap(front)

@@ -54,7 +54,10 @@ impl<T: DeserializeOwned> FromRequest for JsonBody<T> {
             let mut body = web::BytesMut::with_capacity(announced.unwrap_or(0));
             while let Some(chunk) = payload.next().await {
                 let chunk = chunk.map_err(|error| {
-                    ApiError::new(ErrorCode::InvalidArgument, format!("the body cannot be read: {error}"))
+                    ApiError::new(
+                        ErrorCode::InvalidArgument,
+                        format!("the body cannot be read: {error}"),
+                    )
                 })?;
                 if body.len() + chunk.len() > limit {
                     return Err(too_large(limit));
@@ -72,7 +75,8 @@ pub(super) fn announced_length(headers: &HeaderMap) -> Option<usize> {
 
 /// Whether the request announces a body.
 pub(super) fn has_body(headers: &HeaderMap) -> bool {
-    headers.contains_key(TRANSFER_ENCODING) || announced_length(headers).is_some_and(|length| length > 0)
+    headers.contains_key(TRANSFER_ENCODING)
+        || announced_length(headers).is_some_and(|length| length > 0)
 }
 
 /// The error for a body that would have to be decoded first; `None` for a plain body.
@@ -119,7 +123,10 @@ pub(super) fn too_large(limit: usize) -> ApiError {
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     if body.iter().all(u8::is_ascii_whitespace) {
-        return Err(ApiError::new(ErrorCode::InvalidArgument, "the body is empty; it must be JSON"));
+        return Err(ApiError::new(
+            ErrorCode::InvalidArgument,
+            "the body is empty; it must be JSON",
+        ));
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
@@ -146,8 +153,10 @@ fn refusal(path: &str, error: &serde_json::Error) -> ApiError {
     match field.as_str() {
         "." => ApiError::new(ErrorCode::InvalidArgument, format!("the body: {reason}")),
         field => {
-            let message = if missing.is_some() { "is missing".to_owned() } else { reason.to_owned() };
-            ApiError::new(ErrorCode::InvalidArgument, format!("{field}: {message}")).with_field(field)
+            let message =
+                if missing.is_some() { "is missing".to_owned() } else { reason.to_owned() };
+            ApiError::new(ErrorCode::InvalidArgument, format!("{field}: {message}"))
+                .with_field(field)
         }
     }
 }

@@ -87,7 +87,8 @@ impl FromStr for AllowedOrigins {
 
     fn from_str(list: &str) -> Result<Self, AllowedOriginsError> {
         let origins = list.split(',').map(str::trim).filter(|origin| !origin.is_empty());
-        let origins: Vec<String> = origins.map(origin).collect::<Option<_>>().ok_or(AllowedOriginsError)?;
+        let origins: Vec<String> =
+            origins.map(origin).collect::<Option<_>>().ok_or(AllowedOriginsError)?;
         if origins.is_empty() { Err(AllowedOriginsError) } else { Ok(Self(origins)) }
     }
 }
@@ -107,16 +108,28 @@ mod tests {
 
     #[test]
     fn a_list_of_origins_is_read_as_browsers_spell_them() {
-        let origins: AllowedOrigins = "http://localhost:8089/, HTTPS://Shop.Example".parse().unwrap();
-        assert_eq!(origins.iter().collect::<Vec<_>>(), ["http://localhost:8089", "https://shop.example"]);
+        let origins: AllowedOrigins =
+            "http://localhost:8089/, HTTPS://Shop.Example".parse().unwrap();
+        assert_eq!(
+            origins.iter().collect::<Vec<_>>(),
+            ["http://localhost:8089", "https://shop.example"]
+        );
         assert_eq!(AllowedOrigins::default().to_string().parse(), Ok(AllowedOrigins::default()));
     }
 
     #[test]
     fn what_is_no_origin_is_refused() {
-        for wrong in
-            ["", ",", "*", "localhost:8089", "http://a/b", "http://a?b", "ftp://a", "http://u@a", "http://"]
-        {
+        for wrong in [
+            "",
+            ",",
+            "*",
+            "localhost:8089",
+            "http://a/b",
+            "http://a?b",
+            "ftp://a",
+            "http://u@a",
+            "http://",
+        ] {
             assert!(wrong.parse::<AllowedOrigins>().is_err(), "{wrong:?}");
         }
     }

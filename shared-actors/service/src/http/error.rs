@@ -50,7 +50,8 @@ pub struct ApiError {
 impl ApiError {
     /// An error that occurs in the front-end itself.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        let parts = ErrorParts { code, message: message.into(), field: None, preconditions: Vec::new() };
+        let parts =
+            ErrorParts { code, message: message.into(), field: None, preconditions: Vec::new() };
         Self { parts, retry_after: None }
     }
 
@@ -75,7 +76,8 @@ impl ApiError {
 
     /// The error for an error of the framework, by the status that the framework has chosen.
     pub(super) fn of_framework(error: &actix_web::Error, status: StatusCode) -> Self {
-        let message = if status.is_server_error() { "internal error".to_owned() } else { error.to_string() };
+        let message =
+            if status.is_server_error() { "internal error".to_owned() } else { error.to_string() };
         Self::new(ErrorCode::from_http(status), message)
     }
 
@@ -189,9 +191,10 @@ pub(super) fn finish(headers: &mut HeaderMap, page: Option<&HeaderValue>) {
 pub(super) fn shape(response: HttpResponse, body: ErrorBody) -> HttpResponse {
     let status = response.status();
     let error = match response.error() {
-        Some(error) => {
-            error.as_error::<ApiError>().cloned().unwrap_or_else(|| ApiError::of_framework(error, status))
-        }
+        Some(error) => error
+            .as_error::<ApiError>()
+            .cloned()
+            .unwrap_or_else(|| ApiError::of_framework(error, status)),
         None if matches!(
             response.body().size(),
             actix_web::body::BodySize::None | actix_web::body::BodySize::Sized(0)

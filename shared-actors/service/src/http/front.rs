@@ -96,15 +96,22 @@ where
                 Ok(answer.await?.map_into_boxed_body())
             });
         }
-        let route =
-            request.extensions_mut().remove::<Route>().map_or_else(|| metrics::UNMATCHED.to_owned(), |r| r.0);
+        let route = request
+            .extensions_mut()
+            .remove::<Route>()
+            .map_or_else(|| metrics::UNMATCHED.to_owned(), |r| r.0);
         let method = counted::label(request.method());
         // The metrics middleware uses it as a label.
         request.head_mut().method = method.clone();
         let front = Rc::clone(&self.front);
         let page = front.origins.page(request.headers());
-        let mut open =
-            OpenRequest { method, route, started: Instant::now(), span: Span::current(), is_answered: false };
+        let mut open = OpenRequest {
+            method,
+            route,
+            started: Instant::now(),
+            span: Span::current(),
+            is_answered: false,
+        };
         let answer = match front.time_for(&request) {
             Err(refusal) => Err((request, refusal)),
             Ok(allowance) => {
@@ -116,9 +123,10 @@ where
         Box::pin(async move {
             let _busy = busy;
             let (result, is_too_short) = match answer {
-                Err((request, refusal)) => {
-                    (Ok(request.into_response(refusal.render(front.errors)).map_into_boxed_body()), false)
-                }
+                Err((request, refusal)) => (
+                    Ok(request.into_response(refusal.render(front.errors)).map_into_boxed_body()),
+                    false,
+                ),
                 Ok((answer, bounds)) => {
                     let is_too_short = bounds.allowance.is_too_short;
                     (front.bounded(answer, bounds, &open).await, is_too_short)

@@ -63,7 +63,11 @@ impl HttpFrontEnd {
 ///
 /// # Errors
 /// The address cannot be bound; the message names it.
-pub fn serve<C>(settings: &HttpServerSettings, service: HttpService, configure: C) -> io::Result<HttpFrontEnd>
+pub fn serve<C>(
+    settings: &HttpServerSettings,
+    service: HttpService,
+    configure: C,
+) -> io::Result<HttpFrontEnd>
 where
     C: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
@@ -103,14 +107,18 @@ where
             .on_connect_ext(|connection: &Connection, data| {
                 data.insert(Arc::clone(connection.activity()));
             })
-            .h1(map_config(app(&settings, service, refusals.clone(), configure), |()| AppConfig::default()));
+            .h1(map_config(app(&settings, service, refusals.clone(), configure), |()| {
+                AppConfig::default()
+            }));
         let places = Places::new(connections_each);
         fn_service(move |stream: TcpStream| {
             let places = places.clone();
             async move {
                 let peer = stream.peer_addr().ok();
                 let admitted = Connection::admit(stream, Protocol::Http1, patience, &places).await;
-                admitted.map(|connection| (connection, peer)).ok_or(DispatchError::DisconnectTimeout)
+                admitted
+                    .map(|connection| (connection, peer))
+                    .ok_or(DispatchError::DisconnectTimeout)
             }
         })
         .and_then(http)

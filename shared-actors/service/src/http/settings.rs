@@ -59,7 +59,11 @@ impl HttpServerSettings {
             address: reader.get(port_setting, defaults.address),
             workers: reader.get_in("HTTP_WORKERS", defaults.workers, 1..=MOST_WORKERS),
             request_timeout: reader.duration("REQUEST_TIMEOUT", defaults.request_timeout),
-            max_connections: reader.get_in("HTTP_MAX_CONNECTIONS", defaults.max_connections, 1..=1_000_000),
+            max_connections: reader.get_in(
+                "HTTP_MAX_CONNECTIONS",
+                defaults.max_connections,
+                1..=1_000_000,
+            ),
             allowed_origins: reader.get("SWAGGER_FOR_CORS_ALLOWED_URL", defaults.allowed_origins),
             ..defaults
         }

@@ -12,7 +12,8 @@ pub(super) fn merge(families: &mut Vec<MetricFamily>, more: Vec<MetricFamily>) {
         };
         let kind = known.get_field_type();
         for metric in family.take_metric() {
-            let same = known.mut_metric().iter_mut().find(|same| same.get_label() == metric.get_label());
+            let same =
+                known.mut_metric().iter_mut().find(|same| same.get_label() == metric.get_label());
             match (same, kind) {
                 (None, _) => known.mut_metric().push(metric),
                 (Some(same), MetricType::COUNTER) => same.set_counter(counters(same, &metric)),
@@ -83,7 +84,11 @@ mod tests {
             r#"seconds_sum{url="/both"} 1"#,
             r#"seconds_count{url="/both"} 2"#,
         ] {
-            assert_eq!(text.lines().filter(|served| *served == line).count(), 1, "{line} in {text}");
+            assert_eq!(
+                text.lines().filter(|served| *served == line).count(),
+                1,
+                "{line} in {text}"
+            );
         }
         assert!(!text.contains("theirs\n"), "{text}");
     }

@@ -42,7 +42,8 @@ pub fn render() -> String {
     let mut of_http = HTTP.registry.gather();
     for family in &mut of_http {
         family.set_help(
-            if family.name() == API_REQUESTS_NAME { API_REQUESTS_HELP } else { API_DURATION_HELP }.to_owned(),
+            if family.name() == API_REQUESTS_NAME { API_REQUESTS_HELP } else { API_DURATION_HELP }
+                .to_owned(),
         );
     }
     merge::merge(&mut families, of_http);
@@ -76,7 +77,8 @@ static HTTP: LazyLock<PrometheusMetrics> = LazyLock::new(|| {
         .mask_unmatched_patterns(UNMATCHED)
         .exclude_status(StatusCode::GATEWAY_TIMEOUT)
         .metrics_configuration(names);
-    let middleware = OPERATIONS.iter().fold(middleware, |middleware, path| middleware.exclude(*path));
+    let middleware =
+        OPERATIONS.iter().fold(middleware, |middleware, path| middleware.exclude(*path));
     #[expect(clippy::expect_used, reason = "the names are constant and the registry is new")]
     middleware.exclude_regex(format!("^{SWAGGER_UI}")).build().expect("valid metric families")
 });

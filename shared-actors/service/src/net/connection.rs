@@ -121,7 +121,9 @@ impl Connection {
         match (self.blocked_since.or(answering), self.head_since) {
             (Some(since), _) => since + self.patience.answer,
             // The request has its own deadline, so only check again later.
-            (None, _) if self.activity.is_busy() => now + self.patience.idle.min(self.patience.answer),
+            (None, _) if self.activity.is_busy() => {
+                now + self.patience.idle.min(self.patience.answer)
+            }
             (None, Some(since)) => since + self.patience.head,
             (None, None) => self.activity.idle_since() + self.patience.idle,
         }
@@ -154,7 +156,11 @@ impl Connection {
         }
     }
 
-    fn written(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn written(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         if written.is_pending() {
             self.blocked_since.get_or_insert_with(Instant::now);
             self.poll_patience(cx)?;
@@ -184,7 +190,11 @@ impl AsyncRead for Connection {
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.written(cx, written)
     }

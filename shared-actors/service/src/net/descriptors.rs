@@ -25,7 +25,9 @@ pub struct TooFewDescriptors {
 ///
 /// # Errors
 /// The limit on open files is too low to accept clients at all.
-pub fn provide_descriptors<const N: usize>(limits: [&mut usize; N]) -> Result<(), TooFewDescriptors> {
+pub fn provide_descriptors<const N: usize>(
+    limits: [&mut usize; N],
+) -> Result<(), TooFewDescriptors> {
     let wanted = limits.iter().fold(0_usize, |sum, limit| sum.saturating_add(**limit));
     let allowed = allowed(wanted, raise())?;
     if allowed < wanted {

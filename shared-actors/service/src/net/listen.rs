@@ -24,7 +24,9 @@ pub(crate) fn listen(wanted: ListenAddress) -> io::Result<TcpListener> {
         ListenAddress::EveryInterface(port) => on_every_interface(port),
         ListenAddress::One(address) => bind(address),
     };
-    listener.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {wanted}: {error}")))
+    listener.map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {wanted}: {error}"))
+    })
 }
 
 /// One socket accepts IPv6 and IPv4 connections. A machine without IPv6 accepts only IPv4.

@@ -27,7 +27,10 @@ pub trait Service {
     fn settings(reader: Reader) -> Result<Self::Settings, SettingsError>;
 
     /// Runs a command until it ends, and returns the exit status.
-    fn run(command: &Self::Command, settings: &Self::Settings) -> impl Future<Output = anyhow::Result<u8>>;
+    fn run(
+        command: &Self::Command,
+        settings: &Self::Settings,
+    ) -> impl Future<Output = anyhow::Result<u8>>;
 
     /// The exit status if `command` fails.
     fn failure(_command: &Self::Command) -> u8 {
@@ -53,13 +56,16 @@ pub fn main<S: Service>(version: &'static str, revision: &str) -> ! {
     shared_actors::crash::arm();
     if let Err(error) = drop_postgres_variables() {
         fail::<S>(
-            &format!("cannot restart without the environment variables of PostgreSQL's tools: {error}"),
+            &format!(
+                "cannot restart without the environment variables of PostgreSQL's tools: {error}"
+            ),
             1,
         );
     }
     let parser = Arguments::<S::Command>::command().name(S::NAME).about(S::ABOUT).version(version);
     let matches = parser.get_matches();
-    let arguments = Arguments::<S::Command>::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let arguments =
+        Arguments::<S::Command>::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let command = arguments.command.unwrap_or_default();
     set_build_info(S::NAME, version, revision);
     let system = actix::System::new();

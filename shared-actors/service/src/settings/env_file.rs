@@ -27,7 +27,8 @@ fn setting(line: &str) -> Option<(String, String)> {
     let line = line.strip_prefix("export ").unwrap_or(line);
     let (name, value) = line.split_once('=')?;
     let name = name.trim_end();
-    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+    let is_name =
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
     let start = value.trim_start();
     let value = match start.chars().next() {
         Some('\'') => quoted(&start[1..], '\'', false)?,
@@ -39,7 +40,8 @@ fn setting(line: &str) -> Option<(String, String)> {
 
 /// The value ends at a comment, which starts with a `#` after a space or a tab.
 fn plain(value: &str) -> &str {
-    let comment = value.char_indices().find(|(at, c)| *c == '#' && value[..*at].ends_with([' ', '\t']));
+    let comment =
+        value.char_indices().find(|(at, c)| *c == '#' && value[..*at].ends_with([' ', '\t']));
     value[..comment.map_or(value.len(), |(at, _)| at)].trim()
 }
 

@@ -24,13 +24,19 @@ impl KafkaSettings {
     /// reader.
     pub fn read(reader: &mut Reader, topic: &str) -> Self {
         let brokers = reader.list("KAFKA_BROKER", "localhost:9092");
-        if brokers.iter().any(|broker| HostPort::parse(broker, 0).is_ok_and(|broker| broker.port == 0)) {
+        if brokers
+            .iter()
+            .any(|broker| HostPort::parse(broker, 0).is_ok_and(|broker| broker.port == 0))
+        {
             reader.reject("KAFKA_BROKER", "host:port, or several separated by commas");
         }
         let brokers = brokers.join(",");
         let topic = reader.text("KAFKA_TOPIC", topic);
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if topic.len() > Self::TOPIC_LENGTH || !topic.chars().all(legal) || topic.chars().all(|c| c == '.') {
+        if topic.len() > Self::TOPIC_LENGTH
+            || !topic.chars().all(legal)
+            || topic.chars().all(|c| c == '.')
+        {
             reader.reject("KAFKA_TOPIC", "letters, digits, '.', '_' and '-', at most 245");
         }
         let retry_max = reader.get_in("KAFKA_RETRY_MAX", 10, 1..=1_000);
@@ -44,8 +50,10 @@ mod tests {
 
     #[test]
     fn brokers_are_a_list_and_topics_have_legal_names() {
-        let mut reader =
-            Reader::from_pairs([("KAFKA_BROKER", "a:9092, b:9092"), ("KAFKA_RETRY_MAX", "5 ### times")]);
+        let mut reader = Reader::from_pairs([
+            ("KAFKA_BROKER", "a:9092, b:9092"),
+            ("KAFKA_RETRY_MAX", "5 ### times"),
+        ]);
         let settings = KafkaSettings::read(&mut reader, "events");
         reader.finish().unwrap();
         assert_eq!((settings.brokers.as_str(), settings.retry_max), ("a:9092,b:9092", 5));

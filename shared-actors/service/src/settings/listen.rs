@@ -120,20 +120,26 @@ mod tests {
                 Ok(expected.to_owned())
             );
         }
-        for wrong in ["", ":", "65536", "host", "127.0.0.1", "127.0.0.1:x", ":-1", "http://localhost:80"] {
+        for wrong in
+            ["", ":", "65536", "host", "127.0.0.1", "127.0.0.1:x", ":-1", "http://localhost:80"]
+        {
             assert!(wrong.parse::<ListenAddress>().is_err(), "{wrong:?}");
         }
     }
 
     #[test]
     fn a_host_and_port_may_leave_the_port_out() {
-        for (text, host, port) in
-            [("db:5433", "db", 5433), ("db", "db", 5432), ("[::1]:5434", "::1", 5434), ("[::1]", "::1", 5432)]
-        {
+        for (text, host, port) in [
+            ("db:5433", "db", 5433),
+            ("db", "db", 5432),
+            ("[::1]:5434", "::1", 5434),
+            ("[::1]", "::1", 5432),
+        ] {
             let parsed = HostPort::parse(text, 5432);
             assert_eq!(parsed, Ok(HostPort { host: host.to_owned(), port }), "{text}");
         }
-        for wrong in ["", ":5432", "db:", "db:0", "db:70000", "::1:5432", "a b:1", "postgres://db"] {
+        for wrong in ["", ":5432", "db:", "db:0", "db:70000", "::1:5432", "a b:1", "postgres://db"]
+        {
             assert!(HostPort::parse(wrong, 5432).is_err(), "{wrong:?}");
         }
     }

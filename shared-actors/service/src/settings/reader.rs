@@ -110,7 +110,9 @@ impl Reader {
     }
 
     /// Settings from another source than the environment, mostly for tests.
-    pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+    pub fn from_pairs<N: Into<String>, V: Into<String>>(
+        pairs: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
         let values = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         Self {
             values,
@@ -160,8 +162,12 @@ impl Reader {
     /// A comma-separated list of at least one text, or `default`, which is split in the same way.
     pub fn list(&mut self, name: &str, default: &str) -> Vec<String> {
         let split = |text: &str| -> Result<Vec<String>, String> {
-            let items: Vec<String> =
-                text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect();
+            let items: Vec<String> = text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(str::to_owned)
+                .collect();
             if items.is_empty() { Err("a comma-separated list".to_owned()) } else { Ok(items) }
         };
         let default = split(default).unwrap_or_default();
@@ -236,7 +242,8 @@ impl Reader {
             self.problems.push(Problem { name: name.clone(), value: None, expected });
         }
         for (variable, meant) in spelling::slips(self.values.keys(), &asked) {
-            let (name, expected) = (variable.clone(), format!("the name {meant}; no setting has this one"));
+            let (name, expected) =
+                (variable.clone(), format!("the name {meant}; no setting has this one"));
             // The value may be a secret.
             self.problems.push(Problem { name, value: None, expected });
         }

@@ -58,8 +58,11 @@ impl ShardSettings {
         } else {
             ShardDefaults { primaries: &[], replicas: &[], ..*defaults }
         };
-        let count =
-            if hosts.is_empty() { defaults.primaries.len() } else { hosts.last().map_or(0, |last| last + 1) };
+        let count = if hosts.is_empty() {
+            defaults.primaries.len()
+        } else {
+            hosts.last().map_or(0, |last| last + 1)
+        };
         for missing in (0..count).filter(|k| !hosts.is_empty() && !hosts.contains(k)) {
             let name = format!("{PRIMARY}_HOST_PORT_{missing}");
             reader.reject(&name, format!("host:port, because shard {} has one", count - 1));
@@ -79,13 +82,14 @@ fn read_shard(reader: &mut Reader, k: usize, defaults: &ShardDefaults) -> ShardS
         name: reader.text(&format!("{PRIMARY}_NAME_{k}"), name),
     };
     let host = defaults.replicas.get(k).copied().flatten();
-    let replica =
-        address(reader, &format!("{REPLICA}_HOST_PORT_{k}"), host).map(|address| DatabaseSettings {
+    let replica = address(reader, &format!("{REPLICA}_HOST_PORT_{k}"), host).map(|address| {
+        DatabaseSettings {
             address,
             user: reader.text(&format!("{REPLICA}_USER_{k}"), &primary.user),
             password: reader.secret(&format!("{REPLICA}_PASSWORD_{k}"), primary.password.expose()),
             name: reader.text(&format!("{REPLICA}_NAME_{k}"), &primary.name),
-        });
+        }
+    });
     ShardSettings { primary, replica }
 }
 
@@ -106,7 +110,8 @@ fn indices(reader: &Reader, role: &str, part: &str) -> BTreeSet<usize> {
 
 /// Must be decimal without leading zeros; otherwise two names would mean the same shard.
 fn index(text: &str) -> Option<usize> {
-    let index = text.parse::<usize>().ok().filter(|index| *index < usize::from(ShardRouter::MAX_SHARDS))?;
+    let index =
+        text.parse::<usize>().ok().filter(|index| *index < usize::from(ShardRouter::MAX_SHARDS))?;
     (text == index.to_string()).then_some(index)
 }
 
@@ -174,8 +179,11 @@ mod tests {
             ("DATABASE_MASTER_HOST_PORT_01", "c"),
             ("DATABASE_REPLICA_HOST_PORT_3", "d"),
         ]);
-        let expected =
-            ["DATABASE_MASTER_HOST_PORT_1", "DATABASE_MASTER_HOST_PORT_01", "DATABASE_REPLICA_HOST_PORT_3"];
+        let expected = [
+            "DATABASE_MASTER_HOST_PORT_1",
+            "DATABASE_MASTER_HOST_PORT_01",
+            "DATABASE_REPLICA_HOST_PORT_3",
+        ];
         assert_eq!(problems, expected);
     }
 }

@@ -11,7 +11,8 @@ pub(super) fn slips<'a>(
     variables: impl Iterator<Item = &'a String>,
     settings: &BTreeSet<String>,
 ) -> Vec<(&'a String, String)> {
-    let unread = variables.filter(|variable| variable.len() >= SHORTEST && !settings.contains(*variable));
+    let unread =
+        variables.filter(|variable| variable.len() >= SHORTEST && !settings.contains(*variable));
     let slip = |variable: &'a String| {
         let meant = settings.iter().find(|setting| is_slip(variable, setting))?;
         Some((variable, meant.clone()))

@@ -19,16 +19,22 @@ pub(super) fn without_credentials(text: &str) -> String {
 }
 
 pub(super) fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
-    let plain: String = if is_grouped_number(text) { text.replace('_', "") } else { text.to_owned() };
-    plain.parse().map_err(|error| expectation::<T>().unwrap_or_else(|| format!("another value ({error})")))
+    let plain: String =
+        if is_grouped_number(text) { text.replace('_', "") } else { text.to_owned() };
+    plain
+        .parse()
+        .map_err(|error| expectation::<T>().unwrap_or_else(|| format!("another value ({error})")))
 }
 
 fn is_grouped_number(text: &str) -> bool {
-    text.contains('_') && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'_' | b'-' | b'.'))
+    text.contains('_')
+        && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'_' | b'-' | b'.'))
 }
 
 fn expectation<T>() -> Option<String> {
-    let whole = |low: &dyn Display, high: &dyn Display| Some(format!("a whole number from {low} to {high}"));
+    let whole = |low: &dyn Display, high: &dyn Display| {
+        Some(format!("a whole number from {low} to {high}"))
+    };
     match std::any::type_name::<T>() {
         "u8" => whole(&u8::MIN, &u8::MAX),
         "u16" => whole(&u16::MIN, &u16::MAX),
@@ -54,7 +60,9 @@ pub(super) fn flag(text: &str) -> Result<bool, String> {
 /// below the limits of its calendar.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(duration) if duration > LONGEST_DURATION => Err("a duration of at most 36500 days".to_owned()),
+        Ok(duration) if duration > LONGEST_DURATION => {
+            Err("a duration of at most 36500 days".to_owned())
+        }
         Ok(duration) if !duration.subsec_nanos().is_multiple_of(1000) => {
             Err("a duration of whole microseconds".to_owned())
         }
@@ -123,8 +131,14 @@ mod tests {
         assert!(text.starts_with("10 wrong settings:"), "{text}");
         assert!(text.contains("PORT=\"65536\": expected a whole number from 0 to 65535"), "{text}");
         assert!(text.contains("RETRIES=\"21\": expected a number from 0 to 20"), "{text}");
-        assert!(text.contains("GRACE=\"101y\": expected a duration of at most 36500 days"), "{text}");
-        assert!(text.contains("LAG=\"1500ns\": expected a duration of whole microseconds"), "{text}");
+        assert!(
+            text.contains("GRACE=\"101y\": expected a duration of at most 36500 days"),
+            "{text}"
+        );
+        assert!(
+            text.contains("LAG=\"1500ns\": expected a duration of whole microseconds"),
+            "{text}"
+        );
         assert!(
             text.contains("HOST=\"https://***@shop:80\"") && text.contains("PEER=\"***@shop\""),
             "{text}"

@@ -105,7 +105,8 @@ fn exporter(runtime: &Runtime) -> Result<SpanExporter, TelemetryError> {
 /// The endpoint of the gRPC exporter, with keep-alive. The exporter's own connection would stay
 /// with a receiver that stopped answering.
 fn endpoint(url: &str) -> Result<Endpoint, TelemetryError> {
-    let endpoint = grpc::endpoint(url).map_err(|error| TelemetryError::Endpoint(error.to_string()))?;
+    let endpoint =
+        grpc::endpoint(url).map_err(|error| TelemetryError::Endpoint(error.to_string()))?;
     if endpoint.uri().scheme_str() != Some("http") {
         return Err(TelemetryError::Endpoint(format!("{url:?}: TLS is not supported with gRPC")));
     }
@@ -133,7 +134,10 @@ mod tests {
         assert!(endpoint("http://localhost:4317").is_ok());
         for wrong in ["https://localhost:4317", "http://local host"] {
             let error = endpoint(wrong).unwrap_err().to_string();
-            assert!(error.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT: expected an http:// URL"), "{error}");
+            assert!(
+                error.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT: expected an http:// URL"),
+                "{error}"
+            );
         }
     }
 }

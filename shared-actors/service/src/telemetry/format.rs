@@ -45,7 +45,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, ctx: &FmtContext<'_, S, N>, writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        ctx: &FmtContext<'_, S, N>,
+        writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let metadata = event.metadata();
         let mut line = Line {
             time: Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
@@ -81,13 +86,15 @@ impl Line {
     }
 
     fn write_text(self, mut writer: Writer<'_>) -> fmt::Result {
-        let (on, off) = if writer.has_ansi_escapes() { (color(self.level), "\u{1b}[0m") } else { ("", "") };
+        let (on, off) =
+            if writer.has_ansi_escapes() { (color(self.level), "\u{1b}[0m") } else { ("", "") };
         write!(writer, "{} {on}{:>5}{off} {}", self.time, self.level.as_str(), self.target)?;
         write!(writer, ": {}", self.message)?;
         for (name, value) in self.fields {
             match value {
                 Value::String(text)
-                    if !text.contains(|c: char| c.is_whitespace() || c == '"') && !text.is_empty() =>
+                    if !text.contains(|c: char| c.is_whitespace() || c == '"')
+                        && !text.is_empty() =>
                 {
                     write!(writer, " {name}={text}")?;
                 }

@@ -85,7 +85,8 @@ pub fn init(service_name: &'static str) -> Result<Telemetry, TelemetryError> {
     let export = export::start(service_name)?;
     let tracer = export.as_ref().map(|export| export.provider.tracer("shop"));
     let spans = tracer.clone().map(|tracer| {
-        let filter = Targets::new().with_default(LevelFilter::INFO).with_target(DETAIL, LevelFilter::DEBUG);
+        let filter =
+            Targets::new().with_default(LevelFilter::INFO).with_target(DETAIL, LevelFilter::DEBUG);
         tracing_opentelemetry::layer()
             .with_tracer(tracer)
             .with_location(false)

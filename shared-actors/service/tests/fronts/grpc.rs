@@ -25,7 +25,8 @@ async fn start(health: &Health) -> (GrpcFrontEnd, Channel) {
 }
 
 async fn start_with(health: &Health, request_timeout: Duration) -> (GrpcFrontEnd, Channel) {
-    let front = serve_probe(&GrpcServerSettings { request_timeout, ..grpc_settings() }, health).await;
+    let front =
+        serve_probe(&GrpcServerSettings { request_timeout, ..grpc_settings() }, health).await;
     let channel = channel_to(&front);
     (front, channel)
 }
@@ -41,7 +42,8 @@ async fn errors_carry_their_code_and_details() {
     let panicked = say(&channel, "panic").await.unwrap_err();
     assert_eq!((panicked.code(), panicked.message()), (Code::Internal, "internal error"));
     assert_eq!(say(&channel, "still there").await.unwrap(), "still there");
-    let unknown = echo(&channel, "/test.Probe/Nothing", Request::new(String::new())).await.unwrap_err();
+    let unknown =
+        echo(&channel, "/test.Probe/Nothing", Request::new(String::new())).await.unwrap_err();
     assert_eq!(unknown.code(), Code::Unimplemented);
 
     let text = metrics::render();
@@ -117,7 +119,8 @@ async fn past_its_deadline_a_call_is_not_sent() {
         sent = true;
         unary(channel, request).await
     };
-    let late = deadline::scope(tokio::time::Instant::now(), link.send("hello".to_owned(), send)).await;
+    let late =
+        deadline::scope(tokio::time::Instant::now(), link.send("hello".to_owned(), send)).await;
     assert_eq!(late.unwrap_err().code(), Code::DeadlineExceeded);
     assert!(!sent);
     front.stop().await;
@@ -182,7 +185,8 @@ async fn health_follows_readiness_and_calls_wait_for_it() {
             let within = Instant::now() + Duration::from_secs(5);
             loop {
                 let request = HealthCheckRequest { service: service.to_owned() };
-                let status = client.check(request).await.map(|response| response.into_inner().status);
+                let status =
+                    client.check(request).await.map(|response| response.into_inner().status);
                 if status.as_ref().is_ok_and(|status| *status == wanted) {
                     break;
                 }
@@ -244,7 +248,8 @@ async fn reflection_tells_the_services() {
         .into_inner();
     let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
     let MessageResponse::ListServicesResponse(list) = answer else { panic!("{answer:?}") };
-    let names: Vec<String> = list.service.into_iter().map(|ServiceResponse { name }| name).collect();
+    let names: Vec<String> =
+        list.service.into_iter().map(|ServiceResponse { name }| name).collect();
     for name in ["test.Probe", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"] {
         assert!(names.iter().any(|known| known == name), "{name} is not in {names:?}");
     }

@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 
 use prost::Message;
 use prost_types::{
-    DescriptorProto, FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto,
+    DescriptorProto, FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto,
+    ServiceDescriptorProto,
 };
 use service_kit::error::{ErrorCode, ServiceError};
 use service_kit::grpc;
@@ -114,8 +115,11 @@ pub fn grpc_settings() -> GrpcServerSettings {
 }
 
 pub async fn serve_probe(settings: &GrpcServerSettings, health: &Health) -> GrpcFrontEnd {
-    let service =
-        GrpcService { routes: Routes::new(Probe), health: health.clone(), descriptors: descriptors() };
+    let service = GrpcService {
+        routes: Routes::new(Probe),
+        health: health.clone(),
+        descriptors: descriptors(),
+    };
     serve(settings, service).await.unwrap()
 }
 
@@ -124,7 +128,11 @@ pub fn channel_to(front: &GrpcFrontEnd) -> Channel {
     Endpoint::from_shared(format!("http://{}", front.address)).unwrap().connect_lazy()
 }
 
-pub async fn echo(channel: &Channel, path: &'static str, request: Request<String>) -> Result<String, Status> {
+pub async fn echo(
+    channel: &Channel,
+    path: &'static str,
+    request: Request<String>,
+) -> Result<String, Status> {
     let mut client = Client::new(channel.clone());
     client.ready().await.unwrap();
     let codec = ProstCodec::<String, String>::default();

@@ -45,11 +45,16 @@ fn routes(config: &mut ServiceConfig) {
     config
         .service(
             web::resource("/user/{user_id}/cart")
-                .route(web::get().to(|path: web::Path<i64>| async move { HttpResponse::Ok().json(*path) }))
+                .route(
+                    web::get()
+                        .to(|path: web::Path<i64>| async move { HttpResponse::Ok().json(*path) }),
+                )
                 .route(web::delete().to(|| async { HttpResponse::NoContent().finish() })),
         )
         .service(web::resource("/add").route(
-            web::post().to(|JsonBody(add): JsonBody<Add>| async move { HttpResponse::Ok().json(add.count) }),
+            web::post().to(|JsonBody(add): JsonBody<Add>| async move {
+                HttpResponse::Ok().json(add.count)
+            }),
         ))
         .service(web::resource("/panic").route(web::get().to(panicking)))
         .service(
@@ -87,7 +92,8 @@ async fn patient() -> Result<HttpResponse, ApiError> {
 }
 
 fn error_body(parts: &ErrorParts) -> HttpResponse {
-    let body = json!({ "code": parts.code.as_str(), "message": parts.message, "field": parts.field });
+    let body =
+        json!({ "code": parts.code.as_str(), "message": parts.message, "field": parts.field });
     HttpResponse::build(parts.code.http_status()).json(body)
 }
 
@@ -100,7 +106,8 @@ fn start_with(health: &Health, request_timeout: Duration) -> HttpFrontEnd {
     settings.workers = 1;
     settings.request_timeout = request_timeout;
     let openapi = OpenApiBuilder::new().build();
-    serve(&settings, HttpService { health: health.clone(), openapi, errors: error_body }, routes).unwrap()
+    serve(&settings, HttpService { health: health.clone(), openapi, errors: error_body }, routes)
+        .unwrap()
 }
 
 struct Answer {
@@ -143,7 +150,13 @@ async fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> Answe
     ask_with(address, "", method, path, body).await
 }
 
-async fn ask_with(address: SocketAddr, header: &str, method: &str, path: &str, body: &str) -> Answer {
+async fn ask_with(
+    address: SocketAddr,
+    header: &str,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> Answer {
     let length = body.len();
     send(
         address,
@@ -180,7 +193,11 @@ async fn every_error_has_the_shape_of_the_service() {
             (status, Some(code), field),
             "{method} {path}: {json}"
         );
-        assert!(!answer.body.contains("internals") && !answer.body.contains("10.0.0.7"), "{}", answer.body);
+        assert!(
+            !answer.body.contains("internals") && !answer.body.contains("10.0.0.7"),
+            "{}",
+            answer.body
+        );
     }
     assert_eq!(ask(at, "GET", "/patient", "").await.json()["message"], "in my own words");
     let refused = ask(at, "POST", "/user/1/cart", "").await;
@@ -204,7 +221,8 @@ async fn a_body_is_json_whatever_it_calls_itself_and_bounded_however_it_comes() 
     let large = send(front.address, chunked(&" ".repeat(16 * 1024 + 1))).await;
     assert_eq!((large.status, large.json()["code"].as_str()), (413, Some("PAYLOAD_TOO_LARGE")));
     let largest =
-        send(front.address, chunked(&format!("{}{{\"count\": 7}}", " ".repeat(16 * 1024 - 12)))).await;
+        send(front.address, chunked(&format!("{}{{\"count\": 7}}", " ".repeat(16 * 1024 - 12))))
+            .await;
     assert_eq!(largest.status, 200);
     front.stop().await;
 }
@@ -227,7 +245,10 @@ async fn the_api_waits_for_the_first_readiness_and_the_operations_do_not() {
     assert_eq!(ask(at, "GET", "/user/1/cart", "").await.status, 200);
     database.waiting("connection refused");
     assert_eq!(ask(at, "GET", "/user/1/cart", "").await.status, 200);
-    assert_eq!(ask(at, "GET", "/readyz", "").await.json()["components"][0]["reason"], "connection refused");
+    assert_eq!(
+        ask(at, "GET", "/readyz", "").await.json()["components"][0]["reason"],
+        "connection refused"
+    );
     assert_eq!(ask(at, "GET", "/openapi.json", "").await.status, 200);
     assert_eq!(ask(at, "GET", "/swagger-ui/", "").await.status, 200);
     assert_eq!(ask(at, "HEAD", "/livez", "").await.status, 200);
@@ -236,16 +257,27 @@ async fn the_api_waits_for_the_first_readiness_and_the_operations_do_not() {
 
 #[actix_rt::test]
 async fn a_client_may_ask_for_an_earlier_deadline_and_for_no_later_one() {
-    for (longest, wanted) in [(Duration::from_mins(1), "50m"), (Duration::from_millis(50), "99999999H")] {
+    for (longest, wanted) in
+        [(Duration::from_mins(1), "50m"), (Duration::from_millis(50), "99999999H")]
+    {
         let front = start_with(&Health::new(), longest);
         let header = format!("Grpc-Timeout: {wanted}\r\n");
         let answer = ask_with(front.address, &header, "GET", "/patient", "").await;
-        assert_eq!((answer.status, &answer.json()["message"]), (504, &json!("in my own words")), "{wanted}");
+        assert_eq!(
+            (answer.status, &answer.json()["message"]),
+            (504, &json!("in my own words")),
+            "{wanted}"
+        );
         front.stop().await;
     }
     let front = start(&Health::new());
     let answer = ask_with(front.address, "Grpc-Timeout: soon\r\n", "GET", "/user/1/cart", "").await;
-    assert_eq!((answer.status, &answer.json()["field"]), (400, &json!("Grpc-Timeout")), "{}", answer.body);
+    assert_eq!(
+        (answer.status, &answer.json()["field"]),
+        (400, &json!("Grpc-Timeout")),
+        "{}",
+        answer.body
+    );
     front.stop().await;
 }
 
@@ -279,14 +311,21 @@ async fn each_request_is_counted_once_however_it_ends() {
     let front = start_with(&Health::new(), Duration::from_millis(50));
     let endings = [("answer", 200), ("panic", 500), ("slow", 504), ("patient", 504)];
     for (name, status) in endings {
-        assert_eq!(ask(front.address, "GET", &format!("/counted/{name}"), "").await.status, status, "{name}");
+        assert_eq!(
+            ask(front.address, "GET", &format!("/counted/{name}"), "").await.status,
+            status,
+            "{name}"
+        );
     }
     let text = ask(front.address, "GET", "/metrics", "").await.body;
     let all: Vec<&str> = text.lines().filter(|line| line.contains("\"/counted/")).collect();
     for (name, status) in endings {
         let labels = format!(r#"{{method="GET",status="{status}",url="/counted/{name}"}} 1"#);
         for family in ["api_requests_total", "api_request_duration_seconds_count"] {
-            assert!(all.contains(&&*format!("{family}{labels}")), "{family}{labels} is not among {all:#?}");
+            assert!(
+                all.contains(&&*format!("{family}{labels}")),
+                "{family}{labels} is not among {all:#?}"
+            );
         }
     }
     let of_requests = all.iter().filter(|line| line.starts_with("api_requests_total"));
@@ -314,9 +353,11 @@ async fn a_page_may_read_every_answer_and_no_cache_keeps_one() {
         answer
     };
     read("", "GET", "/user/1/cart", "", 503).await;
-    let wanted = "authorization,baggage,content-type,grpc-timeout,idempotency-key,traceparent,tracestate";
-    let preflight =
-        format!("Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: {wanted}\r\n");
+    let wanted =
+        "authorization,baggage,content-type,grpc-timeout,idempotency-key,traceparent,tracestate";
+    let preflight = format!(
+        "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: {wanted}\r\n"
+    );
     read(&preflight, "OPTIONS", "/add", "", 200).await;
     database.ready();
     for (header, method, path, body, status) in [
@@ -330,7 +371,12 @@ async fn a_page_may_read_every_answer_and_no_cache_keeps_one() {
         ("", "GET", "/slow", "", 504),
     ] {
         let answer = read(header, method, path, body, status).await;
-        assert_eq!(answer.header("Cache-Control"), Some("no-store"), "{method} {path}: {}", answer.head);
+        assert_eq!(
+            answer.header("Cache-Control"),
+            Some("no-store"),
+            "{method} {path}: {}",
+            answer.head
+        );
     }
     let foreign = ask_with(at, "Origin: http://evil.example\r\n", "GET", "/slow", "").await;
     assert_eq!(foreign.header("Access-Control-Allow-Origin"), None);
@@ -341,15 +387,26 @@ async fn a_page_may_read_every_answer_and_no_cache_keeps_one() {
 async fn a_body_that_is_packed_or_does_not_come_is_refused_as_that() {
     let front = start(&Health::new());
     let packed =
-        ask_with(front.address, "Content-Encoding: gzip\r\n", "POST", "/add", "{\"count\": 7}").await;
-    assert_eq!((packed.status, packed.json()["code"].as_str()), (415, Some("UNSUPPORTED_MEDIA_TYPE")));
+        ask_with(front.address, "Content-Encoding: gzip\r\n", "POST", "/add", "{\"count\": 7}")
+            .await;
+    assert_eq!(
+        (packed.status, packed.json()["code"].as_str()),
+        (415, Some("UNSUPPORTED_MEDIA_TYPE"))
+    );
     let plain =
-        ask_with(front.address, "Content-Encoding: identity\r\n", "POST", "/add", "{\"count\": 7}").await;
+        ask_with(front.address, "Content-Encoding: identity\r\n", "POST", "/add", "{\"count\": 7}")
+            .await;
     assert_eq!(plain.status, 200);
     let head = "POST /add HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
-    for slow in ["Content-Length: 100\r\n\r\n{\"count\"", "Transfer-Encoding: chunked\r\n\r\n8\r\n{\"count"] {
+    for slow in
+        ["Content-Length: 100\r\n\r\n{\"count\"", "Transfer-Encoding: chunked\r\n\r\n8\r\n{\"count"]
+    {
         let late = send(front.address, format!("{head}{slow}")).await;
-        assert_eq!((late.status, late.json()["code"].as_str()), (408, Some("REQUEST_TIMEOUT")), "{slow}");
+        assert_eq!(
+            (late.status, late.json()["code"].as_str()),
+            (408, Some("REQUEST_TIMEOUT")),
+            "{slow}"
+        );
     }
     front.stop().await;
 }
@@ -373,7 +430,10 @@ async fn a_client_that_breaks_its_connection_is_counted_once() {
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     drop(stream);
     let counted = r#"api_requests_total{method="GET",status="499",url="/abandoned"} 1"#;
-    eventually(Duration::from_secs(20), "it is counted", async || metrics::render().contains(counted)).await;
+    eventually(Duration::from_secs(20), "it is counted", async || {
+        metrics::render().contains(counted)
+    })
+    .await;
     front.stop().await;
 }
 
@@ -390,7 +450,11 @@ async fn a_taken_port_is_named() {
     let address = taken.local_addr().unwrap();
     let settings = HttpServerSettings::new(address.into());
     let openapi = OpenApiBuilder::new().build();
-    let result = serve(&settings, HttpService { health: Health::new(), openapi, errors: error_body }, routes);
+    let result = serve(
+        &settings,
+        HttpService { health: Health::new(), openapi, errors: error_body },
+        routes,
+    );
     let message = result.err().expect("the port is taken").to_string();
     assert!(message.contains(&format!("cannot listen on {address}")), "{message}");
 }

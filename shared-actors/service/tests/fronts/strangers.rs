@@ -65,7 +65,8 @@ fn serve_http(settings: &HttpServerSettings) -> HttpFrontEnd {
         config.service(web::resource("/large").route(web::get().to(large)));
     };
     let errors = |parts: &http::ErrorParts| HttpResponse::build(parts.code.http_status()).finish();
-    let service = HttpService { health: Health::new(), openapi: OpenApiBuilder::new().build(), errors };
+    let service =
+        HttpService { health: Health::new(), openapi: OpenApiBuilder::new().build(), errors };
     http::serve(settings, service, routes).unwrap()
 }
 
@@ -84,7 +85,8 @@ async fn http_closes_a_client_that_does_not_complete_the_head_of_any_request() {
         (b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nG", 1),
     ] {
         let keep_alive = Duration::from_millis(200);
-        let front = serve_http(&HttpServerSettings { head_timeout: SHORT, keep_alive, ..http_settings() });
+        let front =
+            serve_http(&HttpServerSettings { head_timeout: SHORT, keep_alive, ..http_settings() });
         let received = String::from_utf8(until_closed(front.address, said).await).unwrap();
         assert_eq!(received.matches("200 OK").count(), answers, "{received}");
         front.stop().await;
@@ -107,7 +109,8 @@ async fn http_closes_a_client_that_does_not_complete_the_head_of_any_request() {
 
 #[actix_rt::test]
 async fn http_closes_a_client_that_does_not_take_its_answer() {
-    let settings = HttpServerSettings { answer_timeout: SHORT, max_connections: 1, ..http_settings() };
+    let settings =
+        HttpServerSettings { answer_timeout: SHORT, max_connections: 1, ..http_settings() };
     let front = serve_http(&settings);
     let mut deaf = TcpStream::connect(front.address).unwrap();
     deaf.write_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -172,7 +175,10 @@ async fn grpc_closes_a_client_that_makes_no_call_and_none_that_waits_for_an_answ
 
 /// An HTTP/2 client that accepts at most `window` bytes of each answer, and the task of its
 /// connection.
-async fn http2(address: SocketAddr, window: u32) -> (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>) {
+async fn http2(
+    address: SocketAddr,
+    window: u32,
+) -> (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>) {
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let (client, connection) =
         h2::client::Builder::new().initial_window_size(window).handshake(stream).await.unwrap();

@@ -13,7 +13,10 @@ use super::MalformedJson;
 use super::integer::plain_digits;
 
 /// Decodes the body into a message.
-pub(super) fn message(descriptor: &MessageDescriptor, body: &[u8]) -> Result<DynamicMessage, MalformedJson> {
+pub(super) fn message(
+    descriptor: &MessageDescriptor,
+    body: &[u8],
+) -> Result<DynamicMessage, MalformedJson> {
     let value: &RawValue = serde_json::from_slice(body).map_err(MalformedJson::Syntax)?;
     read_message(descriptor, value, "")
 }
@@ -28,8 +31,9 @@ fn read_message(
     let mut message = DynamicMessage::new(descriptor.clone());
     let mut seen = HashSet::new();
     for (name, value) in members.0 {
-        let known =
-            || descriptor.get_field_by_json_name(&name).or_else(|| descriptor.get_field_by_name(&name));
+        let known = || {
+            descriptor.get_field_by_json_name(&name).or_else(|| descriptor.get_field_by_name(&name))
+        };
         let Some(field) = known() else { continue };
         let path = if path.is_empty() { name } else { format!("{path}.{name}") };
         if !seen.insert(field.number()) {
@@ -43,13 +47,18 @@ fn read_message(
     Ok(message)
 }
 
-fn read_field(field: &FieldDescriptor, value: &RawValue, path: &str) -> Result<Value, MalformedJson> {
+fn read_field(
+    field: &FieldDescriptor,
+    value: &RawValue,
+    path: &str,
+) -> Result<Value, MalformedJson> {
     if !field.is_list() {
         return read_value(&field.kind(), value, path);
     }
     let items: Vec<&RawValue> = parsed(value, path, "must be an array")?;
-    let item =
-        |(index, item): (usize, &&RawValue)| read_value(&field.kind(), item, &format!("{path}[{index}]"));
+    let item = |(index, item): (usize, &&RawValue)| {
+        read_value(&field.kind(), item, &format!("{path}[{index}]"))
+    };
     items.iter().enumerate().map(item).collect::<Result<_, _>>().map(Value::List)
 }
 
@@ -81,7 +90,11 @@ fn whole<T: std::str::FromStr>(value: &RawValue, path: &str) -> Result<T, Malfor
     plain_digits(number).and_then(|digits| digits.parse().ok()).ok_or_else(wrong)
 }
 
-fn parsed<'a, T: Deserialize<'a>>(value: &'a RawValue, path: &str, rule: &str) -> Result<T, MalformedJson> {
+fn parsed<'a, T: Deserialize<'a>>(
+    value: &'a RawValue,
+    path: &str,
+    rule: &str,
+) -> Result<T, MalformedJson> {
     serde_json::from_str(value.get()).map_err(|error| {
         if error.is_data() {
             MalformedJson::member(path.to_owned(), rule)

@@ -9,7 +9,8 @@ pub(super) fn plain_digits(text: &str) -> Option<String> {
     let (negative, unsigned) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
     let (mantissa, exponent) =
         unsigned.split_once(['e', 'E']).map_or((unsigned, None), |(m, e)| (m, Some(e)));
-    let (whole, fraction) = mantissa.split_once('.').map_or((mantissa, None), |(w, f)| (w, Some(f)));
+    let (whole, fraction) =
+        mantissa.split_once('.').map_or((mantissa, None), |(w, f)| (w, Some(f)));
     let leads_with_zero = whole.len() > 1 && whole.starts_with('0');
     if !is_digits(whole) || leads_with_zero || !fraction.is_none_or(is_digits) {
         return None;
@@ -29,8 +30,10 @@ pub(super) fn plain_digits(text: &str) -> Option<String> {
     }
     // How many places to shift the last significant digit to the left.
     let trailing = digits.len() - digits.trim_end_matches('0').len();
-    let shift = i64::from(exponent?) + i64::try_from(trailing).ok()? - i64::try_from(fraction.len()).ok()?;
-    let zeros = usize::try_from(shift).ok().filter(|zeros| significant.len() + zeros <= MAX_DIGITS)?;
+    let shift = i64::from(exponent?) + i64::try_from(trailing).ok()?
+        - i64::try_from(fraction.len()).ok()?;
+    let zeros =
+        usize::try_from(shift).ok().filter(|zeros| significant.len() + zeros <= MAX_DIGITS)?;
     let sign = if negative { "-" } else { "" };
     Some(format!("{sign}{significant}{}", "0".repeat(zeros)))
 }

@@ -17,8 +17,9 @@ use crate::api::list::List;
 use crate::domain::OrderError;
 
 #[expect(clippy::expect_used, reason = "the build wrote the descriptors")]
-static POOL: LazyLock<DescriptorPool> =
-    LazyLock::new(|| DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("descriptors of our own build"));
+static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("descriptors of our own build")
+});
 
 /// A body that is not JSON, or does not match the message.
 #[derive(Debug, Error)]
@@ -70,8 +71,8 @@ pub fn encode<M: Message + Name>(message: &M) -> Result<Vec<u8>, OrderError> {
     let mut dynamic = DynamicMessage::new(descriptor::<M>());
     dynamic.transcode_from(message).map_err(|error| OrderError::internal(error.to_string()))?;
     let mut body = serde_json::Serializer::new(Vec::with_capacity(128));
-    let written =
-        dynamic.serialize_with_options(&mut body, &SerializeOptions::new().skip_default_fields(false));
+    let written = dynamic
+        .serialize_with_options(&mut body, &SerializeOptions::new().skip_default_fields(false));
     written.map_err(|error| OrderError::internal(error.to_string()))?;
     Ok(body.into_inner())
 }
@@ -151,8 +152,9 @@ mod tests {
     #[test]
     fn a_32_bit_integer_is_bounded_and_whole() {
         let count = |json: &str| {
-            let order =
-                create(&format!(r#"{{"order":{{"items":[{{"sku":1,"count":1}},{{"count":{json}}}]}}}}"#))?;
+            let order = create(&format!(
+                r#"{{"order":{{"items":[{{"sku":1,"count":1}},{{"count":{json}}}]}}}}"#
+            ))?;
             Ok::<_, MalformedJson>(order.order.unwrap().items[1].count)
         };
         for (json, number) in [("0", 0), ("65536", 65536), ("\"7\"", 7), ("4294967295", u32::MAX)] {
@@ -165,7 +167,9 @@ mod tests {
 
     #[test]
     fn both_spellings_are_read_and_unknown_members_ignored() {
-        for body in [r#"{"idempotencyKey":"k"}"#, r#"{"idempotency_key":"k","more":{"a":[1,null]}}"#] {
+        for body in
+            [r#"{"idempotencyKey":"k"}"#, r#"{"idempotency_key":"k","more":{"a":[1,null]}}"#]
+        {
             assert_eq!(create(body).unwrap().idempotency_key, "k", "{body}");
         }
     }
@@ -189,7 +193,9 @@ mod tests {
         for body in ["", " \n", "{}", " {} \n"] {
             assert_eq!(create(body).unwrap(), proto::OrderCreateRequest::default(), "{body:?}");
         }
-        for body in ["null", "[]", "1", "\"a\"", "{", "{}x", "{} {}", "user=1", "{\"order\":}", "\u{1}"] {
+        for body in
+            ["null", "[]", "1", "\"a\"", "{", "{}x", "{} {}", "user=1", "{\"order\":}", "\u{1}"]
+        {
             assert!(create(body).is_err(), "{body:?}");
         }
         assert!(decode::<proto::OrderPayRequest>(b"\xff\xfe").is_err());
@@ -202,7 +208,10 @@ mod tests {
         let json = |body: Vec<u8>| String::from_utf8(body).unwrap();
         let created = proto::OrderCreateResponse { order_id: i64::MAX };
         assert_eq!(json(encode(&created).unwrap()), r#"{"orderId":"9223372036854775807"}"#);
-        assert_eq!(json(encode(&proto::StocksInfoResponse::default()).unwrap()), r#"{"count":"0"}"#);
+        assert_eq!(
+            json(encode(&proto::StocksInfoResponse::default()).unwrap()),
+            r#"{"count":"0"}"#
+        );
         assert_eq!(
             json(encode(&proto::OrderAllResponse::default()).unwrap()),
             r#"{"orders":[],"nextPageToken":""}"#
@@ -210,7 +219,8 @@ mod tests {
         for order_ids in [vec![], vec![7], vec![9, 8]] {
             let orders: Vec<_> =
                 order_ids.into_iter().map(|id| proto::Order { id, ..Default::default() }).collect();
-            let next_page_token = orders.last().map(|order| order.id.to_string()).unwrap_or_default();
+            let next_page_token =
+                orders.last().map(|order| order.id.to_string()).unwrap_or_default();
             let written = orders.iter().map(|order| encode(order).unwrap()).collect();
             let list = List { orders: written, next_page_token: next_page_token.clone() };
             let message = proto::OrderAllResponse { orders, next_page_token };

@@ -12,8 +12,9 @@ pub(super) use errors::{
     CreateErrors, EveryCall, ListErrors, OrderErrors, RestockErrors, StockErrors, TransitionErrors,
 };
 pub(super) use schemas::{
-    Empty, IdempotencyHeader, OrderAllResponse, OrderCreateRequest, OrderCreateResponse, OrderInfoResponse,
-    PageParameters, StocksInfoResponse, StocksRestockRequest, StocksRestockResponse,
+    Empty, IdempotencyHeader, OrderAllResponse, OrderCreateRequest, OrderCreateResponse,
+    OrderInfoResponse, PageParameters, StocksInfoResponse, StocksRestockRequest,
+    StocksRestockResponse,
 };
 
 /// The document that the HTTP port serves.

@@ -31,7 +31,13 @@ pub struct PageParameters {
     /// Maximum number of orders; values above 1,000 are treated as 1,000. 0 means as many as fit
     /// into 3 MiB, the limit of every response. A page may contain fewer orders even if more
     /// follow. Also accepted as `page_size`.
-    #[param(required = false, minimum = 0, maximum = 4_294_967_295_u32, format = "uint32", example = 50)]
+    #[param(
+        required = false,
+        minimum = 0,
+        maximum = 4_294_967_295_u32,
+        format = "uint32",
+        example = 50
+    )]
     page_size: u32,
     /// The `nextPageToken` of the previous page. Also accepted as `page_token`.
     #[param(required = false, pattern = "^([1-9][0-9]{0,17})?$", example = "1000")]
@@ -180,7 +186,8 @@ fn user() -> Schema {
 fn change() -> Schema {
     let format = Some(SchemaFormat::Custom("int64".to_owned()));
     let number = ObjectBuilder::new().schema_type(Type::Integer).format(format);
-    let string = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^-?[1-9][0-9]{0,17}$"));
+    let string =
+        ObjectBuilder::new().schema_type(Type::String).pattern(Some("^-?[1-9][0-9]{0,17}$"));
     AnyOfBuilder::new().item(number).item(string).build().into()
 }
 
@@ -189,8 +196,13 @@ fn number_of_32_bits() -> Schema {
 }
 
 fn number_or_string(format: &str, maximum: i64, digits: &str) -> Schema {
-    let number =
-        ObjectBuilder::new().schema_type(Type::Integer).format(Some(SchemaFormat::Custom(format.to_owned())));
+    let number = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .format(Some(SchemaFormat::Custom(format.to_owned())));
     let string = ObjectBuilder::new().schema_type(Type::String).pattern(Some(digits));
-    AnyOfBuilder::new().item(number.minimum(Some(1)).maximum(Some(maximum))).item(string).build().into()
+    AnyOfBuilder::new()
+        .item(number.minimum(Some(1)).maximum(Some(maximum)))
+        .item(string)
+        .build()
+        .into()
 }
