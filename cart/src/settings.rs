@@ -5,8 +5,8 @@ use std::time::Duration;
 use reqwest::Url;
 use service_kit::database::Migrations;
 use service_kit::http::HttpServerSettings;
+use service_kit::process;
 use service_kit::settings::{HostPort, Reader, SettingsError, ShardDefaults, ShardSettings};
-use shared_actors::watchdog;
 
 use crate::checkout::SweepSettings;
 use crate::loms::LomsSettings;
@@ -80,7 +80,7 @@ impl Settings {
                 grace: r.duration("CHECKOUT_GRACE", Duration::from_secs(5)),
             },
             arbiters: r.get_in("ARBITERS", 0, 0..=1024),
-            thread_timeout: r.duration("THREAD_TIMEOUT", watchdog::TIMEOUT),
+            thread_timeout: process::thread_timeout(r),
             capacity: r.get_in("CART_CAPACITY", 10_000, 1..=1_000_000),
             capacity_per_cart: r.get_in("CART_CAPACITY_PER_USER", 256, 1..=1_000_000),
             max_live: r.get_in("CART_MAX_LIVE", 50_000, 1..=10_000_000),
@@ -156,6 +156,7 @@ fn server_url(text: &str) -> Option<Url> {
 fn names_port(text: &str) -> bool {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     let authority = rest.split('/').next().unwrap_or_default();
+    let authority = authority.rsplit('@').next().unwrap_or_default();
     HostPort::parse(authority, 0).is_ok_and(|address| address.port != 0)
 }
 
@@ -221,7 +222,9 @@ mod tests {
             let error = read(&[(name, url)]).unwrap_err();
             assert!(error.to_string().contains("host:port"), "{name}={url}: {error}");
         }
-        read(&[("PRODUCT_SERVICE_BASE_URL", "http://[::1]:80/v1")]).unwrap();
+        for url in ["http://[::1]:80/v1", "http://user:secret@products:8090"] {
+            read(&[("PRODUCT_SERVICE_BASE_URL", url)]).unwrap();
+        }
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use service_kit::grpc::GrpcServerSettings;
 use service_kit::http::HttpServerSettings;
+use service_kit::process;
 use service_kit::settings::KafkaSettings;
 use service_kit::settings::{Reader, SettingsError, ShardDefaults, ShardSettings};
 use service_kit::shard::ShardRouter;
-use shared_actors::watchdog;
 
 use crate::api::REQUEST_LIMIT_BYTES;
 
@@ -88,7 +88,7 @@ impl Settings {
             key_ttl: key_ttl(&mut reader, payment_ttl),
             actor_capacity: reader.get_in("ACTOR_CAPACITY", 4096, 1..=1_000_000),
             arbiters: reader.get_in("ARBITERS", 0, 0..=256),
-            thread_timeout: reader.duration("THREAD_TIMEOUT", watchdog::TIMEOUT),
+            thread_timeout: process::thread_timeout(&mut reader),
         };
         reader.finish().map(|()| settings)
     }

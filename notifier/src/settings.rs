@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use service_kit::http::HttpServerSettings;
+use service_kit::process;
 use service_kit::settings::KafkaSettings;
 use service_kit::settings::{
     DatabaseSettings, Reader, SettingsError, ShardDefaults, ShardSettings,
 };
-use shared_actors::watchdog;
 
 /// The default topic of the order events. loms and notifier must agree on it.
 const ORDER_EVENTS: &str = "loms.order-events";
@@ -74,7 +74,7 @@ impl Settings {
                 1024..=1024 * 1024 * 1024,
             ),
             inbox_ttl: reader.duration("INBOX_TTL", Duration::from_hours(30 * 24)),
-            thread_timeout: reader.duration("THREAD_TIMEOUT", watchdog::TIMEOUT),
+            thread_timeout: process::thread_timeout(&mut reader),
         };
         reader.finish().map(|()| settings)
     }

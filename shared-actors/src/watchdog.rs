@@ -32,7 +32,7 @@ struct Thread {
     name: &'static str,
     /// How long its work may take, if nothing hangs.
     allowance: Duration,
-    /// When it was last alive. Dropped when the watch ends.
+    /// When it was last alive.
     last: Weak<LastBeat>,
 }
 
@@ -45,6 +45,10 @@ struct LastBeat {
 impl LastBeat {
     fn now(&self) -> u64 {
         fits(self.origin.elapsed().as_millis())
+    }
+
+    fn beat(&self) {
+        self.at.store(self.now(), Ordering::Relaxed);
     }
 
     fn age(&self) -> Duration {
@@ -68,7 +72,7 @@ impl Heartbeat {
 
     /// Says that the thread is alive.
     pub fn beat(&self) {
-        self.0.at.store(self.0.now(), Ordering::Relaxed);
+        self.0.beat();
     }
 
     /// Watches the event loop that runs this future until the loop ends.
@@ -78,6 +82,14 @@ impl Heartbeat {
             heartbeat.beat();
             tokio::time::sleep(BEAT).await;
         }
+    }
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        let own = Arc::downgrade(&self.0);
+        let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.retain(|thread| !thread.last.ptr_eq(&own));
     }
 }
 
@@ -99,29 +111,41 @@ fn watch(timeout: Duration) {
     loop {
         let asleep = Instant::now();
         thread::sleep(BEAT);
-        // If the whole process was frozen, no single thread hangs.
-        if asleep.elapsed() < 2 * BEAT
-            && let Some((name, lag)) = look().into_iter().find(|(_, lag)| *lag > timeout)
-        {
+        if asleep.elapsed() >= 2 * BEAT {
+            // The whole process was frozen, so no single thread hangs. Their time starts anew.
+            forgive();
+        } else if let Some((name, lag)) = look().into_iter().find(|(_, lag)| *lag > timeout) {
             exit::end(&format!("thread `{name}` has hung for {} s", lag.as_secs()));
         }
     }
 }
 
-/// Measures and shows how long the threads of each name have been overdue at most.
+fn forgive() {
+    for thread in THREADS.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        if let Some(last) = thread.last.upgrade() {
+            last.beat();
+        }
+    }
+}
+
+/// Measures and shows how late the most overdue thread of each name is.
 fn look() -> Vec<(&'static str, Duration)> {
-    let mut lags: Vec<(&'static str, Duration)> = Vec::new();
-    THREADS.lock().unwrap_or_else(PoisonError::into_inner).retain(|thread| {
-        let age = thread.last.upgrade().map(|last| last.age());
-        let lag = age.unwrap_or_default().saturating_sub(thread.allowance);
+    static SHOWN: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
+    let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    // A name whose threads have ended is shown as on time.
+    let mut lags: Vec<(&'static str, Duration)> =
+        shown.iter().map(|name| (*name, Duration::ZERO)).collect();
+    for thread in THREADS.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        let age = thread.last.upgrade().map(|last| last.age()).unwrap_or_default();
+        let lag = age.saturating_sub(thread.allowance);
         match lags.iter_mut().find(|(name, _)| *name == thread.name) {
             Some((_, longest)) => *longest = lag.max(*longest),
             None => lags.push((thread.name, lag)),
         }
-        age.is_some()
-    });
+    }
     for (name, lag) in &lags {
         LAG.with_label_values(&[*name]).set(lag.as_secs_f64());
     }
+    *shown = lags.iter().map(|(name, _)| *name).collect();
     lags
 }

@@ -83,8 +83,7 @@ impl Intent {
     /// The intent after one more attempt, and how long it rests from now.
     #[must_use]
     pub fn asked_again(&self) -> (Self, Duration) {
-        let asked =
-            Self { attempts: self.attempts.saturating_add(1), is_due: false, ..self.clone() };
+        let asked = Self { attempts: one_more(self.attempts), is_due: false, ..self.clone() };
         let rest = match self.unusable_answers {
             0 => REST.jittered(asked.attempts),
             answers => LONG_REST.jittered(answers),
@@ -95,10 +94,15 @@ impl Intent {
     /// The intent after one more unusable answer, and how long it rests from now.
     #[must_use]
     pub fn answered_unusably(&self) -> (Self, Duration) {
-        let answers = self.unusable_answers.saturating_add(1);
+        let answers = one_more(self.unusable_answers);
         let answered = Self { unusable_answers: answers, is_due: false, ..self.clone() };
         (answered, LONG_REST.jittered(answers))
     }
+}
+
+/// The next number. The database stores at most `i32::MAX`.
+fn one_more(number: u32) -> u32 {
+    (number + 1).min(i32::MAX.unsigned_abs())
 }
 
 /// The canonical line of a checkout request, as idempotency keys remember it.

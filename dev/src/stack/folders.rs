@@ -29,7 +29,17 @@ impl Folders {
     /// stack.
     pub fn of_the_project() -> Result<Self> {
         let root = project_root()?;
-        let base = std::env::var_os("SHOP_DATA").map_or_else(|| root.join(".stack"), PathBuf::from);
+        let named = std::env::var_os("SHOP_DATA").filter(|path| !path.is_empty());
+        let base = named.map_or_else(|| Ok(root.join(".stack")), std::path::absolute)?;
+        if base.is_dir()
+            && !base.join(LOCK).exists()
+            && fs::read_dir(&base)?.any(|entry| !is_cache(&entry))
+        {
+            bail!(
+                "{} holds other files: name an empty folder, or one of an earlier run",
+                base.display()
+            );
+        }
         fs::create_dir_all(&base).with_context(|| format!("cannot create {}", base.display()))?;
         let Some(lock) = try_lock(&base)? else {
             bail!("another stack is using the data in {}: stop it first", base.display());
@@ -104,6 +114,11 @@ impl Drop for Folders {
             eprintln!("{error:#}");
         }
     }
+}
+
+/// Whether an entry of the folder is the one of downloads, which `make setup` creates first.
+fn is_cache(entry: &std::io::Result<fs::DirEntry>) -> bool {
+    entry.as_ref().is_ok_and(|entry| entry.file_name() == CACHE)
 }
 
 /// The project's root: the nearest ancestor of the current folder that looks like it, or else the

@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Error, Result, bail};
+use serde_json::Value;
 
 use super::folders::Folders;
 use super::keeper::keep_running;
@@ -54,6 +55,27 @@ impl ShopPorts {
 
     /// Fails if a port is taken.
     fn require_free(&self) -> Result<()> {
+        let servers = self.servers;
+        let all = [
+            servers.postgres_0,
+            servers.postgres_replica_0,
+            servers.postgres_1,
+            servers.redis,
+            servers.kafka,
+            servers.kafka_controller,
+            self.cart,
+            self.loms,
+            self.loms_grpc,
+            self.notifier,
+            self.products,
+            self.swagger,
+            self.prometheus,
+        ];
+        if let Some(twice) =
+            all.iter().find(|port| all.iter().filter(|other| other == port).count() > 1)
+        {
+            bail!("port {twice} is set for two parts of the shop");
+        }
         self.servers.require_free()?;
         require_free("cart", "SHOP_CART_PORT", self.cart)?;
         require_free("loms", "SHOP_LOMS_PORT", self.loms)?;
@@ -125,12 +147,19 @@ impl ShopPorts {
         let source = folders.root().join("docker/swagger-ui/swagger-config.json");
         let text = fs::read_to_string(&source)
             .with_context(|| format!("cannot read {}", source.display()))?;
-        let ports = [(8082, self.cart), (8081, self.loms), (8083, self.notifier)];
-        let text = ports.iter().fold(text, |text, (default, port)| {
-            text.replace(&format!("localhost:{default}/"), &format!("localhost:{port}/"))
-        });
+        let mut configuration: Value = serde_json::from_str(&text)?;
+        for page in configuration["urls"].as_array_mut().into_iter().flatten() {
+            let port = match page["name"].as_str() {
+                Some("cart") => self.cart,
+                Some("loms") => self.loms,
+                Some("notifier") => self.notifier,
+                name => bail!("{} names {name:?}, which is no service", source.display()),
+            };
+            page["url"] = format!("http://localhost:{port}/openapi.json").into();
+        }
         let file = folders.create_data("swagger")?.join("swagger-config.json");
-        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        fs::write(&file, configuration.to_string())
+            .with_context(|| format!("cannot write {}", file.display()))?;
         file.into_os_string().into_string().ok().context("the project's path is not UTF-8")
     }
 }

@@ -111,7 +111,10 @@ impl OrderShard {
         crash_point!("create::looked_up");
         let ids = self.ids.take(&self.primary, orders.len()).await.map_err(DatabaseError::from)?;
         assert_eq!(ids.len(), orders.len(), "each order has an id");
-        assert!(ids.iter().all(|id| self.owns(*id)), "the ids of this shard: {ids:?}");
+        if let Some(foreign) = ids.iter().find(|id| !self.owns(**id)) {
+            let reason = format!("the sequence of the shard's order ids gave {foreign}");
+            return Err(OrderError::internal(reason));
+        }
         crash_point!("create::numbered");
         self.prove().await?;
         let requests = ids.iter().zip(orders).map(|(id, order)| request(*id, order)).collect();

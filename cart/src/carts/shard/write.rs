@@ -1,5 +1,6 @@
 //! The command that changes a cart: one statement per batch.
 
+use service_kit::database::DatabaseError;
 use shared_actors::actor::{BatchLimits, Command, Commit};
 
 use super::super::queries;
@@ -44,7 +45,7 @@ impl CartShard {
         while let Some(part) = parts.pop() {
             let written = queries::write(&self.pool, part, self.key_ttl).await;
             match &written {
-                Err(error) if part.len() > 1 && !error.is_transient() => {
+                Err(error) if part.len() > 1 && is_refused(error) => {
                     let (first, second) = part.split_at(part.len() / 2);
                     parts.extend([second, first]);
                 }
@@ -53,4 +54,10 @@ impl CartShard {
         }
         answers
     }
+}
+
+/// Whether the database refuses at least one of the changes, and has made none of them. The
+/// violation of a constraint lasts; a lost race does not.
+fn is_refused(error: &DatabaseError) -> bool {
+    error.changed_nothing() && (error.constraint().is_some() || !error.is_transient())
 }

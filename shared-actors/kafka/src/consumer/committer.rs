@@ -39,7 +39,7 @@ impl Committer {
                 panic_point!("consumer::committing");
                 consumer.context().commit(&consumer);
                 if Instant::now() >= next_measure {
-                    consumer.context().measure(&consumer);
+                    consumer.context().measure(&consumer, &heartbeat);
                     next_measure = Instant::now() + MEASURE_INTERVAL;
                 }
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use shared_actors::watchdog::Heartbeat;
 use tracing::debug;
 
 use super::group::Group;
@@ -16,12 +17,13 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 impl Group {
     /// Updates the metrics of how far the partitions held here lag behind.
-    pub fn measure(&self, consumer: &BaseConsumer<Self>) {
+    pub fn measure(&self, consumer: &BaseConsumer<Self>, heartbeat: &Heartbeat) {
         if !self.is_reachable() {
             return;
         }
         let held: Vec<(i32, Option<i64>)> = self.state().progress.held().collect();
         for (partition, done) in held {
+            heartbeat.beat();
             let measured = match measure(consumer, &self.topic, partition, done) {
                 Ok(measured) => measured,
                 Err(error) => {

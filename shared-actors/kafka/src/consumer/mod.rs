@@ -93,10 +93,11 @@ impl ConsumerOptions {
         }
     }
 
-    /// How long one call of librdkafka may take: a commit waits for the coordinator of the group for
-    /// the session timeout, and then for its answer.
+    /// How long one call of librdkafka may take. A commit waits for the coordinator of the group for
+    /// the session timeout, and then for its answer, with two retries. It may first wait for the
+    /// commit of a revocation.
     fn longest_call(&self) -> Duration {
-        self.session_timeout + client::SOCKET_TIMEOUT
+        2 * (self.session_timeout + 3 * client::SOCKET_TIMEOUT)
     }
 
     /// Reports to `component` whether brokers are connected and the group is joined.

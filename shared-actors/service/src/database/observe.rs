@@ -28,7 +28,7 @@ static DURATION: LazyLock<HistogramVec> = LazyLock::new(|| {
 });
 
 /// Counts and times one database request under `category`, such as `reserve` or `insert_orders`.
-/// The request is given up at the deadline of the current task. It always gets at least one second,
+/// The request is given up at the deadline of the current task. It always gets at least 2 s,
 /// and at most 2 s more than [`STATEMENT_TIMEOUT`]. A caller may wait less: a request that is
 /// dropped counts as failed.
 ///

@@ -1,6 +1,5 @@
 //! How full the pools are, read at each Prometheus scrape.
 
-use shared_actors::fits;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use prometheus::core::{Collector, Desc};
@@ -65,7 +64,7 @@ impl Collector for PoolCollector {
             let all = i64::from(pool.size());
             // The two numbers change independently. Never report more idle connections than there
             // are.
-            let idle = fits::<usize, i64>(pool.num_idle()).min(all);
+            let idle = i64::try_from(pool.num_idle()).unwrap_or(0).min(all);
             self.connections.with_label_values(&[*name, shard, "idle"]).set(idle);
             self.connections.with_label_values(&[*name, shard, "busy"]).set(all - idle);
             self.max.with_label_values(&[*name, shard]).set(pool.max_connections().into());

@@ -9,6 +9,23 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::Duration;
+
+use shared_actors::watchdog;
+
+use crate::settings::Reader;
+
+/// Reads `THREAD_TIMEOUT`: how long a thread may hang before the process exits.
+pub fn thread_timeout(reader: &mut Reader) -> Duration {
+    let timeout = reader.duration("THREAD_TIMEOUT", watchdog::TIMEOUT);
+    if timeout < LEAST_THREAD_TIMEOUT {
+        reader.reject("THREAD_TIMEOUT", "at least 1s");
+    }
+    timeout
+}
+
+/// Threads show that they are alive once per second.
+const LEAST_THREAD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Restarts this program in the same process, without the environment variables of `PostgreSQL`'s
 /// tools (`PGOPTIONS`, `PGSSLMODE` and the like). They would change how we connect. Does nothing if

@@ -1,4 +1,4 @@
-//! `KAFKA_*`: where the brokers are, and which topic carries the order events.
+//! `KAFKA_*`: where the brokers are, and which topic a service uses.
 
 use crate::settings::{HostPort, Reader};
 
@@ -7,7 +7,7 @@ use crate::settings::{HostPort, Reader};
 pub struct KafkaSettings {
     /// `host:port`, comma-separated if there are several (`KAFKA_BROKER`).
     pub brokers: String,
-    /// The topic of the order events (`KAFKA_TOPIC`).
+    /// The topic (`KAFKA_TOPIC`).
     pub topic: String,
     /// How many times a record is retried before its publication fails (`KAFKA_RETRY_MAX`).
     ///

@@ -6,13 +6,16 @@ use std::collections::BTreeSet;
 /// Shorter names differ too often by only one letter.
 const SHORTEST: usize = 8;
 
+/// Names that other programs read.
+const FOREIGN: [&str; 1] = ["HTTPS_PORT"];
+
 /// Each of `variables` that nearly matches one of `settings`, with that setting.
 pub(super) fn slips<'a>(
     variables: impl Iterator<Item = &'a String>,
     settings: &BTreeSet<String>,
 ) -> Vec<(&'a String, String)> {
-    let unread =
-        variables.filter(|variable| variable.len() >= SHORTEST && !settings.contains(*variable));
+    let is_known = |name: &str| settings.contains(name) || FOREIGN.contains(&name);
+    let unread = variables.filter(|name| name.len() >= SHORTEST && !is_known(name));
     let slip = |variable: &'a String| {
         let meant = settings.iter().find(|setting| is_slip(variable, setting))?;
         Some((variable, meant.clone()))
@@ -45,7 +48,14 @@ mod tests {
         ] {
             assert_eq!(slips(slip), 1, "{slip}");
         }
-        for other in ["DATABASE_URL", "DATABASE_MASTER_NAME_1", "HTTP_PORT", "HTTP_PROXY", "PATH"] {
+        for other in [
+            "DATABASE_URL",
+            "DATABASE_MASTER_NAME_1",
+            "HTTP_PORT",
+            "HTTPS_PORT",
+            "HTTP_PROXY",
+            "PATH",
+        ] {
             assert_eq!(slips(other), 0, "{other}");
         }
     }

@@ -122,7 +122,7 @@ pub(crate) fn check(reader: &mut Reader) {
     if log_format().is_err() {
         reader.reject("LOG_FORMAT", "json or pretty");
     }
-    if log_filter().is_err() || !names_levels() {
+    if log_filter().is_err() || !names_level() {
         reader.reject("RUST_LOG", "a filter such as info or info,tonic=debug");
     }
     export::check(reader);
@@ -136,12 +136,13 @@ fn log_format() -> Result<LogFormat, TelemetryError> {
     }
 }
 
-/// Whether each directive of `RUST_LOG` names a level. A single word that is none would be taken for
-/// a target, and hide all lines of the others.
-fn names_levels() -> bool {
+/// Whether `RUST_LOG` sets a level. A filter of a single word that is none would be taken for a
+/// target, and hide all lines of the others.
+fn names_level() -> bool {
     let text = std::env::var("RUST_LOG").unwrap_or_default();
-    let mut words = text.split(',').map(str::trim).filter(|directive| !directive.is_empty());
-    words.all(|word| word.contains(['=', '[']) || word.parse::<LevelFilter>().is_ok())
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let mut words = text.split(',').map(str::trim);
+    text.trim().is_empty() || text.contains(['=', '[']) || words.any(is_level)
 }
 
 fn log_filter() -> Result<EnvFilter, TelemetryError> {
