@@ -12,12 +12,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures::future::try_join_all;
+use places::Places;
 use service_kit::database::Migrations;
 use service_kit::grpc;
 use service_kit::grpc::{GrpcFrontEnd, GrpcService};
 use service_kit::http;
 use service_kit::http::{HttpFrontEnd, HttpService};
 use service_kit::net::{TooFewDescriptors, provide_descriptors};
+use shards::Shards;
 use shared_actors::health::Health;
 use shared_actors::shutdown::Shutdown;
 use thiserror::Error;
@@ -28,8 +30,6 @@ use crate::api::{self, gateway};
 use crate::orders::Orders;
 use crate::settings::Settings;
 use crate::stock::Stocks;
-use places::Places;
-use shards::Shards;
 
 pub(crate) use prepare::STOCK_SHARD;
 pub use prepare::{ShardError, migrate};

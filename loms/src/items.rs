@@ -1,7 +1,8 @@
 //! Lines as the database stores them: two arrays of equal length, one of SKUs and one of counts.
 
-use crate::domain::{Line, Lines, Quantity, Sku};
 use shared_actors::fits;
+
+use crate::domain::{Line, Lines, Quantity, Sku};
 
 /// The lines of many orders in one pair of arrays. Positions `first[n]..=last[n]`, counted from 1,
 /// belong to order `n`.

@@ -1,11 +1,12 @@
 //! The ordered shutdown of a service: one step after another, with a time limit for the whole.
 
-use crate::fits;
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
+
+use crate::fits;
 
 /// A step leaves each later step the budget divided by this. It and the steps before it always have
 /// at least half of the budget.

@@ -1,7 +1,6 @@
 //! Ends the process if one of its threads hangs. A handler that blocks or loops stops everything
 //! else on its thread, and nothing within the thread can notice that.
 
-use crate::fits;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use actix::Arbiter;
 use prometheus::GaugeVec;
 
 use crate::exit;
+use crate::fits;
 use crate::metrics;
 
 /// How long a thread may hang by default. No work takes nearly as long.
@@ -112,7 +112,7 @@ fn watch(timeout: Duration) {
         let asleep = Instant::now();
         thread::sleep(BEAT);
         if asleep.elapsed() >= 2 * BEAT {
-            // The whole process was frozen, so no single thread hangs. Their time starts anew.
+            // The whole process was frozen, so no single thread hangs. All get the full time again.
             forgive();
         } else if let Some((name, lag)) = look().into_iter().find(|(_, lag)| *lag > timeout) {
             exit::end(&format!("thread `{name}` has hung for {} s", lag.as_secs()));

@@ -2,17 +2,15 @@
 
 use std::sync::LazyLock;
 
-use prometheus::{IntCounter, IntCounterVec};
+use prometheus::IntCounter;
+use service_kit::database::unreadable_rows;
 use shared_actors::metrics;
 
 static STALE_WRITES: LazyLock<IntCounter> = LazyLock::new(|| {
     let help = "Writes that lost a race with another instance and were retried.";
     metrics::counter("cart_stale_writes_total", help)
 });
-static UNREADABLE: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let help = "Rows that were read and could not be decoded.";
-    metrics::counters_by("rows_unreadable_total", help, "table", &["carts"])
-});
+static UNREADABLE: LazyLock<IntCounter> = LazyLock::new(|| unreadable_rows("carts"));
 
 /// Serves the counters as 0 from now on.
 pub(super) fn begin_counting() {
@@ -27,5 +25,5 @@ pub(super) fn stale_write() {
 
 /// Counts a cart that cannot be decoded.
 pub(super) fn unreadable() {
-    UNREADABLE.with_label_values(&["carts"]).inc();
+    UNREADABLE.inc();
 }

@@ -1,10 +1,10 @@
 //! The SQL of carts. Each statement serves many users at once.
 
-use shared_actors::fits;
 use std::collections::HashSet;
 use std::time::Duration;
 
 use service_kit::database::{DatabaseError, Numbers, Pool, observe};
+use shared_actors::fits;
 use sqlx::FromRow;
 use uuid::Uuid;
 

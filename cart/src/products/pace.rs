@@ -1,9 +1,9 @@
 //! The rate limit for calls to the product service.
 
-use shared_actors::fits;
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared_actors::fits;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 

@@ -1,6 +1,5 @@
 //! The cache that all instances share. Every failure counts as a miss.
 
-use shared_actors::fits;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use deadpool_redis::redis::{
 use deadpool_redis::{Connection, Manager, Pool};
 use prometheus::IntCounterVec;
 use service_kit::settings::{HostPort, Secret};
+use shared_actors::fits;
 use shared_actors::health::Component;
 use shared_actors::trace;
 use shared_actors::{detail_span, metrics};

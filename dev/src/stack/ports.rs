@@ -19,18 +19,29 @@ pub fn port_from_env(variable: &str, default: u16) -> Result<u16> {
     port.with_context(|| format!("{variable}={}: expected a port from 1 to 65535", text.display()))
 }
 
-/// Fails if the port of `server` is taken. The message names the environment variable that changes
-/// the port.
-pub fn require_free(server: &str, variable: &str, port: u16) -> Result<()> {
-    if is_free(port) {
-        return Ok(());
+/// Fails if the port of one of the servers is taken, or the same as that of another one. The message
+/// names the environment variable that changes the port. Each server comes with that variable and
+/// its port.
+pub fn require_all_free(
+    servers: impl IntoIterator<Item = (&'static str, &'static str, u16)>,
+) -> Result<()> {
+    let mut seen = HashSet::new();
+    for (server, variable, port) in servers {
+        if !seen.insert(port) {
+            bail!(
+                "port {port} is set for two parts of the shop, {server} is one: change {variable}"
+            );
+        }
+        if !is_free(port) {
+            bail!(
+                "Nothing was started, because port {port} of {server} is taken by another process \
+                 (`ss -ltnp sport = :{port}` shows which). To use another port, set {variable}, as in \
+                 `make run {variable}={}`.",
+                free_port()?
+            )
+        }
     }
-    bail!(
-        "Nothing was started, because port {port} of {server} is taken by another process \
-         (`ss -ltnp sport = :{port}` shows which). To use another port, set {variable}, as in \
-         `make run {variable}={}`.",
-        free_port()?
-    )
+    Ok(())
 }
 
 /// A port that was free a moment ago. This process never gets the same port twice.

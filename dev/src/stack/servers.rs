@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::folders::Folders;
-use super::ports::{free_port, port_from_env, require_free};
+use super::ports::{free_port, port_from_env};
 use super::postgres::Postgres;
 use super::process::Process;
 use super::report::step;
@@ -52,18 +52,16 @@ impl ServerPorts {
         })
     }
 
-    /// Fails if a port is taken.
-    pub fn require_free(&self) -> Result<()> {
-        require_free("PostgreSQL shard 0", "SHOP_POSTGRES_0_PORT", self.postgres_0)?;
-        require_free(
-            "PostgreSQL shard 0 replica",
-            "SHOP_POSTGRES_REPLICA_0_PORT",
-            self.postgres_replica_0,
-        )?;
-        require_free("PostgreSQL shard 1", "SHOP_POSTGRES_1_PORT", self.postgres_1)?;
-        require_free("Redis", "SHOP_REDIS_PORT", self.redis)?;
-        require_free("Kafka", "SHOP_KAFKA_PORT", self.kafka)?;
-        require_free("Kafka's controller", "SHOP_KAFKA_CONTROLLER_PORT", self.kafka_controller)
+    /// Each server, the environment variable that changes its port, and its port.
+    pub fn list(&self) -> [(&'static str, &'static str, u16); 6] {
+        [
+            ("PostgreSQL shard 0", "SHOP_POSTGRES_0_PORT", self.postgres_0),
+            ("PostgreSQL shard 0 replica", "SHOP_POSTGRES_REPLICA_0_PORT", self.postgres_replica_0),
+            ("PostgreSQL shard 1", "SHOP_POSTGRES_1_PORT", self.postgres_1),
+            ("Redis", "SHOP_REDIS_PORT", self.redis),
+            ("Kafka", "SHOP_KAFKA_PORT", self.kafka),
+            ("Kafka's controller", "SHOP_KAFKA_CONTROLLER_PORT", self.kafka_controller),
+        ]
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::folders::Folders;
 use super::keeper::keep_running;
-use super::ports::{port_from_env, require_free};
+use super::ports::{port_from_env, require_all_free};
 use super::process::Process;
 use super::report::{headline, step};
 use super::servers::{self, ServerPorts};
@@ -53,37 +53,18 @@ impl ShopPorts {
         })
     }
 
-    /// Fails if a port is taken.
-    fn require_free(&self) -> Result<()> {
-        let servers = self.servers;
-        let all = [
-            servers.postgres_0,
-            servers.postgres_replica_0,
-            servers.postgres_1,
-            servers.redis,
-            servers.kafka,
-            servers.kafka_controller,
-            self.cart,
-            self.loms,
-            self.loms_grpc,
-            self.notifier,
-            self.products,
-            self.swagger,
-            self.prometheus,
-        ];
-        if let Some(twice) =
-            all.iter().find(|port| all.iter().filter(|other| other == port).count() > 1)
-        {
-            bail!("port {twice} is set for two parts of the shop");
-        }
-        self.servers.require_free()?;
-        require_free("cart", "SHOP_CART_PORT", self.cart)?;
-        require_free("loms", "SHOP_LOMS_PORT", self.loms)?;
-        require_free("loms (gRPC)", "SHOP_LOMS_GRPC_PORT", self.loms_grpc)?;
-        require_free("notifier", "SHOP_NOTIFIER_PORT", self.notifier)?;
-        require_free("the product stand-in", "SHOP_PRODUCTS_PORT", self.products)?;
-        require_free("Swagger UI", "SHOP_SWAGGER_PORT", self.swagger)?;
-        require_free("Prometheus", "SHOP_PROMETHEUS_PORT", self.prometheus)
+    /// Each part of the shop besides the servers, the environment variable that changes its port,
+    /// and its port.
+    fn list(&self) -> [(&'static str, &'static str, u16); 7] {
+        [
+            ("cart", "SHOP_CART_PORT", self.cart),
+            ("loms", "SHOP_LOMS_PORT", self.loms),
+            ("loms (gRPC)", "SHOP_LOMS_GRPC_PORT", self.loms_grpc),
+            ("notifier", "SHOP_NOTIFIER_PORT", self.notifier),
+            ("the product stand-in", "SHOP_PRODUCTS_PORT", self.products),
+            ("Swagger UI", "SHOP_SWAGGER_PORT", self.swagger),
+            ("Prometheus", "SHOP_PROMETHEUS_PORT", self.prometheus),
+        ]
     }
 
     fn products(&self) -> Service {
@@ -185,7 +166,7 @@ impl Shop {
     /// Starts everything. If anything fails, or the future is dropped, everything that was started
     /// is stopped again.
     pub async fn start(ports: &ShopPorts, folders: &Folders) -> Result<Self> {
-        ports.require_free()?;
+        require_all_free(ports.servers.list().into_iter().chain(ports.list()))?;
         let configuration = ports.write_swagger_configuration(folders)?;
         let services = [ports.cart(), ports.loms(), ports.notifier()];
         let targets = services.each_ref().map(|service| (service.name, on_localhost(service.port)));
@@ -239,8 +220,8 @@ impl Drop for Shop {
 pub async fn run_servers(interruption: &mut Interruption) -> Result<u8> {
     let folders = Folders::of_the_project()?;
     let ports = ShopPorts::from_env()?;
-    ports.servers.require_free()?;
-    require_free("the product stand-in", "SHOP_PRODUCTS_PORT", ports.products)?;
+    let products = ("the product stand-in", "SHOP_PRODUCTS_PORT", ports.products);
+    require_all_free(ports.servers.list().into_iter().chain([products]))?;
     headline("Starting the servers");
     let products = ports.products();
     let start = async {

@@ -1,11 +1,11 @@
 //! Gathers a list of orders page by page, until the client has what it asked for or the answer
 //! reaches its size limit.
 
-use crate::domain::{MAX_PAGE_SIZE, Order, OrderError, OrderId, PageRequest};
-use crate::orders::Orders;
 use shared_actors::fits;
 
 use super::request::ListRequest;
+use crate::domain::{MAX_PAGE_SIZE, Order, OrderError, OrderId, PageRequest};
+use crate::orders::Orders;
 
 /// Maximum size of an encoded answer, in bytes. Common gRPC clients reject messages over 4 MiB.
 pub const LIST_LIMIT_BYTES: usize = 3 * 1024 * 1024;

@@ -1,10 +1,10 @@
 //! Checks at startup which shard each database is. A database is used only after that is certain.
 
-use shared_actors::fits;
 use std::time::Duration;
 
 use service_kit::database::{DatabaseError, Pool, PoolSettings, observe};
 use service_kit::shard::{ShardIndex, ShardRouter};
+use shared_actors::fits;
 use shared_actors::health::Component;
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;

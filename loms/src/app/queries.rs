@@ -1,10 +1,10 @@
 //! The SQL of the start: which shard a database is, and how many there were.
 
-use shared_actors::fits;
 use std::time::Duration;
 
 use service_kit::database::Pool;
 use service_kit::shard::{ShardIndex, ShardRouter};
+use shared_actors::fits;
 use sqlx::AssertSqlSafe;
 
 use crate::domain::OrderId;

@@ -1,9 +1,9 @@
 //! Order ids, taken in blocks from the shard's sequence.
 
-use service_kit::database::Pool;
-use shared_actors::fits;
 use std::collections::VecDeque;
 
+use service_kit::database::Pool;
+use shared_actors::fits;
 use tokio::sync::Mutex;
 
 use super::queries;

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use prometheus::{IntCounter, IntCounterVec};
+use service_kit::database::unreadable_rows;
 use shared_actors::metrics;
 
 use crate::domain::OrderStatus;
@@ -18,10 +19,7 @@ static EFFECTS_REFUSED: LazyLock<IntCounter> = LazyLock::new(|| {
     let help = "Effects of orders that the stock refused, counted at each attempt.";
     metrics::counter("stock_effects_refused_total", help)
 });
-static UNREADABLE: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let help = "Rows that were read and could not be decoded.";
-    metrics::counters_by("rows_unreadable_total", help, "table", &["orders"])
-});
+static UNREADABLE: LazyLock<IntCounter> = LazyLock::new(|| unreadable_rows("orders"));
 
 /// Counters of orders by the state they entered.
 pub(super) struct OrderMetrics {
@@ -56,7 +54,7 @@ pub(super) fn effects_refused(count: usize) {
 
 /// Counts a row that cannot be decoded as an order.
 pub(super) fn unreadable() {
-    UNREADABLE.with_label_values(&["orders"]).inc();
+    UNREADABLE.inc();
 }
 
 /// Counts a list that was served by `source` (`primary` or `replica`).

@@ -1,11 +1,11 @@
 //! A shard's replica, and whether lists may be read from it.
 
-use service_kit::database::Pool;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{Gauge, GaugeVec, IntGauge, IntGaugeVec};
+use service_kit::database::Pool;
 use service_kit::settings::DatabaseSettings;
 use service_kit::shard::ShardIndex;
 use shared_actors::metrics;

@@ -24,11 +24,11 @@ mod suspects;
 mod totals;
 
 use futures::future::try_join_all;
+use queries::Check;
 use service_kit::shard::ShardRouter;
+use snapshot::{Round, Snapshot};
 
 use crate::settings::Settings;
-use queries::Check;
-use snapshot::{Round, Snapshot};
 
 pub use error::VerifyError;
 pub use report::{Finding, Invariant, Report, TOLD_IDS};

@@ -1,11 +1,11 @@
 //! The actor between the consumer and the inbox. It processes the events of a batch in one
 //! transaction at a time.
 
-use service_kit::database::Pool;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ArbiterHandle, Context, Handler};
+use service_kit::database::Pool;
 use shared_actors::actor::{ActorOptions, AskError, Command, Envelope, Handle};
 use thiserror::Error;
 use tokio::sync::Mutex;

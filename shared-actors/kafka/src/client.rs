@@ -7,10 +7,10 @@ use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
+use shared_actors::health::Component;
 use tracing::{debug, error, info, warn};
 
 use super::statistics::Statistics;
-use shared_actors::health::Component;
 
 /// How long a broker may take to answer a request.
 pub(super) const SOCKET_TIMEOUT: Duration = Duration::from_secs(10);

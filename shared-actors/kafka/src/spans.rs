@@ -3,13 +3,13 @@
 //! Each message is created and processed within the trace of its cause. A batch is sent and
 //! delivered in one span for many messages.
 
-use shared_actors::fits;
 use std::time::SystemTime;
 
+use shared_actors::fits;
+use shared_actors::trace::{self, PastSpan, TraceContext};
 use tracing::{Span, field};
 
 use super::record::ReceivedRecord;
-use shared_actors::trace::{self, PastSpan, TraceContext};
 
 /// Records the creation of a message as a span from `since`, when its cause happened, until it is
 /// handed to the producer now. Returns the context to send with the message, or `cause` itself if

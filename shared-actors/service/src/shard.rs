@@ -1,7 +1,8 @@
 //! Which shard a user belongs to. This is pure arithmetic, without connections or settings.
 
-use shared_actors::fits;
 use std::fmt;
+
+use shared_actors::fits;
 
 /// The position of a shard in the configured list, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

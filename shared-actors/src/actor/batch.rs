@@ -4,7 +4,6 @@
 //! actor starts a command at once. A busy actor starts everything that arrived in the meantime when
 //! the current batch ends.
 
-use crate::fits;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -21,8 +20,8 @@ use super::envelope::{Envelope, Responder};
 use super::handle::Handle;
 use super::options::ActorOptions;
 use crate::deadline;
-use crate::trace;
-use crate::trace::TraceContext;
+use crate::fits;
+use crate::trace::{self, TraceContext};
 
 /// How often the commands that wait behind a slow batch are checked for expired deadlines.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);

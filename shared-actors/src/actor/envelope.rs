@@ -10,8 +10,7 @@ use tracing::{Instrument, Span};
 use super::command::{AskError, Command};
 use super::metrics::CommandMetrics;
 use crate::deadline;
-use crate::trace;
-use crate::trace::PastSpan;
+use crate::trace::{self, PastSpan};
 
 /// A command in an actor's mailbox, with its context.
 ///

@@ -1,6 +1,5 @@
 //! The bounded entrance of an actor: admits a command or refuses it at once.
 
-use crate::fits;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use super::command::{AskError, Command};
 use super::envelope::{Envelope, Responder};
 use super::metrics::ActorMetrics;
 use crate::deadline;
+use crate::fits;
 
 pub(super) struct Gate {
     permits: Arc<Semaphore>,

@@ -1,8 +1,9 @@
 //! The limits of an actor.
 
-use crate::fits;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
+
+use crate::fits;
 
 /// The limits of one supervised actor.
 #[derive(Clone, Debug)]

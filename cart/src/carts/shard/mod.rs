@@ -9,20 +9,20 @@ mod write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use forget_keys::ForgetKeys;
+use load::LoadCart;
+use open_checkouts::FindOpenCheckouts;
 use service_kit::database::{DatabaseError, Pool};
 use service_kit::error::ServiceError;
 use service_kit::failures;
 use shared_actors::actor::{ActorOptions, ArbiterHandle, BatchActor, BatchLimits, Handle};
 use tokio::sync::watch;
+use write::WriteCart;
 
 use super::metrics::begin_counting;
 use super::state::{Loaded, OpenCheckouts, Write, Written};
 use crate::domain::{CartError, UserId};
 use crate::idempotency::IdempotencyKey;
-use forget_keys::ForgetKeys;
-use load::LoadCart;
-use open_checkouts::FindOpenCheckouts;
-use write::WriteCart;
 
 /// Two statements of the same kind keep the database busy while the results of one are read.
 const LIMITS: BatchLimits = BatchLimits { commands: 256, weight: usize::MAX, concurrency: 2 };

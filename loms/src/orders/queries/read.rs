@@ -1,9 +1,9 @@
 //! Reads orders.
 
-use shared_actors::fits;
 use std::collections::HashMap;
 
 use service_kit::database::{Numbers, Pool, observe};
+use shared_actors::fits;
 use sqlx::FromRow;
 
 use crate::domain::{Order, OrderError, OrderId};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actix::fut::wrap_future;
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler};
+use shared_actors::actor::{AskError, Backoff, Command, Envelope};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
@@ -14,7 +15,6 @@ use tracing::{error, info, warn};
 use super::reader::{Delivery, Outcome, Reader};
 use super::{ConsumerOptions, RecordSink, SinkError};
 use crate::metrics::FAMILIES;
-use shared_actors::actor::{AskError, Backoff, Command, Envelope};
 
 /// How long a stop waits for librdkafka, which in turn waits for brokers that may be unreachable.
 const LEAVE_WITHIN: Duration = Duration::from_secs(6);

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-
-use super::group::Group;
 use shared_actors::panic_point;
 use shared_actors::watchdog::Heartbeat;
+
+use super::group::Group;
 
 /// How often the lag is measured.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(2);

@@ -12,16 +12,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::ArbiterHandle;
+use actor::{ConsumerActor, StopConsuming};
 use futures::future::LocalBoxFuture;
+use shared_actors::actor::{ActorOptions, Backoff, Handle};
+use shared_actors::health::Component;
 use thiserror::Error;
 use tracing::warn;
 
 use super::client;
 use super::metrics::FAMILIES;
 use super::record::ReceivedRecord;
-use actor::{ConsumerActor, StopConsuming};
-use shared_actors::actor::{ActorOptions, Backoff, Handle};
-use shared_actors::health::Component;
 
 /// Receives the records of a consumer.
 pub trait RecordSink: Send + Sync + 'static {

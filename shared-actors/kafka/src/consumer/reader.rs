@@ -11,6 +11,8 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message;
+use shared_actors::panic_point;
+use shared_actors::watchdog::Heartbeat;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 
@@ -21,8 +23,6 @@ use super::progress::Mark;
 use crate::client;
 use crate::client::ClientReport;
 use crate::record::ReceivedRecord;
-use shared_actors::panic_point;
-use shared_actors::watchdog::Heartbeat;
 
 /// How long a poll may wait, and so how long a stop may go unnoticed.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);

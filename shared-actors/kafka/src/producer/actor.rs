@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use actix::fut::wrap_future;
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler};
+use shared_actors::actor::{Command, Envelope};
 use tokio::task::spawn_blocking;
 use tracing::Span;
 
 use super::session::{Panicked, Session};
 use super::{ProducerError, ProducerOptions};
 use crate::record::Record;
-use shared_actors::actor::{Command, Envelope};
 
 /// Publish these records; a transactional producer publishes all of them or none.
 pub(super) struct Publish {

@@ -8,13 +8,13 @@ mod session;
 use std::time::Duration;
 
 use actix::ArbiterHandle;
+use actor::{Fence, ProducerActor, Publish, PublishEach};
+use shared_actors::actor::{ActorOptions, AskError, Handle};
+use shared_actors::health::Component;
 use thiserror::Error;
 
 use super::metrics::FAMILIES;
 use super::record::Record;
-use actor::{Fence, ProducerActor, Publish, PublishEach};
-use shared_actors::actor::{ActorOptions, AskError, Handle};
-use shared_actors::health::Component;
 
 /// Publishes records. Cheap to clone; survives the actor's restarts.
 ///

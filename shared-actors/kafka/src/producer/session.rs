@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{FutureProducer, Producer};
+use shared_actors::watchdog::Heartbeat;
+use shared_actors::{crash_point, panic_point};
 use tracing::{error, info, warn};
 
 use super::delivery::{send_all, send_each, until_settled};
@@ -17,8 +19,6 @@ use crate::client;
 use crate::client::ClientReport;
 use crate::metrics::FAMILIES;
 use crate::record::Record;
-use shared_actors::watchdog::Heartbeat;
-use shared_actors::{crash_point, panic_point};
 
 pub(super) type Client = FutureProducer<ClientReport>;
 

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use dev::testing::{Database, Proxy, Servers, create_database, eventually};
 use futures::future::{join, join_all};
+use shared_actors::deadline;
+use shared_actors::health::Health;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, SqlSafeStr};
 use tokio::time::{Instant, timeout};
 
 use super::{DatabaseError, Migrations, Pool, PoolSettings, Probe, observe, prepare, watch};
 use crate::settings::{DatabaseSettings, Reader, ShardDefaults, ShardSettings};
-use shared_actors::deadline;
-use shared_actors::health::Health;
 
 const CONNECTIONS: u32 = 4;
 const SOON: Duration = Duration::from_secs(20);

@@ -16,6 +16,7 @@ mod pool_metrics;
 mod prepare;
 mod probe;
 mod trust;
+mod unreadable;
 mod watch;
 
 pub use error::DatabaseError;
@@ -26,4 +27,5 @@ pub use pool::{Pool, PoolSettings, STATEMENT_TIMEOUT, connect_options};
 pub use pool_metrics::show_pool;
 pub use prepare::{Migrations, PrepareError, migrate_now, prepare};
 pub use probe::Probe;
+pub use unreadable::unreadable_rows;
 pub use watch::watch;

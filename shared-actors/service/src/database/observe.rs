@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use prometheus::{HistogramVec, IntCounterVec};
+use shared_actors::trace;
+use shared_actors::{deadline, detail_span, metrics};
 use tracing::{Instrument, field};
 
 use super::STATEMENT_TIMEOUT;
-use shared_actors::trace;
-use shared_actors::{deadline, detail_span, metrics};
 
 /// A working server has ended the statement by then. Without this limit, a server that does not
 /// answer would never be noticed.

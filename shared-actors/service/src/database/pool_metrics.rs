@@ -5,9 +5,9 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGaugeVec, Opts};
+use shared_actors::metrics;
 
 use super::Pool;
-use shared_actors::metrics;
 
 /// Exports the connections of `pool` as `db_pool_connections` and `db_pool_max_connections` until
 /// the pool is closed. `name` says what the pool is for, and `shard` which shard it connects to.

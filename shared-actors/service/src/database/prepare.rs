@@ -4,6 +4,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use shared_actors::health::Component;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -15,7 +16,6 @@ use super::observe::no_answer;
 use super::owner::{self, Owner};
 use super::{STATEMENT_TIMEOUT, connect_options};
 use crate::settings::DatabaseSettings;
-use shared_actors::health::Component;
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);

@@ -3,12 +3,12 @@
 use std::io;
 use std::time::Duration;
 
+use shared_actors::health::Component;
 use sqlx::postgres::PgConnection;
 
 use super::error::is_lost;
 use super::{Pool, Probe, prepare::reason};
 use crate::settings::DatabaseSettings;
-use shared_actors::health::Component;
 
 const PERIOD: Duration = Duration::from_secs(1);
 

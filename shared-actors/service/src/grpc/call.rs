@@ -1,7 +1,6 @@
 //! The layer around every call: readiness gate, span, deadline, panics, the pace of refusals,
 //! metrics.
 
-use shared_actors::trace;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,6 +9,8 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, Request, Response};
+use shared_actors::health::Health;
+use shared_actors::trace;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -27,7 +28,6 @@ use crate::error::ErrorCode;
 use crate::failures;
 use crate::net::Activity;
 use crate::refusals::{Refusals, spread};
-use shared_actors::health::Health;
 
 /// At the client's own deadline, the transport answers CANCELLED and the client stops listening. At
 /// most this much of the time is kept back, so that the server can answer `DEADLINE_EXCEEDED`

@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
+use shared_actors::detail_span;
+use shared_actors::trace;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 use tracing::{Instrument, field};
 
 use super::{Link, code_name};
 use crate::metrics;
-use shared_actors::detail_span;
-use shared_actors::trace;
 
 /// Calls `method`, such as `/Loms/OrderCreate`, over `link`, like [`Link::send`]. Counts the call
 /// as an external request.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, stream};
+use shared_actors::panic_point;
 use tokio::net::TcpListener;
 use tonic::transport::server::Connected;
 
 use crate::net::{Activity, Connection, Patience, Places, Protocol};
-use shared_actors::panic_point;
 
 /// `accept` usually fails because file descriptors have run out. That lasts a while, so retrying at
 /// once would spin.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared_actors::health::Health;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,6 @@ use super::connections::accept;
 use super::methods::Methods;
 use crate::net::{End, Patience, Places, end_of, listen};
 use crate::refusals::Refusals;
-use shared_actors::health::Health;
 
 /// What a service passes to its gRPC front-end.
 pub struct GrpcService {

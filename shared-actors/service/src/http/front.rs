@@ -15,6 +15,9 @@ use actix_web::http::header::HeaderValue;
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{Error, HttpMessage};
 use futures::FutureExt;
+use shared_actors::deadline;
+use shared_actors::health::Health;
+use shared_actors::panic_point;
 use tokio::time::Instant;
 use tracing::Span;
 
@@ -30,9 +33,6 @@ use crate::failures;
 use crate::metrics;
 use crate::net::Activity;
 use crate::refusals::Refusals;
-use shared_actors::deadline;
-use shared_actors::health::Health;
-use shared_actors::panic_point;
 
 /// How much longer than its deadline a handler may take, so that it can report the timeout itself.
 const GRACE: Duration = Duration::from_millis(100);

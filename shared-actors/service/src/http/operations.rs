@@ -4,13 +4,13 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpResponse, guard};
 use serde::Serialize;
+use shared_actors::health::{ComponentReport, Health};
 use utoipa::OpenApi as _;
 use utoipa::ToSchema;
 use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::metrics;
-use shared_actors::health::{ComponentReport, Health};
 
 /// Whether a path is one of these routes. They are neither traced, counted nor gated.
 pub(super) fn is_operation(path: &str) -> bool {

@@ -11,6 +11,8 @@ use actix_server::{Server, ServerHandle};
 use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::web::ServiceConfig;
+use shared_actors::health::Health;
+use shared_actors::watchdog::Heartbeat;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use utoipa::openapi::OpenApi;
@@ -19,8 +21,6 @@ use super::app::app;
 use super::{ErrorBody, HttpServerSettings};
 use crate::net::{Connection, End, Patience, Places, Protocol, end_of, listen};
 use crate::refusals::Refusals;
-use shared_actors::health::Health;
-use shared_actors::watchdog::Heartbeat;
 
 /// How long a client has to read a refusal that was sent before its body was read.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);

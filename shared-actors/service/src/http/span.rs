@@ -3,12 +3,12 @@
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::{Error, HttpMessage};
+use shared_actors::trace;
 use tracing::{Span, field};
 use tracing_actix_web::RootSpanBuilder;
 
 use super::{counted, operations};
 use crate::metrics;
-use shared_actors::trace;
 
 /// The pattern of the matched route, or [`metrics::UNMATCHED`].
 #[derive(Clone)]

@@ -1,12 +1,12 @@
 //! Whether a connection has requests in progress. The server records them, and the connection
 //! checks.
 
-use shared_actors::fits;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
+use shared_actors::fits;
 use tokio::time::Instant;
 
 /// Instants are stored as microseconds since this one.
