@@ -56,8 +56,15 @@ async fn clients_wait_for_kafka_and_go_on_when_it_is_there() {
 
     let mut server = kafka::start(&Listeners::new(port, controller_port), &folders).await.unwrap();
     eventually(SOON, "it is published again", async || publish("second").await).await;
-    memory.hold(2).await;
-    assert_eq!(memory.values(), ["first", "second"]);
+    eventually(SOON, "the second is read", async || {
+        let values = memory.values();
+        if values.last().is_some_and(|last| last == "second") { Ok(()) } else { Err(values) }
+    })
+    .await;
+    // Twice is allowed: the broker may be killed before the first one's offset is committed.
+    let mut values = memory.values();
+    values.dedup();
+    assert_eq!(values, ["first", "second"], "each of them, in order");
     eventually(SOON, "both are ready again", async || health.is_ready()).await;
 
     server.kill().unwrap();
