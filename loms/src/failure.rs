@@ -3,9 +3,9 @@
 use service_kit::database::DatabaseError;
 use shared_actors::actor::AskError;
 
-use crate::domain::OrderError;
+use crate::domain::Failure;
 
-impl From<AskError> for OrderError {
+impl From<AskError> for Failure {
     fn from(error: AskError) -> Self {
         match error {
             AskError::Overloaded { retry_after } => Self::Overloaded { retry_after },
@@ -17,7 +17,7 @@ impl From<AskError> for OrderError {
     }
 }
 
-impl From<DatabaseError> for OrderError {
+impl From<DatabaseError> for Failure {
     fn from(error: DatabaseError) -> Self {
         let reason = error.to_string();
         match error {

@@ -2,7 +2,7 @@
 
 use shared_actors::trace;
 
-use crate::domain::{NewOrder, OrderError, OrderId, Restock, Sku};
+use crate::domain::{Failure, NewOrder, OrderError, OrderId, Restock, Sku, StockError};
 use crate::orders::Orders;
 use crate::stock::Stocks;
 
@@ -57,7 +57,7 @@ impl Calls {
     pub async fn orders_all<T>(
         &self,
         request: proto::OrdersAllRequest,
-        encode: impl Fn(proto::Order) -> Result<Encoded<T>, OrderError>,
+        encode: impl Fn(proto::Order) -> Result<Encoded<T>, Failure>,
     ) -> Result<List<T>, OrderError> {
         gather(&self.orders, request.try_into()?, |order| encode(order.into())).await
     }
@@ -65,7 +65,7 @@ impl Calls {
     pub async fn stocks_info(
         &self,
         request: proto::StocksInfoRequest,
-    ) -> Result<proto::StocksInfoResponse, OrderError> {
+    ) -> Result<proto::StocksInfoResponse, StockError> {
         let count = self.stocks.available(Sku::try_from(request.sku)?).await?;
         Ok(proto::StocksInfoResponse { count })
     }
@@ -75,9 +75,9 @@ impl Calls {
         &self,
         mut request: proto::StocksRestockRequest,
         keys: impl IntoIterator<Item = &'a [u8]>,
-    ) -> Result<proto::StocksRestockResponse, OrderError> {
+    ) -> Result<proto::StocksRestockResponse, StockError> {
         merge_key(&mut request.idempotency_key, keys)?;
         let restock = Restock { traceparent: trace::traceparent(), ..Restock::try_from(request)? };
-        self.stocks.restock(restock).await?.try_into()
+        Ok(self.stocks.restock(restock).await?.try_into()?)
     }
 }

@@ -3,13 +3,13 @@
 use prost::Message;
 use prost::encoding::key_len;
 use prost::length_delimiter_len;
+use service_kit::error::ServiceError;
 use service_kit::grpc::status;
 use tonic::codec::CompressionEncoding;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, async_trait};
 
-use crate::domain::OrderError;
 use crate::orders::Orders;
 use crate::stock::Stocks;
 
@@ -100,6 +100,6 @@ fn keys(metadata: &MetadataMap) -> impl Iterator<Item = &[u8]> {
     metadata.get_all(IDEMPOTENCY_KEY).into_iter().map(MetadataValue::as_bytes)
 }
 
-fn answer<T>(result: Result<T, OrderError>) -> Result<Response<T>, Status> {
+fn answer<T>(result: Result<T, impl ServiceError>) -> Result<Response<T>, Status> {
     result.map(Response::new).map_err(|error| status(&error))
 }

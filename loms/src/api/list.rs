@@ -4,7 +4,7 @@
 use shared_actors::fits;
 
 use super::request::ListRequest;
-use crate::domain::{MAX_PAGE_SIZE, Order, OrderError, OrderId, PageRequest};
+use crate::domain::{Failure, MAX_PAGE_SIZE, Order, OrderError, OrderId, PageRequest};
 use crate::orders::Orders;
 
 /// Maximum size of an encoded answer, in bytes. Common gRPC clients reject messages over 4 MiB.
@@ -30,7 +30,7 @@ pub struct List<T> {
 pub async fn gather<T>(
     orders: &Orders,
     request: ListRequest,
-    encode: impl Fn(Order) -> Result<Encoded<T>, OrderError>,
+    encode: impl Fn(Order) -> Result<Encoded<T>, Failure>,
 ) -> Result<List<T>, OrderError> {
     let _turn = orders.turn_to_list().await?;
     let mut list =
@@ -71,8 +71,8 @@ impl<T> Gathering<T> {
     fn take(
         &mut self,
         orders: Vec<Order>,
-        encode: impl Fn(Order) -> Result<Encoded<T>, OrderError>,
-    ) -> Result<bool, OrderError> {
+        encode: impl Fn(Order) -> Result<Encoded<T>, Failure>,
+    ) -> Result<bool, Failure> {
         for order in orders {
             let id = order.id;
             let Encoded { order, bytes } = encode(order)?;

@@ -2,18 +2,18 @@
 //! it is spelled in the message.
 
 use crate::domain::{
-    IdempotencyKey, Line, Lines, MAX_PAGE_SIZE, NewOrder, OrderError, OrderId, Quantity, Restock,
-    Sku, StockChange, UserId,
+    IdempotencyKey, InvalidArgument, Line, Lines, MAX_PAGE_SIZE, NewOrder, OrderId, Quantity,
+    Restock, Sku, StockChange, UserId,
 };
 
 use super::proto;
 
 impl TryFrom<proto::OrderCreateRequest> for NewOrder {
-    type Error = OrderError;
+    type Error = InvalidArgument;
 
     /// Ignores `status` and `id` of the message: a new order has neither.
-    fn try_from(request: proto::OrderCreateRequest) -> Result<Self, OrderError> {
-        let order = request.order.ok_or_else(|| OrderError::invalid("order", "is required"))?;
+    fn try_from(request: proto::OrderCreateRequest) -> Result<Self, InvalidArgument> {
+        let order = request.order.ok_or_else(|| InvalidArgument::new("order", "is required"))?;
         let user = UserId::try_from(order.user)?;
         let lines: Vec<Line> =
             order.items.into_iter().map(Line::try_from).collect::<Result<_, _>>()?;
@@ -26,9 +26,9 @@ impl TryFrom<proto::OrderCreateRequest> for NewOrder {
 }
 
 impl TryFrom<proto::Item> for Line {
-    type Error = OrderError;
+    type Error = InvalidArgument;
 
-    fn try_from(item: proto::Item) -> Result<Self, OrderError> {
+    fn try_from(item: proto::Item) -> Result<Self, InvalidArgument> {
         Ok(Self { sku: Sku::try_from(item.sku)?, count: Quantity::try_from(item.count)? })
     }
 }
@@ -43,9 +43,9 @@ pub struct ListRequest {
 }
 
 impl TryFrom<proto::OrdersAllRequest> for ListRequest {
-    type Error = OrderError;
+    type Error = InvalidArgument;
 
-    fn try_from(request: proto::OrdersAllRequest) -> Result<Self, OrderError> {
+    fn try_from(request: proto::OrdersAllRequest) -> Result<Self, InvalidArgument> {
         let size = match request.page_size {
             0 => None,
             size => Some(size.min(MAX_PAGE_SIZE)),
@@ -55,7 +55,7 @@ impl TryFrom<proto::OrdersAllRequest> for ListRequest {
             token => {
                 let id = token.parse::<i64>().ok().and_then(|id| OrderId::try_from(id).ok());
                 let wrong = || {
-                    OrderError::invalid(
+                    InvalidArgument::new(
                         "page_token",
                         "must be the next_page_token of an earlier answer",
                     )
@@ -68,13 +68,13 @@ impl TryFrom<proto::OrdersAllRequest> for ListRequest {
 }
 
 impl TryFrom<proto::StocksRestockRequest> for Restock {
-    type Error = OrderError;
+    type Error = InvalidArgument;
 
-    fn try_from(request: proto::StocksRestockRequest) -> Result<Self, OrderError> {
+    fn try_from(request: proto::StocksRestockRequest) -> Result<Self, InvalidArgument> {
         let sku = Sku::try_from(request.sku)?;
         let change = StockChange::try_from(request.count)?;
         let key = match request.idempotency_key.as_str() {
-            "" => return Err(OrderError::invalid("idempotency_key", "is required")),
+            "" => return Err(InvalidArgument::new("idempotency_key", "is required")),
             key => IdempotencyKey::try_from(key)?,
         };
         Ok(Self { sku, change, key, traceparent: None })
@@ -89,7 +89,7 @@ impl TryFrom<proto::StocksRestockRequest> for Restock {
 pub fn merge_key<'a>(
     field: &mut String,
     beside: impl IntoIterator<Item = &'a [u8]>,
-) -> Result<(), OrderError> {
+) -> Result<(), InvalidArgument> {
     const FIELD: &str = "idempotency_key";
     for bytes in beside {
         let key = std::str::from_utf8(bytes).unwrap_or_default();
@@ -98,7 +98,7 @@ pub fn merge_key<'a>(
         if field.is_empty() {
             key.as_str().clone_into(field);
         } else if field != key.as_str() {
-            return Err(OrderError::invalid(FIELD, "is given twice with different values"));
+            return Err(InvalidArgument::new(FIELD, "is given twice with different values"));
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Converts domain types to messages. Every answer passes through here.
 
-use crate::domain::{Order, OrderError, StockLevel};
+use crate::domain::{Failure, Order, StockLevel};
 
 use super::proto;
 
@@ -20,12 +20,12 @@ impl From<Order> for proto::Order {
 }
 
 impl TryFrom<StockLevel> for proto::StocksRestockResponse {
-    type Error = OrderError;
+    type Error = Failure;
 
     /// Levels are never negative: the database enforces it.
-    fn try_from(level: StockLevel) -> Result<Self, OrderError> {
+    fn try_from(level: StockLevel) -> Result<Self, Failure> {
         let number = |pieces: i64| {
-            u64::try_from(pieces).map_err(|_| OrderError::internal(format!("{level:?}")))
+            u64::try_from(pieces).map_err(|_| Failure::internal(format!("{level:?}")))
         };
         Ok(Self { total: number(level.total)?, reserved: number(level.reserved)? })
     }

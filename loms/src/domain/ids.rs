@@ -4,7 +4,7 @@ use std::fmt;
 
 use service_kit::shard::{ShardIndex, ShardRouter};
 
-use super::error::OrderError;
+use super::failure::InvalidArgument;
 
 /// The id of a stock keeping unit: a positive 32-bit number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,11 +18,11 @@ impl Sku {
 }
 
 impl TryFrom<u32> for Sku {
-    type Error = OrderError;
+    type Error = InvalidArgument;
 
-    fn try_from(sku: u32) -> Result<Self, OrderError> {
+    fn try_from(sku: u32) -> Result<Self, InvalidArgument> {
         if sku == 0 {
-            return Err(OrderError::invalid("sku", "must be a positive 32-bit integer"));
+            return Err(InvalidArgument::new("sku", "must be a positive 32-bit integer"));
         }
         Ok(Self(sku))
     }
@@ -46,11 +46,11 @@ impl UserId {
 }
 
 impl TryFrom<i64> for UserId {
-    type Error = OrderError;
+    type Error = InvalidArgument;
 
-    fn try_from(user: i64) -> Result<Self, OrderError> {
+    fn try_from(user: i64) -> Result<Self, InvalidArgument> {
         if user <= 0 {
-            return Err(OrderError::invalid("user", "must be a positive number"));
+            return Err(InvalidArgument::new("user", "must be a positive number"));
         }
         Ok(Self(user))
     }
@@ -85,11 +85,11 @@ impl OrderId {
 }
 
 impl TryFrom<i64> for OrderId {
-    type Error = OrderError;
+    type Error = InvalidArgument;
 
-    fn try_from(id: i64) -> Result<Self, OrderError> {
+    fn try_from(id: i64) -> Result<Self, InvalidArgument> {
         if id <= 0 {
-            return Err(OrderError::invalid("order_id", "must be a positive number"));
+            return Err(InvalidArgument::new("order_id", "must be a positive number"));
         }
         Ok(Self(id))
     }

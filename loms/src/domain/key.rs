@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::error::OrderError;
+use super::failure::InvalidArgument;
 
 const MAX_LENGTH: usize = 128;
 
@@ -20,12 +20,12 @@ impl IdempotencyKey {
 }
 
 impl TryFrom<&str> for IdempotencyKey {
-    type Error = OrderError;
+    type Error = InvalidArgument;
 
-    fn try_from(key: &str) -> Result<Self, OrderError> {
+    fn try_from(key: &str) -> Result<Self, InvalidArgument> {
         let printable = key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         if key.is_empty() || key.len() > MAX_LENGTH || !printable {
-            return Err(OrderError::invalid(
+            return Err(InvalidArgument::new(
                 "idempotency_key",
                 "must be 1 to 128 printable ASCII characters",
             ));

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::error::OrderError;
+use super::failure::InvalidArgument;
 use super::ids::Sku;
 
 /// Maximum number of lines per order, after lines of the same SKU are summed.
@@ -26,13 +26,13 @@ impl Quantity {
 }
 
 impl TryFrom<u32> for Quantity {
-    type Error = OrderError;
+    type Error = InvalidArgument;
 
-    fn try_from(count: u32) -> Result<Self, OrderError> {
+    fn try_from(count: u32) -> Result<Self, InvalidArgument> {
         let count = NonZeroU32::new(count);
         count
             .map(Self)
-            .ok_or_else(|| OrderError::invalid("count", "must be a positive 32-bit integer"))
+            .ok_or_else(|| InvalidArgument::new("count", "must be a positive 32-bit integer"))
     }
 }
 
@@ -62,7 +62,7 @@ impl Lines {
     /// # Errors
     /// `InvalidArgument` for `items` if there are none or too many, or if a sum does not fit into
     /// 32 bits.
-    pub fn new(lines: impl IntoIterator<Item = Line>) -> Result<Self, OrderError> {
+    pub fn new(lines: impl IntoIterator<Item = Line>) -> Result<Self, InvalidArgument> {
         let mut lines: Vec<Line> = lines.into_iter().collect();
         lines.sort_by_key(|line| line.sku);
         let mut summed: Vec<Line> = Vec::with_capacity(lines.len());
@@ -70,7 +70,7 @@ impl Lines {
             match summed.last_mut() {
                 Some(last) if last.sku == line.sku => {
                     last.count = last.count.checked_add(line.count).ok_or_else(|| {
-                        OrderError::invalid(
+                        InvalidArgument::new(
                             "items",
                             format!(
                                 "the counts of sku {} add up to more than 32 bits can hold",
@@ -83,10 +83,10 @@ impl Lines {
             }
         }
         if summed.is_empty() {
-            return Err(OrderError::invalid("items", "must hold at least one item"));
+            return Err(InvalidArgument::new("items", "must hold at least one item"));
         }
         if summed.len() > MAX_LINES {
-            return Err(OrderError::invalid(
+            return Err(InvalidArgument::new(
                 "items",
                 format!("must hold at most {MAX_LINES} different SKUs"),
             ));
@@ -107,7 +107,7 @@ impl Deref for Lines {
 mod tests {
     use super::*;
 
-    fn lines(items: &[(u32, u32)]) -> Result<Lines, OrderError> {
+    fn lines(items: &[(u32, u32)]) -> Result<Lines, InvalidArgument> {
         Lines::new(items.iter().map(|(sku, count)| Line {
             sku: Sku::try_from(*sku).unwrap(),
             count: Quantity::try_from(*count).unwrap(),
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn a_sum_past_32_bits_is_refused() {
         let error = lines(&[(1, u32::MAX), (1, 1)]).unwrap_err();
-        assert!(matches!(error, OrderError::InvalidArgument { field: "items", .. }), "{error:?}");
+        assert!(matches!(error, InvalidArgument { field: "items", .. }), "{error:?}");
         assert!(lines(&[(1, u32::MAX - 1), (1, 1)]).is_ok());
     }
 

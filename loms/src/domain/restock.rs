@@ -1,8 +1,9 @@
 //! Manual changes of the stock.
 
-use super::error::OrderError;
+use super::failure::InvalidArgument;
 use super::ids::Sku;
 use super::key::IdempotencyKey;
+use super::stock_error::StockError;
 
 /// A manual change of the stock of one SKU.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,11 +30,11 @@ impl StockChange {
 }
 
 impl TryFrom<i64> for StockChange {
-    type Error = OrderError;
+    type Error = InvalidArgument;
 
-    fn try_from(count: i64) -> Result<Self, OrderError> {
+    fn try_from(count: i64) -> Result<Self, InvalidArgument> {
         if count == 0 {
-            return Err(OrderError::invalid("count", "must not be 0"));
+            return Err(InvalidArgument::new("count", "must not be 0"));
         }
         Ok(Self(count))
     }
@@ -52,14 +53,14 @@ impl StockLevel {
     /// The level after `change`.
     ///
     /// # Errors
-    /// `StockReserved` if fewer pieces would be left than are reserved. `InvalidArgument` if the
-    /// total would not fit into 63 bits.
-    pub fn after(self, sku: Sku, change: StockChange) -> Result<Self, OrderError> {
+    /// `Reserved` if fewer pieces would be left than are reserved. `Invalid` if the total would not
+    /// fit into 63 bits.
+    pub fn after(self, sku: Sku, change: StockChange) -> Result<Self, StockError> {
         let total = self.total.checked_add(change.get());
-        let total =
-            total.ok_or_else(|| OrderError::invalid("count", "is more than the stock can hold"))?;
+        let total = total
+            .ok_or_else(|| InvalidArgument::new("count", "is more than the stock can hold"))?;
         if total < self.reserved {
-            return Err(OrderError::StockReserved { sku, level: self });
+            return Err(StockError::Reserved { sku, level: self });
         }
         Ok(Self { total, ..self })
     }
@@ -78,7 +79,7 @@ mod tests {
         assert_eq!(after(5), Ok(StockLevel { total: 15, reserved: 4 }));
         assert_eq!(after(-6), Ok(StockLevel { total: 4, reserved: 4 }));
         for count in [-7, i64::MIN] {
-            assert_eq!(after(count), Err(OrderError::StockReserved { sku, level }), "{count}");
+            assert_eq!(after(count), Err(StockError::Reserved { sku, level }), "{count}");
         }
         assert_eq!(after(i64::MAX).unwrap_err().field(), Some("count"));
         assert_eq!(StockChange::try_from(0).unwrap_err().field(), Some("count"));

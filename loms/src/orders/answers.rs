@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::domain::{
-    IdempotencyKey, Lines, NewOrder, Order, OrderError, OrderId, OrderStatus, UserId,
+    Failure, IdempotencyKey, Lines, NewOrder, Order, OrderError, OrderId, OrderStatus, UserId,
 };
 
 pub(super) type Answer = Result<OrderId, OrderError>;
@@ -86,20 +86,19 @@ pub(super) fn answer_beside(
 /// The number of shards changed between two attempts under one key, and the user now belongs to
 /// another shard.
 pub(super) fn elsewhere(order: OrderId) -> OrderError {
-    OrderError::Unavailable {
-        reason: format!("the key holds stock for order {order} of another shard"),
-    }
+    let reason = format!("the key holds stock for order {order} of another shard");
+    Failure::unavailable(reason).into()
 }
 
 pub(super) fn unanswered() -> OrderError {
-    OrderError::Unavailable { reason: "the conflicting order was not found".to_owned() }
+    Failure::unavailable("the conflicting order was not found").into()
 }
 
 /// The attempt took so long that its order was given up and recorded as failed.
 pub(super) fn too_late(order: OrderId) -> OrderError {
-    OrderError::Unavailable { reason: format!("order {order} was given up before it was written") }
+    Failure::unavailable(format!("order {order} was given up before it was written")).into()
 }
 
 pub(super) fn contended() -> OrderError {
-    OrderError::Unavailable { reason: "other requests kept using the same key".to_owned() }
+    Failure::unavailable("other requests kept using the same key").into()
 }

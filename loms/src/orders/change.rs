@@ -17,7 +17,7 @@ use shared_actors::crash_point;
 
 use super::queries::{self, Change, States};
 use super::shard::{LIMITS, OrderShard};
-use crate::domain::{OrderError, OrderId, OrderStatus};
+use crate::domain::{Failure, OrderError, OrderId, OrderStatus};
 use crate::retry::after_conflict;
 use crate::stock::{Effect, EffectKind};
 
@@ -148,7 +148,7 @@ fn as_change(change: &ChangeState) -> Option<Change<'_>> {
 
 fn answer(change: &ChangeState, state: Option<OrderStatus>) -> Result<(), OrderError> {
     match state {
-        None => Err(OrderError::OrderNotFound(change.order)),
+        None => Err(OrderError::NotFound(change.order)),
         Some(state) if state == change.to => Ok(()),
         Some(from) => Err(OrderError::Forbidden { order: change.order, from, to: change.to }),
     }
@@ -156,7 +156,6 @@ fn answer(change: &ChangeState, state: Option<OrderStatus>) -> Result<(), OrderE
 
 /// The cancellation is final. A retry succeeds once the items are back in the stock.
 fn not_settled(order: OrderId) -> OrderError {
-    OrderError::Unavailable {
-        reason: format!("order {order} is cancelled, but its items are not back in stock yet"),
-    }
+    let reason = format!("order {order} is cancelled, but its items are not back in stock yet");
+    Failure::unavailable(reason).into()
 }

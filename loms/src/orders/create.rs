@@ -19,7 +19,7 @@ use super::answers::{
 };
 use super::queries::{self, InsertedRow};
 use super::shard::{LIMITS, OrderShard};
-use crate::domain::{NewOrder, OrderError, OrderId, OrderStatus};
+use crate::domain::{Failure, NewOrder, OrderError, OrderId, OrderStatus};
 use crate::retry::after_conflict;
 use crate::stock::{Effect, EffectKind, Reservation, ReservationRequest};
 
@@ -101,7 +101,7 @@ impl OrderShard {
         for (answer, request) in answers.iter_mut().zip(requests) {
             let order = key_of(request).and_then(|(user, key)| known.get(&(user, key.clone())));
             *answer =
-                order.map(|order| answer_with(order.as_ref().map_err(Clone::clone)?, request));
+                order.map(|order| answer_with(order.as_ref().map_err(Failure::clone)?, request));
         }
         Ok(())
     }
@@ -113,7 +113,7 @@ impl OrderShard {
         assert_eq!(ids.len(), orders.len(), "each order has an id");
         if let Some(foreign) = ids.iter().find(|id| !self.owns(**id)) {
             let reason = format!("the sequence of the shard's order ids gave {foreign}");
-            return Err(OrderError::internal(reason));
+            return Err(Failure::internal(reason).into());
         }
         crash_point!("create::numbered");
         self.prove().await?;
@@ -223,7 +223,7 @@ impl OrderShard {
                 match key.and_then(|key| by_key.get(&key)).or_else(|| by_id.get(&inserted.id)) {
                     Some(Ok(winner)) if winner.user == inserted.order.user => winner,
                     Some(Err(error)) => {
-                        outcomes.insert(inserted.id, Outcome::Answered(Err(error.clone())));
+                        outcomes.insert(inserted.id, Outcome::Answered(Err(error.clone().into())));
                         continue;
                     }
                     _ => {

@@ -6,14 +6,14 @@ use shared_actors::actor::{BatchLimits, Command, Commit};
 
 use super::queries;
 use super::shard::{OrderShard, READ_LIMITS};
-use crate::domain::{IdempotencyKey, Order, OrderError, UserId};
+use crate::domain::{Failure, IdempotencyKey, Order, UserId};
 
 /// Finds the order with this key.
 pub(super) struct FindByKey(pub UserId, pub IdempotencyKey);
 
 impl Command for FindByKey {
     type Output = Option<Order>;
-    type Error = OrderError;
+    type Error = Failure;
     const NAME: &'static str = "find_by_key";
 }
 
@@ -22,7 +22,7 @@ impl Commit<FindByKey> for OrderShard {
         READ_LIMITS
     }
 
-    async fn commit(&self, batch: Vec<FindByKey>) -> Vec<Result<Option<Order>, OrderError>> {
+    async fn commit(&self, batch: Vec<FindByKey>) -> Vec<Result<Option<Order>, Failure>> {
         let keys: Vec<(UserId, IdempotencyKey)> =
             batch.into_iter().map(|FindByKey(user, key)| (user, key)).collect();
         let wanted: Vec<(UserId, &IdempotencyKey)> =

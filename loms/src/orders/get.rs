@@ -26,7 +26,8 @@ impl Commit<GetOrder> for OrderShard {
         match queries::find(&self.primary, &ids).await.map_err(DatabaseError::from) {
             Ok(found) => {
                 let answer = |GetOrder(id): &GetOrder| {
-                    found.get(id).cloned().unwrap_or(Err(OrderError::OrderNotFound(*id)))
+                    let order = found.get(id).ok_or(OrderError::NotFound(*id))?;
+                    Ok(order.clone()?)
                 };
                 batch.iter().map(answer).collect()
             }

@@ -11,7 +11,7 @@ use super::get::GetOrder;
 use super::list::{self, ListOrders};
 use super::queries::ShardPage;
 use super::shard::{OrderShard, OrderShardActor, OrderShardParts};
-use crate::domain::{NewOrder, Order, OrderError, OrderId};
+use crate::domain::{Failure, NewOrder, Order, OrderError, OrderId};
 
 /// An order with more lines than this is large.
 const LARGE_LINES: usize = 64;
@@ -77,7 +77,7 @@ impl OrderShardHandle {
     }
 
     /// The order that was created on this shard under the key of `order`.
-    pub(super) async fn made_for(&self, order: &NewOrder) -> Result<Option<Order>, OrderError> {
+    pub(super) async fn made_for(&self, order: &NewOrder) -> Result<Option<Order>, Failure> {
         let Some(key) = order.key.clone() else { return Ok(None) };
         self.reads.ask(FindByKey(order.user, key)).await
     }
@@ -94,7 +94,7 @@ impl OrderShardHandle {
         &self,
         before: Option<OrderId>,
         limit: u32,
-    ) -> Result<ShardPage, OrderError> {
+    ) -> Result<ShardPage, Failure> {
         self.lists.ask(ListOrders { before, limit }).await
     }
 

@@ -9,7 +9,7 @@ use shared_actors::actor::{BatchLimits, Command, Commit, one_by_one};
 use super::metrics;
 use super::queries::{self, ShardPage};
 use super::shard::OrderShard;
-use crate::domain::{OrderError, OrderId};
+use crate::domain::{Failure, OrderId};
 
 /// Maximum number of lists of a shard that run at once.
 const CONCURRENCY: usize = 2;
@@ -25,7 +25,7 @@ pub(super) struct ListOrders {
 
 impl Command for ListOrders {
     type Output = ShardPage;
-    type Error = OrderError;
+    type Error = Failure;
     const NAME: &'static str = "list_orders";
 }
 
@@ -35,16 +35,13 @@ impl Commit<ListOrders> for OrderShard {
         BatchLimits { concurrency: CONCURRENCY, ..BatchLimits::ONE_BY_ONE }
     }
 
-    async fn commit(&self, batch: Vec<ListOrders>) -> Vec<Result<ShardPage, OrderError>> {
+    async fn commit(&self, batch: Vec<ListOrders>) -> Vec<Result<ShardPage, Failure>> {
         one_by_one(batch, async |list| self.page(list).await).await
     }
 }
 
 impl OrderShard {
-    async fn page(
-        &self,
-        ListOrders { before, limit }: ListOrders,
-    ) -> Result<ShardPage, OrderError> {
+    async fn page(&self, ListOrders { before, limit }: ListOrders) -> Result<ShardPage, Failure> {
         let before = before.map_or(i64::MAX, OrderId::get);
         let limit = i64::from(limit);
         if !self.is_away()

@@ -28,7 +28,8 @@ use service_kit::shard::{ShardIndex, ShardRouter};
 use shared_actors::trace;
 
 use crate::domain::{
-    MAX_PAGE_SIZE, NewOrder, Order, OrderError, OrderId, OrderPage, OrderStatus, PageRequest,
+    Failure, MAX_PAGE_SIZE, NewOrder, Order, OrderError, OrderId, OrderPage, OrderStatus,
+    PageRequest,
 };
 
 pub(crate) use change::ChangeState;
@@ -94,7 +95,7 @@ impl Orders {
     /// deadline has passed is cancelled instead.
     ///
     /// # Errors
-    /// `OrderNotFound`. `Forbidden` in any other state.
+    /// `NotFound`. `Forbidden` in any other state.
     pub async fn pay(&self, id: OrderId) -> Result<(), OrderError> {
         self.change(id, OrderStatus::Payed).await
     }
@@ -103,7 +104,7 @@ impl Orders {
     /// its items are back in the stock.
     ///
     /// # Errors
-    /// `OrderNotFound`. `Forbidden` in any other state. `Unavailable`, among other reasons, if the
+    /// `NotFound`. `Forbidden` in any other state. `Unavailable`, among other reasons, if the
     /// order is cancelled but its items are not back yet: retry.
     pub async fn cancel(&self, id: OrderId) -> Result<(), OrderError> {
         self.change(id, OrderStatus::Cancelled).await
@@ -117,7 +118,7 @@ impl Orders {
     /// Returns the current state of an order, including every change that was confirmed before.
     ///
     /// # Errors
-    /// `OrderNotFound`.
+    /// `NotFound`.
     pub async fn info(&self, id: OrderId) -> Result<Order, OrderError> {
         self.shard_of(id)?.get(id).await
     }
@@ -150,12 +151,12 @@ impl Orders {
     ///
     /// # Errors
     /// `Overloaded` if too many lists are waiting. `DeadlineExceeded`.
-    pub async fn turn_to_list(&self) -> Result<ListTurn, OrderError> {
+    pub async fn turn_to_list(&self) -> Result<ListTurn, Failure> {
         self.turns.take().await
     }
 
     fn shard_of(&self, order: OrderId) -> Result<&OrderShardHandle, OrderError> {
-        let shard = order.shard(self.router).ok_or(OrderError::OrderNotFound(order))?;
+        let shard = order.shard(self.router).ok_or(OrderError::NotFound(order))?;
         Ok(&self.shards[shard.index()])
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::queries;
 use super::shard::OrderShard;
-use crate::domain::OrderError;
+use crate::domain::Failure;
 
 /// For this long after an answer of the primary, stock is reserved without checking the primary
 /// again.
@@ -42,7 +42,7 @@ impl OrderShard {
 
     /// Checks that the primary answers and accepts writes, so that orders for the next reservations
     /// can be inserted.
-    pub(super) async fn prove(&self) -> Result<(), OrderError> {
+    pub(super) async fn prove(&self) -> Result<(), Failure> {
         if self.pulse.beat_just_now() && !self.is_away() {
             return Ok(());
         }
@@ -53,8 +53,8 @@ impl OrderShard {
     }
 }
 
-fn silent() -> OrderError {
-    OrderError::Unavailable { reason: "the primary of the shard does not answer".to_owned() }
+fn silent() -> Failure {
+    Failure::unavailable("the primary of the shard does not answer")
 }
 
 #[cfg(test)]

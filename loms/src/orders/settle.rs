@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::shard::OrderShard;
 use super::{metrics, queries};
-use crate::domain::{OrderError, OrderId};
+use crate::domain::{Failure, OrderId};
 use crate::stock::{Effect, Settlement};
 
 /// How long an answer waits for the stock. After a timeout, later answers skip the wait for this
@@ -61,22 +61,21 @@ impl OrderShard {
             let forgotten = queries::delete_effects(&self.primary, &done).await?;
             crash_point!("change::forgotten");
             self.set_aside(&refused).await?;
-            Ok::<_, OrderError>(Settled {
+            Ok::<_, Failure>(Settled {
                 forgotten,
                 refused: refused.iter().map(|effect| effect.order).collect(),
             })
         };
-        let result =
-            timeout(STOCK_BOUND, settled).await.unwrap_or(Err(OrderError::DeadlineExceeded));
-        let silent = matches!(result, Err(OrderError::DeadlineExceeded));
+        let result = timeout(STOCK_BOUND, settled).await.unwrap_or(Err(Failure::DeadlineExceeded));
+        let silent = matches!(result, Err(Failure::DeadlineExceeded));
         self.silence.set(silent.then(Instant::now));
-        let left = |error: &OrderError| tracing::warn!(%error, count, shard = %self.index, "stock effects were not applied, the sweeper will retry");
+        let left = |error: &Failure| tracing::warn!(%error, count, shard = %self.index, "stock effects were not applied, the sweeper will retry");
         result.inspect_err(left).ok()
     }
 
     /// Marks the effects that the stock refused. The sweeper retries them from time to time, but an
     /// operator must first repair the row of the stock that blocks them.
-    pub(crate) async fn set_aside(&self, refused: &[Effect]) -> Result<(), OrderError> {
+    pub(crate) async fn set_aside(&self, refused: &[Effect]) -> Result<(), Failure> {
         if refused.is_empty() {
             return Ok(());
         }

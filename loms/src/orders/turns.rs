@@ -7,7 +7,7 @@ use shared_actors::deadline;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout_at;
 
-use crate::domain::OrderError;
+use crate::domain::Failure;
 
 /// Maximum number of lists gathered at once. Each is kept in memory until it is complete.
 const AT_ONCE: usize = 4;
@@ -41,13 +41,13 @@ impl Default for ListTurns {
 }
 
 impl ListTurns {
-    pub async fn take(&self) -> Result<ListTurn, OrderError> {
-        let full = |_| OrderError::Overloaded { retry_after: RETRY_AFTER };
+    pub async fn take(&self) -> Result<ListTurn, Failure> {
+        let full = |_| Failure::Overloaded { retry_after: RETRY_AFTER };
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(full)?;
         let turn =
             timeout_at(deadline::within(PATIENCE), Arc::clone(&self.turns).acquire_owned()).await;
-        let turn = turn.map_err(|_| OrderError::DeadlineExceeded)?;
-        let turn = turn.map_err(|closed| OrderError::internal(closed.to_string()))?;
+        let turn = turn.map_err(|_| Failure::DeadlineExceeded)?;
+        let turn = turn.map_err(|closed| Failure::internal(closed.to_string()))?;
         Ok(ListTurn { _place: place, _turn: turn })
     }
 }
@@ -74,7 +74,7 @@ mod tests {
         while turns.places.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        assert!(matches!(turns.take().await, Err(OrderError::Overloaded { .. })));
+        assert!(matches!(turns.take().await, Err(Failure::Overloaded { .. })));
         drop(taken);
         for waited in waiting {
             waited.await.unwrap().unwrap();

@@ -7,14 +7,14 @@ use shared_actors::actor::{BatchLimits, Command, Commit};
 
 use super::queries;
 use super::shard::StockShard;
-use crate::domain::{OrderError, Sku};
+use crate::domain::{Failure, Sku, StockError};
 
 /// Returns how many pieces are left to reserve.
 pub(super) struct GetAvailable(pub Sku);
 
 impl Command for GetAvailable {
     type Output = u64;
-    type Error = OrderError;
+    type Error = StockError;
     const NAME: &'static str = "get_stock";
 }
 
@@ -24,15 +24,15 @@ impl Commit<GetAvailable> for StockShard {
         BatchLimits { concurrency: 2, ..BatchLimits::default() }
     }
 
-    async fn commit(&self, batch: Vec<GetAvailable>) -> Vec<Result<u64, OrderError>> {
+    async fn commit(&self, batch: Vec<GetAvailable>) -> Vec<Result<u64, StockError>> {
         let skus: HashSet<i64> = batch.iter().map(|GetAvailable(sku)| i64::from(*sku)).collect();
         let skus: Vec<i64> = skus.into_iter().collect();
         match queries::available(&self.pool, &skus).await.map_err(DatabaseError::from) {
             Ok(available) => {
                 let left = |GetAvailable(sku): &GetAvailable| {
-                    let left = available.get(sku).ok_or(OrderError::SkuNotFound(*sku))?;
+                    let left = available.get(sku).ok_or(StockError::NotFound(*sku))?;
                     u64::try_from(*left)
-                        .map_err(|_| OrderError::internal(format!("{left} left of sku {sku}")))
+                        .map_err(|_| Failure::internal(format!("{left} left of sku {sku}")).into())
                 };
                 batch.iter().map(left).collect()
             }

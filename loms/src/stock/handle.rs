@@ -13,7 +13,7 @@ use super::reserve::Reserve;
 use super::restock::{self, RestockSku};
 use super::settle::Settle;
 use super::shard::{StockShard, StockShardActor};
-use crate::domain::{OrderError, Restock, Sku, StockLevel};
+use crate::domain::{Failure, Restock, Sku, StockError, StockLevel};
 
 /// The handle of the stock. Cheap to clone.
 #[derive(Clone)]
@@ -52,13 +52,13 @@ impl StockHandle {
     pub async fn reserve(
         &self,
         requests: Vec<ReservationRequest>,
-    ) -> Result<Vec<Reservation>, OrderError> {
+    ) -> Result<Vec<Reservation>, Failure> {
         self.changes.ask(Reserve(requests)).await
     }
 
     /// Ends the reservations of orders. Orders without a reservation are skipped, so retries are
     /// safe.
-    pub async fn settle(&self, effects: Vec<Effect>) -> Result<Settlement, OrderError> {
+    pub async fn settle(&self, effects: Vec<Effect>) -> Result<Settlement, Failure> {
         self.changes.ask(Settle(effects)).await
     }
 
@@ -66,15 +66,15 @@ impl StockHandle {
     ///
     /// # Errors
     /// The same as [`super::Stocks::restock`].
-    pub async fn restock(&self, restock: Restock) -> Result<StockLevel, OrderError> {
+    pub async fn restock(&self, restock: Restock) -> Result<StockLevel, StockError> {
         self.restocks.ask(RestockSku(restock)).await
     }
 
     /// Returns how many pieces of `sku` are left to reserve.
     ///
     /// # Errors
-    /// `SkuNotFound`, and the errors of the database and the actor.
-    pub async fn available(&self, sku: Sku) -> Result<u64, OrderError> {
+    /// `NotFound`, and the errors of the database and the actor.
+    pub async fn available(&self, sku: Sku) -> Result<u64, StockError> {
         self.reads.ask(GetAvailable(sku)).await
     }
 

@@ -15,7 +15,7 @@ mod restock;
 mod settle;
 mod shard;
 
-use crate::domain::{OrderError, Restock, Sku, StockLevel};
+use crate::domain::{Restock, Sku, StockError, StockLevel};
 
 pub use decide::{Reservation, ReservationRequest};
 pub use effect::{Effect, EffectKind, Settlement};
@@ -35,8 +35,8 @@ impl Stocks {
     /// Returns how many pieces of `sku` are left to reserve.
     ///
     /// # Errors
-    /// `SkuNotFound`, `Overloaded`, `Unavailable`, `DeadlineExceeded`.
-    pub async fn available(&self, sku: Sku) -> Result<u64, OrderError> {
+    /// `NotFound`, `Overloaded`, `Unavailable`, `DeadlineExceeded`.
+    pub async fn available(&self, sku: Sku) -> Result<u64, StockError> {
         self.0.available(sku).await
     }
 
@@ -45,11 +45,11 @@ impl Stocks {
     /// call.
     ///
     /// # Errors
-    /// `SkuNotFound` if pieces are removed from an unknown SKU. `StockReserved`.
-    /// `RestockKeyReused`. `InvalidArgument` if the total would be too large. `Overloaded` if
+    /// `NotFound` if pieces are removed from an unknown SKU. `Reserved`.
+    /// `KeyReused`. `Invalid` if the total would be too large. `Overloaded` if
     /// nothing happened. After `Unavailable` and `DeadlineExceeded` the outcome is unknown: retry
     /// with the same key.
-    pub async fn restock(&self, restock: Restock) -> Result<StockLevel, OrderError> {
+    pub async fn restock(&self, restock: Restock) -> Result<StockLevel, StockError> {
         self.0.restock(restock).await
     }
 }

@@ -10,7 +10,7 @@ use shared_actors::crash_point;
 use super::decide::{ByKey, Reservation, ReservationRequest, decide};
 use super::queries;
 use super::shard::{MAX_LINES_OF_BATCH, StockShard};
-use crate::domain::OrderError;
+use crate::domain::Failure;
 use crate::retry::after_conflict;
 
 /// Reserves stock for orders. Returns one [`Reservation`] per request, in the same order.
@@ -18,7 +18,7 @@ pub(super) struct Reserve(pub Vec<ReservationRequest>);
 
 impl Command for Reserve {
     type Output = Vec<Reservation>;
-    type Error = OrderError;
+    type Error = Failure;
     const NAME: &'static str = "reserve";
 }
 
@@ -31,7 +31,7 @@ impl Commit<Reserve> for StockShard {
         requests.iter().map(|request| request.lines.len()).sum()
     }
 
-    async fn commit(&self, batch: Vec<Reserve>) -> Vec<Result<Vec<Reservation>, OrderError>> {
+    async fn commit(&self, batch: Vec<Reserve>) -> Vec<Result<Vec<Reservation>, Failure>> {
         let sizes: Vec<usize> = batch.iter().map(|Reserve(requests)| requests.len()).collect();
         let requests: Vec<ReservationRequest> =
             batch.into_iter().flat_map(|Reserve(requests)| requests).collect();

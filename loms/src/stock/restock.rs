@@ -6,7 +6,7 @@ use shared_actors::crash_point;
 
 use super::queries;
 use super::shard::StockShard;
-use crate::domain::{OrderError, Restock, StockLevel};
+use crate::domain::{Restock, StockError, StockLevel};
 use crate::retry::after_conflict;
 
 /// Maximum number of waiting restocks. Any more are refused as `Overloaded`.
@@ -17,7 +17,7 @@ pub(super) struct RestockSku(pub Restock);
 
 impl Command for RestockSku {
     type Output = StockLevel;
-    type Error = OrderError;
+    type Error = StockError;
     const NAME: &'static str = "restock";
 }
 
@@ -27,7 +27,7 @@ impl Commit<RestockSku> for StockShard {
         BatchLimits::ONE_BY_ONE
     }
 
-    async fn commit(&self, batch: Vec<RestockSku>) -> Vec<Result<StockLevel, OrderError>> {
+    async fn commit(&self, batch: Vec<RestockSku>) -> Vec<Result<StockLevel, StockError>> {
         one_by_one(batch, async |RestockSku(wanted)| {
             let _turn = self.turn.lock().await;
             // A conflict means that another instance used the key first. The retry finds its
@@ -47,7 +47,7 @@ impl Commit<RestockSku> for StockShard {
 async fn restock(
     pool: &Pool,
     restock: &Restock,
-) -> Result<Result<StockLevel, OrderError>, sqlx::Error> {
+) -> Result<Result<StockLevel, StockError>, sqlx::Error> {
     let mut transaction = observe("begin", pool.begin()).await?;
     if restock.change.get() > 0 {
         queries::add_sku(&mut transaction, restock.sku).await?;
@@ -56,11 +56,11 @@ async fn restock(
     // Read after taking the lock: its previous holder may have restocked under this key.
     if let Some(earlier) = queries::find_restock(&mut transaction, &restock.key).await? {
         let same = (earlier.sku, earlier.count) == (restock.sku, restock.change.get());
-        let reused = Err(OrderError::RestockKeyReused { sku: earlier.sku });
+        let reused = Err(StockError::KeyReused { sku: earlier.sku });
         return Ok(if same { Ok(earlier.level) } else { reused });
     }
     let Some(level) = level else {
-        return Ok(Err(OrderError::SkuNotFound(restock.sku)));
+        return Ok(Err(StockError::NotFound(restock.sku)));
     };
     let level = match level.after(restock.sku, restock.change) {
         Ok(level) => level,

@@ -10,7 +10,7 @@ use shared_actors::crash_point;
 use super::effect::{Effect, Settlement};
 use super::queries::{self, Progress};
 use super::shard::{MAX_LINES_OF_BATCH, StockShard};
-use crate::domain::OrderError;
+use crate::domain::Failure;
 use crate::retry::after_conflict;
 
 /// Settles reservations. Those that are already settled are skipped.
@@ -18,12 +18,12 @@ pub(super) struct Settle(pub Vec<Effect>);
 
 impl Command for Settle {
     type Output = Settlement;
-    type Error = OrderError;
+    type Error = Failure;
     const NAME: &'static str = "settle";
 }
 
 impl Commit<Settle> for StockShard {
-    async fn commit(&self, batch: Vec<Settle>) -> Vec<Result<Settlement, OrderError>> {
+    async fn commit(&self, batch: Vec<Settle>) -> Vec<Result<Settlement, Failure>> {
         let mut known = HashSet::new();
         let mut effects: Vec<Effect> =
             batch.iter().flat_map(|Settle(effects)| effects).copied().collect();

@@ -7,7 +7,7 @@ use shared_actors::crash_point;
 
 use super::PAGES;
 use super::metrics::swept;
-use crate::domain::{OrderError, OrderStatus};
+use crate::domain::{Failure, OrderError, OrderStatus};
 use crate::orders::{ChangeState, OrderShardHandle, queries};
 
 /// The size of one batch of changes.
@@ -18,7 +18,7 @@ const SHARE: usize = 4;
 
 /// Cancels due orders in the same way as a client does. Orders that are refused because of overload
 /// are left to the next pass.
-pub(super) async fn cancel_unpaid(orders: &OrderShardHandle) -> Result<Pass, OrderError> {
+pub(super) async fn cancel_unpaid(orders: &OrderShardHandle) -> Result<Pass, Failure> {
     let limit = (orders.capacity() / SHARE).clamp(1, BATCH);
     for _ in 0..PAGES {
         let due =

@@ -10,7 +10,7 @@ use shared_actors::crash_point;
 use super::PAGES;
 use super::cursor::Cursor;
 use super::metrics::swept;
-use crate::domain::{NewOrder, OrderError, OrderId};
+use crate::domain::{Failure, NewOrder, OrderId};
 use crate::orders::{InsertedRow, OrderShard, queries};
 use crate::stock::{Effect, EffectKind, OpenSince, ReservationRequest, Settlement, StockHandle};
 
@@ -25,7 +25,7 @@ pub(super) async fn give_back_orphans(
     stock: &StockHandle,
     grace: Duration,
     cursor: &mut Cursor,
-) -> Result<Pass, OrderError> {
+) -> Result<Pass, Failure> {
     for _ in 0..PAGES {
         let wanted = OpenSince {
             shard: i64::from(shard.index.get()),
@@ -49,7 +49,7 @@ pub(super) async fn give_back_orphans(
 }
 
 /// Those of the orders that exist and have not failed. Only these own their reservation.
-async fn owned(shard: &OrderShard, ids: &[i64]) -> Result<HashSet<i64>, OrderError> {
+async fn owned(shard: &OrderShard, ids: &[i64]) -> Result<HashSet<i64>, Failure> {
     let owned = queries::not_failed(&shard.primary, ids).await.map_err(DatabaseError::from)?;
     Ok(owned.into_iter().map(OrderId::get).collect())
 }
@@ -60,7 +60,7 @@ async fn give_back(
     shard: &OrderShard,
     stock: &StockHandle,
     orphans: &[i64],
-) -> Result<(), OrderError> {
+) -> Result<(), Failure> {
     let held = stock.held_by(orphans).await.map_err(DatabaseError::from)?;
     let failed: Vec<(OrderId, NewOrder)> = held.into_iter().map(tombstone).collect();
     let rows: Vec<InsertedRow<'_>> =

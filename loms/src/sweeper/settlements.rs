@@ -8,7 +8,7 @@ use shared_actors::crash_point;
 
 use super::PAGES;
 use super::metrics::swept;
-use crate::domain::OrderError;
+use crate::domain::Failure;
 use crate::orders::{OrderShard, queries};
 
 /// The request that changed the order applies its effect within this time, or not at all.
@@ -19,7 +19,7 @@ const LIMIT: i64 = 500;
 const REFUSED_REST: Duration = Duration::from_secs(10);
 
 /// Applies late effects, in the order of their order ids.
-pub(super) async fn settle_late(shard: &OrderShard) -> Result<Pass, OrderError> {
+pub(super) async fn settle_late(shard: &OrderShard) -> Result<Pass, Failure> {
     for _ in 0..PAGES {
         let late = queries::late_effects(&shard.primary, GRACE, REFUSED_REST, LIMIT).await;
         let late = late.map_err(DatabaseError::from)?;

@@ -11,7 +11,7 @@ use super::metrics;
 use super::payments::cancel_unpaid;
 use super::reservations::give_back_orphans;
 use super::settlements::settle_late;
-use crate::domain::OrderError;
+use crate::domain::Failure;
 use crate::orders::OrderShardHandle;
 use crate::stock::StockHandle;
 
@@ -56,7 +56,7 @@ impl Periodic for Sweeper {
     async fn pass(&mut self) -> Pass {
         let SweeperParts { orders, stock, reservation_grace, key_ttl, .. } = &self.parts;
         let shard = orders.shard();
-        let end = |what, step: Result<Pass, OrderError>| {
+        let end = |what, step: Result<Pass, Failure>| {
             step.unwrap_or_else(|error| {
                 tracing::warn!(%error, shard = %shard.index, "{what} yet");
                 Pass::Done

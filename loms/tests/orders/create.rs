@@ -6,7 +6,7 @@ use dev::testing::eventually;
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
-use loms::domain::{OrderError, OrderStatus, Sku};
+use loms::domain::{Failure, OrderError, OrderStatus, Sku, StockError};
 
 use crate::invariants;
 use crate::shop::{Backend, order};
@@ -114,7 +114,10 @@ async fn reads_of_the_stock_take_no_room_from_orders() {
     let mut reads: FuturesUnordered<_> = (0..10).map(|_| shop.stocks.available(sku)).collect();
     for _ in 4..10 {
         let refused = reads.next().await.unwrap();
-        assert!(matches!(refused, Err(OrderError::Overloaded { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(StockError::Failed(Failure::Overloaded { .. }))),
+            "{refused:?}"
+        );
     }
     let orders = shop.orders.clone();
     let created = actix::spawn(async move { orders.create(order(1, &[(1002, 1)])).await });

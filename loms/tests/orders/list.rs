@@ -5,7 +5,7 @@ use std::time::Duration;
 use dev::testing::eventually;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use loms::domain::{OrderError, OrderId, PageRequest};
+use loms::domain::{Failure, OrderError, OrderId, PageRequest};
 
 use crate::shop::{Backend, order};
 
@@ -53,7 +53,10 @@ async fn lists_that_are_too_many_are_refused_at_once() {
     let mut lists: FuturesUnordered<_> = (0..100).map(|_| shop.orders.list(first)).collect();
     for _ in 66..100 {
         let refused = lists.next().await.unwrap();
-        assert!(matches!(refused, Err(OrderError::Overloaded { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(OrderError::Failed(Failure::Overloaded { .. }))),
+            "{refused:?}"
+        );
     }
     stuck.rollback().await.unwrap();
     while let Some(served) = lists.next().await {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dev::testing::eventually;
 use futures::future::join_all;
-use loms::domain::{NewOrder, OrderError, OrderId, OrderStatus};
+use loms::domain::{Failure, NewOrder, OrderError, OrderId, OrderStatus};
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
 
@@ -36,7 +36,10 @@ async fn an_order_that_comes_after_its_tombstone_is_lost_and_its_client_is_told(
 
     let answers = slow.await.unwrap();
     for answer in &answers {
-        assert!(matches!(answer, Err(OrderError::Unavailable { .. })), "{answer:?}");
+        assert!(
+            matches!(answer, Err(OrderError::Failed(Failure::Unavailable { .. }))),
+            "{answer:?}"
+        );
     }
     for order in [id(1001), id(2001)] {
         for shop in [&client, &sweeper] {

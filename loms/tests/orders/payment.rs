@@ -72,9 +72,9 @@ async fn what_is_not_there_can_be_neither_read_nor_paid() {
     let backend = Backend::new().await;
     let shop = backend.open(&[]).await;
     for unknown in [1, 999, 1000, 1001, 1002, 1_000_000_000, i64::MAX].map(id) {
-        assert_eq!(shop.orders.info(unknown).await, Err(OrderError::OrderNotFound(unknown)));
-        assert_eq!(shop.orders.pay(unknown).await, Err(OrderError::OrderNotFound(unknown)));
-        assert_eq!(shop.orders.cancel(unknown).await, Err(OrderError::OrderNotFound(unknown)));
+        assert_eq!(shop.orders.info(unknown).await, Err(OrderError::NotFound(unknown)));
+        assert_eq!(shop.orders.pay(unknown).await, Err(OrderError::NotFound(unknown)));
+        assert_eq!(shop.orders.cancel(unknown).await, Err(OrderError::NotFound(unknown)));
     }
     shop.close().await;
 }

@@ -1,7 +1,7 @@
 //! Adding pieces to the stock by hand, and removing them.
 
 use futures::future::join_all;
-use loms::domain::{IdempotencyKey, OrderError, Restock, Sku, StockChange, StockLevel};
+use loms::domain::{IdempotencyKey, OrderError, Restock, Sku, StockChange, StockError, StockLevel};
 
 use crate::invariants;
 use crate::shop::{Backend, order};
@@ -27,7 +27,7 @@ fn sku(number: u32) -> Sku {
 async fn a_new_sku_can_be_sold_once_it_is_restocked() {
     let backend = Backend::new().await;
     let shop = backend.open(&[]).await;
-    assert_eq!(shop.stocks.available(sku(7)).await, Err(OrderError::SkuNotFound(sku(7))));
+    assert_eq!(shop.stocks.available(sku(7)).await, Err(StockError::NotFound(sku(7))));
     assert_eq!(shop.stocks.restock(restock("first", 7, 10)).await, Ok(level(10, 0)));
     assert_eq!(shop.stocks.restock(restock("second", 7, 5)).await, Ok(level(15, 0)));
     let sold = shop.orders.create(order(1, &[(7, 15)])).await.unwrap();
@@ -48,7 +48,7 @@ async fn retries_at_two_instances_restock_once_and_all_get_its_answer() {
     shops[0].orders.create(order(1, &[(1002, 30)])).await.unwrap();
     assert_eq!(shops[1].stocks.restock(restock("k", 1002, 50)).await, Ok(level(250, 20)));
     for other in [restock("k", 1002, 51), restock("k", 1003, 50)] {
-        let reused = OrderError::RestockKeyReused { sku: sku(1002) };
+        let reused = StockError::KeyReused { sku: sku(1002) };
         assert_eq!(shops[0].stocks.restock(other).await, Err(reused));
     }
     assert_eq!((shops[0].left(1002).await, shops[0].left(1003).await), (200, 220));
@@ -81,7 +81,7 @@ async fn what_is_reserved_cannot_be_taken_away() {
     let backend = Backend::new().await;
     let shop = backend.open(&[]).await;
     shop.orders.create(order(1, &[(1002, 30)])).await.unwrap();
-    let refused = OrderError::StockReserved { sku: sku(1002), level: level(200, 50) };
+    let refused = StockError::Reserved { sku: sku(1002), level: level(200, 50) };
     assert_eq!(shop.stocks.restock(restock("all", 1002, -151)).await, Err(refused));
     assert_eq!(
         shop.stocks.restock(restock("all", 1002, -150)).await,
@@ -90,7 +90,7 @@ async fn what_is_reserved_cannot_be_taken_away() {
     );
     assert_eq!(
         shop.stocks.restock(restock("none", 9, -1)).await,
-        Err(OrderError::SkuNotFound(sku(9)))
+        Err(StockError::NotFound(sku(9)))
     );
     assert_eq!(shop.left(1002).await, 0);
     let short = shop.orders.create(order(1, &[(1002, 1)])).await;
@@ -113,7 +113,7 @@ async fn restocks_beside_orders_keep_every_piece_accounted_for() {
         .map(|user| shops[usize::from(user % 2 == 0)].orders.create(order(user, &[(7, 1)])));
     let (restocked, sold) = futures::join!(join_all(restocks), join_all(buyers));
     for refused in restocked.iter().filter_map(|answer| answer.as_ref().err()) {
-        assert!(matches!(refused, OrderError::StockReserved { .. }), "{refused}");
+        assert!(matches!(refused, StockError::Reserved { .. }), "{refused}");
     }
     let sold = sold.iter().filter(|answer| answer.is_ok()).count();
     let told: i64 =

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dev::testing::eventually;
 use futures::future::join_all;
-use loms::domain::{OrderError, PageRequest};
+use loms::domain::{Failure, OrderError, PageRequest};
 use loms::verify::verify;
 
 use crate::invariants;
@@ -52,7 +52,7 @@ async fn an_effect_that_the_stock_does_not_admit_holds_up_no_other_one_until_the
     let all = others[..10].iter().chain([&stuck]).chain(&others[10..]);
     let mut cancelled = join_all(all.map(|order| shop.orders.cancel(*order))).await;
     let refused = cancelled.remove(10);
-    assert!(matches!(refused, Err(OrderError::Unavailable { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(OrderError::Failed(Failure::Unavailable { .. }))), "{refused:?}");
     assert!(cancelled.iter().all(Result::is_ok), "{cancelled:?}");
     assert_eq!(shop.left(1003).await, 220);
     assert_eq!(set_aside(&backend).await, [stuck.get()]);
@@ -153,7 +153,9 @@ async fn an_order_whose_row_cannot_be_read_fails_its_own_read_and_no_other_one()
     let (readable, unreadable) = read.split_at(orders.len());
     assert!(readable.iter().all(Result::is_ok), "{readable:?}");
     assert!(
-        unreadable.iter().all(|read| matches!(read, Err(OrderError::Internal { .. }))),
+        unreadable
+            .iter()
+            .all(|read| matches!(read, Err(OrderError::Failed(Failure::Internal { .. })))),
         "{unreadable:?}"
     );
     assert!(counted("rows_unreadable_total") > 2.5);
@@ -164,6 +166,6 @@ async fn an_order_whose_row_cannot_be_read_fails_its_own_read_and_no_other_one()
     shop.orders.cancel(broken[0]).await.unwrap();
     let report = verify(&backend.settings(&[])).await.unwrap();
     assert!(!report.findings.is_empty(), "they are reported");
-    assert_eq!(shop.orders.info(id(999_001)).await, Err(OrderError::OrderNotFound(id(999_001))));
+    assert_eq!(shop.orders.info(id(999_001)).await, Err(OrderError::NotFound(id(999_001))));
     shop.close().await;
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dev::testing::eventually;
-use loms::domain::{OrderError, OrderStatus};
+use loms::domain::{Failure, OrderError, OrderStatus};
 
 use crate::invariants;
 use crate::shop::{Backend, id, keyed, order};
@@ -88,7 +88,10 @@ async fn a_cancellation_is_not_confirmed_while_the_stock_is_stuck() {
 
     for _ in 0..2 {
         let refused = shop.orders.cancel(order).await;
-        assert!(matches!(refused, Err(OrderError::Unavailable { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(OrderError::Failed(Failure::Unavailable { .. }))),
+            "{refused:?}"
+        );
         assert_eq!(shop.orders.info(order).await.unwrap().status, OrderStatus::Cancelled);
     }
     assert_eq!(shop.left(1002).await, 170);

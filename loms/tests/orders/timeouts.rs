@@ -7,7 +7,7 @@ use dev::testing::eventually;
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream;
-use loms::domain::{OrderError, OrderId, OrderStatus};
+use loms::domain::{Failure, OrderError, OrderId, OrderStatus};
 use sqlx::AssertSqlSafe;
 
 use crate::events::{Events, stories, story};
@@ -83,7 +83,7 @@ async fn attempt(
             OrderStatus::Payed => shop.orders.pay(order).await,
             _ => shop.orders.cancel(order).await,
         };
-        (!matches!(told, Err(OrderError::Unavailable { .. }))).then_some(told)
+        (!matches!(told, Err(OrderError::Failed(Failure::Unavailable { .. })))).then_some(told)
     });
     (order, to, told.await)
 }

@@ -12,7 +12,7 @@ use service_kit::http::ApiError;
 use crate::api::calls::{Calls, IDEMPOTENCY_KEY};
 use crate::api::list::Encoded;
 use crate::api::proto;
-use crate::domain::OrderError;
+use crate::domain::InvalidArgument;
 
 use super::{json, openapi as docs};
 
@@ -62,7 +62,7 @@ pub async fn orders_all(
             _ => continue,
         };
         if slot.replace(value).is_some() {
-            return Err(OrderError::invalid(field, "is given more than once").into());
+            return Err(InvalidArgument::new(field, "is given more than once").into());
         }
     }
     let page_size = size.map_or(Ok(0), |size| number("page_size", &size))?;
@@ -192,8 +192,8 @@ fn written(body: Vec<u8>) -> HttpResponse {
 }
 
 /// Accepts only the canonical decimal form: no `+` and no leading zeros.
-fn number<T: FromStr + ToString>(field: &'static str, text: &str) -> Result<T, OrderError> {
+fn number<T: FromStr + ToString>(field: &'static str, text: &str) -> Result<T, InvalidArgument> {
     let bits = 8 * size_of::<T>();
     let number = text.parse().ok().filter(|number: &T| number.to_string() == text);
-    number.ok_or_else(|| OrderError::invalid(field, format!("must be a {bits}-bit integer")))
+    number.ok_or_else(|| InvalidArgument::new(field, format!("must be a {bits}-bit integer")))
 }

@@ -7,7 +7,7 @@ use service_kit::database::{Pool, observe};
 use sqlx::FromRow;
 
 use super::read::OrderRow;
-use crate::domain::{IdempotencyKey, NewOrder, Order, OrderError, OrderId, UserId};
+use crate::domain::{Failure, IdempotencyKey, NewOrder, Order, OrderId, UserId};
 use crate::items::{ItemArrays, decoded};
 
 const NEXT_IDS: &str = "SELECT nextval('order_id_seq') FROM generate_series(1, $1)";
@@ -32,7 +32,7 @@ struct KeyedRow {
 }
 
 /// Orders by their key. A row that cannot be decoded is an error of that order only.
-pub(crate) type ByKey = HashMap<(UserId, IdempotencyKey), Result<Order, OrderError>>;
+pub(crate) type ByKey = HashMap<(UserId, IdempotencyKey), Result<Order, Failure>>;
 
 /// The orders that were created under these keys.
 pub(crate) async fn find_by_keys(

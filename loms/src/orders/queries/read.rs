@@ -6,7 +6,7 @@ use service_kit::database::{Numbers, Pool, observe};
 use shared_actors::fits;
 use sqlx::FromRow;
 
-use crate::domain::{Order, OrderError, OrderId};
+use crate::domain::{Failure, Order, OrderId};
 use crate::items::{decoded, lines, undecodable};
 use crate::orders::metrics;
 
@@ -22,11 +22,11 @@ pub(super) struct OrderRow {
 impl OrderRow {
     /// Decodes the order. A row that was edited by hand and cannot be decoded does not affect reads
     /// of other orders.
-    pub fn order(&self) -> Result<Order, OrderError> {
+    pub fn order(&self) -> Result<Order, Failure> {
         self.decode().map_err(|error| {
             metrics::unreadable();
             tracing::error!(%error, order = self.id, "cannot decode the row of an order");
-            OrderError::internal(format!("order {}: {error}", self.id))
+            Failure::internal(format!("order {}: {error}", self.id))
         })
     }
 
@@ -43,7 +43,7 @@ impl OrderRow {
 const FIND: &str = "SELECT id, user_id, state, skus, counts FROM orders WHERE id = ANY($1)";
 
 /// Orders by id. A row that cannot be decoded is an error of that order only.
-pub(crate) type ById = HashMap<OrderId, Result<Order, OrderError>>;
+pub(crate) type ById = HashMap<OrderId, Result<Order, Failure>>;
 
 /// The orders with these ids. Unknown ids are left out.
 pub(crate) async fn find(pool: &Pool, ids: &[i64]) -> Result<ById, sqlx::Error> {

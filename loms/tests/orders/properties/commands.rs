@@ -1,6 +1,6 @@
 //! The commands of the shop's clients, as generated and as sent.
 
-use loms::domain::{NewOrder, OrderError, OrderId, OrderStatus, Sku};
+use loms::domain::{NewOrder, OrderError, OrderId, OrderStatus, Sku, StockError};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
@@ -31,6 +31,7 @@ pub enum Answer {
     Is(OrderStatus),
     Left(u64),
     Refused(OrderError),
+    StockRefused(StockError),
 }
 
 /// A command as it is generated. It names an order by its position among the orders that will

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use loms::domain::{IdempotencyKey, NewOrder, OrderError, OrderId, OrderStatus, Sku, UserId};
+use loms::domain::{
+    IdempotencyKey, NewOrder, OrderError, OrderId, OrderStatus, Sku, StockError, UserId,
+};
 
 use super::commands::{Answer, Command};
 
@@ -51,11 +53,11 @@ impl Model {
             Command::Cancel(order) => self.change(*order, OrderStatus::Cancelled),
             Command::Info(order) => match self.orders.get(order) {
                 Some(story) => Answer::Is(story.status()),
-                None => Answer::Refused(OrderError::OrderNotFound(*order)),
+                None => Answer::Refused(OrderError::NotFound(*order)),
             },
             Command::Left(sku) => match self.stock.get(sku) {
                 Some(level) => Answer::Left((level.total - level.reserved).try_into().unwrap()),
-                None => Answer::Refused(OrderError::SkuNotFound(*sku)),
+                None => Answer::StockRefused(StockError::NotFound(*sku)),
             },
         }
     }
@@ -87,7 +89,7 @@ impl Model {
 
     fn change(&mut self, order: OrderId, to: OrderStatus) -> Answer {
         let Some(story) = self.orders.get_mut(&order) else {
-            return Answer::Refused(OrderError::OrderNotFound(order));
+            return Answer::Refused(OrderError::NotFound(order));
         };
         match story.status() {
             from if from == to => return Answer::Done,

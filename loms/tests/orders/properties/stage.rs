@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::SystemRunner;
 use dev::testing::eventually;
 use futures::future::join_all;
-use loms::domain::{OrderError, OrderId, OrderStatus, Sku};
+use loms::domain::{Failure, OrderError, OrderId, OrderStatus, Sku};
 
 use super::commands::{Answer, Command, Place};
 use super::model::{Level, Model, out_of_stock};
@@ -131,7 +131,7 @@ pub async fn send(shop: &Shop, command: Command) -> Answer {
         Command::Pay(order) => done(shop.orders.pay(order).await),
         Command::Cancel(order) => {
             let cancelled = async || match shop.orders.cancel(order).await {
-                Err(OrderError::Unavailable { .. }) => None,
+                Err(OrderError::Failed(Failure::Unavailable { .. })) => None,
                 told => Some(told),
             };
             done(eventually(SOON, "a cancellation is told", cancelled).await)
@@ -142,7 +142,7 @@ pub async fn send(shop: &Shop, command: Command) -> Answer {
             .await
             .map_or_else(Answer::Refused, |order| Answer::Is(order.status)),
         Command::Left(sku) => {
-            shop.stocks.available(sku).await.map_or_else(Answer::Refused, Answer::Left)
+            shop.stocks.available(sku).await.map_or_else(Answer::StockRefused, Answer::Left)
         }
     }
 }

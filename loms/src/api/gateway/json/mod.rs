@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::api::FILE_DESCRIPTOR_SET;
 use crate::api::list::List;
-use crate::domain::OrderError;
+use crate::domain::Failure;
 
 #[expect(clippy::expect_used, reason = "the build wrote the descriptors")]
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
@@ -67,13 +67,13 @@ pub fn decode<M: Message + Name + Default>(body: &[u8]) -> Result<M, MalformedJs
 }
 
 /// Encodes a message.
-pub fn encode<M: Message + Name>(message: &M) -> Result<Vec<u8>, OrderError> {
+pub fn encode<M: Message + Name>(message: &M) -> Result<Vec<u8>, Failure> {
     let mut dynamic = DynamicMessage::new(descriptor::<M>());
-    dynamic.transcode_from(message).map_err(|error| OrderError::internal(error.to_string()))?;
+    dynamic.transcode_from(message).map_err(|error| Failure::internal(error.to_string()))?;
     let mut body = serde_json::Serializer::new(Vec::with_capacity(128));
     let written = dynamic
         .serialize_with_options(&mut body, &SerializeOptions::new().skip_default_fields(false));
-    written.map_err(|error| OrderError::internal(error.to_string()))?;
+    written.map_err(|error| Failure::internal(error.to_string()))?;
     Ok(body.into_inner())
 }
 
