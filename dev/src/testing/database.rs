@@ -20,7 +20,7 @@ pub struct Database {
 pub async fn create_database(host_port: &str, prefix: &str) -> Database {
     let name = format!("{prefix}_{}", uuid::Uuid::new_v4().simple());
     let mut connection = connect(port(host_port), "postgres").await.expect("PostgreSQL answers");
-    let create = AssertSqlSafe(format!("create database {name}"));
+    let create = AssertSqlSafe(format!("create database {name} strategy file_copy"));
     connection.execute(create).await.expect("a database can be created");
     Database { host_port: host_port.to_owned(), name }
 }
@@ -32,7 +32,10 @@ impl Database {
         let name = format!("copy_{}", uuid::Uuid::new_v4().simple());
         let mut connection =
             connect(port(&self.host_port), "postgres").await.expect("PostgreSQL answers");
-        let create = AssertSqlSafe(format!("create database {name} template {}", self.name));
+        let create = AssertSqlSafe(format!(
+            "create database {name} template {} strategy file_copy",
+            self.name
+        ));
         connection.execute(create).await.expect("a database can be copied");
         Self { host_port: self.host_port.clone(), name }
     }
