@@ -10,7 +10,7 @@ use crate::invariants;
 use crate::shop::Backend;
 use crate::timeouts::{NOT_SWEEPING, SWEEPING, all_are_done, create, end_time};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_mins(1);
 
 /// A sweep may take a quarter of the places. With six of eight left, six clients are served while
 /// it waits for the database.

@@ -120,6 +120,23 @@ impl Backend {
         eventually(Duration::from_secs(20), "nothing is under way", all_done).await;
     }
 
+    /// The number of effects, and of reservations without an order, that wait for a sweeper.
+    pub async fn left_behind(&self) -> i64 {
+        let mut left = 0;
+        for (shard, pool) in (0..).zip(&self.pools) {
+            let query =
+                sqlx::query_scalar("SELECT order_id FROM reservations WHERE order_id % 1000 = $1")
+                    .bind(shard);
+            let held: Vec<i64> = query.fetch_all(&self.pools[0]).await.unwrap();
+            let query = "SELECT (SELECT count(*) FROM stock_effects)
+                + (SELECT count(*) FROM unnest($1::bigint[]) AS held (id) WHERE NOT EXISTS (
+                    SELECT FROM orders WHERE orders.id = held.id))";
+            let query = sqlx::query_scalar(query).bind(held);
+            left += query.fetch_one(pool).await.map(|count: i64| count).unwrap();
+        }
+        left
+    }
+
     /// The state of an order according to its row. `None` if there is no such order.
     pub async fn state(&self, id: i64) -> Option<String> {
         let pool = &self.pools[usize::try_from(id % 1000).unwrap()];

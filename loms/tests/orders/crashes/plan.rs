@@ -17,14 +17,15 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// All operations. Those that take longest come first, so that the lanes end together.
     pub const ALL: [Self; 7] = [
+        Self::Sweep,
         Self::Create,
-        Self::Restock,
-        Self::Pay,
-        Self::Cancel,
         Self::Timeout,
         Self::Relay,
-        Self::Sweep,
+        Self::Cancel,
+        Self::Pay,
+        Self::Restock,
     ];
 
     pub const fn name(self) -> &'static str {
