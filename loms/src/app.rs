@@ -83,7 +83,7 @@ impl Application {
         let service = GrpcService {
             routes: api::grpc::routes(orders.clone(), stocks.clone()),
             health: health.clone(),
-            descriptors: api::FILE_DESCRIPTOR_SET,
+            descriptors: loms_proto::FILE_DESCRIPTOR_SET,
         };
         let grpc = grpc::serve(&grpc, service).await?;
         let service = HttpService {

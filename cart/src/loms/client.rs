@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use loms_proto::loms_client::LomsClient;
+use loms_proto::{Item, Order, OrderCreateRequest, OrderInfoRequest, StocksInfoRequest};
 use service_kit::grpc;
 use shared_actors::deadline;
 use shared_actors::health::Component;
@@ -14,8 +16,6 @@ use tonic_health::pb::health_client::HealthClient;
 use uuid::Uuid;
 
 use super::LomsError;
-use super::wire::loms_client::LomsClient;
-use super::wire::{Item, Order, OrderCreateRequest, OrderInfoRequest, StocksInfoRequest};
 use crate::domain::{Cart, Line, OrderId, Sku, UserId};
 
 /// The health check detects a dead connection after these two together, even without other calls.

@@ -6,18 +6,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use loms_proto::loms_server::{Loms, LomsServer};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Code, Request, Response, Status};
-
-#[allow(clippy::all, clippy::pedantic, dead_code)]
-mod wire {
-    include!(concat!(env!("OUT_DIR"), "/stand_in/_.rs"));
-}
-
-use wire::loms_server::{Loms, LomsServer};
 
 /// The outcome of one `OrderCreate`.
 #[derive(Clone, Copy, Debug)]
@@ -133,9 +127,9 @@ type Answer<T> = Result<Response<T>, Status>;
 impl Loms for Shared {
     async fn order_create(
         &self,
-        request: Request<wire::OrderCreateRequest>,
-    ) -> Answer<wire::OrderCreateResponse> {
-        let wire::OrderCreateRequest { order, idempotency_key: key } = request.into_inner();
+        request: Request<loms_proto::OrderCreateRequest>,
+    ) -> Answer<loms_proto::OrderCreateResponse> {
+        let loms_proto::OrderCreateRequest { order, idempotency_key: key } = request.into_inner();
         let order = order.unwrap();
         let fate = {
             let mut state = self.state.lock().unwrap();
@@ -162,52 +156,56 @@ impl Loms for Shared {
                 tokio::time::sleep(Duration::from_hours(1)).await;
                 Err(Status::cancelled("nobody waits so long"))
             }
-            _ => Ok(Response::new(wire::OrderCreateResponse { order_id })),
+            _ => Ok(Response::new(loms_proto::OrderCreateResponse { order_id })),
         }
     }
 
     async fn stocks_info(
         &self,
-        request: Request<wire::StocksInfoRequest>,
-    ) -> Answer<wire::StocksInfoResponse> {
+        request: Request<loms_proto::StocksInfoRequest>,
+    ) -> Answer<loms_proto::StocksInfoResponse> {
         let count = self.state.lock().unwrap().stocks.get(&request.into_inner().sku).copied();
         let count = count.ok_or_else(|| Status::not_found("no such SKU"))?;
-        Ok(Response::new(wire::StocksInfoResponse { count }))
+        Ok(Response::new(loms_proto::StocksInfoResponse { count }))
     }
 
     async fn order_info(
         &self,
-        request: Request<wire::OrderInfoRequest>,
-    ) -> Answer<wire::OrderInfoResponse> {
+        request: Request<loms_proto::OrderInfoRequest>,
+    ) -> Answer<loms_proto::OrderInfoResponse> {
         let id = request.into_inner().order_id;
         let state = self.state.lock().unwrap();
         let placed = state.orders.values().find(|placed| placed.id == id);
         let placed = placed.ok_or_else(|| Status::not_found("no such order"))?;
         let status = if state.cancelled.contains(&id) { "CANCELLED" } else { "AWAITING_PAYMENT" };
-        let order =
-            wire::Order { id, user: placed.user, status: status.to_owned(), ..Default::default() };
-        Ok(Response::new(wire::OrderInfoResponse { order: Some(order) }))
+        let order = loms_proto::Order {
+            id,
+            user: placed.user,
+            status: status.to_owned(),
+            ..Default::default()
+        };
+        Ok(Response::new(loms_proto::OrderInfoResponse { order: Some(order) }))
     }
 
-    async fn order_pay(&self, _: Request<wire::OrderPayRequest>) -> Answer<()> {
+    async fn order_pay(&self, _: Request<loms_proto::OrderPayRequest>) -> Answer<()> {
         Err(Status::unimplemented("not asked by carts"))
     }
 
-    async fn order_cancel(&self, _: Request<wire::OrderCancelRequest>) -> Answer<()> {
+    async fn order_cancel(&self, _: Request<loms_proto::OrderCancelRequest>) -> Answer<()> {
         Err(Status::unimplemented("not asked by carts"))
     }
 
     async fn orders_all(
         &self,
-        _: Request<wire::OrdersAllRequest>,
-    ) -> Answer<wire::OrderAllResponse> {
+        _: Request<loms_proto::OrdersAllRequest>,
+    ) -> Answer<loms_proto::OrderAllResponse> {
         Err(Status::unimplemented("not asked by carts"))
     }
 
     async fn stocks_restock(
         &self,
-        _: Request<wire::StocksRestockRequest>,
-    ) -> Answer<wire::StocksRestockResponse> {
+        _: Request<loms_proto::StocksRestockRequest>,
+    ) -> Answer<loms_proto::StocksRestockResponse> {
         Err(Status::unimplemented("not asked by carts"))
     }
 }

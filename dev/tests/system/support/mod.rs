@@ -29,6 +29,7 @@ pub use collector::{Collector, Span};
 pub use events::{Event, EventReader, send};
 pub use frozen::{Frozen, kill_all};
 pub use loms::{Loms, SEEDS, new_sku};
+pub use loms_proto as proto;
 pub use memory::{peak_kb, resident_kb};
 pub use notifier::Notifier;
 pub use private::{Kind, OwnCache, PrivateServers};
@@ -43,12 +44,6 @@ pub use users::{new_user, new_user_on, shard_of};
 pub use dev::testing::{ProductStandIn, Servers, eventually, free_port};
 
 use std::time::Duration;
-
-/// The messages and the client of `proto/loms.proto`.
-#[allow(clippy::pedantic, reason = "generated")]
-pub mod proto {
-    tonic::include_proto!("_");
-}
 
 /// Long enough for anything that should happen soon, on a machine that is busy with other tests.
 pub const SOON: Duration = Duration::from_secs(20);

@@ -25,7 +25,7 @@ use plan::Operation;
 use table::Table;
 
 /// How many lanes run at once, each on its own thread.
-const LANES: usize = 4;
+const LANES: usize = 3;
 
 #[test]
 fn a_kill_between_any_two_steps_loses_nothing_and_leaves_nothing_behind() {

@@ -7,12 +7,12 @@ mod integer;
 
 use std::sync::LazyLock;
 
+use loms_proto::FILE_DESCRIPTOR_SET;
 use prost::{Message, Name};
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
 use service_kit::error::{ErrorCode, ServiceError};
 use thiserror::Error;
 
-use crate::api::FILE_DESCRIPTOR_SET;
 use crate::api::list::List;
 use crate::domain::Failure;
 

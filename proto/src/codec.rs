@@ -11,7 +11,7 @@ use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
 const BUFFER_BYTES: usize = 512;
 const YIELD_BYTES: usize = 32 * 1024;
 
-/// The codec of every method. It refuses malformed requests as `INVALID_ARGUMENT`; the default
+/// The codec of the server. It refuses malformed requests as `INVALID_ARGUMENT`; the default
 /// codec reports an internal error.
 #[derive(Debug, Clone)]
 pub struct RequestCodec<T, U>(PhantomData<(T, U)>);
