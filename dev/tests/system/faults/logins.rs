@@ -29,10 +29,13 @@ async fn a_wrong_password_is_told_loudly_and_as_such() {
         if answer.body.contains("authentication failed") { Ok(()) } else { Err(answer.body) }
     })
     .await;
-    let log = loms.log();
     let told = |line: &str| line.contains("ERROR") && line.contains("authentication failed");
-    assert!(log.lines().any(told), "{log}");
-    assert!(!log.contains(WRONG), "the log holds the password");
+    eventually(SOON, "the log tells why", async || {
+        let log = loms.log();
+        if log.lines().any(told) { Ok(()) } else { Err(log) }
+    })
+    .await;
+    assert!(!loms.log().contains(WRONG), "the log holds the password");
 }
 
 /// Lets the server accept sessions with the database, or refuse them and end those that exist.
