@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use service_kit::database;
-use service_kit::database::{Pool, PoolSettings, migrate_now};
+use service_kit::database::{Places, Pool, PoolSettings, migrate_now};
 use service_kit::http;
 use service_kit::http::{HttpFrontEnd, HttpService};
 use service_kit::net::{TooFewDescriptors, provide_descriptors};
@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{error, info};
 
+use self::identity::CartShards;
 use self::prepare::MIGRATIONS;
 use crate::Settings;
 use crate::api;
@@ -95,6 +96,7 @@ impl Application {
 
         let limits = PoolSettings::new("cart").with_max_connections(settings.database_connections);
         let (unusable_sender, unusable) = watch::channel(None);
+        let places = Arc::new(places(settings));
         let mut pools = Vec::new();
         let mut shards = Vec::new();
         for (index, shard) in router.all().zip(&settings.shards) {
@@ -104,7 +106,7 @@ impl Application {
             let group = format!("shard {index}");
             let preparation = prepare::Preparation {
                 shard: index,
-                shards: count,
+                places: Arc::clone(&places),
                 database: shard.primary.clone(),
                 migrations: settings.migrations,
                 component: health.component_of(&group, format!("postgres shard {index}")),
@@ -252,6 +254,12 @@ pub async fn migrate(settings: &Settings) -> Result<(), StartError> {
         info!(address = %shard.primary.address, name = shard.primary.name, "migrated");
     }
     Ok(())
+}
+
+/// The check of which shard each database is.
+fn places(settings: &Settings) -> Places<CartShards> {
+    let databases: Vec<_> = settings.shards.iter().map(|shard| shard.primary.clone()).collect();
+    Places::new(CartShards(databases.clone()), databases, "cart start")
 }
 
 fn cart_actors(

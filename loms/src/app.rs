@@ -1,7 +1,6 @@
 //! The application: what runs, how its parts are connected, and how it stops.
 
 pub(crate) mod identity;
-mod places;
 mod prepare;
 mod queries;
 mod shards;
@@ -12,20 +11,20 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use places::Places;
-use service_kit::database::Migrations;
+use service_kit::database::{Migrations, Places};
 use service_kit::grpc;
 use service_kit::grpc::{GrpcFrontEnd, GrpcService};
 use service_kit::http;
 use service_kit::http::{HttpFrontEnd, HttpService};
 use service_kit::net::{TooFewDescriptors, provide_descriptors};
-use shards::Shards;
 use shared_actors::health::Health;
 use shared_actors::shutdown::Shutdown;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
+use self::identity::OrderShards;
+use self::shards::Shards;
 use crate::api::{self, gateway};
 use crate::orders::Orders;
 use crate::settings::Settings;
@@ -58,7 +57,8 @@ pub struct Application {
     health: Health,
     shards: Shards,
     migrations: Migrations,
-    places: Places,
+    places: Places<OrderShards>,
+    key_ttl: Duration,
     orders: Orders,
     stocks: Stocks,
 }
@@ -96,8 +96,8 @@ impl Application {
         info!(http = %http.address, grpc = %grpc.address, shards = settings.shards.len(), "loms started");
         let migrations =
             if settings.migrate_on_start { Migrations::Apply } else { Migrations::Await };
-        let places = Places::new(settings);
-        Ok(Self { http, grpc, health, shards, migrations, places, orders, stocks })
+        let (places, key_ttl) = (prepare::places(settings), settings.key_ttl);
+        Ok(Self { http, grpc, health, shards, migrations, places, key_ttl, orders, stocks })
     }
 
     /// The address that HTTP listens on.
@@ -162,7 +162,8 @@ impl Application {
     /// cannot be used.
     async fn work(&self) -> ShardError {
         let at_work = self.shards.all.iter().map(async |shard| {
-            let former = prepare::prepare(shard, &self.places, self.migrations).await?;
+            let former =
+                prepare::prepare(shard, &self.places, self.migrations, self.key_ttl).await?;
             if shard.index == STOCK_SHARD {
                 // Shard 0 is part of every layout, and no order can be created before its actors
                 // begin.

@@ -1,24 +1,26 @@
 //! Prepares one shard's database, from a server that may not be up yet to one that serves.
 
-use service_kit::database::{Migrations, Pool, prepare, watch};
+use std::sync::Arc;
+
+use service_kit::database::{Migrations, Places, Pool, prepare, watch};
 use service_kit::settings::DatabaseSettings;
 use service_kit::shard::ShardIndex;
 use shared_actors::health::Component;
 use sqlx::migrate::Migrator;
 use tokio::sync::watch::Sender;
 
-use super::identity;
+use super::identity::CartShards;
 
 /// The migrations of a shard's schema.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/cart");
 
 /// Prepares the database of one shard.
 #[derive(Clone)]
-pub struct Preparation {
+pub(super) struct Preparation {
     /// The shard's number.
     pub shard: ShardIndex,
-    /// The number of shards.
-    pub shards: u16,
+    /// The check of which shard each database is.
+    pub places: Arc<Places<CartShards>>,
     /// The database.
     pub database: DatabaseSettings,
     /// Whether this process migrates the database or waits for another one to do so.
@@ -48,15 +50,16 @@ impl Preparation {
         let migrated =
             prepare(&self.database, &[&MIGRATIONS], self.migrations, &self.component).await;
         migrated.map_err(|error| error.to_string())?;
-        let claimed =
-            identity::claim(&self.database, self.shard, self.shards, &self.identity).await;
-        match &claimed {
-            Ok(()) => {
+        let taken = self.places.take(self.shard, &self.identity).await;
+        taken
+            .inspect(|()| {
                 self.pool.unlock();
                 self.identity.ready();
-            }
-            Err(reason) => self.identity.waiting(reason.as_str()),
-        }
-        claimed
+            })
+            .map_err(|error| {
+                let reason = error.to_string();
+                self.identity.waiting(reason.as_str());
+                reason
+            })
     }
 }

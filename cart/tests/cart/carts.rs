@@ -1,5 +1,6 @@
 //! Filling, showing and emptying a cart.
 
+use dev::testing::create_database;
 use futures::future::join_all;
 use serde_json::json;
 
@@ -102,14 +103,57 @@ async fn a_line_holds_65535_pieces_at_the_most() {
     cart.stop().await;
 }
 
+/// Why the shop does not start.
+async fn refusal(shop: &Shop) -> String {
+    let settings =
+        cart::Settings::read(service_kit::settings::Reader::from_pairs(shop.env())).unwrap();
+    let application = cart::Application::build(&settings).unwrap();
+    application.run_until_stopped().await.unwrap_err().to_string()
+}
+
 #[actix_web::test]
 async fn a_database_that_belongs_to_another_shard_is_refused() {
     let mut shop = Shop::open().await;
     shop.start().await.stop().await;
     shop.databases.reverse();
-    let settings =
-        cart::Settings::read(service_kit::settings::Reader::from_pairs(shop.env())).unwrap();
-    let refused =
-        cart::Application::build(&settings).unwrap().run_until_stopped().await.unwrap_err();
-    assert!(refused.to_string().contains("holds the carts of shard"), "{refused}");
+    let refused = refusal(&shop).await;
+    assert!(refused.contains("holds the carts of shard"), "{refused}");
+}
+
+#[actix_web::test]
+async fn an_empty_database_does_not_stand_in_for_a_shard_that_holds_carts() {
+    let mut shop = Shop::open().await;
+    let cart = shop.start().await;
+    let client = Client::of(&cart);
+    for user in 1..=8 {
+        client.fill(user, &[(1003, 1)]).await;
+    }
+    cart.stop().await;
+
+    let empty = create_database(&shop.servers.postgres_1, "cart").await;
+    let right = std::mem::replace(&mut shop.databases[1], empty);
+    for _ in 0..2 {
+        let refused = refusal(&shop).await;
+        assert!(refused.contains("was never used"), "{refused}");
+    }
+    shop.databases[1] = right;
+    let cart = shop.start().await;
+    let client = Client::of(&cart);
+    for user in 1..=8 {
+        assert_eq!(client.lines(user).await, [(1003, 1)], "user {user}");
+    }
+    cart.stop().await;
+}
+
+#[actix_web::test]
+async fn a_first_start_that_died_after_claiming_one_database_is_continued() {
+    let shop = Shop::open().await;
+    shop.start().await.stop().await;
+    let mut of_0 = shop.databases[0].connect().await;
+    sqlx::query("UPDATE shard_identity SET complete = false").execute(&mut of_0).await.unwrap();
+    let mut of_1 = shop.databases[1].connect().await;
+    sqlx::query("DELETE FROM shard_identity").execute(&mut of_1).await.unwrap();
+    shop.start().await.stop().await;
+    let complete = "SELECT count(*) FROM shard_identity WHERE complete";
+    assert_eq!(shop.count(complete).await, 2);
 }

@@ -1,11 +1,59 @@
 //! Records in each database which shard it is and how many shards there are, and checks the
 //! settings against that.
 
-use service_kit::database::{DatabaseError, Pool};
+use service_kit::database::{DatabaseError, JoinError, Place, Pool, ShardRecords};
 use service_kit::shard::ShardIndex;
+use shared_actors::fits;
 
 use super::prepare::ShardError;
 use super::queries;
+
+/// The records of the shards of orders.
+pub(super) struct OrderShards;
+
+impl ShardRecords for OrderShards {
+    type Seen = Seen;
+    type Error = ShardError;
+
+    async fn look(&self, pool: &Pool) -> Result<Seen, sqlx::Error> {
+        let known = queries::known(pool).await?;
+        // Read after the number of shards: a concurrent instance records that number only after it
+        // has claimed all databases.
+        let identity = queries::identity(pool).await?;
+        Ok(Seen { known, identity })
+    }
+
+    fn place(
+        &self,
+        shard: ShardIndex,
+        seen: &[Option<Seen>],
+    ) -> Result<Place<ShardError>, ShardError> {
+        let known = seen.iter().flatten().map(|seen| seen.known).max().unwrap_or_default();
+        none_is_missing(known, seen.len())?;
+        let Some(own) = seen[shard.index()] else { return Ok(Place::Waits) };
+        if let Some(found) = own.identity {
+            is_shard(shard, found)?;
+        }
+        if usize::try_from(known).is_ok_and(|known| known == seen.len()) {
+            let lost = ShardError::ShardLost { shard, known };
+            return Ok(if own.identity.is_some() { Place::Taken } else { Place::Lost(lost) });
+        }
+        Ok(if seen.iter().all(Option::is_some) { Place::Joins } else { Place::Waits })
+    }
+
+    async fn join(&self, pools: &[Pool]) -> Result<Vec<Seen>, JoinError<ShardError>> {
+        join(pools).await.map_err(|error| match error {
+            ShardError::Unusable { shard, source } => JoinError::Database(shard, source),
+            refused => JoinError::Refused(refused),
+        })?;
+        let (known, numbers) = (fits(pools.len()), 0..fits(pools.len()));
+        Ok(numbers.map(|number| Seen { known, identity: Some(number) }).collect())
+    }
+
+    fn unusable(&self, shard: ShardIndex, source: DatabaseError) -> ShardError {
+        ShardError::Unusable { shard, source }
+    }
+}
 
 /// Checks that each database is the shard it is configured as. Databases that were never a shard
 /// become that shard.
@@ -47,15 +95,6 @@ pub(super) struct Seen {
     pub identity: Option<i32>,
 }
 
-/// Reads the records of one database.
-pub(super) async fn look(pool: &Pool) -> Result<Seen, sqlx::Error> {
-    let known = queries::known(pool).await?;
-    // Read after the number of shards: a concurrent instance records that number only after it has
-    // claimed all databases.
-    let identity = queries::identity(pool).await?;
-    Ok(Seen { known, identity })
-}
-
 /// The number of shards that orders have been written to, over all databases.
 async fn known(pools: &[Pool]) -> Result<i32, ShardError> {
     let mut known = 0;
@@ -77,14 +116,14 @@ pub(crate) fn check(known: i32, identities: &[Option<i32>]) -> Result<(), ShardE
     lost.map_or(Ok(()), |(shard, _)| Err(ShardError::ShardLost { shard, known }))
 }
 
-pub(super) fn none_is_missing(known: i32, configured: usize) -> Result<(), ShardError> {
+fn none_is_missing(known: i32, configured: usize) -> Result<(), ShardError> {
     if usize::try_from(known).is_ok_and(|known| known > configured) {
         return Err(ShardError::ShardsMissing { known, configured });
     }
     Ok(())
 }
 
-pub(super) fn is_shard(wanted: ShardIndex, found: i32) -> Result<(), ShardError> {
+fn is_shard(wanted: ShardIndex, found: i32) -> Result<(), ShardError> {
     if found == i32::from(wanted.get()) {
         Ok(())
     } else {
@@ -94,4 +133,50 @@ pub(super) fn is_shard(wanted: ShardIndex, found: i32) -> Result<(), ShardError>
 
 fn unusable(shard: ShardIndex) -> impl FnOnce(sqlx::Error) -> ShardError {
     move |error| ShardError::Unusable { shard, source: DatabaseError::from(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(known: i32, identity: Option<i32>) -> Seen {
+        Seen { known, identity }
+    }
+
+    fn place_of_1(of_0: impl Into<Option<Seen>>, of_1: Seen) -> Result<Place<String>, String> {
+        let place = OrderShards.place(ShardIndex::new(1), &[of_0.into(), Some(of_1)]);
+        Ok(match place.map_err(|error| error.to_string())? {
+            Place::Lost(lost) => Place::Lost(lost.to_string()),
+            Place::Taken => Place::Taken,
+            Place::Waits => Place::Waits,
+            Place::Joins => Place::Joins,
+        })
+    }
+
+    #[test]
+    fn a_shard_that_is_known_needs_no_other() {
+        assert_eq!(place_of_1(None, seen(2, Some(1))), Ok(Place::Taken));
+    }
+
+    #[test]
+    fn a_new_shard_needs_all_the_others() {
+        assert_eq!(place_of_1(None, seen(0, None)), Ok(Place::Waits));
+        assert_eq!(place_of_1(seen(1, Some(0)), seen(0, None)), Ok(Place::Joins));
+        assert_eq!(place_of_1(seen(0, None), seen(0, None)), Ok(Place::Joins));
+    }
+
+    #[test]
+    fn an_empty_database_is_not_taken_for_a_shard_with_orders() {
+        let place = place_of_1(seen(2, Some(0)), seen(0, None)).unwrap();
+        assert!(
+            matches!(&place, Place::Lost(why) if why.contains("stored on 2 shards")),
+            "{place:?}"
+        );
+    }
+
+    #[test]
+    fn settings_that_leave_out_or_mix_up_shards_are_refused() {
+        assert!(place_of_1(None, seen(3, Some(1))).unwrap_err().contains("3 shards"));
+        assert!(place_of_1(None, seen(2, Some(0))).unwrap_err().contains("belongs to shard 0"));
+    }
 }

@@ -1,15 +1,17 @@
 //! Prepares the shards at startup: waits for their databases, migrates them, and checks that each
 //! is the configured shard.
 
+use std::time::Duration;
+
 use service_kit::database;
-use service_kit::database::{DatabaseError, Migrations, Pool, PoolSettings, PrepareError};
+use service_kit::database::{DatabaseError, Migrations, Places, Pool, PoolSettings, PrepareError};
 use service_kit::shard::{ShardIndex, ShardRouter};
 use shared_actors::health::Component;
 use sqlx::migrate::Migrator;
 use thiserror::Error;
 
-use super::identity;
-use super::places::Places;
+use super::identity::{self, OrderShards};
+use super::queries;
 use super::shards::Shard;
 use crate::settings::Settings;
 
@@ -68,11 +70,13 @@ pub enum ShardError {
 /// Waits for the database of `shard`, migrates it, and checks that it is that shard.
 ///
 /// Shards are prepared concurrently, so an unreachable one does not delay the others. Only a new
-/// shard has to wait for all databases: none is claimed before all have been read.
+/// shard has to wait for all databases: none is claimed before all have been read. Returns the
+/// earlier layouts that may still have keys younger than `key_ttl`.
 pub(super) async fn prepare(
     shard: &Shard,
-    places: &Places,
+    places: &Places<OrderShards>,
     migrations: Migrations,
+    key_ttl: Duration,
 ) -> Result<Vec<ShardRouter>, ShardError> {
     let prepared = async |migrator: &Migrator| {
         database::prepare(
@@ -84,12 +88,21 @@ pub(super) async fn prepare(
         .await
     };
     prepared(&orders_migrator()).await?;
-    let former = places.take(shard.index, &shard.components.identity).await?;
+    let component = &shard.components.identity;
+    places.take(shard.index, component).await?;
+    let layouts = async |pool: &Pool| queries::former_layouts(pool, key_ttl).await;
+    let former = places.until_answered(shard.index, component, layouts).await?;
     if shard.index == STOCK_SHARD {
         // The stock belongs to shard 0, and only now is this database known to be shard 0.
         prepared(&stock_migrator()).await?;
     }
     Ok(former)
+}
+
+/// The check of which shard each database is.
+pub(super) fn places(settings: &Settings) -> Places<OrderShards> {
+    let databases = settings.shards.iter().map(|shard| shard.primary.clone()).collect();
+    Places::new(OrderShards, databases, "loms start")
 }
 
 /// The health components of a shard.
