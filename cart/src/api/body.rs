@@ -1,6 +1,7 @@
 //! The JSON bodies of requests and responses.
 
 use serde::Serialize;
+use service_kit::error::Detail;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::carts::{CartView, PricedLine};
@@ -105,6 +106,23 @@ pub struct ErrorAnswer {
     pub code: String,
     /// A description for people.
     pub message: String,
+    /// The SKUs of which too few can be sold, if that is why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<ErrorDetail>, required = false)]
+    pub details: Vec<Detail>,
+}
+
+/// A SKU of which too few can be sold.
+#[derive(ToSchema)]
+#[schema(example = json!({"sku_id": 1002, "wanted": 5, "available": 3}))]
+#[expect(dead_code, reason = "only the schema is used")]
+struct ErrorDetail {
+    /// The SKU.
+    sku_id: u32,
+    /// How many pieces were wanted. For an addition, this is what the cart would hold.
+    wanted: u64,
+    /// How many pieces can be sold. Null if the SKU is unknown.
+    available: Option<u64>,
 }
 
 impl From<OrderId> for CheckoutAnswer {

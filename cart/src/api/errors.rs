@@ -1,4 +1,4 @@
-//! The shape of an error: `{"code": "…", "message": "…"}`.
+//! The shape of an error: `{"code": "…", "message": "…", "details": […]}`.
 
 use actix_web::HttpResponse;
 use service_kit::http::ErrorParts;
@@ -13,6 +13,6 @@ pub fn error_body(parts: &ErrorParts) -> HttpResponse {
         }
         _ => parts.message.clone(),
     };
-    let code = parts.code.as_str().to_owned();
-    HttpResponse::build(parts.code.http_status()).json(ErrorAnswer { code, message })
+    let (code, details) = (parts.code.as_str().to_owned(), parts.details.clone());
+    HttpResponse::build(parts.code.http_status()).json(ErrorAnswer { code, message, details })
 }

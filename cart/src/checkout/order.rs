@@ -53,8 +53,9 @@ async fn ask(loms: Loms, user: UserId, intent: Intent) -> Outcome {
             Err(error) => error,
         };
         match &error {
-            LomsError::FailedPrecondition { short } => {
-                return Outcome::Refused(CartError::OrderRefused { short: short.clone() });
+            LomsError::FailedPrecondition { short, shortages } => {
+                let (short, shortages) = (short.clone(), shortages.clone());
+                return Outcome::Refused(CartError::OrderRefused { short, shortages });
             }
             LomsError::Rejected(reason) => {
                 error!(%user, intent = %intent.id, reason, "the order service rejects an order");

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use service_kit::error::{ErrorCode, ServiceError};
+use service_kit::error::{Detail, ErrorCode, ServiceError};
 
-use super::Sku;
+use super::{Shortage, Sku};
 
 /// The retry delay that clients are given.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -61,8 +61,10 @@ pub enum CartError {
     /// loms refused the order because of insufficient stock.
     #[error("not enough stock for this order{}{}", if short.is_empty() { "" } else { ": " }, short.join("; "))]
     OrderRefused {
-        /// The lines that are short, as far as loms names them.
+        /// The lines that are short, in words for people, as far as loms names them.
         short: Vec<String>,
+        /// The same lines, for programs.
+        shortages: Vec<Shortage>,
     },
     /// The order was cancelled, most likely because it was not paid, before its id could be
     /// returned.
@@ -132,6 +134,19 @@ impl ServiceError for CartError {
         match self {
             Self::InvalidArgument { field, .. } => Some(field),
             _ => None,
+        }
+    }
+
+    fn details(&self) -> Vec<Detail> {
+        match self {
+            Self::OutOfStock { sku, wanted, available } => {
+                let (wanted, available) = ((*wanted).into(), Some(*available));
+                vec![Shortage { sku: *sku, wanted, available }.detail()]
+            }
+            Self::OrderRefused { shortages, .. } => {
+                shortages.iter().map(Shortage::detail).collect()
+            }
+            _ => Vec::new(),
         }
     }
 

@@ -6,7 +6,7 @@ use service_kit::error::ErrorCode;
 use tonic::Status;
 use tonic_types::StatusExt;
 
-use crate::domain::{CartError, Part};
+use crate::domain::{CartError, Part, Shortage, Sku};
 
 /// The maximum number of short SKUs that are named to a client.
 const MAX_SHORTAGES: usize = 20;
@@ -22,6 +22,8 @@ pub enum LomsError {
     FailedPrecondition {
         /// The lines that are short, in words for people, as far as loms names them.
         short: Vec<String>,
+        /// The same lines, for programs. Empty if loms is of an earlier version.
+        shortages: Vec<Shortage>,
     },
     /// loms refuses the request itself; a retry cannot succeed.
     #[error("rejected: {0}")]
@@ -46,7 +48,7 @@ impl From<&Status> for LomsError {
         match ErrorCode::from_grpc(status.code()) {
             Some(ErrorCode::NotFound) => Self::NotFound,
             Some(ErrorCode::FailedPrecondition) => {
-                Self::FailedPrecondition { short: shortages(status) }
+                Self::FailedPrecondition { short: in_words(status), shortages: shortages(status) }
             }
             Some(ErrorCode::InvalidArgument) => Self::Rejected("invalid argument"),
             Some(ErrorCode::AlreadyExists) => {
@@ -62,7 +64,23 @@ impl From<&Status> for LomsError {
     }
 }
 
-fn shortages(status: &Status) -> Vec<String> {
+/// The metadata of the error has `sku/{number}/wanted` for each SKU that is short, and
+/// `sku/{number}/left` if the SKU is known.
+fn shortages(status: &Status) -> Vec<Shortage> {
+    let Some(info) = status.get_details_error_info() else { return Vec::new() };
+    let number = |sku: Sku, what| info.metadata.get(&format!("sku/{sku}/{what}"))?.parse().ok();
+    let shortage = |key: &String| {
+        let sku = Sku::parse(key.strip_prefix("sku/")?.strip_suffix("/wanted")?).ok()?;
+        let wanted = number(sku, "wanted")?;
+        Some(Shortage { sku, wanted, available: number(sku, "left") })
+    };
+    let mut shortages: Vec<Shortage> = info.metadata.keys().filter_map(shortage).collect();
+    shortages.sort_unstable_by_key(|shortage| shortage.sku);
+    shortages.truncate(MAX_SHORTAGES);
+    shortages
+}
+
+fn in_words(status: &Status) -> Vec<String> {
     let failure = status.get_details_precondition_failure();
     let violations = failure.into_iter().flat_map(|failure| failure.violations);
     violations.take(MAX_SHORTAGES).map(|violation| violation.description).collect()

@@ -1,8 +1,9 @@
 //! Why a use case of orders fails, and the messages that clients see.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use service_kit::error::{ErrorCode, PreconditionViolation, ServiceError};
+use service_kit::error::{ErrorCode, ErrorInfo, PreconditionViolation, ServiceError};
 use thiserror::Error;
 
 use super::failure::{Failure, InvalidArgument};
@@ -107,5 +108,34 @@ impl ServiceError for OrderError {
             description: shortage.to_string(),
         };
         shortages.iter().map(violation).collect()
+    }
+
+    /// The metadata has `sku/{number}/wanted` for each SKU that is short, and `sku/{number}/left`
+    /// if the SKU is known.
+    fn info(&self) -> Option<ErrorInfo> {
+        let Self::OutOfStock { shortages, .. } = self else { return None };
+        if shortages.is_empty() {
+            return None;
+        }
+        let mut metadata = BTreeMap::new();
+        for Shortage { sku, wanted, left } in shortages {
+            metadata.insert(format!("sku/{sku}/wanted"), wanted.get().to_string());
+            if let Some(left) = left {
+                metadata.insert(format!("sku/{sku}/left"), left.to_string());
+            }
+        }
+        Some(ErrorInfo { reason: "OUT_OF_STOCK", domain: "loms", metadata })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_never_reads_what_is_for_the_log_but_when_to_retry() {
+        let error = OrderError::from(Failure::unavailable("db-7.internal refused"));
+        assert!(!error.public_message().contains("db-7"), "{error}");
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
     }
 }

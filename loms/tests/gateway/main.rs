@@ -56,15 +56,29 @@ async fn a_cancelled_order_gives_its_items_back_and_cannot_be_paid() {
 async fn an_order_that_the_stock_cannot_serve_is_refused_and_kept_as_failed() {
     let shop = Shop::open().await;
     let short = [
-        (vec![(1005, 301)], 1005, "sku 1005: 301 wanted, 300 left"),
-        (vec![(1005, 1), (77, 1)], 77, "sku 77 is unknown"),
+        (
+            vec![(1005, 301)],
+            1005,
+            "sku 1005: 301 wanted, 300 left",
+            json!({"sku/1005/wanted": "301", "sku/1005/left": "300"}),
+        ),
+        (vec![(1005, 1), (77, 1)], 77, "sku 77 is unknown", json!({"sku/77/wanted": "1"})),
     ];
-    for (items, sku, why) in short {
+    for (items, sku, why, metadata) in short {
         let refused = shop.post("/v1/orders", &order(3, &items)).await;
-        let details = json!([{
-            "@type": "type.googleapis.com/google.rpc.PreconditionFailure",
-            "violations": [{"type": "STOCK", "subject": format!("sku/{sku}"), "description": why}],
-        }]);
+        let details = json!([
+            {
+                "@type": "type.googleapis.com/google.rpc.PreconditionFailure",
+                "violations":
+                    [{"type": "STOCK", "subject": format!("sku/{sku}"), "description": why}],
+            },
+            {
+                "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                "reason": "OUT_OF_STOCK",
+                "domain": "loms",
+                "metadata": metadata,
+            },
+        ]);
         refused.is_error_with(400, Code::FailedPrecondition, why, &details);
         let newest = shop.get("/v1/orders?pageSize=1").await.body["orders"][0].clone();
         assert_eq!(newest["status"], "FAILED");

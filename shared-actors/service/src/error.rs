@@ -2,6 +2,7 @@
 //!
 //! [`ErrorCode`] is the one place that maps outcomes to HTTP statuses and gRPC codes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -181,6 +182,20 @@ pub struct PreconditionViolation {
     pub description: String,
 }
 
+/// Why a request failed, for programs, as in `google.rpc.ErrorInfo`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorInfo {
+    /// The reason, in upper snake case. It is unique within `domain`.
+    pub reason: &'static str,
+    /// The service that the reason belongs to.
+    pub domain: &'static str,
+    /// The facts of this failure.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// Named numbers about one thing that is at fault. `None` where the number is unknown.
+pub type Detail = BTreeMap<&'static str, Option<u64>>;
+
 /// What every service error can report about itself. Front-ends turn it into an answer.
 pub trait ServiceError: std::error::Error {
     /// The outcome.
@@ -196,6 +211,16 @@ pub trait ServiceError: std::error::Error {
 
     /// The conditions that must change before the request can succeed.
     fn preconditions(&self) -> Vec<PreconditionViolation> {
+        Vec::new()
+    }
+
+    /// The reason and the facts, for programs.
+    fn info(&self) -> Option<ErrorInfo> {
+        None
+    }
+
+    /// The things that are at fault, as named numbers.
+    fn details(&self) -> Vec<Detail> {
         Vec::new()
     }
 

@@ -95,6 +95,7 @@ pub enum AddErrors {
         example = json!({
             "code": "FAILED_PRECONDITION",
             "message": "SKU 1003: 220 available, but the cart would hold 221",
+            "details": [{"sku_id": 1003, "wanted": 221, "available": 220}],
         })
     )]
     Refused(ErrorAnswer),
@@ -131,7 +132,11 @@ pub enum CheckoutErrors {
     /// Not enough stock. The cart is unchanged.
     #[response(
         status = 412,
-        example = json!({"code": "FAILED_PRECONDITION", "message": "not enough stock for this order: sku 1002: 5 wanted, 3 left"})
+        example = json!({
+            "code": "FAILED_PRECONDITION",
+            "message": "not enough stock for this order: sku 1002: 5 wanted, 3 left",
+            "details": [{"sku_id": 1002, "wanted": 5, "available": 3}],
+        })
     )]
     OutOfStock(ErrorAnswer),
     /// The order service returned an unusable answer.

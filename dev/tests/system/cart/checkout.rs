@@ -47,6 +47,8 @@ async fn a_checkout_that_the_stock_no_longer_covers_leaves_the_cart_as_it_is() {
 
     let refused = cart.checkout(user).await;
     assert!(refused.body.contains(&format!("sku {scarce}: 5 wanted, 4 left")), "{refused:?}");
+    let short = json!([{"sku_id": scarce, "wanted": 5, "available": 4}]);
+    assert_eq!(refused.json()["details"], short, "{refused:?}");
     refused.expect_cart_error(412, "FAILED_PRECONDITION");
     assert_eq!(cart.lines(user).await, [(u64::from(scarce), 5), (u64::from(plenty), 1)]);
     assert_eq!(shop.loms.stock_row(plenty).await, (5, 0));

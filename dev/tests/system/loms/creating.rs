@@ -83,6 +83,10 @@ async fn an_order_that_the_stock_does_not_cover_is_kept_as_failed_and_reserves_n
         assert!(refusal.message().contains(&format!("sku {short}")), "{refusal}");
         if *short == scarce {
             assert!(refusal.message().contains(&format!("{wanted} wanted, 2 left")), "{refusal}");
+            let info = refusal.get_details_error_info().unwrap();
+            assert_eq!((info.reason.as_str(), info.domain.as_str()), ("OUT_OF_STOCK", "loms"));
+            assert_eq!(info.metadata[&format!("sku/{short}/wanted")], wanted.to_string());
+            assert_eq!(info.metadata[&format!("sku/{short}/left")], "2");
         }
         let orders = shop.loms.orders_of(user).await;
         let [(id, state)] = orders.as_slice() else { panic!("{lines:?} left {orders:?}") };

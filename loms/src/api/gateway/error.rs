@@ -1,16 +1,36 @@
 //! The gateway's error body: `{"code": <gRPC code>, "message": "...", "details": [...]}`.
 
+use std::collections::BTreeMap;
+
 use actix_web::HttpResponse;
 use serde::Serialize;
-use service_kit::error::PreconditionViolation;
+use service_kit::error::{ErrorInfo, PreconditionViolation};
 use service_kit::http::ErrorParts;
 
 #[derive(Serialize)]
 struct Body<'a> {
     code: i32,
     message: &'a str,
-    /// The failed preconditions, if any. A field at fault is not listed here: the message names it.
-    details: Vec<PreconditionFailure<'a>>,
+    /// The failed preconditions and the reason, if any. A field at fault is not listed here: the
+    /// message names it.
+    details: Vec<Detail<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Detail<'a> {
+    Preconditions(PreconditionFailure<'a>),
+    Info(Info<'a>),
+}
+
+/// `google.rpc.ErrorInfo` as the JSON of a `google.protobuf.Any`.
+#[derive(Serialize)]
+struct Info<'a> {
+    #[serde(rename = "@type")]
+    type_url: &'static str,
+    reason: &'static str,
+    domain: &'static str,
+    metadata: &'a BTreeMap<String, String>,
 }
 
 /// `google.rpc.PreconditionFailure` as the JSON of a `google.protobuf.Any`.
@@ -44,7 +64,14 @@ impl<'a> PreconditionFailure<'a> {
 
 /// Renders the error of a call, an unknown route, a wrong method, or a body that is too large.
 pub fn error_body(error: &ErrorParts) -> HttpResponse {
-    let details = PreconditionFailure::of(error).into_iter().collect();
+    let info = error.info.as_ref().map(|ErrorInfo { reason, domain, metadata }| Info {
+        type_url: "type.googleapis.com/google.rpc.ErrorInfo",
+        reason,
+        domain,
+        metadata,
+    });
+    let preconditions = PreconditionFailure::of(error).map(Detail::Preconditions);
+    let details = preconditions.into_iter().chain(info.map(Detail::Info)).collect();
     let body = Body { code: error.code.grpc_code() as i32, message: &error.message, details };
     HttpResponse::build(error.code.gateway_status()).json(body)
 }
@@ -56,7 +83,7 @@ mod tests {
     use service_kit::error::ErrorCode;
 
     fn parts(code: ErrorCode) -> ErrorParts {
-        ErrorParts { code, message: "why".to_owned(), field: None, preconditions: Vec::new() }
+        ErrorParts::new(code, "why")
     }
 
     #[actix_web::test]
@@ -66,10 +93,15 @@ mod tests {
             subject: "sku/7".to_owned(),
             description: "sku 7 is unknown".to_owned(),
         };
-        let error =
-            ErrorParts { preconditions: vec![short], ..parts(ErrorCode::FailedPrecondition) };
+        let metadata = BTreeMap::from([("sku/7/wanted".to_owned(), "2".to_owned())]);
+        let info = ErrorInfo { reason: "OUT_OF_STOCK", domain: "loms", metadata };
+        let error = ErrorParts {
+            preconditions: vec![short],
+            info: Some(info),
+            ..parts(ErrorCode::FailedPrecondition)
+        };
         let body = to_bytes(error_body(&error).into_body()).await.unwrap();
-        let details = r#"[{"@type":"type.googleapis.com/google.rpc.PreconditionFailure","violations":[{"type":"STOCK","subject":"sku/7","description":"sku 7 is unknown"}]}]"#;
+        let details = r#"[{"@type":"type.googleapis.com/google.rpc.PreconditionFailure","violations":[{"type":"STOCK","subject":"sku/7","description":"sku 7 is unknown"}]},{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"OUT_OF_STOCK","domain":"loms","metadata":{"sku/7/wanted":"2"}}]"#;
         assert_eq!(body, format!(r#"{{"code":9,"message":"why","details":{details}}}"#));
     }
 

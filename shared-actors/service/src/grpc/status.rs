@@ -1,14 +1,16 @@
 //! The conversion of errors to gRPC statuses.
 
+use std::collections::HashMap;
+
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::error::{ServiceError, log_fault};
+use crate::error::{ErrorInfo, ServiceError, log_fault};
 use crate::refusals::spread;
 
 /// The status of an error. It has a `google.rpc.BadRequest` for a field at fault, a
-/// `google.rpc.PreconditionFailure` for conditions that must change first, and a
-/// `google.rpc.RetryInfo` if a retry makes sense. Logs an error if the service is at fault.
+/// `google.rpc.PreconditionFailure` for conditions that must change first, a `google.rpc.ErrorInfo`
+/// for its reason, and a `google.rpc.RetryInfo` if a retry makes sense. Logs an error if the service is at fault.
 ///
 /// ```
 /// use service_kit::error::{ErrorCode, ServiceError};
@@ -45,10 +47,17 @@ pub fn status(error: &(impl ServiceError + ?Sized)) -> Status {
             violation.description,
         );
     }
+    if let Some(ErrorInfo { reason, domain, metadata }) = error.info() {
+        details.set_error_info(reason, domain, HashMap::from_iter(metadata));
+    }
     if let Some(delay) = error.retry_after() {
         details.set_retry_info(Some(spread(delay)));
     }
-    if failed || details.has_bad_request_violations() || details.retry_info().is_some() {
+    let told = failed
+        || details.has_bad_request_violations()
+        || details.error_info().is_some()
+        || details.retry_info().is_some();
+    if told {
         Status::with_error_details(code, message, details)
     } else {
         Status::new(code, message)

@@ -10,7 +10,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
 use super::cors::allow;
-use crate::error::{ErrorCode, PreconditionViolation, ServiceError, log_fault};
+use crate::error::{Detail, ErrorCode, ErrorInfo, PreconditionViolation, ServiceError, log_fault};
 use crate::refusals::spread;
 
 /// The content of an error answer.
@@ -24,6 +24,24 @@ pub struct ErrorParts {
     pub field: Option<String>,
     /// The conditions that must change before the request can succeed.
     pub preconditions: Vec<PreconditionViolation>,
+    /// The reason and the facts, for programs.
+    pub info: Option<ErrorInfo>,
+    /// The things that are at fault, as named numbers.
+    pub details: Vec<Detail>,
+}
+
+impl ErrorParts {
+    /// An outcome and its text, and nothing else.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            field: None,
+            preconditions: Vec::new(),
+            info: None,
+            details: Vec::new(),
+        }
+    }
 }
 
 /// Formats an error of the service as status and body. Headers such as `Allow` and `Retry-After`
@@ -43,16 +61,14 @@ pub type ErrorBody = fn(&ErrorParts) -> HttpResponse;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ApiError {
-    parts: ErrorParts,
+    parts: Box<ErrorParts>,
     retry_after: Option<Duration>,
 }
 
 impl ApiError {
     /// An error that occurs in the front-end itself.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        let parts =
-            ErrorParts { code, message: message.into(), field: None, preconditions: Vec::new() };
-        Self { parts, retry_after: None }
+        Self { parts: Box::new(ErrorParts::new(code, message)), retry_after: None }
     }
 
     /// Sets the field at fault.
@@ -126,10 +142,15 @@ impl ApiError {
 impl<E: ServiceError + 'static> From<E> for ApiError {
     fn from(error: E) -> Self {
         log_fault(&error);
-        let field = error.field().map(str::to_owned);
-        let (code, message) = (error.code(), error.public_message());
-        let parts = ErrorParts { code, message, field, preconditions: error.preconditions() };
-        Self { parts, retry_after: error.retry_after() }
+        let parts = ErrorParts {
+            code: error.code(),
+            message: error.public_message(),
+            field: error.field().map(str::to_owned),
+            preconditions: error.preconditions(),
+            info: error.info(),
+            details: error.details(),
+        };
+        Self { parts: Box::new(parts), retry_after: error.retry_after() }
     }
 }
 
