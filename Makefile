@@ -52,7 +52,7 @@ crash-test: ## Kills loms about 400 times, at every crash point, under load.
 faults: ## Measures the recovery time of each fault, and writes it to docs/operations.md.
 	@dev/scripts/setup.sh test
 	@cargo test --workspace --no-run
-	@$(DEBUG)/stack test -- dev/scripts/faults.sh
+	@$(DEBUG)/stack test --on-disk -- dev/scripts/faults.sh
 
 build: setup ## Builds release binaries.
 	cargo build --release --workspace --bins
@@ -68,8 +68,8 @@ lint: ## Checks formatting, and that code and docs compile without warnings.
 bench: ## Measures orders, carts, the database alone, and overload.
 	@dev/scripts/setup.sh bench
 	@cargo build --release --workspace --bins
-	@cargo run --quiet --release --bin stack -- test -- dev/scripts/bench.sh
-	@cargo run --quiet --release --bin stack -- test -- dev/scripts/overload.sh
+	@cargo run --quiet --release --bin stack -- test --on-disk -- dev/scripts/bench.sh
+	@cargo run --quiet --release --bin stack -- test --on-disk -- dev/scripts/overload.sh
 
 schemathesis: ## Sends 20,000 generated requests and checks the answers against the OpenAPI documents.
 	@dev/scripts/setup.sh schemathesis

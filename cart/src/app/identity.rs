@@ -75,8 +75,11 @@ impl ShardRecords for CartShards {
             self.check(shard, found)?;
         }
         if seen.iter().flatten().flatten().any(|row| row.complete) {
-            let lost = || IdentityError::Lost { database: self.database(shard), shard };
-            return Ok(if own.is_some() { Place::Taken } else { Place::Lost(lost()) });
+            return Ok(match own {
+                None => Place::Lost(IdentityError::Lost { database: self.database(shard), shard }),
+                Some(IdentityRow { complete: false, .. }) => Place::Confirms,
+                Some(_) => Place::Taken,
+            });
         }
         Ok(if seen.iter().all(Option::is_some) { Place::Joins } else { Place::Waits })
     }
@@ -86,6 +89,11 @@ impl ShardRecords for CartShards {
     async fn join(&self, pools: &[Pool]) -> Result<Vec<Self::Seen>, JoinError<IdentityError>> {
         let failed = |shard| move |error| JoinError::Database(shard, DatabaseError::from(error));
         let shards = || (0..).map(ShardIndex::new).zip(pools);
+        // All are checked before any is claimed: settings that are refused leave no trace.
+        for (shard, pool) in shards() {
+            let found = queries::identity(pool).await.map_err(failed(shard))?;
+            found.map_or(Ok(()), |found| self.check(shard, found))?;
+        }
         let mut claimed = Vec::with_capacity(pools.len());
         for (shard, pool) in shards() {
             let found = queries::claim(pool, shard, self.shards()).await.map_err(failed(shard))?;
@@ -96,6 +104,10 @@ impl ShardRecords for CartShards {
             queries::complete(pool).await.map_err(failed(shard))?;
         }
         Ok(claimed)
+    }
+
+    async fn confirm(&self, pool: &Pool, _shards: usize) -> Result<(), sqlx::Error> {
+        queries::complete(pool).await
     }
 
     fn unusable(&self, shard: ShardIndex, source: DatabaseError) -> IdentityError {
@@ -143,8 +155,8 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_is_complete_elsewhere_is_complete_here() {
-        assert_eq!(place(Some(Some(row(0, 2, true))), Some(row(1, 2, false))), "Taken");
+    fn a_shard_that_was_claimed_with_all_others_records_so_itself() {
+        assert_eq!(place(Some(Some(row(0, 2, true))), Some(row(1, 2, false))), "Confirms");
     }
 
     #[test]

@@ -75,6 +75,8 @@ async fn the_stock_check_counts_what_the_line_holds() {
     assert_eq!(client.add(1, 1003, 3).await.status, 200);
     let refused = client.add(1, 1003, 3).await;
     assert_eq!((refused.status, refused.code()), (412, "FAILED_PRECONDITION"));
+    let short = json!([{"sku_id": 1003, "wanted": 6, "available": 5}]);
+    assert_eq!(refused.body["details"], short);
     assert_eq!(client.add(1, 1003, 2).await.status, 200);
     assert_eq!(client.lines(1).await, [(1003, 5)]);
     cart.stop().await;
@@ -146,7 +148,7 @@ async fn an_empty_database_does_not_stand_in_for_a_shard_that_holds_carts() {
 }
 
 #[actix_web::test]
-async fn a_first_start_that_died_after_claiming_one_database_is_continued() {
+async fn a_first_start_that_died_half_way_is_continued() {
     let shop = Shop::open().await;
     shop.start().await.stop().await;
     let mut of_0 = shop.databases[0].connect().await;
@@ -156,4 +158,24 @@ async fn a_first_start_that_died_after_claiming_one_database_is_continued() {
     shop.start().await.stop().await;
     let complete = "SELECT count(*) FROM shard_identity WHERE complete";
     assert_eq!(shop.count(complete).await, 2);
+
+    sqlx::query("UPDATE shard_identity SET complete = false").execute(&mut of_1).await.unwrap();
+    shop.start().await.stop().await;
+    assert_eq!(shop.count(complete).await, 2, "it died before the last record");
+}
+
+#[actix_web::test]
+async fn databases_that_an_earlier_version_claimed_are_in_use() {
+    let mut shop = Shop::open().await;
+    shop.start().await.stop().await;
+    for (shard, database) in (0..).zip(&shop.databases) {
+        let mut connection = database.connect().await;
+        sqlx::query("DELETE FROM shard_identity").execute(&mut connection).await.unwrap();
+        let claim = sqlx::query("INSERT INTO shard_identity (shard, shards) VALUES ($1, 2)");
+        claim.bind::<i32>(shard).execute(&mut connection).await.unwrap();
+    }
+    shop.start().await.stop().await;
+    shop.databases[1] = create_database(&shop.servers.postgres_1, "cart").await;
+    let refused = refusal(&shop).await;
+    assert!(refused.contains("was never used"), "{refused}");
 }

@@ -26,6 +26,9 @@ enum Task {
     /// Starts a private set of servers and runs a command that finds their addresses in
     /// `SHOP_TEST_*`.
     Test {
+        /// Keeps the data on the disk even if there is room in memory. For measurements.
+        #[arg(long)]
+        on_disk: bool,
         /// The command and its arguments.
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
@@ -60,7 +63,9 @@ async fn main() -> ExitCode {
 async fn run(task: Task) -> Result<u8> {
     let mut interruption = Interruption::listen()?;
     match task {
-        Task::Test { command } => test_run::run(&command, &mut interruption).await,
+        Task::Test { command, on_disk } => {
+            test_run::run(&command, on_disk, &mut interruption).await
+        }
         Task::Run => demo::run(Afterwards::Stay, &mut interruption).await,
         Task::Servers => shop::run_servers(&mut interruption).await,
         Task::CleanData => {

@@ -52,18 +52,34 @@ impl Folders {
         Ok(Self { root, base, private: false, _lock: lock })
     }
 
-    /// A new private folder, deleted when this value is dropped. First deletes the folders of test
-    /// runs that were killed.
+    /// A new private folder, deleted when this value is dropped. It is in memory if there is room,
+    /// because creating a database on a disk costs ten times as much. `TMPDIR` overrides that.
     pub fn for_a_test_run() -> Result<Self> {
-        let parent = parent_of_test_runs();
+        remove_abandoned(Path::new(MEMORY));
+        let in_memory = std::env::var_os("TMPDIR").is_none() && memory_has_room();
+        Self::private(if in_memory { PathBuf::from(MEMORY) } else { std::env::temp_dir() })
+    }
+
+    /// Like [`Self::for_a_test_run`], but always on the disk, for measurements.
+    pub fn for_a_measurement() -> Result<Self> {
+        Self::private(std::env::temp_dir())
+    }
+
+    /// A new folder in `parent`. First deletes the folders of test runs that were killed.
+    fn private(parent: PathBuf) -> Result<Self> {
         remove_abandoned(&parent);
-        let folder = tempfile::Builder::new().prefix(TEST_PREFIX).tempdir_in(&parent)?;
+        let folder = tempfile::Builder::new().prefix(TEST_PREFIX).tempdir_in(parent)?;
         // Other users, such as the servers' user, may enter the folder but not list it.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o711))?;
         let Some(lock) = try_lock(folder.path())? else {
             bail!("{} is in use", folder.path().display());
         };
         Ok(Self { root: project_root()?, base: folder.keep(), private: true, _lock: lock })
+    }
+
+    /// Whether the data are in memory.
+    pub fn are_in_memory(&self) -> bool {
+        self.base.starts_with(MEMORY)
     }
 
     /// The root of the project.
@@ -121,16 +137,15 @@ impl Drop for Folders {
     }
 }
 
-/// Where the folders of test runs are: in memory if there is room, because creating a database on a
-/// disk costs ten times as much. `TMPDIR` overrides it.
-fn parent_of_test_runs() -> PathBuf {
-    let in_memory = Path::new(MEMORY);
-    let room = statvfs(in_memory).map(|found| found.blocks_available() * found.fragment_size());
-    if std::env::var_os("TMPDIR").is_none() && room.is_ok_and(|room| room >= MEMORY_NEEDED_BYTES) {
-        in_memory.to_owned()
-    } else {
-        std::env::temp_dir()
-    }
+/// Whether a test run fits into memory, and into the file system that is kept there.
+fn memory_has_room() -> bool {
+    let room = statvfs(MEMORY).map(|found| found.blocks_available() * found.fragment_size());
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let available_kib = memory.lines().find_map(|line| {
+        line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    });
+    room.is_ok_and(|room| room >= MEMORY_NEEDED_BYTES)
+        && available_kib.is_some_and(|kib| kib * 1024 >= MEMORY_NEEDED_BYTES)
 }
 
 /// Whether an entry of the folder is the one of downloads, which `make setup` creates first.

@@ -37,8 +37,8 @@ pub struct Postgres {
     pub databases: &'static [&'static str],
     /// The port of the primary that this server follows. `None` for a primary.
     pub replica_of: Option<u16>,
-    /// Whether the server is for one test run. It then never waits for the disk: its data survive
-    /// a kill of the server, but not of the machine.
+    /// Whether the server is for one test run. Its data are then created without waiting for the
+    /// disk, and its logins are cheap.
     pub for_tests: bool,
 }
 
@@ -78,8 +78,8 @@ impl Postgres {
             format!("port={}", self.port),
             "unix_socket_directories=".to_owned(),
         ];
-        if self.for_tests {
-            settings.extend(["fsync=off", "max_wal_size=512MB"].map(str::to_owned));
+        if folders.are_in_memory() {
+            settings.push("max_wal_size=512MB".to_owned());
         }
         if let Some(primary) = self.replica_of {
             settings.push(format!("primary_conninfo={}", conninfo(primary)));

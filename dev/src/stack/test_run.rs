@@ -19,13 +19,17 @@ use super::stop_in_reverse;
 use super::tether::{self, tied};
 
 /// Starts the servers, runs the command with their addresses in its environment, and removes
-/// everything. Returns the command's exit status.
+/// everything. With `on_disk`, the servers keep their data on the disk, as in production. Returns the command's exit status.
 ///
 /// # Errors
 /// If a server or the command cannot be started. Everything that was started is stopped again.
-pub async fn run(command: &[OsString], interruption: &mut Interruption) -> Result<u8> {
+pub async fn run(
+    command: &[OsString],
+    on_disk: bool,
+    interruption: &mut Interruption,
+) -> Result<u8> {
     let started = Instant::now();
-    let folders = Folders::for_a_test_run()?;
+    let folders = if on_disk { Folders::for_a_measurement()? } else { Folders::for_a_test_run()? };
     let ports = ServerPorts::free()?;
     headline("Servers for the tests");
     let servers = tokio::select! {

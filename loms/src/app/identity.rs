@@ -35,8 +35,11 @@ impl ShardRecords for OrderShards {
             is_shard(shard, found)?;
         }
         if usize::try_from(known).is_ok_and(|known| known == seen.len()) {
-            let lost = ShardError::ShardLost { shard, known };
-            return Ok(if own.identity.is_some() { Place::Taken } else { Place::Lost(lost) });
+            return Ok(match own.identity {
+                None => Place::Lost(ShardError::ShardLost { shard, known }),
+                Some(_) if own.known < known => Place::Confirms,
+                Some(_) => Place::Taken,
+            });
         }
         Ok(if seen.iter().all(Option::is_some) { Place::Joins } else { Place::Waits })
     }
@@ -48,6 +51,10 @@ impl ShardRecords for OrderShards {
         })?;
         let (known, numbers) = (fits(pools.len()), 0..fits(pools.len()));
         Ok(numbers.map(|number| Seen { known, identity: Some(number) }).collect())
+    }
+
+    async fn confirm(&self, pool: &Pool, shards: usize) -> Result<(), sqlx::Error> {
+        queries::remember(pool, shards).await
     }
 
     fn unusable(&self, shard: ShardIndex, source: DatabaseError) -> ShardError {
@@ -148,6 +155,7 @@ mod tests {
         Ok(match place.map_err(|error| error.to_string())? {
             Place::Lost(lost) => Place::Lost(lost.to_string()),
             Place::Taken => Place::Taken,
+            Place::Confirms => Place::Confirms,
             Place::Waits => Place::Waits,
             Place::Joins => Place::Joins,
         })
@@ -156,6 +164,11 @@ mod tests {
     #[test]
     fn a_shard_that_is_known_needs_no_other() {
         assert_eq!(place_of_1(None, seen(2, Some(1))), Ok(Place::Taken));
+    }
+
+    #[test]
+    fn a_shard_that_was_claimed_with_all_others_records_so_itself() {
+        assert_eq!(place_of_1(seen(2, Some(0)), seen(0, Some(1))), Ok(Place::Confirms));
     }
 
     #[test]

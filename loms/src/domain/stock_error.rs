@@ -83,3 +83,15 @@ impl ServiceError for StockError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_never_reads_what_is_for_the_log_but_when_to_retry() {
+        let error = StockError::from(Failure::unavailable("db-7.internal refused"));
+        assert!(!error.public_message().contains("db-7"), "{error}");
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
+    }
+}

@@ -92,8 +92,8 @@ async fn unrepaired(backend: &Backend, deadline: Instant) -> Vec<String> {
     loop {
         looks.tick().await;
         let late = Instant::now() > deadline;
-        // A look of the checker reads everything, so it waits until the sweepers and the relay have
-        // nothing left to do.
+        // A look of the checker reads everything, so it waits until the sweepers have nothing left to
+        // do.
         if !late && backend.left_behind().await > 0 {
             continue;
         }

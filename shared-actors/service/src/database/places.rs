@@ -23,6 +23,8 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 pub enum Place<E> {
     /// The database is the configured shard.
     Taken,
+    /// The same, but only the records of other databases say that all are claimed.
+    Confirms,
     /// The database has no record, but those of the others are complete.
     Lost(E),
     /// The shard is new, and not all databases have answered.
@@ -34,7 +36,7 @@ pub enum Place<E> {
 /// What a service records in its databases about its shards.
 pub trait ShardRecords {
     /// The records of one database.
-    type Seen: Clone;
+    type Seen: Clone + PartialEq;
     /// Why the databases cannot be used as they are configured.
     type Error;
 
@@ -56,6 +58,9 @@ pub trait ShardRecords {
         &self,
         pools: &[Pool],
     ) -> impl Future<Output = Result<Vec<Self::Seen>, JoinError<Self::Error>>>;
+
+    /// Records in one database that all are claimed. There are `shards` of them.
+    fn confirm(&self, pool: &Pool, shards: usize) -> impl Future<Output = Result<(), sqlx::Error>>;
 
     /// The error for a statement that can never succeed.
     fn unusable(&self, shard: ShardIndex, error: DatabaseError) -> Self::Error;
@@ -105,10 +110,20 @@ impl<R: ShardRecords> Places<R> {
         loop {
             let look = async |pool: &Pool| self.records.look(pool).await;
             let seen = self.until_answered(shard, component, look).await?;
-            self.seen.send_modify(|all| all[shard.index()] = Some(seen));
+            self.seen.send_if_modified(|all| {
+                let own = &mut all[shard.index()];
+                let is_new = own.as_ref() != Some(&seen);
+                *own = Some(seen);
+                is_new
+            });
             let place = self.records.place(shard, &changes.borrow_and_update())?;
             match place {
                 Place::Taken => return Ok(()),
+                Place::Confirms => {
+                    let confirm =
+                        async |pool: &Pool| self.records.confirm(pool, self.databases.len()).await;
+                    return self.until_answered(shard, component, confirm).await;
+                }
                 // Another instance may have claimed it between the two queries, so ask once more.
                 Place::Lost(_) if !seemed_lost => seemed_lost = true,
                 Place::Lost(lost) => return Err(lost),
@@ -117,8 +132,8 @@ impl<R: ShardRecords> Places<R> {
                     component.starting(
                         "a shard is new: waiting until the databases of all shards answer",
                     );
-                    // The sender lives as long as `self`, so this cannot fail.
-                    let _ = changes.changed().await;
+                    // Another instance may claim all of them meanwhile, so look again.
+                    let _ = timeout(RETRY_AFTER, changes.changed()).await;
                 }
             }
         }
