@@ -35,9 +35,6 @@ servers: setup ## Starts only the servers. You start the services yourself.
 clean-data: ## Deletes the data and logs of `make run`. Downloads are kept.
 	@cargo run --quiet --release --bin stack -- clean-data
 
-# Tests often wait, so there is one more at a time than there are cores.
-test: export RUST_TEST_THREADS ?= $(shell echo $$(($$(nproc) + 1)))
-
 test: ## Runs all tests on private servers. A running shop may stay up.
 	@dev/scripts/setup.sh test
 	@cargo test --workspace --no-run

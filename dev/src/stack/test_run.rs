@@ -19,7 +19,8 @@ use super::stop_in_reverse;
 use super::tether::{self, tied};
 
 /// Starts the servers, runs the command with their addresses in its environment, and removes
-/// everything. With `on_disk`, the servers keep their data on the disk, as in production. Returns the command's exit status.
+/// everything. With `on_disk`, the servers keep their data on the disk, as in production. Returns
+/// the command's exit status.
 ///
 /// # Errors
 /// If a server or the command cannot be started. Everything that was started is stopped again.

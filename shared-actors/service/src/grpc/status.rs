@@ -10,7 +10,8 @@ use crate::refusals::spread;
 
 /// The status of an error. It has a `google.rpc.BadRequest` for a field at fault, a
 /// `google.rpc.PreconditionFailure` for conditions that must change first, a `google.rpc.ErrorInfo`
-/// for its reason, and a `google.rpc.RetryInfo` if a retry makes sense. Logs an error if the service is at fault.
+/// for its reason, and a `google.rpc.RetryInfo` if a retry makes sense. Logs an error if the
+/// service is at fault.
 ///
 /// ```
 /// use service_kit::error::{ErrorCode, ServiceError};
