@@ -84,8 +84,8 @@ impl ShardRecords for CartShards {
         Ok(if seen.iter().all(Option::is_some) { Place::Joins } else { Place::Waits })
     }
 
-    /// Records that all are claimed only after that is so. A start that dies in between is
-    /// continued by the next one.
+    /// Claims all databases first, and then records in each that all are claimed. If the process
+    /// dies in between, the next start continues.
     async fn join(&self, pools: &[Pool]) -> Result<Vec<Self::Seen>, JoinError<IdentityError>> {
         let failed = |shard| move |error| JoinError::Database(shard, DatabaseError::from(error));
         let shards = || (0..).map(ShardIndex::new).zip(pools);
