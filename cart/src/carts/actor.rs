@@ -1,35 +1,31 @@
 //! The actor of one user: runs the user's changes one after the other, and the checkout
 //! concurrently.
 
-use std::collections::{BTreeSet, HashMap};
+mod checkout;
+
+use std::collections::HashMap;
 use std::time::Duration;
 
 use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler};
-use shared_actors::actor::{Activity, Command, Envelope, Responder};
+use shared_actors::actor::{Command, Envelope};
 use shared_actors::deadline;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tracing::{Instrument, Span, warn};
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
-use super::commands::{AddItem, Checkout, ClearCart, Keyed, RemoveItem};
-use super::decide::{self, Begun};
+use self::checkout::Pursuit;
+use super::commands::{AddItem, ClearCart, RemoveItem};
+use super::decide;
 use super::shard::CartShardHandle;
 use super::state::{Change, Loaded, StoredCart};
 use super::transaction::{Done, Start, transact};
-use crate::checkout::{Intent, Outcome, REQUEST, place};
-use crate::domain::{Cart, CartError, OrderId, Part, UserId};
-use crate::idempotency::{IdempotencyKey, KeyedRequest, StoredAnswer};
+use crate::domain::{Cart, CartError, UserId};
+use crate::idempotency::KeyedRequest;
 use crate::loms::Loms;
-use crate::patience;
 
-/// A checkout with less time left when its turn comes is refused before anything is written.
-const LEAST: Duration = Duration::from_millis(20);
 /// How long a settlement may take. The commands that wait for it have separate deadlines.
 const SETTLE_WITHIN: Duration = Duration::from_secs(10);
-/// The maximum number of keys that may join one checkout.
-const MAX_KEYS: usize = 1000;
 
 /// Caches one user's row. A command that changes the row blocks the mailbox until its commit. The
 /// call to loms within a checkout does not.
@@ -41,17 +37,6 @@ pub struct CartActor {
     /// The checkouts that loms is being asked for, by intent id. There is more than one only if
     /// another instance has settled the others.
     pursuits: HashMap<Uuid, Pursuit>,
-}
-
-/// A checkout that loms is being asked for, with its own time limit. Commands that ask for the same
-/// checkout meanwhile get the same answer, unless they stop waiting first.
-struct Pursuit {
-    intent: Intent,
-    /// The keys under which the answer will be stored, including those of commands that no longer
-    /// wait.
-    keys: BTreeSet<IdempotencyKey>,
-    waiting: Vec<oneshot::Sender<Result<OrderId, CartError>>>,
-    activity: Activity,
 }
 
 impl CartActor {
@@ -86,73 +71,6 @@ impl CartActor {
         }));
     }
 
-    /// Asks loms for the order of `intent`, unless that is already in progress.
-    fn pursue(
-        &mut self,
-        intent: Intent,
-        keyed: Option<Keyed>,
-        responder: Responder<Checkout>,
-        ctx: &mut Context<Self>,
-    ) {
-        let id = intent.id;
-        let pursuit = self.pursuits.entry(id).or_insert_with(|| {
-            let work = responder.scope(pursuit(self.loms.clone(), self.user, intent.clone()));
-            ctx.spawn(wrap_future(work).map(move |(outcome, span), actor: &mut Self, ctx| {
-                actor.settle(id, outcome, span, ctx);
-            }));
-            let keys = intent.key.iter().cloned().collect();
-            Pursuit { intent, keys, waiting: Vec::new(), activity: responder.activity() }
-        });
-        if let Some(keyed) = &keyed {
-            if pursuit.keys.len() >= MAX_KEYS {
-                // An order may be in progress; an overload error would claim that nothing was done.
-                return responder.answer(Err(CartError::Unavailable(Part::Carts)));
-            }
-            pursuit.keys.insert(keyed.request.key.clone());
-        }
-        pursuit.waiting.retain(|waiting| !waiting.is_closed());
-        let (sender, answer) = oneshot::channel();
-        pursuit.waiting.push(sender);
-        actix::spawn(async move {
-            let answer = async { answer.await.unwrap_or(Err(CartError::Unavailable(Part::Carts))) };
-            let answer = patience::wait(responder.deadline(), Part::Loms, answer).await;
-            // The key must be free before the client sees the answer.
-            drop(keyed);
-            responder.answer(answer);
-        });
-    }
-
-    fn settle(&mut self, id: Uuid, outcome: Outcome, span: Span, ctx: &mut Context<Self>) {
-        let Some(Pursuit { intent, keys, waiting, activity }) = self.pursuits.remove(&id) else {
-            return;
-        };
-        let order = match outcome {
-            Outcome::Created(order) => Ok(order),
-            Outcome::Refused(error) => Err(error),
-            Outcome::Unknown(error @ CartError::BadGateway(_)) => {
-                // The rest must be written before any answer, because the answer may cause a retry.
-                let decide = move |current: &_| decide::rest(current, intent.id);
-                return self.write(decide, span, ctx, move |_, _| {
-                    answer_all(waiting, &Err(error));
-                    drop(activity);
-                });
-            }
-            Outcome::Unknown(error) => return answer_all(waiting, &Err(error)),
-        };
-        let answers = order.as_ref().map_or_else(|_| Vec::new(), |order| answers(*order, keys));
-        let ordered = order.is_ok();
-        let decide = move |current: &_| decide::settle(current, intent.id, ordered, &answers);
-        self.write(decide, span, ctx, move |user, result| {
-            // The outcome is final even if it could not be settled: the sweeper will settle it.
-            if let Err(error) = result {
-                warn!(%user, intent = %id, %error, "a checkout could not be settled, the sweeper will retry");
-            }
-            answer_all(waiting, &order);
-            // No second actor of this user may start before this point.
-            drop(activity);
-        });
-    }
-
     /// Makes the change that `decide` chooses. The deadlines of commands do not interrupt it.
     fn write(
         &mut self,
@@ -172,26 +90,6 @@ impl CartActor {
             then(user, done.result);
         }));
     }
-}
-
-/// Returns the outcome, and the span that the settlement continues.
-async fn pursuit(loms: Loms, user: UserId, intent: Intent) -> (Outcome, Span) {
-    (place(loms, user, intent).await, Span::current())
-}
-
-fn answer_all(
-    waiting: Vec<oneshot::Sender<Result<OrderId, CartError>>>,
-    result: &Result<OrderId, CartError>,
-) {
-    for waiting in waiting {
-        // This fails for commands whose deadline has passed: they no longer wait.
-        let _ = waiting.send(result.clone());
-    }
-}
-
-fn answers(order: OrderId, keys: BTreeSet<IdempotencyKey>) -> Vec<(IdempotencyKey, StoredAnswer)> {
-    let answer = StoredAnswer { request: REQUEST.to_owned(), order: Some(order) };
-    keys.into_iter().map(|key| (key, answer.clone())).collect()
 }
 
 impl Actor for CartActor {
@@ -224,38 +122,5 @@ impl Handler<Envelope<ClearCart>> for CartActor {
 
     fn handle(&mut self, envelope: Envelope<ClearCart>, ctx: &mut Self::Context) {
         self.change(envelope, ctx, |_| None, |_, _| Ok(Cart::default()));
-    }
-}
-
-impl Handler<Envelope<Checkout>> for CartActor {
-    type Result = ();
-
-    fn handle(&mut self, envelope: Envelope<Checkout>, ctx: &mut Self::Context) {
-        let Some((Checkout { keyed, asker }, responder)) = envelope.begin() else { return };
-        if responder.deadline() < Instant::now() + LEAST {
-            return responder.answer(Err(CartError::DeadlineExceeded(Part::Carts)));
-        }
-        let (user, shard, known) = (self.user, self.shard.clone(), self.known.take());
-        let pursued: Vec<Uuid> = self.pursuits.keys().copied().collect();
-        let work = responder.scope(async move {
-            let request = keyed.as_ref().map(|keyed| &keyed.request);
-            let start =
-                Start { shard: &shard, user, known, key: request.map(|request| &request.key) };
-            let pursued = |intent| pursued.contains(&intent);
-            let done =
-                transact(start, |current| decide::begin(current, request, asker, pursued)).await;
-            (done, keyed)
-        });
-        ctx.wait(wrap_future(work).map(
-            |(done, keyed), actor: &mut Self, ctx: &mut Context<Self>| {
-                let done: Done<Begun> = done;
-                actor.known = done.known;
-                match done.result {
-                    Ok(Begun::Answered(order)) => responder.answer(Ok(order)),
-                    Ok(Begun::Intent(intent)) => actor.pursue(intent, keyed, responder, ctx),
-                    Err(error) => responder.answer(Err(error)),
-                }
-            },
-        ));
     }
 }

@@ -39,7 +39,7 @@ pub struct RemoveItem {
 #[derive(Debug)]
 pub struct ClearCart;
 
-/// Orders the contents of the cart. If a checkout is open, settles that one instead.
+/// Orders the contents of the cart. An open checkout is settled first.
 #[derive(Debug)]
 pub struct Checkout {
     /// The key of the request, if it has one.

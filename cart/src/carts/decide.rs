@@ -7,6 +7,12 @@
 //! Either way, the settlement must not take pieces that were added after the removal.
 //! `Intent::leaving` therefore never exceeds what the cart has held continuously since the checkout
 //! began.
+//!
+//! A checkout that finds another one open is either a repetition of it, or comes later: then the cart
+//! holds more than the open checkout takes out of it. A later one waits until the open one is settled,
+//! and orders what is left. It is never answered with an order that lacks what was added before it.
+
+use std::collections::HashMap;
 
 use uuid::Uuid;
 
@@ -20,9 +26,17 @@ use crate::idempotency::{IdempotencyKey, KeyedRequest, StoredAnswer};
 pub enum Begun {
     /// The answer is stored under the request's key.
     Answered(OrderId),
-    /// loms must be asked for this intent, or is already being asked.
+    /// Nothing is left to order, and a request that made this order may have got no answer.
+    Untold(OrderId),
+    /// loms must be asked for this intent, or is already being asked. Its order is the answer.
     Intent(Intent),
+    /// The same, but the intent is an earlier checkout's. The request begins anew when it is settled.
+    Behind(Intent),
 }
+
+/// The checkouts that this process is asking loms for, by intent id. The value says whether the
+/// request's key has already joined the checkout.
+pub type Pursued = HashMap<Uuid, bool>;
 
 /// Decides what a change of the lines writes.
 ///
@@ -48,7 +62,7 @@ pub fn change(
     if cart == current.stored.cart {
         return Ok((None, ()));
     }
-    let mut change = Change::of(cart).answering(request);
+    let mut change = Change { cart, ..Change::none(&current.stored) }.answering(request);
     if let Some(open) = open {
         let leaving = open.leaving.within(&change.cart);
         if leaving != open.leaving {
@@ -59,8 +73,7 @@ pub fn change(
     Ok((Some(change), ()))
 }
 
-/// Decides how a checkout that `asker` wants begins or continues. `pursued` returns whether this
-/// process is already asking loms for the order of an intent.
+/// Decides how a checkout that `asker` wants begins or continues.
 ///
 /// # Errors
 /// `EmptyCart` if there is nothing to order, or nothing that the sweeper may ask for. `BadGateway`
@@ -69,58 +82,109 @@ pub fn begin(
     current: &Loaded,
     request: Option<&KeyedRequest>,
     asker: Asker,
-    pursued: impl Fn(Uuid) -> bool,
+    pursued: &Pursued,
 ) -> Result<(Option<Change>, Begun), CartError> {
     if let (Some(request), Some(answer)) = (request, &current.answer) {
         let order = answer.replay(request)?.ok_or(CartError::KeyReused)?;
         return Ok((None, Begun::Answered(order)));
     }
-    let mut change = Change::of(current.stored.cart.clone());
+    let key = request.map(|request| &request.key);
+    let mut change = Change::none(&current.stored);
     match (&current.stored.intent, asker) {
-        (Some(open), _) if pursued(open.id) => Ok((None, Begun::Intent(open.clone()))),
+        (Some(open), _) if pursued.contains_key(&open.id) => {
+            let has_joined = key.is_some() && pursued[&open.id];
+            Ok((None, continued(open.clone(), &current.stored.cart, asker, key, has_joined)))
+        }
         (Some(open), _) if open.may_be_asked_by(asker) => {
             let (intent, rest) = open.asked_again();
             change.intent = IntentChange::Update { intent: intent.clone(), rest: Some(rest) };
-            Ok((Some(change), Begun::Intent(intent)))
+            Ok((Some(change), continued(intent, &current.stored.cart, asker, key, false)))
         }
         (Some(_), Asker::User) => Err(CartError::BadGateway(Part::Loms)),
         (None, Asker::User) if !current.stored.cart.is_empty() => {
-            let key = request.map(|request| request.key.clone());
-            let intent = Intent::new(&current.stored.cart, key);
+            let intent = Intent::new(&current.stored.cart, key.cloned());
             change.intent = IntentChange::Open(intent.clone());
             Ok((Some(change), Begun::Intent(intent)))
         }
-        (None, Asker::User) | (_, Asker::Sweeper) => Err(CartError::EmptyCart),
+        (None, Asker::User) => {
+            let order = current.stored.untold.ok_or(CartError::EmptyCart)?;
+            // Under a key, the order is stored for good. Without one, it stays untold until the
+            // answer is on its way.
+            let stored = request.map(|request| {
+                let answer = StoredAnswer { request: request.request.clone(), order: Some(order) };
+                change.answers.push((request.key.clone(), answer));
+                change.untold = None;
+                change
+            });
+            Ok((stored, Begun::Untold(order)))
+        }
+        (_, Asker::Sweeper) => Err(CartError::EmptyCart),
     }
 }
 
-/// Decides what the end of checkout `intent` writes; `ordered` says whether its pieces were
-/// ordered. If the intent no longer exists, another instance has settled it, and only the answers
-/// must be stored.
-pub fn settle(
-    current: &Loaded,
-    intent: Uuid,
-    ordered: bool,
-    answers: &[(IdempotencyKey, StoredAnswer)],
-) -> Option<Change> {
-    let cart = &current.stored.cart;
+/// Whether a checkout with `key` that finds `open` repeats it or comes later. `has_joined` says that
+/// the key was told to wait for it before.
+fn continued(
+    open: Intent,
+    cart: &Cart,
+    asker: Asker,
+    key: Option<&IdempotencyKey>,
+    has_joined: bool,
+) -> Begun {
+    let repeats = has_joined || (key.is_some() && open.key.as_ref() == key);
+    if asker == Asker::Sweeper || repeats || cart.minus(&open.leaving).is_empty() {
+        Begun::Intent(open)
+    } else {
+        Begun::Behind(open)
+    }
+}
+
+/// How a checkout ended.
+#[derive(Debug)]
+pub enum End {
+    /// The pieces were ordered.
+    Ordered {
+        /// The order.
+        order: OrderId,
+        /// Whether a request may get no answer. The order then stays in [`StoredCart::untold`].
+        is_untold: bool,
+        /// What to store under the keys of the requests.
+        answers: Vec<(IdempotencyKey, StoredAnswer)>,
+    },
+    /// There is no order.
+    Refused,
+}
+
+/// Decides what the end of checkout `intent` writes. If the intent no longer exists, another instance
+/// has settled it, and only the answers must be stored.
+pub fn settle(current: &Loaded, intent: Uuid, end: &End) -> Option<Change> {
+    let mut change = Change::none(&current.stored);
     let open = current.stored.intent.as_ref().filter(|open| open.id == intent);
-    let (cart, change) = match open {
-        Some(open) if ordered => (cart.minus(&open.leaving), IntentChange::Close),
-        Some(_) => (cart.clone(), IntentChange::Close),
-        None if answers.is_empty() => return None,
-        None => (cart.clone(), IntentChange::Keep),
-    };
-    Some(Change { cart, intent: change, answers: answers.to_vec() })
+    if open.is_some() {
+        change.intent = IntentChange::Close;
+    }
+    if let End::Ordered { order, is_untold, answers } = end {
+        change.answers.clone_from(answers);
+        if let Some(open) = open {
+            change.cart = change.cart.minus(&open.leaving);
+            change.untold = is_untold.then_some(*order);
+        }
+    }
+    (open.is_some() || !change.answers.is_empty()).then_some(change)
+}
+
+/// Decides what to write when everyone who asked for `order` has got it.
+pub fn told(current: &Loaded, order: OrderId) -> Option<Change> {
+    let is_untold = current.stored.untold == Some(order);
+    is_untold.then(|| Change { untold: None, ..Change::none(&current.stored) })
 }
 
 /// Decides what an unusable answer to checkout `intent` writes.
 pub fn rest(current: &Loaded, intent: Uuid) -> Option<Change> {
     let open = current.stored.intent.as_ref().filter(|open| open.id == intent)?;
     let (intent, rest) = open.answered_unusably();
-    let mut change = Change::of(current.stored.cart.clone());
-    change.intent = IntentChange::Update { intent, rest: Some(rest) };
-    Some(change)
+    let intent = IntentChange::Update { intent, rest: Some(rest) };
+    Some(Change { intent, ..Change::none(&current.stored) })
 }
 
 #[cfg(test)]
@@ -138,7 +202,8 @@ mod tests {
     }
 
     fn row(lines: &[(u32, u16)], intent: Option<Intent>) -> Loaded {
-        Loaded { stored: StoredCart { version: 1, cart: cart(lines), intent }, answer: None }
+        let stored = StoredCart { version: 1, cart: cart(lines), intent, untold: None };
+        Loaded { stored, answer: None }
     }
 
     fn open(lines: &[(u32, u16)]) -> Intent {
@@ -177,10 +242,15 @@ mod tests {
         move |cart| cart.without(Sku::new(sku).unwrap())
     }
 
+    fn ordered_as(order: i64, is_untold: bool) -> End {
+        End::Ordered { order: OrderId::new(order), is_untold, answers: Vec::new() }
+    }
+
     /// The lines after the open checkout of `current` is settled.
     fn settled(current: &Loaded, ordered: bool) -> Cart {
         let intent = current.stored.intent.as_ref().unwrap().id;
-        let settled = after(current, settle(current, intent, ordered, &[]));
+        let end = if ordered { ordered_as(1000, false) } else { End::Refused };
+        let settled = after(current, settle(current, intent, &end));
         assert_eq!(settled.stored.intent, None);
         settled.stored.cart
     }
@@ -249,13 +319,16 @@ mod tests {
     #[test]
     fn a_checkout_begins_when_there_is_something_to_order() {
         let full = row(&[(1, 2)], None);
-        let (change, begun) = begin(&full, None, Asker::User, |_| false).unwrap();
+        let (change, begun) = begin(&full, None, Asker::User, &Pursued::new()).unwrap();
         let Begun::Intent(intent) = begun else { panic!("{begun:?}") };
         assert_eq!((&intent.ordered, &intent.leaving), (&cart(&[(1, 2)]), &cart(&[(1, 2)])));
         let change = change.unwrap();
         assert_eq!((change.cart, change.intent), (cart(&[(1, 2)]), IntentChange::Open(intent)));
-        assert_eq!(begin(&row(&[], None), None, Asker::User, |_| false), Err(CartError::EmptyCart));
-        assert_eq!(begin(&full, None, Asker::Sweeper, |_| false), Err(CartError::EmptyCart));
+        assert_eq!(
+            begin(&row(&[], None), None, Asker::User, &Pursued::new()),
+            Err(CartError::EmptyCart)
+        );
+        assert_eq!(begin(&full, None, Asker::Sweeper, &Pursued::new()), Err(CartError::EmptyCart));
     }
 
     #[test]
@@ -267,7 +340,7 @@ mod tests {
             (answer("checkout", None), Err(CartError::KeyReused)),
         ] {
             let current = Loaded { answer: Some(stored), ..row(&[(1, 2)], None) };
-            assert_eq!(begin(&current, Some(&request), Asker::User, |_| false), expected);
+            assert_eq!(begin(&current, Some(&request), Asker::User, &Pursued::new()), expected);
         }
     }
 
@@ -276,7 +349,7 @@ mod tests {
         let intent = Intent { is_due: false, unusable_answers: 3, ..open(&[(1, 2)]) };
         let current = row(&[(1, 2)], Some(intent.clone()));
         for asker in [Asker::User, Asker::Sweeper] {
-            let joined = begin(&current, None, asker, |id| id == intent.id);
+            let joined = begin(&current, None, asker, &Pursued::from([(intent.id, false)]));
             assert_eq!(joined, Ok((None, Begun::Intent(intent.clone()))));
         }
     }
@@ -286,7 +359,7 @@ mod tests {
         let intent = open(&[(1, 2)]);
         for asker in [Asker::User, Asker::Sweeper] {
             let current = row(&[(1, 2)], Some(intent.clone()));
-            let (change, begun) = begin(&current, None, asker, |_| false).unwrap();
+            let (change, begun) = begin(&current, None, asker, &Pursued::new()).unwrap();
             let once_more = Intent { attempts: 1, is_due: false, ..intent.clone() };
             assert_eq!(begun, Begun::Intent(once_more.clone()));
             let claimed = change.unwrap().intent;
@@ -301,22 +374,84 @@ mod tests {
     fn an_open_checkout_that_rests_is_not_asked_for() {
         let resting = Intent { is_due: false, unusable_answers: 1, ..open(&[(1, 2)]) };
         let current = row(&[(1, 2)], Some(resting));
-        let refused = begin(&current, None, Asker::User, |_| false);
+        let refused = begin(&current, None, Asker::User, &Pursued::new());
         assert_eq!(refused, Err(CartError::BadGateway(Part::Loms)));
-        assert_eq!(begin(&current, None, Asker::Sweeper, |_| false), Err(CartError::EmptyCart));
+        assert_eq!(
+            begin(&current, None, Asker::Sweeper, &Pursued::new()),
+            Err(CartError::EmptyCart)
+        );
+    }
+
+    #[test]
+    fn a_checkout_that_finds_more_in_the_cart_than_the_open_one_takes_comes_after_it() {
+        let (open, key) = (open(&[(1, 2)]), request("k", "checkout").key);
+        let keyed = Intent { key: Some(key), ..open.clone() };
+        let other = Some("other");
+        for (lines, intent, key, has_joined, is_behind) in [
+            (&[(1, 2)][..], &open, None, false, false),
+            (&[(1, 1)], &open, None, false, false),
+            (&[], &open, None, false, false),
+            (&[(1, 3)], &open, None, false, true),
+            (&[(1, 2), (2, 1)], &open, None, false, true),
+            (&[(1, 2), (2, 1)], &keyed, Some("k"), false, false),
+            (&[(1, 2), (2, 1)], &keyed, other, false, true),
+            (&[(1, 2), (2, 1)], &keyed, other, true, false),
+        ] {
+            let case = format!("{lines:?} {key:?} {has_joined}");
+            let request = key.map(|key| request(key, "checkout"));
+            let current = row(lines, Some(intent.clone()));
+            let pursued = Pursued::from([(intent.id, has_joined)]);
+            let begun = begin(&current, request.as_ref(), Asker::User, &pursued).unwrap().1;
+            assert_eq!(matches!(begun, Begun::Behind(_)), is_behind, "{case}");
+            let begun = begin(&current, request.as_ref(), Asker::User, &Pursued::new()).unwrap().1;
+            assert_eq!(matches!(begun, Begun::Behind(_)), is_behind || has_joined, "{case}");
+            let begun = begin(&current, None, Asker::Sweeper, &pursued).unwrap().1;
+            assert!(matches!(begun, Begun::Intent(_)), "{case}");
+        }
+    }
+
+    #[test]
+    fn an_order_that_may_be_untold_is_the_answer_when_nothing_is_left_to_order() {
+        let order = OrderId::new(1000);
+        let mut current = row(&[(1, 2)], Some(open(&[(1, 2)])));
+        let intent = current.stored.intent.as_ref().unwrap().id;
+        current = after(&current, settle(&current, intent, &ordered_as(1000, true)));
+        let none = Pursued::new();
+        let keyless = begin(&current, None, Asker::User, &none);
+        assert_eq!(keyless, Ok((None, Begun::Untold(order))));
+        assert_eq!(begin(&current, None, Asker::Sweeper, &none), Err(CartError::EmptyCart));
+
+        let request = request("k", "checkout");
+        let (change, begun) = begin(&current, Some(&request), Asker::User, &none).unwrap();
+        assert_eq!(begun, Begun::Untold(order));
+        let change = change.unwrap();
+        assert_eq!(
+            (change.untold, &change.answers),
+            (None, &vec![(request.key, answer("checkout", Some(1000)))])
+        );
+
+        let more = changed(&current, with(2, 1));
+        assert!(matches!(begin(&more, None, Asker::User, &none).unwrap().1, Begun::Intent(_)));
+        assert_eq!(more.stored.untold, Some(order), "another change of the cart keeps it");
+
+        assert_eq!(told(&current, OrderId::new(2000)), None);
+        let told = after(&current, told(&current, order));
+        assert_eq!(begin(&told, None, Asker::User, &none), Err(CartError::EmptyCart));
     }
 
     #[test]
     fn a_checkout_that_another_instance_settled_is_settled_no_second_time() {
         let current = row(&[(1, 2)], None);
-        assert_eq!(settle(&current, Uuid::now_v7(), true, &[]), None);
-        let answers = [(request("k", "").key, answer("checkout", Some(1000)))];
-        let change = settle(&current, Uuid::now_v7(), true, &answers).unwrap();
-        assert_eq!((change.cart, change.intent), (cart(&[(1, 2)]), IntentChange::Keep));
-        assert_eq!(change.answers, answers);
+        assert_eq!(settle(&current, Uuid::now_v7(), &ordered_as(1000, true)), None);
+        assert_eq!(settle(&current, Uuid::now_v7(), &End::Refused), None);
+        let answers = vec![(request("k", "").key, answer("checkout", Some(1000)))];
+        let order = OrderId::new(1000);
+        let end = End::Ordered { order, is_untold: true, answers: answers.clone() };
+        let change = settle(&current, Uuid::now_v7(), &end).unwrap();
+        assert_eq!(change, Change { answers, ..Change::none(&current.stored) });
         let other = row(&[(1, 2)], Some(open(&[(1, 2)])));
         assert_eq!(
-            settle(&other, Uuid::now_v7(), true, &[]),
+            settle(&other, Uuid::now_v7(), &ordered_as(1000, false)),
             None,
             "another checkout is open by now"
         );

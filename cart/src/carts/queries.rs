@@ -15,6 +15,7 @@ use crate::idempotency::{IdempotencyKey, StoredAnswer};
 
 const LOAD: &str = "
 SELECT asked.position, cart.version, cart.skus, cart.counts,
+       CASE WHEN cart.untold_at > now() - make_interval(secs => $4) THEN cart.untold_order END AS untold_order,
        intent.id AS intent_id, intent.skus AS intent_skus, intent.counts AS intent_counts, intent.key AS intent_key,
        intent.leaving_skus, intent.leaving_counts, intent.attempts, intent.unusable_answers,
        intent.next_attempt_at <= now() AS is_due,
@@ -30,12 +31,15 @@ LEFT JOIN idempotency_keys answer
 /// deadlock. The intent and the answers of a user are written only if the user's row is.
 const WRITE: &str = "
 WITH written AS (
-    INSERT INTO carts AS cart (user_id, version, skus, counts)
-    SELECT user_id, version + 1, skus::bigint[], counts::integer[]
-    FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) AS change (user_id, version, skus, counts)
+    INSERT INTO carts AS cart (user_id, version, skus, counts, untold_order, untold_at)
+    SELECT user_id, version + 1, skus::bigint[], counts::integer[], untold, CASE WHEN untold IS NOT NULL THEN now() END
+    FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $23::bigint[])
+         AS change (user_id, version, skus, counts, untold)
     ORDER BY user_id
     ON CONFLICT (user_id) DO UPDATE
-        SET version = excluded.version, skus = excluded.skus, counts = excluded.counts, updated_at = now()
+        SET version = excluded.version, skus = excluded.skus, counts = excluded.counts, updated_at = now(),
+            untold_order = excluded.untold_order,
+            untold_at = CASE WHEN cart.untold_order = excluded.untold_order THEN cart.untold_at ELSE excluded.untold_at END
         WHERE cart.version = excluded.version - 1
     RETURNING user_id
 ), closed AS (
@@ -80,6 +84,10 @@ DELETE FROM idempotency_keys WHERE ctid IN (
     SELECT ctid FROM idempotency_keys WHERE created_at <= now() - make_interval(secs => $1)
     ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
+/// How long an order that may not have been answered is kept for the next checkout. An order lives
+/// about as long without payment.
+const UNTOLD_FOR: Duration = Duration::from_mins(10);
+
 type Skus = Option<Numbers<i64>>;
 type Counts = Option<Numbers<i32>>;
 
@@ -89,6 +97,7 @@ struct Row {
     version: Option<i64>,
     skus: Skus,
     counts: Counts,
+    untold_order: Option<i64>,
     intent_id: Option<Uuid>,
     intent_skus: Skus,
     intent_counts: Counts,
@@ -113,6 +122,7 @@ pub async fn load(
     let keys: Vec<Option<&str>> =
         asked.iter().map(|(_, key)| key.as_ref().map(IdempotencyKey::as_str)).collect();
     let query = sqlx::query_as(LOAD).bind(users).bind(keys).bind(key_ttl.as_secs_f64());
+    let query = query.bind(UNTOLD_FOR.as_secs_f64());
     let rows: Vec<Row> = observe("load_carts", query.fetch_all(pool)).await?;
     let mut loaded: Vec<_> = asked.iter().map(|_| Ok(Loaded::default())).collect();
     for row in rows {
@@ -189,6 +199,7 @@ struct Changes {
     versions: Vec<i64>,
     skus: Vec<String>,
     counts: Vec<String>,
+    untold: Vec<Option<i64>>,
     closed: Vec<i64>,
     opened: Opened,
     updated: Updated,
@@ -231,6 +242,7 @@ impl Changes {
         self.versions.push(*version);
         self.skus.push(skus);
         self.counts.push(counts);
+        self.untold.push(change.untold.map(OrderId::get));
         match &change.intent {
             IntentChange::Keep => {}
             IntentChange::Close => self.closed.push(user),
@@ -266,7 +278,7 @@ impl Changes {
         let Self { users, opened, updated, answers, .. } = self;
         let rows = users.len();
         assert!(
-            [self.versions.len(), self.skus.len(), self.counts.len()]
+            [self.versions.len(), self.skus.len(), self.counts.len(), self.untold.len()]
                 .iter()
                 .all(|len| *len == rows)
         );
@@ -310,6 +322,7 @@ impl Changes {
             .bind(self.updated.attempts)
             .bind(self.updated.unusable_answers)
             .bind(self.updated.rests)
+            .bind(self.untold)
     }
 }
 
@@ -350,7 +363,12 @@ impl Row {
         };
         let order = self.order_id.map(OrderId::new);
         Ok(Loaded {
-            stored: StoredCart { version: self.version.unwrap_or_default(), cart, intent },
+            stored: StoredCart {
+                version: self.version.unwrap_or_default(),
+                cart,
+                intent,
+                untold: self.untold_order.map(OrderId::new),
+            },
             answer: self.request.map(|request| StoredAnswer { request, order }),
         })
     }

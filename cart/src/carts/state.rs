@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::checkout::Intent;
-use crate::domain::{Cart, UserId};
+use crate::domain::{Cart, OrderId, UserId};
 use crate::idempotency::{IdempotencyKey, KeyedRequest, StoredAnswer};
 
 /// The row of a user, with the open checkout if there is one. A user without a row has version 0
@@ -16,6 +16,8 @@ pub struct StoredCart {
     pub cart: Cart,
     /// The checkout that is not settled yet.
     pub intent: Option<Intent>,
+    /// The order of the last checkout, while a request that asked for it may have got no answer.
+    pub untold: Option<OrderId>,
 }
 
 /// A row, and the answer stored under the requested key, from one snapshot.
@@ -53,14 +55,17 @@ pub struct Change {
     pub cart: Cart,
     /// The change to the open checkout.
     pub intent: IntentChange,
+    /// [`StoredCart::untold`] after the change.
+    pub untold: Option<OrderId>,
     /// The answers to store together with the change.
     pub answers: Vec<(IdempotencyKey, StoredAnswer)>,
 }
 
 impl Change {
-    /// A change of the lines only.
-    pub fn of(cart: Cart) -> Self {
-        Self { cart, intent: IntentChange::Keep, answers: Vec::new() }
+    /// A change that leaves everything as it is in `stored`.
+    pub fn none(stored: &StoredCart) -> Self {
+        let (cart, untold) = (stored.cart.clone(), stored.untold);
+        Self { cart, intent: IntentChange::Keep, untold, answers: Vec::new() }
     }
 
     /// Stores that `request`, which is not a checkout, was done.
@@ -82,7 +87,7 @@ impl StoredCart {
             IntentChange::Open(intent) | IntentChange::Update { intent, .. } => Some(intent),
             IntentChange::Close => None,
         };
-        Self { version: self.version + 1, cart: change.cart, intent }
+        Self { version: self.version + 1, cart: change.cart, intent, untold: change.untold }
     }
 }
 

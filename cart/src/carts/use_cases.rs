@@ -141,13 +141,12 @@ impl Carts {
         Ok(CartView { lines, total_price })
     }
 
-    /// Orders the contents of the cart. If a checkout is already open, settles it and returns its
-    /// order.
+    /// Orders the contents of the cart. If a checkout is open that would leave nothing in the cart,
+    /// returns its order. If it would leave something, waits for it and orders the rest.
     ///
     /// # Errors
     /// Those of [`CartError`]. After `Unavailable` and `DeadlineExceeded` an order may exist. A
-    /// repeated call, with the same key if there was one, returns it as long as the checkout is not
-    /// settled.
+    /// repeated call returns it.
     pub async fn checkout(
         &self,
         user: UserId,

@@ -1,6 +1,6 @@
 //! The intent of a checkout, and when loms may be asked about it again.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use shared_actors::actor::Backoff;
 use uuid::Uuid;
@@ -59,16 +59,6 @@ impl Intent {
             unusable_answers: 0,
             is_due: true,
         }
-    }
-
-    /// How long ago the intent was created, by the clock of the instance that created it. Zero if
-    /// that clock is ahead of ours.
-    pub fn age(&self) -> Duration {
-        let made = self.id.get_timestamp().map(|timestamp| {
-            let (seconds, nanoseconds) = timestamp.to_unix();
-            SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds)
-        });
-        made.and_then(|made| made.elapsed().ok()).unwrap_or_default()
     }
 
     /// Whether `asker` may ask loms about it now.

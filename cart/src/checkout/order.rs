@@ -21,9 +21,6 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// How many unusable answers end the attempt: for a new intent, and for one that is asked about
 /// again.
 const TOLERATED: (u32, u32) = (2, 1);
-/// An intent older than this is being asked about again, by a command or a sweeper: its first
-/// request has ended.
-const LATE: Duration = Duration::from_mins(1);
 
 /// How asking for an order ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,11 +77,11 @@ async fn ask(loms: Loms, user: UserId, intent: Intent) -> Outcome {
     }
 }
 
-/// Creates the order or finds it again. An order that is found late may already be cancelled,
+/// Creates the order or finds it again. An order that is asked for once more may already be cancelled,
 /// because the user could not learn of it and pay. Its pieces then stay in the cart.
 async fn create(loms: &Loms, user: UserId, intent: &Intent) -> Result<Outcome, LomsError> {
     let order = loms.create_order(user, &intent.ordered, intent.id).await?;
-    if intent.age() > LATE && loms.is_cancelled(order).await? {
+    if intent.attempts > 0 && loms.is_cancelled(order).await? {
         warn!(%user, intent = %intent.id, %order, "the order of a checkout was cancelled before it was settled");
         return Ok(Outcome::Refused(CartError::OrderCancelled));
     }

@@ -12,6 +12,7 @@ mod faults;
 mod idempotency;
 mod input;
 mod instances;
+mod lost_answers;
 mod products;
 mod removals;
 mod rows;

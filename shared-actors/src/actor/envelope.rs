@@ -162,8 +162,9 @@ impl<C: Command> Responder<C> {
         deadline::scope(self.deadline, future).instrument(self.span.clone())
     }
 
-    /// Answers the command and frees its place in the actor's queue.
-    pub fn answer(mut self, result: Result<C::Output, C::Error>) {
+    /// Answers the command and frees its place in the actor's queue. Returns whether the caller was
+    /// still waiting.
+    pub fn answer(mut self, result: Result<C::Output, C::Error>) -> bool {
         if let Stage::Running { since } = self.stage {
             self.metrics.in_flight.dec();
             self.metrics.duration.observe(since.elapsed().as_secs_f64());
@@ -175,10 +176,7 @@ impl<C: Command> Responder<C> {
             self.metrics.error.inc();
             self.span.record("actor.outcome", "error");
         }
-        if let Some(reply) = self.reply.take() {
-            // If the caller is gone, nobody needs the answer.
-            let _ = reply.send(result);
-        }
+        self.reply.take().is_some_and(|reply| reply.send(result).is_ok())
     }
 }
 

@@ -41,7 +41,9 @@ impl Handler<Envelope<Work>> for WorkerActor {
         let Some((work, responder)) = envelope.begin() else { return };
         self.begun.fetch_add(1, Ordering::SeqCst);
         match work {
-            Work::Echo(number) => responder.answer(Ok(number)),
+            Work::Echo(number) => {
+                responder.answer(Ok(number));
+            }
             Work::Wait(number) => {
                 let door = Arc::clone(&self.door);
                 actix::spawn(async move {

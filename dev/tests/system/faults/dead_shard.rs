@@ -80,6 +80,9 @@ async fn orders_for_a_dead_shard_take_no_stock_and_reads_of_it_are_refused_at_on
     let (shop, mut postgres, private) = with_shard_1_of_its_own().await;
     let (loms, sku) = (shop.client(), shop.stock(i64::from(PIECES)).await);
     let order = buys(&loms, 1, shop.stock(1).await).await.unwrap();
+    // A connection that was used just now is used once more without a look at it.
+    eventually(SOON, "the answer to the order is old", async || order_is_old(&shop, order).await)
+        .await;
 
     postgres.signal(Signal::SIGQUIT).unwrap();
     eventually(SOON, "PostgreSQL is gone", async || postgres.exit_status().unwrap()).await;
@@ -98,7 +101,7 @@ async fn orders_for_a_frozen_shard_take_no_stock_and_reads_of_it_are_refused_at_
     let (shop, postgres, _private) = with_shard_1_of_its_own().await;
     let (loms, sku) = (shop.client(), shop.stock(i64::from(PIECES)).await);
     let order = buys(&loms, 1, shop.stock(1).await).await.unwrap();
-    // An answer of just now would let one batch pass.
+    // A connection that was used just now is used once more without a look at it.
     eventually(SOON, "the answer to the order is old", async || order_is_old(&shop, order).await)
         .await;
 

@@ -73,7 +73,9 @@ impl ProducerActor {
             .await
         });
         ctx.wait(wrap_future(done).map(|done, _, ctx: &mut Context<Self>| match done {
-            Ok(Ok(result)) => responder.answer(result),
+            Ok(Ok(result)) => {
+                responder.answer(result);
+            }
             // Dropping the responder answers `Unavailable`. The supervisor rebuilds the actor
             // together with its client.
             Ok(Err(Panicked)) | Err(_) => ctx.stop(),
