@@ -40,11 +40,11 @@ test: ## Runs all tests on private servers. A running shop may stay up.
 	@cargo test --workspace --no-run
 	@$(DEBUG)/stack test -- cargo test $(TESTS)
 
-crash-test: ## Kills loms about 400 times, at every crash point, under load.
+crash-test: ## Kills loms and cart hundreds of times, at every crash point, under load.
 	@dev/scripts/setup.sh test
 	@cargo test --workspace --no-run
 	@CRASH_ROUNDS=$(or $(CRASH_ROUNDS),5) $(DEBUG)/stack test -- \
-		cargo test -q --workspace --test orders -- crashes::a_kill --nocapture
+		cargo test -q --workspace --test orders --test cart -- crashes::a_kill --nocapture
 
 faults: ## Measures the recovery time of each fault, and writes it to docs/operations.md.
 	@dev/scripts/setup.sh test
@@ -59,7 +59,7 @@ lint: ## Checks formatting, and that code and docs compile without warnings.
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	@# These crates contain more code in debug builds. This checks them as a release build sees them.
-	cargo clippy --workspace --bins --locked $(foreach crate,shared-actors kafka-actors service-kit loms notifier,\
+	cargo clippy --workspace --bins --locked $(foreach crate,shared-actors kafka-actors service-kit cart loms notifier,\
 		--config profile.dev.package.$(crate).debug-assertions=false) -- -D warnings
 
 bench: ## Measures orders, carts, the database alone, and overload.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use shared_actors::actor::Backoff;
+use shared_actors::crash_point;
 use tokio::time::sleep;
 
 use super::metrics;
@@ -61,9 +62,11 @@ pub async fn transact<T>(
             Ok((None, answer)) => return Done { result: Ok(answer), known: Some(current.stored) },
             Err(error) => return Done { result: Err(error), known: Some(current.stored) },
         };
+        crash_point!("change::decided");
         let write = Write { user, version: current.stored.version, change: change.clone() };
         match shard.write(write).await {
             Ok(Written::Committed) => {
+                crash_point!("change::written");
                 return Done { result: Ok(answer), known: Some(current.stored.after(change)) };
             }
             Ok(Written::Stale) => {

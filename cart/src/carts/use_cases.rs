@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::join;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use service_kit::shard::ShardRouter;
+use shared_actors::crash_point;
 
 use super::CartActors;
 use super::commands::{AddItem, Checkout, ClearCart, Keyed, RemoveItem};
@@ -81,7 +82,9 @@ impl Carts {
     ) -> Result<(), CartError> {
         let request = || format!("POST /cart/{sku} count={}", count.get());
         let Claimed::Go(keyed) = self.claim(user, key, request).await? else { return Ok(()) };
+        crash_point!("add::claimed");
         let available = self.available(sku).await?;
+        crash_point!("add::checked");
         self.actors.ask(&user, AddItem { sku, count, available, keyed }).await
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use prometheus::{IntGauge, IntGaugeVec};
 use shared_actors::actor::{Pass, Periodic};
-use shared_actors::metrics;
+use shared_actors::{crash_point, metrics};
 use tracing::{info, warn};
 
 use crate::carts::{CartActors, CartShardHandle, Checkout, OpenCheckouts};
@@ -56,6 +56,9 @@ impl Periodic for CheckoutSweeper {
         match self.shard.open_checkouts(self.grace, BATCH).await {
             Ok(OpenCheckouts { count, due }) => {
                 self.open.set(count);
+                if !due.is_empty() {
+                    crash_point!("sweep::found");
+                }
                 settle_all(&self.carts, &due).await;
             }
             Err(error) => warn!(%error, "cannot look for open checkouts"),

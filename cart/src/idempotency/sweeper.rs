@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use shared_actors::actor::{Pass, Periodic};
+use shared_actors::crash_point;
 use tracing::{debug, warn};
 
 use crate::carts::CartShardHandle;
@@ -31,7 +32,11 @@ impl Periodic for KeySweeper {
     }
 
     async fn pass(&mut self) -> Pass {
-        match self.shard.forget_keys(BATCH).await {
+        let forgotten = self.shard.forget_keys(BATCH).await;
+        if forgotten.as_ref().is_ok_and(|forgotten| *forgotten > 0) {
+            crash_point!("keys::forgotten");
+        }
+        match forgotten {
             Ok(forgotten) if forgotten < u64::from(BATCH) => Pass::Done,
             Ok(forgotten) => {
                 debug!(forgotten, "deleted expired idempotency keys");

@@ -8,6 +8,7 @@ mod support;
 mod carts;
 mod checkout;
 mod crash;
+mod crashes;
 mod faults;
 mod idempotency;
 mod input;

@@ -8,6 +8,7 @@
     reason = "a test's helper fails the test by its panic"
 )]
 
+pub mod crashes;
 mod database;
 mod eventually;
 mod fault;

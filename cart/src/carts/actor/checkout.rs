@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix::fut::wrap_future;
 use actix::{ActorFutureExt, AsyncContext, Context, Handler};
 use shared_actors::actor::{Activity, Envelope, Responder};
+use shared_actors::crash_point;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{Span, warn};
@@ -95,6 +96,11 @@ impl CartActor {
                         return;
                     }
                 };
+                if asker == Asker::User {
+                    crash_point!("checkout::begun");
+                } else {
+                    crash_point!("sweep::claimed");
+                }
                 actor.pursue(intent, Waiting { keyed, asker, responder, is_behind }, ctx);
             },
         ));
@@ -178,6 +184,7 @@ impl CartActor {
         else {
             return;
         };
+        crash_point!("checkout::placed");
         let end = match &outcome {
             Outcome::Created(order) => {
                 let answers = answers(*order, keys);
@@ -196,6 +203,7 @@ impl CartActor {
         };
         let decide = move |current: &_| decide::settle(current, intent.id, &end);
         self.write(decide, span, ctx, move |user, result| {
+            crash_point!("checkout::settled");
             // The outcome is final even if it could not be settled: the sweeper will settle it.
             if let Err(error) = result {
                 warn!(%user, intent = %id, %error, "a checkout could not be settled, the sweeper will retry");
@@ -208,6 +216,7 @@ impl CartActor {
 
     /// Notes that a request without a key has got `order` as its answer.
     fn told(&mut self, order: OrderId, activity: Activity, ctx: &mut Context<Self>) {
+        crash_point!("checkout::told");
         if self.known.as_ref().is_some_and(|known| known.untold != Some(order)) {
             return;
         }
@@ -216,6 +225,7 @@ impl CartActor {
             if let Err(error) = result {
                 warn!(%user, %order, %error, "the next checkout may be answered with this order again");
             }
+            crash_point!("checkout::noted");
             drop(activity);
         });
     }

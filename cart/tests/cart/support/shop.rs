@@ -192,7 +192,8 @@ impl Client {
         self.try_send(method, path, body, key).await.unwrap()
     }
 
-    async fn try_send(
+    /// Like [`Self::send`], for a service that may die meanwhile.
+    pub async fn try_send(
         &self,
         method: Method,
         path: &str,

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
+use dev::testing::crashes::CrashTable;
 use dev::testing::{eventually, http_client};
 use fastrand::Rng;
 use tokio::time::{interval, timeout};
@@ -12,7 +13,6 @@ use super::crew::Crew;
 use super::ledger::Ledger;
 use super::load::{Load, SKUS};
 use super::plan::{Operation, Scene, Step};
-use super::table::Table;
 use super::{checks, told};
 use crate::shop::Backend;
 
@@ -29,7 +29,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// The test fails if the process has not reached its point after this many tries.
 const TRIES: u32 = 12;
 
-pub async fn run(operation: Operation, rounds: u64, seed: u64) -> Table {
+pub async fn run(operation: Operation, rounds: u64, seed: u64) -> CrashTable {
     let mut rng = Rng::with_seed(seed ^ ((operation as u64) << 48));
     let backend = Backend::new().await;
     let mut lane = Lane {
@@ -41,7 +41,7 @@ pub async fn run(operation: Operation, rounds: u64, seed: u64) -> Table {
     for (sku, total) in SKUS.into_iter().zip([1_000_000, 1_000_000, 500]) {
         backend.add_stock(sku.into(), total).await;
     }
-    let mut table = Table::default();
+    let mut table = CrashTable::default();
     for _ in 0..rounds {
         let mut steps = operation.steps();
         rng.shuffle(&mut steps);
@@ -64,11 +64,13 @@ pub async fn run(operation: Operation, rounds: u64, seed: u64) -> Table {
             for wrong in &wrong {
                 println!("{wrong}");
             }
-            table.round(operation, step.point, kills, wrong);
+            table.round(operation.name(), step.point, kills, wrong);
         }
     }
     let (events, wrong) = told::violations(&backend).await;
-    table.finish(operation, lane.ledger.borrow().confirmed(), events, wrong);
+    table.count("changes confirmed to clients", lane.ledger.borrow().confirmed());
+    table.count("events", events);
+    table.violated(&format!("events of {}", operation.name()), wrong);
     table
 }
 

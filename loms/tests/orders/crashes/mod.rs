@@ -15,29 +15,27 @@ mod lane;
 mod ledger;
 mod load;
 mod plan;
-mod table;
 mod told;
 
 use std::sync::Mutex;
 use std::thread;
 
+use dev::testing::crashes::{CrashRun, CrashTable};
+
 use plan::Operation;
-use table::Table;
 
 /// How many lanes run at once, each on its own thread.
 const LANES: usize = 3;
 
 #[test]
 fn a_kill_between_any_two_steps_loses_nothing_and_leaves_nothing_behind() {
-    let rounds = number("CRASH_ROUNDS").unwrap_or(1);
-    let seed = number("CRASH_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
+    let run = CrashRun::from_env(fastrand::u64(..1_000_000));
+    let CrashRun { rounds, seed, .. } = run;
     println!("seed {seed}");
-    let wanted = variable("CRASH_OPERATION");
-    let wanted =
-        |operation: &Operation| wanted.as_ref().is_none_or(|name| name == operation.name());
+    let wanted = |operation: &Operation| run.wants(operation.name());
     let waiting = Mutex::new(Operation::ALL.into_iter().filter(wanted));
     let next = || waiting.lock().unwrap().next();
-    let lanes: Mutex<Vec<Table>> = Mutex::default();
+    let lanes: Mutex<Vec<CrashTable>> = Mutex::default();
     thread::scope(|scope| {
         for _ in 0..LANES {
             scope.spawn(|| {
@@ -49,15 +47,7 @@ fn a_kill_between_any_two_steps_loses_nothing_and_leaves_nothing_behind() {
             });
         }
     });
-    let table = Table::of_all(lanes.into_inner().unwrap());
+    let table = CrashTable::of_all(lanes.into_inner().unwrap(), &plan::all());
     println!("{table}\nseed {seed}");
     assert!(table.violations().is_empty(), "{:#?}", table.violations());
-}
-
-fn number(name: &str) -> Option<u64> {
-    variable(name).map(|value| value.parse().unwrap())
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }

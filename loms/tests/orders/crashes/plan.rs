@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use dev::testing::crashes::crash_points;
+
 /// What the clients do besides creating orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -138,16 +140,28 @@ fn steps(scene: Scene, at_most: u32, points: &[&'static str]) -> Vec<Step> {
     points.iter().map(|point| Step { point, at_most, scene }).collect()
 }
 
+/// Every operation with its points, in the order of [`Operation`].
+pub fn all() -> Vec<(&'static str, &'static str)> {
+    let mut operations = Operation::ALL;
+    operations.sort_by_key(|operation| *operation as usize);
+    let steps = operations.into_iter().map(|operation| (operation, operation.steps()));
+    steps
+        .flat_map(|(operation, steps)| {
+            steps.into_iter().map(move |step| (operation.name(), step.point))
+        })
+        .collect()
+}
+
 #[test]
 fn the_plan_kills_at_every_point_that_the_code_names() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut named = BTreeSet::new();
     let shared = root.join("../shared-actors");
-    for folder in
-        [root.join("src"), shared.join("src"), shared.join("kafka/src"), shared.join("service/src")]
-    {
-        collect(&folder, &mut named);
-    }
+    let named = crash_points([
+        root.join("src"),
+        shared.join("src"),
+        shared.join("kafka/src"),
+        shared.join("service/src"),
+    ]);
     let planned: BTreeSet<String> = Operation::ALL
         .iter()
         .flat_map(|operation| operation.steps())
@@ -156,22 +170,4 @@ fn the_plan_kills_at_every_point_that_the_code_names() {
         .collect();
     assert!(!named.is_empty());
     assert_eq!(planned, named);
-}
-
-fn collect(folder: &Path, named: &mut BTreeSet<String>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.ends_with("crash.rs") {
-            // Its comment shows how to name a crash point.
-            continue;
-        }
-        if path.is_dir() {
-            collect(&path, named);
-        } else {
-            let source = std::fs::read_to_string(&path).unwrap();
-            let points =
-                source.split("crash_point!(\"").skip(1).filter_map(|rest| rest.split('"').next());
-            named.extend(points.map(str::to_owned));
-        }
-    }
 }
