@@ -23,7 +23,9 @@ use tokio::sync::watch;
 use tracing::{error, info};
 
 use self::identity::CartShards;
+pub(crate) use self::identity::{IdentityError, check_identity};
 use self::prepare::MIGRATIONS;
+pub(crate) use self::queries::IdentityRow;
 use crate::Settings;
 use crate::api;
 use crate::carts::{CartActor, CartActors, CartShardHandle, Carts};

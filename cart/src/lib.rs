@@ -7,6 +7,7 @@
 //! - [`idempotency`]: the same key gets the same answer.
 //! - [`products`], [`loms`]: clients of the services that carts depend on.
 //! - [`api`]: the REST front-end.
+//! - [`verify`]: checks that the databases of cart and of loms fit together.
 
 pub mod api;
 mod app;
@@ -19,6 +20,7 @@ pub mod loms;
 mod patience;
 pub mod products;
 mod settings;
+pub mod verify;
 
 pub use app::{Application, StartError, migrate};
 pub use settings::Settings;

@@ -1,7 +1,7 @@
 //! The binary of cart.
 
 use anyhow::Context;
-use cart::{Application, Settings, migrate};
+use cart::{Application, Settings, migrate, verify};
 use service_kit::process;
 use service_kit::process::Service;
 use service_kit::settings::{Reader, SettingsError};
@@ -10,6 +10,10 @@ use shared_actors::watchdog;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Exit status of `cart verify` if an invariant is violated, and if the databases cannot be read.
+const VIOLATED: u8 = 1;
+const UNKNOWN: u8 = 2;
+
 #[derive(clap::Subcommand, Default)]
 enum Command {
     /// Serves until SIGTERM or Ctrl-C (the default).
@@ -17,6 +21,9 @@ enum Command {
     Serve,
     /// Migrates the databases.
     Migrate,
+    /// Checks carts, checkouts and stored answers against the orders in the databases of loms. Exits
+    /// with 0 if all invariants hold, with 1 if one is violated, with 2 if a database cannot be read.
+    Verify,
 }
 
 struct Cart;
@@ -40,8 +47,20 @@ impl Service for Cart {
                 application.run_until_stopped().await?;
             }
             Command::Migrate => migrate(settings).await?,
+            Command::Verify => {
+                let report = verify::verify(settings).await?;
+                println!("{report}");
+                return Ok(if report.holds() { 0 } else { VIOLATED });
+            }
         }
         Ok(0)
+    }
+
+    fn failure(command: &Command) -> u8 {
+        match command {
+            Command::Verify => UNKNOWN,
+            Command::Serve | Command::Migrate => 1,
+        }
     }
 }
 

@@ -14,8 +14,14 @@ use crate::products::{ProductServiceSettings, RedisSettings};
 
 const REDIS_PORT: u16 = 6379;
 const PRODUCT_SERVICE: &str = "http://localhost:8090";
-const SHARDS: ShardDefaults =
-    ShardDefaults { primaries: &["localhost:5432", "localhost:5434"], replicas: &[], name: "cart" };
+const SHARDS: ShardDefaults = ShardDefaults {
+    primaries: &["localhost:5432", "localhost:5434"],
+    replicas: &[],
+    name: "cart",
+    prefix: "",
+};
+/// The databases of loms, which `cart verify` reads.
+const LOMS_SHARDS: ShardDefaults = ShardDefaults { name: "loms", prefix: "LOMS_", ..SHARDS };
 
 /// All settings; the defaults fit the local stack.
 #[derive(Clone, Debug)]
@@ -24,6 +30,8 @@ pub struct Settings {
     pub http: HttpServerSettings,
     /// The databases of carts, in shard order.
     pub shards: Vec<ShardSettings>,
+    /// The databases of orders in loms, in shard order. Only `cart verify` reads them.
+    pub loms_shards: Vec<ShardSettings>,
     /// Whether this process migrates the databases or waits for another one to do so.
     pub migrations: Migrations,
     /// The maximum number of connections to each database.
@@ -64,6 +72,7 @@ impl Settings {
         let settings = Self {
             http: HttpServerSettings::read(r, "HOST_PORT", 8082),
             shards: ShardSettings::read(r, &SHARDS),
+            loms_shards: ShardSettings::read(r, &LOMS_SHARDS),
             migrations: if r.flag("MIGRATE_ON_START", true) {
                 Migrations::Apply
             } else {

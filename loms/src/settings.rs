@@ -16,6 +16,7 @@ const LOCAL_STACK: ShardDefaults = ShardDefaults {
     primaries: &["localhost:5432", "localhost:5434"],
     replicas: &[Some("localhost:5433"), None],
     name: "loms",
+    prefix: "",
 };
 
 /// The default topic of the order events. loms and notifier must agree on it.

@@ -47,8 +47,12 @@ impl Settings {
     /// # Errors
     /// Lists every wrong setting.
     pub fn read(mut reader: Reader) -> Result<Self, SettingsError> {
-        let defaults =
-            ShardDefaults { primaries: &["localhost:5432"], replicas: &[], name: "notifier" };
+        let defaults = ShardDefaults {
+            primaries: &["localhost:5432"],
+            replicas: &[],
+            name: "notifier",
+            prefix: "",
+        };
         let mut databases = ShardSettings::read(&mut reader, &defaults);
         if databases.len() > 1 {
             reader.reject(

@@ -8,10 +8,11 @@ use service_kit::shard::ShardIndex;
 use thiserror::Error;
 
 use super::queries::{self, IdentityRow};
+use crate::Settings;
 
 /// Why a database cannot be used as it is configured.
 #[derive(Debug, Error)]
-pub(super) enum IdentityError {
+pub(crate) enum IdentityError {
     /// It holds the carts of another shard, or was one of more or fewer shards.
     #[error(
         "the database {database} holds the carts of shard {found} of {found_of}, but the settings make it shard \
@@ -55,6 +56,16 @@ impl CartShards {
             found_of: found.shards,
         })
     }
+}
+
+/// Whether a database that says it is `found` is shard `shard` of the settings.
+pub(crate) fn check_identity(
+    settings: &Settings,
+    shard: ShardIndex,
+    found: IdentityRow,
+) -> Result<(), IdentityError> {
+    let databases = settings.shards.iter().map(|shard| shard.primary.clone());
+    CartShards(databases.collect()).check(shard, found)
 }
 
 impl ShardRecords for CartShards {

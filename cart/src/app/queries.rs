@@ -10,7 +10,7 @@ const COMPLETE: &str = "UPDATE shard_identity SET complete = true WHERE NOT comp
 
 /// Which shard a database is, and of how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub(super) struct IdentityRow {
+pub(crate) struct IdentityRow {
     pub shard: i32,
     pub shards: i32,
     /// Whether the databases of all shards are claimed.

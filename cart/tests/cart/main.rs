@@ -19,3 +19,4 @@ mod removals;
 mod rows;
 mod time_limits;
 mod unusable_answers;
+mod verify;

@@ -5,9 +5,9 @@
 //! It is known to be lost only if an earlier event of the same order still waits.
 
 use super::queries::{
-    self, CHANGES, Check, DUPLICATE_EVENT_IDS, EFFECTS, EVENTS, MISPLACED_EFFECTS, REFUSED_EFFECTS,
+    self, CHANGES, DUPLICATE_EVENT_IDS, EFFECTS, EVENTS, MISPLACED_EFFECTS, REFUSED_EFFECTS,
 };
-use super::report::Invariant;
+use service_kit::verify::{Check, Invariant};
 
 static IDS: Invariant = Invariant {
     name: "event-ids-unique",

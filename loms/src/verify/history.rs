@@ -1,9 +1,7 @@
 //! Checks the history of orders: one row per change, from NEW to the current state.
 
-use super::queries::{
-    self, CHANGES, Check, GAPS, LOST_CHANGES, ORDERS, OTHER_SEQUENCES, OTHER_STATES,
-};
-use super::report::Invariant;
+use super::queries::{self, CHANGES, GAPS, LOST_CHANGES, ORDERS, OTHER_SEQUENCES, OTHER_STATES};
+use service_kit::verify::{Check, Invariant};
 
 static OWNED: Invariant = Invariant {
     name: "history-has-order",

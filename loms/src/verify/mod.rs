@@ -15,7 +15,6 @@ mod events;
 mod history;
 mod orders;
 mod queries;
-mod report;
 mod reservations;
 mod snapshot;
 mod standing;
@@ -24,14 +23,14 @@ mod suspects;
 mod totals;
 
 use futures::future::try_join_all;
-use queries::Check;
 use service_kit::shard::ShardRouter;
-use snapshot::{Round, Snapshot};
+use service_kit::verify::Snapshot;
+use snapshot::Round;
 
 use crate::settings::Settings;
 
 pub use error::VerifyError;
-pub use report::{Finding, Invariant, Report, TOLD_IDS};
+pub use service_kit::verify::{Finding, Invariant, Report, TOLD_IDS};
 
 /// Checks every invariant over the primaries of all shards.
 ///
@@ -40,7 +39,7 @@ pub use report::{Finding, Invariant, Report, TOLD_IDS};
 pub async fn verify(settings: &Settings) -> Result<Report, VerifyError> {
     let mut round = Round::begin(settings).await?;
     let router = round.router;
-    let stock = run(&mut round.stock, stock::checks()).await?;
+    let stock = round.stock.run(stock::checks()).await?;
     let compared = reservations::compare(&mut round, settings.reservation_grace).await?;
     let total = totals::compare(&mut round, &compared.held_by_paid).await?;
     let shards =
@@ -63,17 +62,9 @@ pub async fn verify(settings: &Settings) -> Result<Report, VerifyError> {
 
 /// The findings about the orders of one shard by themselves.
 async fn shard(snapshot: &mut Snapshot, router: ShardRouter) -> Result<Vec<Finding>, VerifyError> {
-    let mut findings = run(snapshot, orders::checks(snapshot.shard)).await?;
+    let mut findings = snapshot.run(orders::checks(snapshot.shard)).await?;
     findings.push(orders::users(snapshot, router).await?);
-    findings.extend(run(snapshot, history::checks()).await?);
-    findings.extend(run(snapshot, events::checks()).await?);
-    Ok(findings)
-}
-
-async fn run(snapshot: &mut Snapshot, checks: Vec<Check>) -> Result<Vec<Finding>, VerifyError> {
-    let mut findings = Vec::with_capacity(checks.len());
-    for check in checks {
-        findings.push(snapshot.read(async |connection| check.run(connection).await).await?);
-    }
+    findings.extend(snapshot.run(history::checks()).await?);
+    findings.extend(snapshot.run(events::checks()).await?);
     Ok(findings)
 }

@@ -3,9 +3,9 @@
 use service_kit::shard::{ShardIndex, ShardRouter};
 
 use super::error::VerifyError;
-use super::queries::{self, Check, KEYED, ORDERS, SECOND_KEYS, WRONG_LINES};
-use super::report::{Finding, Invariant};
-use super::snapshot::Snapshot;
+use super::queries::{self, KEYED, ORDERS, SECOND_KEYS, WRONG_LINES};
+use service_kit::verify::Snapshot;
+use service_kit::verify::{Check, Finding, Invariant};
 
 static LINES: Invariant = Invariant {
     name: "order-lines-valid",

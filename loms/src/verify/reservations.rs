@@ -22,10 +22,11 @@ use service_kit::shard::ShardRouter;
 
 use super::error::VerifyError;
 use super::queries::{self, Content, OrderNow, Pieces, Reservation};
-use super::report::{Finding, Invariant};
-use super::snapshot::{Round, Snapshot};
+use super::snapshot::Round;
 use super::standing::{OWNED, SETTLED, Standing, standing};
 use crate::domain::{OrderId, OrderStatus};
+use service_kit::verify::Snapshot;
+use service_kit::verify::{Finding, Invariant};
 
 static FITTING: Invariant = Invariant {
     name: "reservation-fits-order",

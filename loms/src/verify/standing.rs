@@ -1,8 +1,8 @@
 //! Judges whether a reservation is legitimate: a pure function over the rows that snapshots show.
 
 use super::queries::{OrderNow, Reservation};
-use super::report::Invariant;
 use crate::domain::OrderStatus;
+use service_kit::verify::Invariant;
 
 pub(super) static OWNED: Invariant = Invariant {
     name: "reservation-has-order",

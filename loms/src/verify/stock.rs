@@ -1,7 +1,7 @@
 //! Checks the stock by itself: reserved counts and seeded totals.
 
-use super::queries::{Check, HELD, OUT_OF_BOUNDS, SKUS, UNSEEDED};
-use super::report::Invariant;
+use super::queries::{HELD, OUT_OF_BOUNDS, SKUS, UNSEEDED};
+use service_kit::verify::{Check, Invariant};
 
 static BOUNDS: Invariant = Invariant {
     name: "stock-within-bounds",

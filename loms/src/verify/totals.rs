@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use super::error::VerifyError;
 use super::queries::{self, PaidOrder, Pieces, StockRow};
-use super::report::{Finding, Invariant};
 use super::reservations::{orders, without_reservation};
 use super::snapshot::Round;
+use service_kit::verify::{Finding, Invariant};
 
 static TOTAL: Invariant = Invariant {
     name: "stock-total-is-unpaid",

@@ -14,3 +14,4 @@ mod refusals;
 pub mod settings;
 pub mod shard;
 pub mod telemetry;
+pub mod verify;

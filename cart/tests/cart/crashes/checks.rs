@@ -31,6 +31,10 @@ pub async fn violations(crew: &Crew<'_>, ledger: &RefCell<Ledger>) -> Vec<String
         if open == 0 { Ok(()) } else { Err(open) }
     })
     .await;
+    let report = crew.verify().await;
+    if !report.holds() || report.findings.iter().any(|finding| finding.open > 0) {
+        wrong.push(report.to_string());
+    }
     let orders = Orders::read(crew).await;
     let mut carts = HashMap::new();
     for (user, versions) in audit::versions(crew.shop).await {

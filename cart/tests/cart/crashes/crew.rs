@@ -3,10 +3,14 @@
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
+use cart::Settings;
+use cart::verify::verify;
 use dev::testing::{
     Database, Proxy, ServiceProcess, Signal, Topic, create_database, eventually, free_port,
     http_client, unique_topic,
 };
+use service_kit::settings::Reader;
+use service_kit::verify::Report;
 use sqlx::{AssertSqlSafe, Executor};
 
 use super::load::SKUS;
@@ -26,6 +30,8 @@ pub struct Crew<'a> {
     pub loms_databases: [Database; 2],
     /// Between cart and loms.
     pub proxy: Proxy,
+    /// The settings of `cart verify`.
+    verify: Env,
     services: [Service; 3],
     _topic: Topic,
 }
@@ -77,7 +83,12 @@ impl<'a> Crew<'a> {
             Service::start("cart", env).await
         };
         let services = [cart().await, cart().await, loms];
-        let crew = Self { shop, loms_databases, proxy, services, _topic: topic };
+        let mut verify = shop.env();
+        for (shard, database) in (0..).zip(&loms_databases) {
+            let own = database.master_env(shard);
+            verify.extend(own.into_iter().map(|(name, value)| (format!("LOMS_{name}"), value)));
+        }
+        let crew = Self { shop, loms_databases, proxy, verify, services, _topic: topic };
         for (sku, total) in SKUS.into_iter().zip([1_000_000, 1_000_000, 400]) {
             crew.stock(sku, total).await;
         }
@@ -90,6 +101,12 @@ impl<'a> Crew<'a> {
             let set = format!("update {table} set total_count = {total} where sku = {sku}");
             connection.execute(AssertSqlSafe(set)).await.unwrap();
         }
+    }
+
+    /// What `cart verify` finds.
+    pub async fn verify(&self) -> Report {
+        let settings = Settings::read(Reader::from_pairs(self.verify.clone())).unwrap();
+        verify(&settings).await.unwrap()
     }
 
     /// Clients of both instances of cart.

@@ -10,10 +10,10 @@
 
 mod audit;
 mod checks;
-mod crew;
+pub mod crew;
 mod lane;
-mod ledger;
-mod load;
+pub mod ledger;
+pub mod load;
 mod plan;
 
 use std::sync::Mutex;

@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// The settings that reach `database` at `host_port`.
 fn settings(database: &Database, host_port: &str) -> DatabaseSettings {
-    let defaults = ShardDefaults { primaries: &[], replicas: &[], name: "" };
+    let defaults = ShardDefaults { primaries: &[], replicas: &[], name: "", prefix: "" };
     let mut env = database.master_env(0);
     env.iter_mut()
         .filter(|(name, _)| name.contains("HOST_PORT"))

@@ -113,7 +113,7 @@ mod tests {
 
     async fn pool_of_one(database: &str) -> (Database, Pool) {
         let database = create_database(&Servers::from_env().postgres_0, database).await;
-        let defaults = ShardDefaults { primaries: &[], replicas: &[], name: "" };
+        let defaults = ShardDefaults { primaries: &[], replicas: &[], name: "", prefix: "" };
         let shards =
             ShardSettings::read(&mut Reader::from_pairs(database.master_env(0)), &defaults);
         let pool =

@@ -119,7 +119,7 @@ impl Pool {
     ///
     /// # actix_rt::System::new().block_on(async {
     /// let defaults =
-    ///     ShardDefaults { primaries: &["localhost:5432"], replicas: &[], name: "cart" };
+    ///     ShardDefaults { primaries: &["localhost:5432"], replicas: &[], name: "cart", prefix: "" };
     /// let shards = ShardSettings::read(&mut Reader::from_env(), &defaults);
     /// let pool = Pool::new(&shards[0].primary, &PoolSettings::new("cart"));
     /// assert_eq!(pool.size(), 0);

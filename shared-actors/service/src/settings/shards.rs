@@ -1,5 +1,5 @@
 //! `DATABASE_MASTER_*_k` and `DATABASE_REPLICA_*_k`: the list of shards, with k = 0, 1, … without
-//! gaps.
+//! gaps. The names may have a prefix.
 
 use std::collections::BTreeSet;
 
@@ -43,6 +43,9 @@ pub struct ShardDefaults {
     pub replicas: &'static [Option<&'static str>],
     /// The name of the databases. It is also the default if hosts are set.
     pub name: &'static str,
+    /// What the names of all settings begin with, for the databases of another service. Usually
+    /// empty.
+    pub prefix: &'static str,
 }
 
 impl ShardSettings {
@@ -52,7 +55,8 @@ impl ShardSettings {
     /// without a host, and a number above the last possible shard. Each would silently lose a
     /// shard.
     pub fn read(reader: &mut Reader, defaults: &ShardDefaults) -> Vec<Self> {
-        let hosts = indices(reader, PRIMARY, "HOST_PORT");
+        let (primary, prefix) = (format!("{}{PRIMARY}", defaults.prefix), defaults.prefix);
+        let hosts = indices(reader, &primary, "HOST_PORT");
         let defaults = if hosts.is_empty() {
             *defaults
         } else {
@@ -64,10 +68,10 @@ impl ShardSettings {
             hosts.last().map_or(0, |last| last + 1)
         };
         for missing in (0..count).filter(|k| !hosts.is_empty() && !hosts.contains(k)) {
-            let name = format!("{PRIMARY}_HOST_PORT_{missing}");
+            let name = format!("{primary}_HOST_PORT_{missing}");
             reader.reject(&name, format!("host:port, because shard {} has one", count - 1));
         }
-        reject_strays(reader, count);
+        reject_strays(reader, prefix, count);
         (0..count).map(|k| read_shard(reader, k, &defaults)).collect()
     }
 }
@@ -75,21 +79,22 @@ impl ShardSettings {
 fn read_shard(reader: &mut Reader, k: usize, defaults: &ShardDefaults) -> ShardSettings {
     let host = defaults.primaries.get(k).copied();
     let name = defaults.name;
+    let role = format!("{}{PRIMARY}", defaults.prefix);
     let primary = DatabaseSettings {
-        address: address(reader, &format!("{PRIMARY}_HOST_PORT_{k}"), host).unwrap_or_else(unset),
-        user: reader.text(&format!("{PRIMARY}_USER_{k}"), "postgres"),
-        password: reader.secret(&format!("{PRIMARY}_PASSWORD_{k}"), "postgres"),
-        name: reader.text(&format!("{PRIMARY}_NAME_{k}"), name),
+        address: address(reader, &format!("{role}_HOST_PORT_{k}"), host).unwrap_or_else(unset),
+        user: reader.text(&format!("{role}_USER_{k}"), "postgres"),
+        password: reader.secret(&format!("{role}_PASSWORD_{k}"), "postgres"),
+        name: reader.text(&format!("{role}_NAME_{k}"), name),
     };
+    let role = format!("{}{REPLICA}", defaults.prefix);
     let host = defaults.replicas.get(k).copied().flatten();
-    let replica = address(reader, &format!("{REPLICA}_HOST_PORT_{k}"), host).map(|address| {
-        DatabaseSettings {
+    let replica =
+        address(reader, &format!("{role}_HOST_PORT_{k}"), host).map(|address| DatabaseSettings {
             address,
-            user: reader.text(&format!("{REPLICA}_USER_{k}"), &primary.user),
-            password: reader.secret(&format!("{REPLICA}_PASSWORD_{k}"), primary.password.expose()),
-            name: reader.text(&format!("{REPLICA}_NAME_{k}"), &primary.name),
-        }
-    });
+            user: reader.text(&format!("{role}_USER_{k}"), &primary.user),
+            password: reader.secret(&format!("{role}_PASSWORD_{k}"), primary.password.expose()),
+            name: reader.text(&format!("{role}_NAME_{k}"), &primary.name),
+        });
     ShardSettings { primary, replica }
 }
 
@@ -115,15 +120,16 @@ fn index(text: &str) -> Option<usize> {
     (text == index.to_string()).then_some(index)
 }
 
-fn reject_strays(reader: &mut Reader, count: usize) {
+fn reject_strays(reader: &mut Reader, prefix: &str, count: usize) {
     for role in [PRIMARY, REPLICA] {
         for part in PARTS {
-            let prefix = format!("{role}_{part}_");
-            for name in reader.names(&prefix) {
-                let suffix = &name[prefix.len()..];
+            let names = format!("{prefix}{role}_{part}_");
+            for name in reader.names(&names) {
+                let suffix = &name[names.len()..];
                 if index(suffix).is_none_or(|k| k >= count) {
-                    let expected =
-                        format!("a shard number k that has a {PRIMARY}_HOST_PORT_k, from 0 to 999");
+                    let expected = format!(
+                        "a shard number k that has a {prefix}{PRIMARY}_HOST_PORT_k, from 0 to 999"
+                    );
                     reader.reject_secretly(&name, expected);
                 }
             }
@@ -139,6 +145,7 @@ mod tests {
         primaries: &["localhost:5432", "localhost:5434"],
         replicas: &[Some("localhost:5433"), None],
         name: "loms",
+        prefix: "",
     };
 
     fn read(pairs: &[(&str, &str)]) -> (Vec<ShardSettings>, Vec<String>) {
@@ -169,6 +176,21 @@ mod tests {
         let replica = shards[0].replica.as_ref().unwrap();
         assert_eq!((replica.address.port, replica.password.expose()), (6000, "hidden"));
         assert!(!format!("{shards:?}").contains("hidden"));
+    }
+
+    #[test]
+    fn the_shards_of_another_service_have_a_prefix() {
+        let defaults = ShardDefaults { prefix: "OTHER_", ..LOCAL };
+        let mut reader = Reader::from_pairs([
+            ("DATABASE_MASTER_HOST_PORT_0", "own"),
+            ("OTHER_DATABASE_MASTER_HOST_PORT_0", "a"),
+            ("OTHER_DATABASE_MASTER_HOST_PORT_2", "c"),
+            ("OTHER_DATABASE_REPLICA_NAME_0", "b"),
+        ]);
+        let shards = ShardSettings::read(&mut reader, &defaults);
+        assert_eq!(shards[0].primary.address.to_string(), "a:5432");
+        let problems = reader.finish().unwrap_err().problems;
+        assert!(problems.iter().any(|problem| problem.name == "OTHER_DATABASE_MASTER_HOST_PORT_1"));
     }
 
     #[test]

@@ -40,13 +40,13 @@ impl Finding {
     }
 
     /// Adds one violation.
-    pub(super) fn violated_by(&mut self, id: i64) {
+    pub fn violated_by(&mut self, id: i64) {
         self.violations += 1;
         self.tell([id]);
     }
 
     /// Adds the finding of another shard, or of another part of this one, about the same invariant.
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: &Self) {
         self.checked += other.checked;
         self.open += other.open;
         self.violations += other.violations;
@@ -79,7 +79,7 @@ impl Report {
     }
 
     /// Adds findings. Those about the same invariant are merged.
-    pub(super) fn add(&mut self, findings: impl IntoIterator<Item = Finding>) {
+    pub fn add(&mut self, findings: impl IntoIterator<Item = Finding>) {
         for finding in findings {
             match self.findings.iter_mut().find(|known| known.invariant == finding.invariant) {
                 Some(known) => known.merge(&finding),
