@@ -141,7 +141,8 @@ impl Application {
             async move { orders.watch(component).await }
         }));
         let client = ProductClient::new(settings.products.clone())?;
-        let products = Products::start(redis, client, settings.cache_capacity, arbiters.pick(0));
+        let (capacity, stale) = (settings.cache_capacity, settings.product_stale_ttl);
+        let products = Products::start(redis, client, capacity, stale, arbiters.pick(0));
 
         let carts = cart_actors(settings, arbiters.clone(), router, &shards, &loms);
         let use_cases =

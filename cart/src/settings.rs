@@ -42,6 +42,9 @@ pub struct Settings {
     pub products: ProductServiceSettings,
     /// The maximum number of SKUs in this process' memory.
     pub cache_capacity: u64,
+    /// How long a product may be used after it became stale, while the product service gives no
+    /// answer.
+    pub product_stale_ttl: Duration,
     /// The Redis cache.
     pub redis: RedisSettings,
     /// How long the answer to a request with a key is stored.
@@ -82,6 +85,7 @@ impl Settings {
             loms: loms(r),
             products: products(r),
             cache_capacity: r.get_in("CACHE_CAPACITY", 10_000, 1..=100_000_000),
+            product_stale_ttl: r.duration("PRODUCT_STALE_TTL", Duration::from_hours(1)),
             redis: redis(r),
             idempotency_ttl: r.duration("IDEMPOTENCY_TTL", Duration::from_hours(24)),
             sweep: SweepSettings {

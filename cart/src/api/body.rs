@@ -74,7 +74,7 @@ pub struct CartAnswer {
     /// The lines, ordered by SKU.
     #[schema(min_items = 1, max_items = 1000)]
     items: Vec<ItemAnswer>,
-    /// The sum of count times price over all lines.
+    /// The sum of count times price over all lines that have a price.
     #[schema(minimum = 0)]
     total_price: u64,
 }
@@ -85,14 +85,23 @@ pub struct ItemAnswer {
     /// The SKU.
     #[schema(minimum = 1)]
     sku_id: u32,
-    /// The product's name, from the product service.
+    /// The product's name, from the product service. Empty if it is unknown.
     name: String,
     /// The number of pieces.
     #[schema(minimum = 1)]
     count: u16,
-    /// The price of one piece.
+    /// The price of one piece. 0 if the product is unknown.
     #[schema(minimum = 0)]
     price: u32,
+    /// True if the product service no longer knows the product. It cannot be ordered: remove it.
+    #[serde(skip_serializing_if = "is_false")]
+    #[schema(required = false)]
+    unknown: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// Why a request failed.
@@ -140,11 +149,13 @@ impl From<CartView> for CartAnswer {
 
 impl From<&PricedLine> for ItemAnswer {
     fn from(PricedLine { line, product }: &PricedLine) -> Self {
+        let product = product.as_ref();
         Self {
             sku_id: line.sku.get(),
-            name: product.name.clone(),
+            name: product.map(|product| product.name.clone()).unwrap_or_default(),
             count: line.count.get(),
-            price: product.price,
+            price: product.map(|product| product.price).unwrap_or_default(),
+            unknown: product.is_none(),
         }
     }
 }

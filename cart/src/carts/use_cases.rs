@@ -1,17 +1,20 @@
 //! What a client can do with a cart. Front-ends use only this module.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures::join;
 use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::{future, join};
 use service_kit::shard::ShardRouter;
-use shared_actors::crash_point;
+use shared_actors::{crash_point, deadline};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::CartActors;
 use super::commands::{AddItem, Checkout, ClearCart, Keyed, RemoveItem};
 use super::shard::CartShardHandle;
+use super::state::Loaded;
 use crate::checkout;
-use crate::domain::{CartError, Line, OrderId, Quantity, Sku, UserId};
+use crate::domain::{Cart, CartError, Line, OrderId, Quantity, Sku, UserId};
 use crate::idempotency::{Claims, IdempotencyKey, KeyedRequest};
 use crate::loms::Loms;
 use crate::products::{Product, Products};
@@ -19,6 +22,8 @@ use crate::products::{Product, Products};
 /// How many products one request looks up at once, so that a large cart leaves capacity of the
 /// product service to others.
 const LOOKUPS: usize = 10;
+/// A checkout waits at most half of this, or of its remaining time, to hear that a product is lost.
+const KNOWN_WITHIN: Duration = Duration::from_secs(2);
 
 /// The carts of all users. Cheap to clone.
 #[derive(Clone)]
@@ -36,7 +41,7 @@ pub struct Carts {
 pub struct CartView {
     /// The lines.
     pub lines: Vec<PricedLine>,
-    /// The sum of count times price.
+    /// The sum of count times price, of the lines that have a price.
     pub total_price: u64,
 }
 
@@ -45,15 +50,15 @@ pub struct CartView {
 pub struct PricedLine {
     /// The SKU and the number of pieces.
     pub line: Line,
-    /// The name and price of the SKU.
-    pub product: Arc<Product>,
+    /// The name and price of the SKU. `None` if the product service no longer knows it.
+    pub product: Option<Arc<Product>>,
 }
 
 enum Claimed {
     /// The request was done before. For a checkout, this is its order.
     Answered(Option<OrderId>),
-    /// The request has to be done.
-    Go(Option<Keyed>),
+    /// The request has to be done. With a key, the user's row was read.
+    Go(Option<Keyed>, Option<Box<Loaded>>),
 }
 
 impl Carts {
@@ -81,9 +86,9 @@ impl Carts {
         key: Option<IdempotencyKey>,
     ) -> Result<(), CartError> {
         let request = || format!("POST /cart/{sku} count={}", count.get());
-        let Claimed::Go(keyed) = self.claim(user, key, request).await? else { return Ok(()) };
+        let Claimed::Go(keyed, _) = self.claim(user, key, request).await? else { return Ok(()) };
         crash_point!("add::claimed");
-        let available = self.available(sku).await?;
+        let available = self.available(user, sku).await?;
         crash_point!("add::checked");
         self.actors.ask(&user, AddItem { sku, count, available, keyed }).await
     }
@@ -91,15 +96,16 @@ impl Carts {
     /// How many pieces of `sku` can be sold; the product service must know it. That service is
     /// asked last, because calls to it are limited. No call is spent on a SKU without stock, such
     /// as an invented one.
-    async fn available(&self, sku: Sku) -> Result<u64, CartError> {
+    async fn available(&self, user: UserId, sku: Sku) -> Result<u64, CartError> {
         if self.products.remembers(sku) {
-            let (product, available) = join!(self.products.find(sku), self.loms.available(sku));
+            let (product, available) =
+                join!(self.products.find(user, sku), self.loms.available(sku));
             product?.ok_or(CartError::UnknownSku(sku))?;
             return Ok(available?);
         }
         let available = self.loms.available(sku).await?;
         if available > 0 {
-            self.products.find(sku).await?.ok_or(CartError::UnknownSku(sku))?;
+            self.products.find(user, sku).await?.ok_or(CartError::UnknownSku(sku))?;
         }
         Ok(available)
     }
@@ -120,27 +126,27 @@ impl Carts {
         self.actors.ask(&user, ClearCart).await
     }
 
-    /// Returns the cart with names and prices.
+    /// Returns the cart with names and prices. A product that the product service no longer knows has
+    /// neither.
     ///
     /// # Errors
-    /// `EmptyCart`; `LostProduct` if the product service no longer knows a product. A line without
-    /// a price cannot be shown, and hiding it would hide what a checkout orders.
+    /// `EmptyCart`, and those of [`Products::find`].
     pub async fn show(&self, user: UserId) -> Result<CartView, CartError> {
         let cart = self.shard(user).load(user, None).await?.stored.cart;
         if cart.is_empty() {
             return Err(CartError::EmptyCart);
         }
         let priced = cart.lines().map(async |line| {
-            let product =
-                self.products.find(line.sku).await?.ok_or(CartError::LostProduct(line.sku))?;
+            let product = self.products.find(user, line.sku).await?;
             Ok::<_, CartError>(PricedLine { line, product })
         });
         let lines: Vec<PricedLine> = stream::iter(priced).buffered(LOOKUPS).try_collect().await?;
         // At most 1,000 products of a 16-bit and a 32-bit number, far below 64 bits.
         let price = |priced: &PricedLine| {
-            u64::from(priced.line.count.get()) * u64::from(priced.product.price)
+            let product = priced.product.as_ref()?;
+            Some(u64::from(priced.line.count.get()) * u64::from(product.price))
         };
-        let total_price = lines.iter().map(price).sum();
+        let total_price = lines.iter().filter_map(price).sum();
         Ok(CartView { lines, total_price })
     }
 
@@ -155,10 +161,33 @@ impl Carts {
         user: UserId,
         key: Option<IdempotencyKey>,
     ) -> Result<OrderId, CartError> {
-        match self.claim(user, key, || checkout::REQUEST.to_owned()).await? {
-            Claimed::Answered(order) => order.ok_or(CartError::KeyReused),
-            Claimed::Go(keyed) => self.actors.ask(&user, Checkout::new(keyed)).await,
+        let (keyed, loaded) = match self.claim(user, key, || checkout::REQUEST.to_owned()).await? {
+            Claimed::Answered(order) => return order.ok_or(CartError::KeyReused),
+            Claimed::Go(keyed, loaded) => (keyed, loaded),
+        };
+        let stored = match loaded {
+            Some(loaded) => loaded.stored,
+            None => self.shard(user).load(user, None).await?.stored,
+        };
+        // What an open checkout orders is settled already.
+        if stored.intent.is_none() {
+            self.none_is_lost(user, &stored.cart).await?;
         }
+        self.actors.ask(&user, Checkout::new(keyed)).await
+    }
+
+    /// Refuses a cart with products that the product service no longer knows. If the service does not
+    /// say so soon, the cart can be ordered: loms decides about stock.
+    async fn none_is_lost(&self, user: UserId, cart: &Cart) -> Result<(), CartError> {
+        let soon = (deadline::within(KNOWN_WITHIN) - Instant::now()) / 2;
+        let lost = async |line: Line| {
+            let found = timeout(soon, self.products.find(user, line.sku)).await;
+            matches!(found, Ok(Ok(None))).then_some(line)
+        };
+        let lost = stream::iter(cart.lines()).map(lost).buffered(LOOKUPS);
+        let lost: Vec<Line> =
+            lost.take_until(sleep(soon)).filter_map(future::ready).collect().await;
+        if lost.is_empty() { Ok(()) } else { Err(CartError::LostProducts(lost)) }
     }
 
     async fn claim(
@@ -167,14 +196,15 @@ impl Carts {
         key: Option<IdempotencyKey>,
         request: impl FnOnce() -> String,
     ) -> Result<Claimed, CartError> {
-        let Some(key) = key else { return Ok(Claimed::Go(None)) };
+        let Some(key) = key else { return Ok(Claimed::Go(None, None)) };
         let claim = self.claims.claim(user, &key)?;
         let request = KeyedRequest { key, request: request() };
         // The user's actor checks again before it changes anything. The check here saves calls to
         // the dependencies for a repeated request.
-        match self.shard(user).load(user, Some(request.key.clone())).await?.answer {
+        let loaded = self.shard(user).load(user, Some(request.key.clone())).await?;
+        match &loaded.answer {
             Some(answer) => Ok(Claimed::Answered(answer.replay(&request)?)),
-            None => Ok(Claimed::Go(Some(Keyed { request, claim }))),
+            None => Ok(Claimed::Go(Some(Keyed { request, claim }), Some(Box::new(loaded)))),
         }
     }
 

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use service_kit::error::{Detail, ErrorCode, ServiceError};
 
-use super::{Shortage, Sku};
+use super::{Line, Shortage, Sku};
 
 /// The retry delay that clients are given.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// A message names at most this many SKUs.
+const NAMED: usize = 10;
 
 /// A part of the system that the cart service depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,11 +80,9 @@ pub enum CartError {
     /// The first request with this idempotency key is still in progress.
     #[error("a request with this Idempotency-Key is in progress")]
     KeyInFlight,
-    /// The product service no longer knows a product in the cart.
-    #[error(
-        "the product service no longer knows SKU {0} of this cart; remove it to see the others"
-    )]
-    LostProduct(Sku),
+    /// The product service no longer knows some products in the cart.
+    #[error("{} no longer sold: remove {} from the cart", skus(.0), if .0.len() == 1 { "it" } else { "them" })]
+    LostProducts(Vec<Line>),
     /// Too many requests at once. Nothing was done.
     #[error("too many requests at once")]
     Overloaded,
@@ -100,6 +100,17 @@ pub enum CartError {
     Internal,
 }
 
+/// The first SKUs, in words.
+fn skus(lines: &[Line]) -> String {
+    let named: Vec<String> = lines.iter().take(NAMED).map(|line| line.sku.to_string()).collect();
+    let more = lines.len().saturating_sub(NAMED);
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    match lines.len() {
+        1 => format!("SKU {} is", named[0]),
+        _ => format!("SKUs {}{rest} are", named.join(", ")),
+    }
+}
+
 impl CartError {
     /// `field` breaks a rule. The message is "`field` `reason`".
     pub fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
@@ -115,13 +126,14 @@ impl ServiceError for CartError {
             Self::UnknownSku(_)
             | Self::OutOfStock { .. }
             | Self::OrderRefused { .. }
+            | Self::LostProducts(_)
             | Self::OrderCancelled => ErrorCode::FailedPrecondition,
             Self::KeyReused => ErrorCode::IdempotencyKeyReused,
             Self::KeyInFlight => ErrorCode::Conflict,
             Self::Overloaded => ErrorCode::Overloaded,
             Self::Unavailable(_) => ErrorCode::Unavailable,
             Self::DeadlineExceeded(_) => ErrorCode::DeadlineExceeded,
-            Self::BadGateway(_) | Self::LostProduct(_) => ErrorCode::BadGateway,
+            Self::BadGateway(_) => ErrorCode::BadGateway,
             Self::Internal => ErrorCode::Internal,
         }
     }
@@ -145,6 +157,14 @@ impl ServiceError for CartError {
             }
             Self::OrderRefused { shortages, .. } => {
                 shortages.iter().map(Shortage::detail).collect()
+            }
+            Self::LostProducts(lines) => {
+                let shortage = |line: &Line| Shortage {
+                    sku: line.sku,
+                    wanted: line.count.get().into(),
+                    available: None,
+                };
+                lines.iter().map(|line| shortage(line).detail()).collect()
             }
             _ => Vec::new(),
         }

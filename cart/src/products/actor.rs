@@ -11,13 +11,13 @@ use futures::future::{LocalBoxFuture, Shared};
 use prometheus::IntCounter;
 use shared_actors::actor::{ActorOptions, Command, Envelope, Handle};
 use shared_actors::{deadline, metrics};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::client::ProductClient;
 use super::memory::{Known, Memory, memory};
 use super::product::Product;
 use super::redis_cache::RedisCache;
-use crate::domain::{CartError, Part, Sku};
+use crate::domain::{CartError, Part, Sku, UserId};
 use crate::patience;
 
 /// How long this process remembers that a SKU is unknown. Long enough to protect the product
@@ -27,9 +27,13 @@ const UNKNOWN_LIVES: Duration = Duration::from_secs(10);
 /// How long a look-up may take, regardless of the deadlines of its callers.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a caller who could have a stale product waits for a fresh one.
+const FRESH_WITHIN: Duration = Duration::from_secs(1);
+
 struct CacheMetrics {
     hits: IntCounter,
     misses: IntCounter,
+    stale: IntCounter,
 }
 
 static CACHE: LazyLock<CacheMetrics> = LazyLock::new(|| CacheMetrics {
@@ -37,6 +41,10 @@ static CACHE: LazyLock<CacheMetrics> = LazyLock::new(|| CacheMetrics {
     misses: metrics::counter(
         "cache_misses_total",
         "Products that had to be requested from the product service.",
+    ),
+    stale: metrics::counter(
+        "cache_stale_total",
+        "Stale products that were used because the product service gave no answer.",
     ),
 });
 
@@ -64,7 +72,11 @@ struct Sources {
     client: ProductClient,
 }
 
-struct FindProduct(Sku);
+struct FindProduct {
+    sku: Sku,
+    /// Who needs it.
+    user: UserId,
+}
 
 impl Command for FindProduct {
     type Output = Option<Arc<Product>>;
@@ -73,15 +85,17 @@ impl Command for FindProduct {
 }
 
 impl Products {
-    /// Starts the actor. At most `capacity` SKUs are kept in memory.
+    /// Starts the actor. At most `capacity` SKUs are kept in memory, products for `stale` after they
+    /// became stale.
     pub fn start(
         redis: Arc<RedisCache>,
         client: ProductClient,
         capacity: u64,
+        stale: Duration,
         arbiter: &ArbiterHandle,
     ) -> Self {
         LazyLock::force(&CACHE);
-        let memory = memory(capacity);
+        let memory = memory(capacity, stale);
         let sources = Arc::new(Sources { memory: memory.clone(), redis, client });
         let options = ActorOptions::new("product");
         let factory = move |_: &mut Context<ProductActor>| ProductActor {
@@ -91,17 +105,25 @@ impl Products {
         Self { memory, handle: Handle::supervise(options, arbiter, factory) }
     }
 
-    /// Returns the product, or `None` if the product service does not know the SKU. A product in
-    /// memory is returned without asking the actor.
+    /// Returns the product that `user` needs, or `None` if the product service does not know the SKU.
+    /// A fresh product in memory is returned without asking the actor. A stale one is returned if no
+    /// fresh one can be had soon.
     ///
     /// # Errors
     /// `Overloaded`, `Unavailable`, `DeadlineExceeded`, `BadGateway`.
-    pub async fn find(&self, sku: Sku) -> Result<Option<Arc<Product>>, CartError> {
-        if let Some(known) = self.memory.get(&sku).await {
+    pub async fn find(&self, user: UserId, sku: Sku) -> Result<Option<Arc<Product>>, CartError> {
+        let known = self.memory.get(&sku).await;
+        if let Some(known) = known.as_ref().filter(|known| known.is_fresh()) {
             CACHE.hits.inc();
-            return Ok(known.product);
+            return Ok(known.product.clone());
         }
-        self.handle.ask(FindProduct(sku)).await
+        let found = self.handle.ask(FindProduct { sku, user });
+        let Some(stale) = known.and_then(|known| known.product) else { return found.await };
+        if let Ok(Ok(found)) = timeout(FRESH_WITHIN, found).await {
+            return Ok(found);
+        }
+        CACHE.stale.inc();
+        Ok(Some(stale))
     }
 
     /// Whether this process' memory has the SKU, as a product or as unknown.
@@ -123,9 +145,9 @@ impl Handler<Envelope<FindProduct>> for ProductActor {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<FindProduct>, ctx: &mut Self::Context) {
-        let Some((FindProduct(sku), responder)) = envelope.begin() else { return };
+        let Some((FindProduct { sku, user }, responder)) = envelope.begin() else { return };
         let found = self.looking.get(&sku).cloned().unwrap_or_else(|| {
-            let look = Arc::clone(&self.sources).find(sku);
+            let look = Arc::clone(&self.sources).find(user, sku);
             let look = responder.scope(deadline::scope(Instant::now() + PATIENCE, look));
             let found = look.boxed_local().shared();
             self.looking.insert(sku, found.clone());
@@ -142,27 +164,31 @@ impl Handler<Envelope<FindProduct>> for ProductActor {
 }
 
 impl Sources {
-    async fn find(self: Arc<Self>, sku: Sku) -> Result<Option<Arc<Product>>, CartError> {
+    async fn find(
+        self: Arc<Self>,
+        user: UserId,
+        sku: Sku,
+    ) -> Result<Option<Arc<Product>>, CartError> {
         // Another look-up may have ended while this command was in the mailbox.
-        if let Some(known) = self.memory.get(&sku).await {
+        if let Some(known) = self.memory.get(&sku).await.filter(Known::is_fresh) {
             return Ok(known.product);
         }
-        let known = self.look(sku).await?;
+        let known = self.look(user, sku).await?;
         self.memory.insert(sku, known.clone()).await;
         Ok(known.product)
     }
 
-    async fn look(&self, sku: Sku) -> Result<Known, CartError> {
+    async fn look(&self, user: UserId, sku: Sku) -> Result<Known, CartError> {
         if let Some((product, lives)) = self.redis.get(sku).await {
             CACHE.hits.inc();
-            return Ok(Known { product: Some(Arc::new(product)), lives });
+            return Ok(Known::new(Some(Arc::new(product)), lives));
         }
         CACHE.misses.inc();
-        let Some(product) = self.client.get(sku).await?.map(Arc::new) else {
-            return Ok(Known { product: None, lives: UNKNOWN_LIVES });
+        let Some(product) = self.client.get(user, sku).await?.map(Arc::new) else {
+            return Ok(Known::new(None, UNKNOWN_LIVES));
         };
         let (redis, kept) = (Arc::clone(&self.redis), Arc::clone(&product));
         actix::spawn(async move { redis.put(sku, &kept).await });
-        Ok(Known { product: Some(product), lives: self.redis.ttl() })
+        Ok(Known::new(Some(product), self.redis.ttl()))
     }
 }

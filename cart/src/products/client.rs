@@ -1,8 +1,9 @@
 //! The HTTP client of the product service, with a rate limit, timeouts and retries.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 use serde::Serialize;
 use service_kit::metrics;
@@ -13,8 +14,9 @@ use tokio::time::sleep;
 use tracing::{Instrument, Span, field, warn};
 
 use super::Product;
+use super::breaker::Breaker;
 use super::pace::Pace;
-use crate::domain::{CartError, Part, Sku};
+use crate::domain::{CartError, Part, Sku, UserId};
 
 const ENHANCE_YOUR_CALM: u16 = 420;
 /// How long a call may wait for its turn.
@@ -22,7 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// An idle connection is probed after `KEEP_ALIVE` and closed after `IDLE_TIMEOUT`.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
+/// The largest answer. It bounds the name of a product.
+const MAX_ANSWER_BYTES: usize = 8 * 1024;
 
 /// The product service's address, and the limits for calls.
 #[derive(Clone, Debug)]
@@ -50,6 +53,7 @@ pub struct ProductClient {
     /// The whole URL without user and password, for traces.
     shown_url: String,
     pace: Pace,
+    breaker: Breaker,
 }
 
 /// The open connections. A call that times out makes all of them suspect, because a firewall that
@@ -71,6 +75,8 @@ struct GetProduct<'a> {
 struct Failure {
     error: CartError,
     may_pass: bool,
+    /// How long the service asks not to be called.
+    retry_after: Option<Duration>,
     /// The cause, for the log.
     cause: String,
 }
@@ -93,32 +99,46 @@ impl ProductClient {
         // Fails only for URLs that no HTTP client accepts.
         let _ = shown_url.set_username("").and_then(|()| shown_url.set_password(None));
         let path = settings.url.path().to_owned();
-        Ok(Self { connections, path, shown_url: shown_url.into(), pace, settings })
+        let breaker = Breaker::new();
+        Ok(Self { connections, path, shown_url: shown_url.into(), pace, breaker, settings })
     }
 
-    /// Returns the product, or `None` if the service does not know the SKU. Retries transient
-    /// failures while there is time.
+    /// Returns the product that `user` needs, or `None` if the service does not know the SKU. Retries
+    /// transient failures while there is time.
     ///
     /// # Errors
-    /// `Overloaded` if the rate limit permits no call before the deadline; `Unavailable`,
-    /// `DeadlineExceeded`, `BadGateway`.
-    pub async fn get(&self, sku: Sku) -> Result<Option<Product>, CartError> {
+    /// `Overloaded` if the rate limit permits no call before the deadline. `Unavailable`: immediately
+    /// while the service is left alone. `DeadlineExceeded`, `BadGateway`.
+    pub async fn get(&self, user: UserId, sku: Sku) -> Result<Option<Product>, CartError> {
         let mut retries = 0;
         loop {
-            let turn = self.pace.turn(deadline::within(PATIENCE)).await?;
+            let turn = self.pace.turn(user, deadline::within(PATIENCE)).await?;
+            if self.breaker.admit(tokio::time::Instant::now()).is_err() {
+                turn.unused();
+                return Err(CartError::Unavailable(Part::Products));
+            }
             let answer = self.call(sku).await;
             drop(turn);
             let failure = match answer {
-                Ok(product) => return Ok(product),
+                Ok(product) => {
+                    self.breaker.succeeded();
+                    return Ok(product);
+                }
                 Err(failure) => failure,
             };
-            let time_is_up =
-                deadline::remaining().is_some_and(|left| left <= self.settings.retry_delay);
+            let pause = failure.retry_after.unwrap_or(self.settings.retry_delay);
+            let time_is_up = deadline::remaining().is_some_and(|left| left <= pause);
+            if let Some(pause) = failure.retry_after {
+                self.breaker.asked_to_wait(tokio::time::Instant::now(), pause);
+            }
             if !failure.may_pass || retries >= self.settings.max_retries || time_is_up {
+                if failure.may_pass {
+                    self.breaker.failed(tokio::time::Instant::now());
+                }
                 return Err(failure.error);
             }
             retries += 1;
-            sleep(self.settings.retry_delay).await;
+            sleep(pause).await;
         }
     }
 
@@ -209,6 +229,7 @@ fn client(timeout: Duration) -> Result<Client, reqwest::Error> {
 }
 
 async fn understand(response: Response) -> Result<Option<Product>, Failure> {
+    let retry_after = retry_after(&response);
     match response.status() {
         StatusCode::OK => {
             let body = bounded_body(response).await?;
@@ -221,12 +242,27 @@ async fn understand(response: Response) -> Result<Option<Product>, Failure> {
             if status == StatusCode::TOO_MANY_REQUESTS || status.as_u16() == ENHANCE_YOUR_CALM =>
         {
             let error = CartError::Unavailable(Part::Products);
-            Err(Failure { error, may_pass: true, cause: "it asks to slow down".to_owned() })
+            let cause = "it asks to slow down".to_owned();
+            Err(Failure { error, may_pass: true, retry_after, cause })
+        }
+        status if retry_after.is_some() => {
+            let error = CartError::Unavailable(Part::Products);
+            let cause = format!("{status}, and it asks for a pause");
+            Err(Failure { error, may_pass: true, retry_after, cause })
         }
         status => Err(Failure {
             may_pass: status.is_server_error(),
             ..Failure::unusable(status.to_string())
         }),
+    }
+}
+
+/// How long the service asks not to be called: a number of seconds or a moment.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    match value.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(SystemTime::now()).ok(),
     }
 }
 
@@ -243,7 +279,8 @@ async fn bounded_body(mut response: Response) -> Result<Vec<u8>, Failure> {
 
 impl Failure {
     fn unusable(cause: String) -> Self {
-        Self { error: CartError::BadGateway(Part::Products), may_pass: false, cause }
+        let error = CartError::BadGateway(Part::Products);
+        Self { error, may_pass: false, retry_after: None, cause }
     }
 
     fn of_transport(error: &reqwest::Error) -> Self {
@@ -257,6 +294,6 @@ impl Failure {
         let causes =
             std::iter::successors(std::error::Error::source(error), |cause| cause.source());
         let cause = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
-        Self { error: outcome, may_pass: true, cause }
+        Self { error: outcome, may_pass: true, retry_after: None, cause }
     }
 }

@@ -4,8 +4,12 @@
 //! in this process when it expires in Redis. Losing Redis makes requests slower but breaks nothing.
 //! Concurrent requests for one SKU share one call, and all calls of this instance, including
 //! retries, share one rate limit.
+//!
+//! While the product service gives no answer, stale products are used for some time. If it keeps
+//! failing, or asks for a pause, it is left alone for a while.
 
 mod actor;
+mod breaker;
 mod client;
 mod memory;
 mod pace;

@@ -14,6 +14,7 @@ mod idempotency;
 mod input;
 mod instances;
 mod lost_answers;
+mod product_service;
 mod products;
 mod removals;
 mod rows;

@@ -18,6 +18,21 @@ pub struct Call {
     pub status: u16,
 }
 
+/// A wrong answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// A status and a message.
+    Status(u16),
+    /// 503 that asks for a pause of so many seconds.
+    RetryAfter(u64),
+    /// 200 with a body that is not JSON.
+    Malformed,
+    /// 200 with a product whose name has so many bytes.
+    Large(usize),
+    /// 200, and the connection ends in the middle of the body.
+    Cut,
+}
+
 /// Failure modes and the record of calls, shared by all of the stand-in's workers.
 #[derive(Debug, Default)]
 pub struct Controls(Mutex<State>);
@@ -25,7 +40,7 @@ pub struct Controls(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     delay: Duration,
-    failures: VecDeque<u16>,
+    failures: VecDeque<Failure>,
     calls: VecDeque<Call>,
     count: u64,
 }
@@ -39,7 +54,12 @@ impl Controls {
     /// Answers the next `calls` calls with `status`. Failures that were requested earlier come
     /// first.
     pub fn fail_next(&self, calls: usize, status: u16) {
-        self.state().failures.extend(std::iter::repeat_n(status, calls));
+        self.fail_next_with(calls, Failure::Status(status));
+    }
+
+    /// Answers the next `calls` calls wrongly. Failures that were requested earlier come first.
+    pub fn fail_next_with(&self, calls: usize, failure: Failure) {
+        self.state().failures.extend(std::iter::repeat_n(failure, calls));
     }
 
     /// Cancels all requested failures that have not happened yet, and the delay.
@@ -60,7 +80,7 @@ impl Controls {
     }
 
     /// The delay and the failure that apply to a call that has just arrived.
-    pub(super) fn next(&self) -> (Duration, Option<u16>) {
+    pub(super) fn next(&self) -> (Duration, Option<Failure>) {
         let mut state = self.state();
         (state.delay, state.failures.pop_front())
     }

@@ -9,5 +9,5 @@ mod controls;
 mod server;
 
 pub use catalogue::{Product, product};
-pub use controls::{Call, Controls};
+pub use controls::{Call, Controls, Failure};
 pub use server::{ProductStandIn, TOKEN, serve};

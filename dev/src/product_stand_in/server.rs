@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::http::StatusCode;
+use actix_web::http::header::RETRY_AFTER;
 use actix_web::rt::System;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::{Context, Result};
@@ -14,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::catalogue::product;
-use super::controls::{Call, Controls};
+use super::controls::{Call, Controls, Failure};
 
 /// The token that the stand-in accepts.
 pub const TOKEN: &str = "testtoken";
@@ -119,7 +120,7 @@ async fn get_product(controls: web::Data<Controls>, body: web::Bytes) -> HttpRes
     let sku = asked.as_ref().map(|asked| asked.sku.clone()).unwrap_or_default();
     let (delay, failure) = controls.next();
     let response = match (failure, asked) {
-        (Some(status), _) => refusal(status, "this failure was requested"),
+        (Some(failure), _) => requested(failure),
         (None, Ok(asked)) => answer(&asked),
         (None, Err(error)) => refusal(400, &format!("the body cannot be parsed: {error}")),
     };
@@ -137,6 +138,27 @@ fn answer(asked: &GetProduct) -> HttpResponse {
     match asked.sku.parse().ok().and_then(product) {
         Some(product) => HttpResponse::Ok().json(product),
         None => refusal(404, "no product has this SKU"),
+    }
+}
+
+fn requested(failure: Failure) -> HttpResponse {
+    let refusal = |status| refusal(status, "this failure was requested");
+    match failure {
+        Failure::Status(status) => refusal(status),
+        Failure::RetryAfter(seconds) => {
+            let mut refusal = refusal(503);
+            refusal.headers_mut().insert(RETRY_AFTER, seconds.into());
+            refusal
+        }
+        Failure::Malformed => HttpResponse::Ok().body("a product"),
+        Failure::Large(bytes) => {
+            HttpResponse::Ok().json(json!({ "name": "x".repeat(bytes), "price": 1 }))
+        }
+        Failure::Cut => {
+            let cut = std::io::Error::other("this failure was requested");
+            let body = [Ok(web::Bytes::from_static(b"{\"name\": \"a")), Err(cut)];
+            HttpResponse::Ok().streaming(futures::stream::iter(body))
+        }
     }
 }
 

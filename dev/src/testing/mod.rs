@@ -27,7 +27,7 @@ pub use service::ServiceProcess;
 pub use topic::{Topic, limit_records, unique_topic};
 
 pub use crate::http::client as http_client;
-pub use crate::product_stand_in::{Call, Controls, ProductStandIn};
+pub use crate::product_stand_in::{Call, Controls, Failure as ProductFailure, ProductStandIn};
 pub use crate::stack::postgres::{PASSWORD, USER};
 pub use crate::stack::process::Signal;
 

@@ -114,7 +114,7 @@ pub enum ShowErrors {
     /// The cart is empty.
     #[response(status = 404, example = json!({"code": "NOT_FOUND", "message": "the cart is empty"}))]
     EmptyCart(ErrorAnswer),
-    /// The product service returned an unusable answer, or no longer knows a product in this cart.
+    /// The product service returned an unusable answer.
     #[response(
         status = 502,
         example = json!({"code": "BAD_GATEWAY", "message": "the product service gave an unusable answer"})
@@ -129,7 +129,7 @@ pub enum CheckoutErrors {
     /// The cart is empty.
     #[response(status = 404, example = json!({"code": "NOT_FOUND", "message": "the cart is empty"}))]
     EmptyCart(ErrorAnswer),
-    /// Not enough stock. The cart is unchanged.
+    /// Not enough stock, or the product service no longer knows a product. The cart is unchanged.
     #[response(
         status = 412,
         example = json!({

@@ -189,3 +189,30 @@ async fn a_silent_connection_to_redis_is_replaced() {
         .await;
     cart.stop().await;
 }
+
+#[actix_web::test]
+async fn a_slow_redis_is_done_without_and_a_flushed_one_is_filled_again() {
+    let mut redis = OwnRedis::start().await;
+    let proxy = Proxy::to(&redis.address);
+    let mut shop = shop_with(&proxy.address()).await;
+    shop.set("REDIS_TIMEOUT", "100ms");
+    let cart = shop.start().await;
+    let client = Client::of(&cart);
+    client.fill(1, &[(1003, 1)]).await;
+    proxy.delay(std::time::Duration::from_secs(5));
+    let calls = shop.products.calls();
+    let mut skus = OTHERS;
+    client.fill(1, &skus.by_ref().take(10).map(|sku| (sku, 1)).collect::<Vec<_>>()).await;
+    assert_eq!(shop.products.calls() - calls, 10);
+
+    proxy.cut();
+    proxy.heal();
+    redis.command("FLUSHALL").await;
+    eventually(SOON, "Redis is written again", async || {
+        let sku = skus.next().unwrap();
+        client.fill(1, &[(sku, 1)]).await;
+        redis.holds(sku).await
+    })
+    .await;
+    cart.stop().await;
+}
