@@ -10,6 +10,7 @@ mod checkout;
 mod crash;
 mod crashes;
 mod faults;
+mod history;
 mod idempotency;
 mod input;
 mod instances;

@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use dev::testing::eventually;
 use sqlx::PgConnection;
 use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
@@ -15,8 +14,7 @@ use super::crew::Crew;
 use super::ledger::{Ledger, Pieces};
 use super::load::{Outcome, USERS, send};
 
-/// How long requests may stay unanswered after the restart, and then checkouts open. An interrupted
-/// attempt to settle one is repeated after up to 7.5 s.
+/// How long requests may stay unanswered after the restart.
 const REPAIRED_WITHIN: Duration = Duration::from_secs(30);
 
 /// How often an unanswered request is sent again.
@@ -25,12 +23,7 @@ const ASK_EVERY: Duration = Duration::from_millis(100);
 /// Everything that is wrong.
 pub async fn violations(crew: &Crew<'_>, ledger: &RefCell<Ledger>) -> Vec<String> {
     let mut wrong = ask_again(crew, ledger).await;
-    let open = "select count(*) from checkout_intents";
-    eventually(REPAIRED_WITHIN, "no checkout is open", async || {
-        let open = crew.shop.count(open).await;
-        if open == 0 { Ok(()) } else { Err(open) }
-    })
-    .await;
+    crew.shop.all_settled().await;
     let report = crew.verify().await;
     if !report.holds() || report.findings.iter().any(|finding| finding.open > 0) {
         wrong.push(report.to_string());
@@ -71,11 +64,11 @@ async fn ask_again(crew: &Crew<'_>, ledger: &RefCell<Ledger>) -> Vec<String> {
                     break;
                 }
                 Outcome::Refused => break,
-                Outcome::Unknown if Instant::now() > deadline => {
+                Outcome::Unknown | Outcome::NotSent if Instant::now() > deadline => {
                     wrong.push(format!("{action:?} of user {user} is not answered"));
                     break;
                 }
-                Outcome::Unknown => {}
+                Outcome::Unknown | Outcome::NotSent => {}
             }
         }
     }

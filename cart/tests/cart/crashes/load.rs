@@ -35,6 +35,8 @@ pub enum Outcome {
     /// It certainly changed nothing.
     Refused,
     Unknown,
+    /// The service was not reached.
+    NotSent,
 }
 
 impl<'a> Load<'a> {
@@ -95,10 +97,10 @@ impl<'a> Load<'a> {
                     return self.ledger.borrow_mut().done(user, &action, order);
                 }
                 Outcome::Refused => return,
-                Outcome::Unknown if self.stopping.get() => {
+                Outcome::Unknown | Outcome::NotSent if self.stopping.get() => {
                     return self.ledger.borrow_mut().open.push((user, action));
                 }
-                Outcome::Unknown => instance = 1 - instance,
+                Outcome::Unknown | Outcome::NotSent => instance = 1 - instance,
             }
         }
     }
@@ -119,8 +121,10 @@ pub async fn send(client: &Client, user: i64, action: &Action) -> Outcome {
             (Method::POST, "/cart/checkout".to_owned(), Some(body), key.as_deref())
         }
     };
-    let Ok(reply) = client.try_send(method, &path, body, key).await else {
-        return Outcome::Unknown;
+    let reply = match client.try_send(method, &path, body, key).await {
+        Ok(reply) => reply,
+        Err(error) if error.is_connect() => return Outcome::NotSent,
+        Err(_) => return Outcome::Unknown,
     };
     let Reply { status, body, .. } = &reply;
     match (status, action) {

@@ -1,5 +1,7 @@
 //! The shop and its client.
 
+use std::collections::BTreeMap;
+
 use cart::{Application, Settings};
 use dev::testing::{Database, ProductStandIn, Servers, create_database, eventually, http_client};
 use reqwest::Method;
@@ -98,6 +100,17 @@ impl Shop {
         sum
     }
 
+    /// Waits until no checkout is open. After an interrupted attempt, the sweepers would rest for up to
+    /// 45 s; here they do not.
+    pub async fn all_settled(&self) {
+        eventually(SOON, "no checkout is open", async || {
+            self.execute("update checkout_intents set next_attempt_at = now()").await;
+            let open = self.count("select count(*) from checkout_intents").await;
+            if open == 0 { Ok(()) } else { Err(open) }
+        })
+        .await;
+    }
+
     /// Runs a statement on all databases.
     pub async fn execute(&self, statement: &'static str) {
         for database in &self.databases {
@@ -176,6 +189,23 @@ impl Client {
             .iter()
             .map(|item| (item["sku_id"].as_u64().unwrap(), item["count"].as_u64().unwrap()))
             .collect()
+    }
+
+    /// The SKU and count of each line, if the service answers.
+    pub async fn try_lines(&self, user: i64) -> Option<BTreeMap<u32, u32>> {
+        let path = format!("/user/{user}/cart");
+        let cart = self.try_send(Method::GET, &path, None, None).await.ok()?;
+        let number = |value: &Value| u32::try_from(value.as_u64().unwrap()).unwrap();
+        match cart.status {
+            200 => {
+                let items = cart.body["items"].as_array().unwrap();
+                let line = |item: &Value| (number(&item["sku_id"]), number(&item["count"]));
+                Some(items.iter().map(line).collect())
+            }
+            404 => Some(BTreeMap::new()),
+            503 | 504 => None,
+            _ => panic!("{cart:?}"),
+        }
     }
 
     pub async fn post(&self, path: &str, body: &Value, key: Option<&str>) -> Reply {
