@@ -167,13 +167,14 @@ pub fn settle(current: &Loaded, intent: Uuid, end: &End) -> Option<Change> {
         change.answers.clone_from(answers);
         if let Some(open) = open {
             change.cart = change.cart.minus(&open.leaving);
-            change.untold = is_untold.then_some(*order);
+            // Another instance may have asked for it too, for requests that this one does not know.
+            change.untold = (*is_untold || open.attempts > 0).then_some(*order);
         }
     }
     (open.is_some() || !change.answers.is_empty()).then_some(change)
 }
 
-/// Decides what to write when everyone who asked for `order` has got it.
+/// Decides what to write when a request without a key has got `order`.
 pub fn told(current: &Loaded, order: OrderId) -> Option<Change> {
     let is_untold = current.stored.untold == Some(order);
     is_untold.then(|| Change { untold: None, ..Change::none(&current.stored) })

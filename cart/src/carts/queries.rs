@@ -15,7 +15,8 @@ use crate::idempotency::{IdempotencyKey, StoredAnswer};
 
 const LOAD: &str = "
 SELECT asked.position, cart.version, cart.skus, cart.counts,
-       CASE WHEN cart.untold_at > now() - make_interval(secs => $4) THEN cart.untold_order END AS untold_order,
+       CASE WHEN cart.untold_at > now() - make_interval(secs => $4) AND cart.untold_version = cart.version
+            THEN cart.untold_order END AS untold_order,
        intent.id AS intent_id, intent.skus AS intent_skus, intent.counts AS intent_counts, intent.key AS intent_key,
        intent.leaving_skus, intent.leaving_counts, intent.attempts, intent.unusable_answers,
        intent.next_attempt_at <= now() AS is_due,
@@ -31,14 +32,15 @@ LEFT JOIN idempotency_keys answer
 /// deadlock. The intent and the answers of a user are written only if the user's row is.
 const WRITE: &str = "
 WITH written AS (
-    INSERT INTO carts AS cart (user_id, version, skus, counts, untold_order, untold_at)
-    SELECT user_id, version + 1, skus::bigint[], counts::integer[], untold, CASE WHEN untold IS NOT NULL THEN now() END
+    INSERT INTO carts AS cart (user_id, version, skus, counts, untold_order, untold_at, untold_version)
+    SELECT user_id, version + 1, skus::bigint[], counts::integer[], untold,
+           CASE WHEN untold IS NOT NULL THEN now() END, CASE WHEN untold IS NOT NULL THEN version + 1 END
     FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $23::bigint[])
          AS change (user_id, version, skus, counts, untold)
     ORDER BY user_id
     ON CONFLICT (user_id) DO UPDATE
         SET version = excluded.version, skus = excluded.skus, counts = excluded.counts, updated_at = now(),
-            untold_order = excluded.untold_order,
+            untold_order = excluded.untold_order, untold_version = excluded.untold_version,
             untold_at = CASE WHEN cart.untold_order = excluded.untold_order THEN cart.untold_at ELSE excluded.untold_at END
         WHERE cart.version = excluded.version - 1
     RETURNING user_id

@@ -7,7 +7,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use futures::{future, join};
 use service_kit::shard::ShardRouter;
 use shared_actors::{crash_point, deadline};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::CartActors;
 use super::commands::{AddItem, Checkout, ClearCart, Keyed, RemoveItem};
@@ -22,6 +22,8 @@ use crate::products::{Product, Products};
 /// How many products one request looks up at once, so that a large cart leaves capacity of the
 /// product service to others.
 const LOOKUPS: usize = 10;
+/// A request waits so long for fresh products, if it could have stale ones.
+const FRESH_WITHIN: Duration = Duration::from_secs(1);
 /// A checkout waits at most half of this, or of its remaining time, to hear that a product is lost.
 const KNOWN_WITHIN: Duration = Duration::from_secs(2);
 
@@ -97,15 +99,16 @@ impl Carts {
     /// asked last, because calls to it are limited. No call is spent on a SKU without stock, such
     /// as an invented one.
     async fn available(&self, user: UserId, sku: Sku) -> Result<u64, CartError> {
+        let fresh_by = Instant::now() + FRESH_WITHIN;
         if self.products.remembers(sku) {
             let (product, available) =
-                join!(self.products.find(user, sku), self.loms.available(sku));
+                join!(self.products.find(user, sku, fresh_by), self.loms.available(sku));
             product?.ok_or(CartError::UnknownSku(sku))?;
             return Ok(available?);
         }
         let available = self.loms.available(sku).await?;
         if available > 0 {
-            self.products.find(user, sku).await?.ok_or(CartError::UnknownSku(sku))?;
+            self.products.find(user, sku, fresh_by).await?.ok_or(CartError::UnknownSku(sku))?;
         }
         Ok(available)
     }
@@ -136,8 +139,9 @@ impl Carts {
         if cart.is_empty() {
             return Err(CartError::EmptyCart);
         }
+        let fresh_by = Instant::now() + FRESH_WITHIN;
         let priced = cart.lines().map(async |line| {
-            let product = self.products.find(user, line.sku).await?;
+            let product = self.products.find(user, line.sku, fresh_by).await?;
             Ok::<_, CartError>(PricedLine { line, product })
         });
         let lines: Vec<PricedLine> = stream::iter(priced).buffered(LOOKUPS).try_collect().await?;
@@ -169,24 +173,26 @@ impl Carts {
             Some(loaded) => loaded.stored,
             None => self.shard(user).load(user, None).await?.stored,
         };
-        // What an open checkout orders is settled already.
-        if stored.intent.is_none() {
-            self.none_is_lost(user, &stored.cart).await?;
-        }
+        // What an open checkout takes is ordered already.
+        let rest = match &stored.intent {
+            Some(open) => stored.cart.minus(&open.leaving),
+            None => stored.cart,
+        };
+        self.none_is_lost(user, &rest).await?;
         self.actors.ask(&user, Checkout::new(keyed)).await
     }
 
     /// Refuses a cart with products that the product service no longer knows. If the service does not
     /// say so soon, the cart can be ordered: loms decides about stock.
     async fn none_is_lost(&self, user: UserId, cart: &Cart) -> Result<(), CartError> {
-        let soon = (deadline::within(KNOWN_WITHIN) - Instant::now()) / 2;
+        let by = Instant::now() + (deadline::within(KNOWN_WITHIN) - Instant::now()) / 2;
         let lost = async |line: Line| {
-            let found = timeout(soon, self.products.find(user, line.sku)).await;
+            let found = timeout_at(by, self.products.find(user, line.sku, by)).await;
             matches!(found, Ok(Ok(None))).then_some(line)
         };
         let lost = stream::iter(cart.lines()).map(lost).buffered(LOOKUPS);
         let lost: Vec<Line> =
-            lost.take_until(sleep(soon)).filter_map(future::ready).collect().await;
+            lost.take_until(sleep_until(by)).filter_map(future::ready).collect().await;
         if lost.is_empty() { Ok(()) } else { Err(CartError::LostProducts(lost)) }
     }
 

@@ -11,7 +11,7 @@ use futures::future::{LocalBoxFuture, Shared};
 use prometheus::IntCounter;
 use shared_actors::actor::{ActorOptions, Command, Envelope, Handle};
 use shared_actors::{deadline, metrics};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use super::client::ProductClient;
 use super::memory::{Known, Memory, memory};
@@ -26,9 +26,6 @@ const UNKNOWN_LIVES: Duration = Duration::from_secs(10);
 
 /// How long a look-up may take, regardless of the deadlines of its callers.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long a caller who could have a stale product waits for a fresh one.
-const FRESH_WITHIN: Duration = Duration::from_secs(1);
 
 struct CacheMetrics {
     hits: IntCounter,
@@ -107,11 +104,16 @@ impl Products {
 
     /// Returns the product that `user` needs, or `None` if the product service does not know the SKU.
     /// A fresh product in memory is returned without asking the actor. A stale one is returned if no
-    /// fresh one can be had soon.
+    /// fresh one comes by `fresh_by`.
     ///
     /// # Errors
     /// `Overloaded`, `Unavailable`, `DeadlineExceeded`, `BadGateway`.
-    pub async fn find(&self, user: UserId, sku: Sku) -> Result<Option<Arc<Product>>, CartError> {
+    pub async fn find(
+        &self,
+        user: UserId,
+        sku: Sku,
+        fresh_by: Instant,
+    ) -> Result<Option<Arc<Product>>, CartError> {
         let known = self.memory.get(&sku).await;
         if let Some(known) = known.as_ref().filter(|known| known.is_fresh()) {
             CACHE.hits.inc();
@@ -119,7 +121,7 @@ impl Products {
         }
         let found = self.handle.ask(FindProduct { sku, user });
         let Some(stale) = known.and_then(|known| known.product) else { return found.await };
-        if let Ok(Ok(found)) = timeout(FRESH_WITHIN, found).await {
+        if let Ok(Ok(found)) = timeout_at(fresh_by, found).await {
             return Ok(found);
         }
         CACHE.stale.inc();

@@ -21,6 +21,8 @@ use crate::domain::{CartError, Part, Sku, UserId};
 const ENHANCE_YOUR_CALM: u16 = 420;
 /// How long a call may wait for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A call with less time left is not made.
+const LEAST: Duration = Duration::from_millis(20);
 /// An idle connection is probed after `KEEP_ALIVE` and closed after `IDLE_TIMEOUT`.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -77,6 +79,8 @@ struct Failure {
     may_pass: bool,
     /// How long the service asks not to be called.
     retry_after: Option<Duration>,
+    /// Whether the call had less time than usual, and no answer.
+    was_hurried: bool,
     /// The cause, for the log.
     cause: String,
 }
@@ -113,27 +117,39 @@ impl ProductClient {
         let mut retries = 0;
         loop {
             let turn = self.pace.turn(user, deadline::within(PATIENCE)).await?;
-            if self.breaker.admit(tokio::time::Instant::now()).is_err() {
+            if deadline::remaining().is_some_and(|left| left < LEAST) {
+                // The wait for the turn took too long.
+                turn.unused();
+                return Err(CartError::Overloaded);
+            }
+            let Some(permit) = self.breaker.admit(moment()) else {
                 turn.unused();
                 return Err(CartError::Unavailable(Part::Products));
-            }
+            };
             let answer = self.call(sku).await;
             drop(turn);
             let failure = match answer {
                 Ok(product) => {
-                    self.breaker.succeeded();
+                    self.breaker.succeeded(permit);
                     return Ok(product);
                 }
                 Err(failure) => failure,
             };
-            let pause = failure.retry_after.unwrap_or(self.settings.retry_delay);
-            let time_is_up = deadline::remaining().is_some_and(|left| left <= pause);
-            if let Some(pause) = failure.retry_after {
-                self.breaker.asked_to_wait(tokio::time::Instant::now(), pause);
+            if !failure.may_pass {
+                // It is no use to repeat this call, but the service works.
+                self.breaker.succeeded(permit);
+                return Err(failure.error);
             }
-            if !failure.may_pass || retries >= self.settings.max_retries || time_is_up {
-                if failure.may_pass {
-                    self.breaker.failed(tokio::time::Instant::now());
+            let pause = failure.retry_after.unwrap_or(self.settings.retry_delay);
+            if failure.retry_after.is_some() {
+                self.breaker.asked_to_wait(moment(), permit, pause);
+            }
+            let time_is_up = deadline::remaining().is_some_and(|left| left <= pause);
+            let is_last = retries >= self.settings.max_retries || time_is_up;
+            if is_last || permit.is_trial && failure.retry_after.is_none() {
+                // A call that had little time says nothing about the service.
+                if !failure.was_hurried {
+                    self.breaker.failed(moment(), permit);
                 }
                 return Err(failure.error);
             }
@@ -195,10 +211,13 @@ impl ProductClient {
             Ok(response) => (response.status().as_str().to_owned(), understand(response).await),
             Err(error) => {
                 let status = if error.is_timeout() { "timeout" } else { "transport" };
-                if error.is_timeout() {
+                let was_hurried =
+                    error.is_timeout() && started.elapsed() < self.settings.timeout * 9 / 10;
+                if error.is_timeout() && !was_hurried {
                     self.reconnect(number);
                 }
-                (status.to_owned(), Err(Failure::of_transport(&error)))
+                let failure = Failure { was_hurried, ..Failure::of_transport(&error) };
+                (status.to_owned(), Err(failure))
             }
         };
         metrics::external(&self.path, &status, started.elapsed());
@@ -243,18 +262,23 @@ async fn understand(response: Response) -> Result<Option<Product>, Failure> {
         {
             let error = CartError::Unavailable(Part::Products);
             let cause = "it asks to slow down".to_owned();
-            Err(Failure { error, may_pass: true, retry_after, cause })
+            Err(Failure { retry_after, ..Failure::passing(error, cause) })
         }
         status if retry_after.is_some() => {
             let error = CartError::Unavailable(Part::Products);
             let cause = format!("{status}, and it asks for a pause");
-            Err(Failure { error, may_pass: true, retry_after, cause })
+            Err(Failure { retry_after, ..Failure::passing(error, cause) })
         }
         status => Err(Failure {
             may_pass: status.is_server_error(),
             ..Failure::unusable(status.to_string())
         }),
     }
+}
+
+/// Now, by the clock of [`Breaker`].
+fn moment() -> tokio::time::Instant {
+    tokio::time::Instant::now()
 }
 
 /// How long the service asks not to be called: a number of seconds or a moment.
@@ -280,7 +304,11 @@ async fn bounded_body(mut response: Response) -> Result<Vec<u8>, Failure> {
 impl Failure {
     fn unusable(cause: String) -> Self {
         let error = CartError::BadGateway(Part::Products);
-        Self { error, may_pass: false, retry_after: None, cause }
+        Self { may_pass: false, ..Self::passing(error, cause) }
+    }
+
+    fn passing(error: CartError, cause: String) -> Self {
+        Self { error, may_pass: true, retry_after: None, was_hurried: false, cause }
     }
 
     fn of_transport(error: &reqwest::Error) -> Self {
@@ -294,6 +322,6 @@ impl Failure {
         let causes =
             std::iter::successors(std::error::Error::source(error), |cause| cause.source());
         let cause = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
-        Self { error: outcome, may_pass: true, retry_after: None, cause }
+        Self::passing(outcome, cause)
     }
 }

@@ -24,6 +24,14 @@ pub enum VerifyError {
         /// The service that prepares it.
         service: &'static str,
     },
+    /// loms has more shards than the settings name.
+    #[error("loms has {known} shards, but the settings LOMS_DATABASE_MASTER_* name {shards}")]
+    MissingShards {
+        /// How many shards loms has.
+        known: i32,
+        /// How many the settings name.
+        shards: usize,
+    },
     /// A database of loms is another shard than its setting says.
     #[error("{database} is shard {found} of loms: check the settings LOMS_DATABASE_MASTER_*")]
     OtherShard {

@@ -68,16 +68,18 @@ pub(super) async fn place_of_carts(
     query.fetch_optional(connection).await
 }
 
-/// Which shard of orders the database is.
+/// Which shard of orders the database is, and the number of shards that it knows.
 pub(super) async fn place_of_orders(
     connection: &mut PgConnection,
-) -> Result<Option<i32>, sqlx::Error> {
-    sqlx::query_scalar("SELECT shard FROM shard_identity").fetch_optional(connection).await
+) -> Result<Option<(i32, i32)>, sqlx::Error> {
+    let query =
+        "SELECT shard, (SELECT coalesce(max(shards), 0) FROM shard_layouts) FROM shard_identity";
+    sqlx::query_as(query).fetch_optional(connection).await
 }
 
 const USERS: &str = "
-SELECT user_id FROM carts WHERE user_id > $1
-UNION SELECT user_id FROM idempotency_keys WHERE user_id > $1
+(SELECT user_id FROM carts WHERE user_id > $1 ORDER BY user_id LIMIT $2)
+UNION (SELECT DISTINCT user_id FROM idempotency_keys WHERE user_id > $1 ORDER BY user_id LIMIT $2)
 ORDER BY user_id LIMIT $2";
 
 /// The users after `last` who have a cart or a stored answer.

@@ -29,7 +29,8 @@ impl Round {
             connect("loms", &settings.loms_shards)
         )?;
         try_join_all(carts.iter_mut().map(|cart| is_cart(cart, settings))).await?;
-        try_join_all(orders.iter_mut().map(is_loms)).await?;
+        let shards = orders.len();
+        try_join_all(orders.iter_mut().map(|orders| is_loms(orders, shards))).await?;
         Ok(Self { router, carts, orders })
     }
 
@@ -63,12 +64,15 @@ async fn is_cart(cart: &mut Snapshot, settings: &Settings) -> Result<(), VerifyE
     Ok(check_identity(settings, shard, found)?)
 }
 
-async fn is_loms(orders: &mut Snapshot) -> Result<(), VerifyError> {
+async fn is_loms(orders: &mut Snapshot, shards: usize) -> Result<(), VerifyError> {
     let (shard, database) = (orders.shard, name("loms", orders.shard));
     match orders.read(queries::place_of_orders).await? {
         None => Err(VerifyError::Unprepared { database, service: "loms" }),
-        Some(found) if found == i32::from(shard.get()) => Ok(()),
-        Some(found) => {
+        Some((_, known)) if usize::try_from(known).is_ok_and(|known| known > shards) => {
+            Err(VerifyError::MissingShards { known, shards })
+        }
+        Some((found, _)) if found == i32::from(shard.get()) => Ok(()),
+        Some((found, _)) => {
             let found = ShardIndex::new(u16::try_from(found).unwrap_or(u16::MAX));
             Err(VerifyError::OtherShard { database, found })
         }

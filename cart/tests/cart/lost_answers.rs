@@ -3,6 +3,8 @@
 use dev::testing::{ServiceProcess, free_port};
 use futures::join;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use crate::support::{Client, Fate, SOON, Shop, eventually};
 
@@ -37,6 +39,42 @@ async fn a_client_that_got_no_answer_gets_the_order_when_it_asks_again_without_a
     assert_eq!(client.checkout(1).await.body, order(2000));
     assert_eq!(shop.loms.orders().len(), 2);
     cart.stop().await;
+}
+
+#[actix_web::test]
+async fn a_client_that_closed_its_connection_gets_the_order_when_it_asks_again() {
+    let (mut shop, port) = (Shop::open().await, free_port());
+    shop.set("HOST_PORT", &format!("127.0.0.1:{port}"));
+    let mut service = ServiceProcess::start("cart", &shop.env()).await;
+    let client = Client::at(service.base_url());
+    client.fill(1, &[(1003, 2)]).await;
+    shop.loms.hold(true);
+    let mut connection = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let request =
+        "POST /cart/checkout HTTP/1.1\r\nHost: cart\r\nContent-Length: 11\r\n\r\n{\"user\": 1}";
+    connection.write_all(request.as_bytes()).await.unwrap();
+    is_asked(&shop).await;
+    // Closes the connection in an orderly way, as a client does that has waited long enough.
+    drop(connection);
+    let closed = async || gave_up(&client).await > 0;
+    eventually(SOON, "cart has noticed", closed).await;
+    shop.loms.hold(false);
+    eventually(SOON, "the cart is empty", async || client.show(1).await.status == 404).await;
+    assert_eq!(client.checkout(1).await.body, order(1000));
+    assert!(service.terminate().await.success());
+}
+
+/// How many checkouts were given up by their clients.
+async fn gave_up(client: &Client) -> u64 {
+    let metrics = client.send(reqwest::Method::GET, "/metrics", None, None).await.body;
+    let metrics = metrics.as_str().unwrap();
+    let given_up = |line: &&str| {
+        line.starts_with("api_requests_total{")
+            && line.contains("/cart/checkout")
+            && line.contains("\"499\"")
+    };
+    let value = metrics.lines().find(given_up).and_then(|line| line.rsplit(' ').next());
+    value.and_then(|value| value.parse().ok()).unwrap_or_default()
 }
 
 #[actix_web::test]

@@ -2,7 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 
-use cart::verify::{VerifyError, verify};
+use cart::Settings;
+use cart::verify::verify;
 use futures::join;
 use service_kit::settings::Reader;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
@@ -138,7 +139,7 @@ const CORRUPTIONS: [Corruption; 18] = [
     (
         "untold-has-order",
         Where::Cart,
-        "update carts set untold_order = 999000, untold_at = now() where user_id = {user}",
+        "update carts set untold_order = 999000, untold_at = now(), untold_version = version where user_id = {user}",
     ),
 ];
 
@@ -234,41 +235,34 @@ async fn key_of(loms: &mut [PgConnection; 2], order: i64) -> String {
 #[actix_web::test]
 async fn databases_that_are_not_the_configured_shards_are_refused() {
     let shop = Shop::open().await;
-    let cart = shop.start().await;
-    let settings = |more: &[(&str, &str)]| {
-        let mut env = shop.env();
-        for (shard, database) in (0..).zip(&shop.databases) {
-            let own = database.master_env(shard);
-            env.extend(own.into_iter().map(|(name, value)| (format!("LOMS_{name}"), value)));
-        }
-        for (name, value) in more {
-            env.retain(|(own, _)| own != name);
-            env.push(((*name).to_owned(), (*value).to_owned()));
-        }
-        cart::Settings::read(Reader::from_pairs(env)).unwrap()
+    let crew = Crew::start(&shop).await;
+    let refusal = async |change: fn(&str) -> Option<String>| {
+        let env = crew.verify_env().into_iter();
+        let env = env.filter_map(|(name, value)| Some((change(&name)?, value)));
+        let settings = Settings::read(Reader::from_pairs(env)).unwrap();
+        verify(&settings).await.unwrap_err().to_string()
     };
-    let [first, second] = [0, 1].map(|shard: usize| shop.databases[shard].host_port.as_str());
-    let swapped = [("DATABASE_MASTER_HOST_PORT_0", second), ("DATABASE_MASTER_HOST_PORT_1", first)];
-    let error = verify(&settings(&swapped)).await.unwrap_err();
-    assert!(matches!(error, VerifyError::Read(_)), "the names differ: {error}");
+    let refused = refusal(|name| Some(swapped(name, "LOMS_"))).await;
+    assert!(refused.contains("of loms: check the settings LOMS_DATABASE_MASTER"), "{refused}");
+    let refused = refusal(|name| Some(swapped(name, ""))).await;
+    assert!(refused.contains("holds the carts of shard"), "{refused}");
+    let without_shard_1 = |name: &str| {
+        let is_of_it = name.starts_with("LOMS_") && name.ends_with("_1");
+        (!is_of_it).then(|| name.to_owned())
+    };
+    let refused = refusal(without_shard_1).await;
+    assert!(refused.contains("loms has 2 shards, but"), "{refused}");
+    let nowhere = refusal(|name| Some(name.replace("LOMS_DATABASE_MASTER_NAME_1", "UNUSED"))).await;
+    assert!(nowhere.contains("the database of shard 1 of loms cannot be read"), "{nowhere}");
+}
 
-    // The databases of cart in the place of those of loms, the wrong way round.
-    let names = [0, 1].map(|shard: usize| shop.databases[shard].name.as_str());
-    let swapped = [
-        ("LOMS_DATABASE_MASTER_HOST_PORT_0", second),
-        ("LOMS_DATABASE_MASTER_NAME_0", names[1]),
-        ("LOMS_DATABASE_MASTER_HOST_PORT_1", first),
-        ("LOMS_DATABASE_MASTER_NAME_1", names[0]),
-    ];
-    let error = verify(&settings(&swapped)).await.unwrap_err();
-    assert!(error.to_string().contains("LOMS_DATABASE_MASTER"), "{error}");
-    let swapped = [
-        ("DATABASE_MASTER_HOST_PORT_0", second),
-        ("DATABASE_MASTER_NAME_0", names[1]),
-        ("DATABASE_MASTER_HOST_PORT_1", first),
-        ("DATABASE_MASTER_NAME_1", names[0]),
-    ];
-    let error = verify(&settings(&swapped)).await.unwrap_err();
-    assert!(error.to_string().contains("holds the carts of shard"), "{error}");
-    cart.stop().await;
+/// The name of the same setting of the other shard.
+fn swapped(name: &str, prefix: &str) -> String {
+    let place = name.strip_prefix(prefix).filter(|rest| rest.starts_with("DATABASE_MASTER"));
+    let other = place.and_then(|place| match place.split_at(place.len() - 1) {
+        (place, "0") => Some(format!("{prefix}{place}1")),
+        (place, "1") => Some(format!("{prefix}{place}0")),
+        _ => None,
+    });
+    other.unwrap_or_else(|| name.to_owned())
 }

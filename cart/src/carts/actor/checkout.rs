@@ -34,8 +34,7 @@ pub(super) struct Pursuit {
     /// The keys under which the answer will be stored, including those of commands that no longer
     /// wait.
     keys: BTreeSet<IdempotencyKey>,
-    /// Whether a user's request without a key asks for the order, or may have asked for it at an
-    /// instance that died.
+    /// Whether a user's request without a key asks for the order.
     has_keyless: bool,
     waiting: Vec<oneshot::Sender<Outcome>>,
     activity: Activity,
@@ -125,7 +124,7 @@ impl CartActor {
             }));
             Pursuit {
                 keys: intent.key.iter().cloned().collect(),
-                has_keyless: intent.attempts > 0,
+                has_keyless: false,
                 waiting: Vec::new(),
                 activity: waiting.responder.activity(),
                 intent,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::audit::{self, Version, pieces};
 use super::crew::Crew;
 use super::ledger::{Ledger, Pieces};
-use super::load::{Outcome, USERS, send};
+use super::load::{Outcome, SKUS, USERS, send};
 
 /// How long requests may stay unanswered after the restart.
 const REPAIRED_WITHIN: Duration = Duration::from_secs(30);
@@ -42,6 +42,7 @@ pub async fn violations(crew: &Crew<'_>, ledger: &RefCell<Ledger>) -> Vec<String
             .map(|(sku, count)| (i64::try_from(sku).unwrap(), i64::try_from(count).unwrap()))
             .collect();
         told.compare(user, ledger.borrow().added.get(&user), &shown, &mut wrong);
+        told.account_for(user, &mut ledger.borrow_mut(), &mut wrong);
     }
     let mut ledger = ledger.borrow_mut();
     orders.deny(&ledger, &mut wrong);
@@ -50,7 +51,7 @@ pub async fn violations(crew: &Crew<'_>, ledger: &RefCell<Ledger>) -> Vec<String
 }
 
 /// Repeats the requests that were not answered. Each must get an answer now.
-async fn ask_again(crew: &Crew<'_>, ledger: &RefCell<Ledger>) -> Vec<String> {
+pub async fn ask_again(crew: &Crew<'_>, ledger: &RefCell<Ledger>) -> Vec<String> {
     let (mut wrong, deadline) = (Vec::new(), Instant::now() + REPAIRED_WITHIN);
     let open = std::mem::take(&mut ledger.borrow_mut().open);
     for (turn, (user, action)) in open.into_iter().enumerate() {
@@ -58,6 +59,7 @@ async fn ask_again(crew: &Crew<'_>, ledger: &RefCell<Ledger>) -> Vec<String> {
         tries.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tries.tick().await;
+            ledger.borrow_mut().sent(user, &action, &SKUS);
             match send(&crew.clients()[turn % 2], user, &action).await {
                 Outcome::Done(order) => {
                     ledger.borrow_mut().done(user, &action, order);
@@ -121,6 +123,10 @@ struct Told {
     /// Without those that were ordered before.
     removed: Pieces,
     cart: Pieces,
+    /// How many changes removed a SKU.
+    removals: HashMap<i64, usize>,
+    /// The orders, and whether pieces were added after the checkout began.
+    orders: HashMap<i64, bool>,
 }
 
 /// A checkout between its two changes of the cart.
@@ -129,6 +135,7 @@ struct Open {
     ordered: Pieces,
     /// The ordered pieces that have been in the cart ever since.
     leaving: Pieces,
+    added_since: bool,
 }
 
 impl Told {
@@ -146,13 +153,14 @@ impl Told {
             let (more, less) = differences(&told.cart, &seen.cart);
             if let Some(closed) = seen.closed {
                 let of = open.take_if(|open| open.id == closed);
-                let Some(Open { id, ordered, leaving }) = of else {
+                let Some(Open { id, ordered, leaving, added_since }) = of else {
                     say("it settles a checkout that is not open");
                     continue;
                 };
                 match orders.by_key.get_key_value(&id.to_string()) {
-                    Some((key, (_, owner, lines))) => {
+                    Some((key, (order, owner, lines))) => {
                         known.insert(key);
+                        told.orders.insert(*order, added_since);
                         if (*owner, lines) != (user, &ordered) {
                             say("the order is not what was in the cart");
                         }
@@ -173,6 +181,15 @@ impl Told {
                 }
                 add(&mut told.added, &more);
                 add(&mut told.removed, &less);
+                for sku in less.keys() {
+                    *told.removals.entry(*sku).or_default() += 1;
+                }
+                if !more.is_empty() {
+                    told.orders.values_mut().for_each(|added_since| *added_since = true);
+                    if let Some(open) = &mut open {
+                        open.added_since = true;
+                    }
+                }
             }
             if let Some(open) = &mut open {
                 for (sku, count) in &mut open.leaving {
@@ -185,7 +202,7 @@ impl Told {
                     say("it opens a checkout that is not one of the whole cart");
                 }
                 let (ordered, leaving) = (ordered.clone(), ordered.clone());
-                open = Some(Open { id: *id, ordered, leaving });
+                open = Some(Open { id: *id, ordered, leaving, added_since: false });
             }
             told.cart.clone_from(&seen.cart);
         }
@@ -212,6 +229,30 @@ impl Told {
                 wrong.push(format!(
                     "user {user} was told to have added {added:?}; {what} {more:?} more, {less:?} less"
                 ));
+            }
+        }
+    }
+}
+
+impl Told {
+    /// Each order was answered to somebody, unless something was added before anybody asked again. And
+    /// nothing was removed that no request wanted to be removed.
+    fn account_for(&self, user: i64, ledger: &mut Ledger, wrong: &mut Vec<String>) {
+        let answered = ledger.orders.get(&user).cloned().unwrap_or_default();
+        for (order, added_since) in &self.orders {
+            if answered.contains(order) || ledger.superseded.contains(order) {
+                continue;
+            }
+            if *added_since {
+                ledger.superseded.insert(*order);
+            } else {
+                wrong.push(format!("nobody was answered order {order} of user {user}"));
+            }
+        }
+        for (sku, removals) in &self.removals {
+            let wanted = ledger.removals.get(&(user, *sku)).copied().unwrap_or_default();
+            if *removals > wanted {
+                wrong.push(format!("SKU {sku} of user {user} was removed {removals} times, {wanted} requests wanted it"));
             }
         }
     }

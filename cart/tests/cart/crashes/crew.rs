@@ -30,7 +30,6 @@ pub struct Crew<'a> {
     pub loms_databases: [Database; 2],
     /// Between cart and loms.
     pub proxy: Proxy,
-    /// The settings of `cart verify`.
     verify: Env,
     services: [Service; 3],
     _topic: Topic,
@@ -105,8 +104,13 @@ impl<'a> Crew<'a> {
 
     /// What `cart verify` finds.
     pub async fn verify(&self) -> Report {
-        let settings = Settings::read(Reader::from_pairs(self.verify.clone())).unwrap();
+        let settings = Settings::read(Reader::from_pairs(self.verify_env())).unwrap();
         verify(&settings).await.unwrap()
+    }
+
+    /// The settings of `cart verify`.
+    pub fn verify_env(&self) -> Env {
+        self.verify.clone()
     }
 
     /// Clients of both instances of cart.

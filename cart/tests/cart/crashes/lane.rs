@@ -96,6 +96,9 @@ impl Lane<'_> {
             }
             Fault::CartWithOldKeys => {
                 self.under_load(Duration::from_millis(500), rng).await;
+                // What is repeated after its key was forgotten is done twice.
+                let unanswered = checks::ask_again(&self.crew, &self.ledger).await;
+                assert!(unanswered.is_empty(), "{unanswered:?}");
                 self.crew.kill(1 - victim);
                 let old = "update idempotency_keys set created_at = now() - interval '25 h'";
                 self.crew.shop.execute(old).await;

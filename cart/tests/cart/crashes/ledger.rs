@@ -1,6 +1,6 @@
 //! What the clients did, and what they were told.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// One request of one user.
 #[derive(Clone, Debug)]
@@ -34,6 +34,10 @@ pub struct Ledger {
     pub keys: HashMap<String, i64>,
     /// The requests that are not answered yet.
     pub open: Vec<(i64, Action)>,
+    /// How many requests to remove a SKU were sent for each user, answered or not.
+    pub removals: HashMap<(i64, i64), usize>,
+    /// Orders that nobody was answered, and that nobody asked for again before something was added.
+    pub superseded: HashSet<i64>,
     /// Answers that contradict each other.
     pub contradictions: Vec<String>,
     /// How many changes were confirmed.
@@ -46,6 +50,16 @@ impl Ledger {
     pub fn name(&mut self) -> String {
         self.named += 1;
         format!("key {}", self.named)
+    }
+
+    /// The request is sent.
+    pub fn sent(&mut self, user: i64, action: &Action, skus: &[u32]) {
+        let mut count = |sku: u32| *self.removals.entry((user, sku.into())).or_default() += 1;
+        match action {
+            Action::Remove { sku } => count(*sku),
+            Action::Clear => skus.iter().for_each(|sku| count(*sku)),
+            Action::Add { .. } | Action::Checkout { .. } | Action::Show => {}
+        }
     }
 
     /// The request was done. `order` is the answer to a checkout.

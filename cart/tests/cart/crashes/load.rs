@@ -92,6 +92,7 @@ impl<'a> Load<'a> {
         let mut instance = first;
         loop {
             pace.tick().await;
+            self.ledger.borrow_mut().sent(user, &action, &SKUS);
             match send(&self.clients[instance], user, &action).await {
                 Outcome::Done(order) => {
                     return self.ledger.borrow_mut().done(user, &action, order);

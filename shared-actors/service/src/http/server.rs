@@ -101,6 +101,9 @@ where
                 async move { stopping.notified().await }
             })
             .keep_alive(settings.keep_alive)
+            // A client that closes its side does not wait for the answer. Its request ends like any other
+            // that is given up.
+            .h1_allow_half_closed(false)
             .client_request_timeout(Duration::ZERO)
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
             .local_addr(address)
