@@ -67,6 +67,7 @@ bench: ## Measures orders, carts, the database alone, and overload.
 	@cargo build --release --workspace --bins
 	@cargo run --quiet --release --bin stack -- test --on-disk -- dev/scripts/bench.sh
 	@cargo run --quiet --release --bin stack -- test --on-disk -- dev/scripts/overload.sh
+	@cargo run --quiet --release --bin stack -- test --on-disk -- dev/scripts/overload-carts.sh
 
 schemathesis: ## Sends 20,000 generated requests and checks the answers against the OpenAPI documents.
 	@dev/scripts/setup.sh schemathesis

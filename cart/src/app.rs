@@ -28,7 +28,7 @@ use self::prepare::MIGRATIONS;
 pub(crate) use self::queries::IdentityRow;
 use crate::Settings;
 use crate::api;
-use crate::carts::{CartActor, CartActors, CartShardHandle, Carts};
+use crate::carts::{Admission, CartActor, CartActors, CartShardHandle, Carts};
 use crate::checkout::CheckoutSweeper;
 use crate::domain::UserId;
 use crate::idempotency::KeySweeper;
@@ -145,8 +145,15 @@ impl Application {
         let products = Products::start(redis, client, capacity, stale, arbiters.pick(0));
 
         let carts = cart_actors(settings, arbiters.clone(), router, &shards, &loms);
-        let use_cases =
-            Carts::new(carts.clone(), Arc::clone(&shards), router, products.clone(), loms);
+        let admission = Admission::new(settings.capacity, settings.capacity_per_cart);
+        let use_cases = Carts::new(
+            carts.clone(),
+            Arc::clone(&shards),
+            router,
+            products.clone(),
+            loms,
+            admission,
+        );
         let service = HttpService {
             health: health.clone(),
             openapi: api::openapi(),

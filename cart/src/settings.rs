@@ -55,9 +55,10 @@ pub struct Settings {
     pub arbiters: usize,
     /// How long a thread may hang before the process exits (`THREAD_TIMEOUT`).
     pub thread_timeout: Duration,
-    /// The maximum number of commands to all carts that are queued or running.
+    /// The maximum number of requests in progress, and of commands to all carts that are queued or
+    /// running.
     pub capacity: usize,
-    /// The maximum number of commands to one cart that are queued or running.
+    /// The same for one cart.
     pub capacity_per_cart: usize,
     /// The maximum number of cart actors in memory.
     pub max_live: usize,

@@ -1,6 +1,8 @@
--- For wrk: cart requests of many users. The first argument is the request: add or show.
+-- For wrk: cart requests of many users. The first argument is the request: add, show, or touch, which removes nothing from
+-- the cart of the next user, again and again in the order of their ids.
 local what
 local users = 500
+local touched = 0
 local skus = { 1002, 1003, 1004, 1005 }
 
 function init(args)
@@ -10,6 +12,10 @@ function init(args)
 end
 
 function request()
+  if what == "touch" then
+    touched = touched + 1
+    return wrk.format("DELETE", "/user/" .. 1000000 + touched .. "/cart/1003")
+  end
   local user = math.random(users)
   if what == "add" then
     return wrk.format("POST", "/user/" .. user .. "/cart/" .. skus[math.random(#skus)], nil, '{"count":1}')

@@ -85,7 +85,7 @@ pub struct ItemAnswer {
     /// The SKU.
     #[schema(minimum = 1)]
     sku_id: u32,
-    /// The product's name, from the product service. Empty if it is unknown.
+    /// The product's name, from the product service. Empty if the product is unknown.
     name: String,
     /// The number of pieces.
     #[schema(minimum = 1)]
@@ -93,7 +93,8 @@ pub struct ItemAnswer {
     /// The price of one piece. 0 if the product is unknown.
     #[schema(minimum = 0)]
     price: u32,
-    /// True if the product service no longer knows the product. It cannot be ordered: remove it.
+    /// Present, and true, if the product service no longer knows the product. A cart with such an item
+    /// cannot be checked out until the item is removed.
     #[serde(skip_serializing_if = "is_false")]
     #[schema(required = false)]
     unknown: bool,

@@ -10,7 +10,7 @@
 //!
 //! A checkout that finds another one open is either a repetition of it, or comes later: then the cart
 //! holds more than the open checkout takes out of it. A later one waits until the open one is settled,
-//! and orders what is left. It is never answered with an order that lacks what was added before it.
+//! and orders what is left. It never gets an order that lacks pieces added before it.
 
 use std::collections::HashMap;
 
@@ -26,11 +26,11 @@ use crate::idempotency::{IdempotencyKey, KeyedRequest, StoredAnswer};
 pub enum Begun {
     /// The answer is stored under the request's key.
     Answered(OrderId),
-    /// Nothing is left to order, and a request that made this order may have got no answer.
-    Untold(OrderId),
+    /// The cart is empty, and the client of this order may not have received it.
+    Unreported(OrderId),
     /// loms must be asked for this intent, or is already being asked. Its order is the answer.
     Intent(Intent),
-    /// The same, but the intent is an earlier checkout's. The request begins anew when it is settled.
+    /// The same, but the intent is an earlier checkout's. The request starts again after that checkout is settled.
     Behind(Intent),
 }
 
@@ -107,16 +107,16 @@ pub fn begin(
             Ok((Some(change), Begun::Intent(intent)))
         }
         (None, Asker::User) => {
-            let order = current.stored.untold.ok_or(CartError::EmptyCart)?;
-            // Under a key, the order is stored for good. Without one, it stays untold until the
-            // answer is on its way.
+            let order = current.stored.unreported.ok_or(CartError::EmptyCart)?;
+            // With a key, the order is stored as its answer. Without one, the row keeps the order
+            // until the answer has been sent.
             let stored = request.map(|request| {
                 let answer = StoredAnswer { request: request.request.clone(), order: Some(order) };
                 change.answers.push((request.key.clone(), answer));
-                change.untold = None;
+                change.unreported = None;
                 change
             });
-            Ok((stored, Begun::Untold(order)))
+            Ok((stored, Begun::Unreported(order)))
         }
         (_, Asker::Sweeper) => Err(CartError::EmptyCart),
     }
@@ -146,8 +146,8 @@ pub enum End {
     Ordered {
         /// The order.
         order: OrderId,
-        /// Whether a request may get no answer. The order then stays in [`StoredCart::untold`].
-        is_untold: bool,
+        /// Whether a request may get no answer. The order then stays in [`StoredCart::unreported`].
+        is_unreported: bool,
         /// What to store under the keys of the requests.
         answers: Vec<(IdempotencyKey, StoredAnswer)>,
     },
@@ -163,21 +163,21 @@ pub fn settle(current: &Loaded, intent: Uuid, end: &End) -> Option<Change> {
     if open.is_some() {
         change.intent = IntentChange::Close;
     }
-    if let End::Ordered { order, is_untold, answers } = end {
+    if let End::Ordered { order, is_unreported, answers } = end {
         change.answers.clone_from(answers);
         if let Some(open) = open {
             change.cart = change.cart.minus(&open.leaving);
             // Another instance may have asked for it too, for requests that this one does not know.
-            change.untold = (*is_untold || open.attempts > 0).then_some(*order);
+            change.unreported = (*is_unreported || open.attempts > 0).then_some(*order);
         }
     }
     (open.is_some() || !change.answers.is_empty()).then_some(change)
 }
 
-/// Decides what to write when a request without a key has got `order`.
-pub fn told(current: &Loaded, order: OrderId) -> Option<Change> {
-    let is_untold = current.stored.untold == Some(order);
-    is_untold.then(|| Change { untold: None, ..Change::none(&current.stored) })
+/// Decides what to write when a request without a key has received `order`.
+pub fn reported(current: &Loaded, order: OrderId) -> Option<Change> {
+    let is_unreported = current.stored.unreported == Some(order);
+    is_unreported.then(|| Change { unreported: None, ..Change::none(&current.stored) })
 }
 
 /// Decides what an unusable answer to checkout `intent` writes.
@@ -203,7 +203,7 @@ mod tests {
     }
 
     fn row(lines: &[(u32, u16)], intent: Option<Intent>) -> Loaded {
-        let stored = StoredCart { version: 1, cart: cart(lines), intent, untold: None };
+        let stored = StoredCart { version: 1, cart: cart(lines), intent, unreported: None };
         Loaded { stored, answer: None }
     }
 
@@ -243,8 +243,8 @@ mod tests {
         move |cart| cart.without(Sku::new(sku).unwrap())
     }
 
-    fn ordered_as(order: i64, is_untold: bool) -> End {
-        End::Ordered { order: OrderId::new(order), is_untold, answers: Vec::new() }
+    fn ordered_as(order: i64, is_unreported: bool) -> End {
+        End::Ordered { order: OrderId::new(order), is_unreported, answers: Vec::new() }
     }
 
     /// The lines after the open checkout of `current` is settled.
@@ -412,32 +412,32 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_may_be_untold_is_the_answer_when_nothing_is_left_to_order() {
+    fn an_order_that_may_be_unreported_is_the_answer_when_nothing_is_left_to_order() {
         let order = OrderId::new(1000);
         let mut current = row(&[(1, 2)], Some(open(&[(1, 2)])));
         let intent = current.stored.intent.as_ref().unwrap().id;
         current = after(&current, settle(&current, intent, &ordered_as(1000, true)));
         let none = Pursued::new();
         let keyless = begin(&current, None, Asker::User, &none);
-        assert_eq!(keyless, Ok((None, Begun::Untold(order))));
+        assert_eq!(keyless, Ok((None, Begun::Unreported(order))));
         assert_eq!(begin(&current, None, Asker::Sweeper, &none), Err(CartError::EmptyCart));
 
         let request = request("k", "checkout");
         let (change, begun) = begin(&current, Some(&request), Asker::User, &none).unwrap();
-        assert_eq!(begun, Begun::Untold(order));
+        assert_eq!(begun, Begun::Unreported(order));
         let change = change.unwrap();
         assert_eq!(
-            (change.untold, &change.answers),
+            (change.unreported, &change.answers),
             (None, &vec![(request.key, answer("checkout", Some(1000)))])
         );
 
         let more = changed(&current, with(2, 1));
         assert!(matches!(begin(&more, None, Asker::User, &none).unwrap().1, Begun::Intent(_)));
-        assert_eq!(more.stored.untold, Some(order), "another change of the cart keeps it");
+        assert_eq!(more.stored.unreported, Some(order), "another change of the cart keeps it");
 
-        assert_eq!(told(&current, OrderId::new(2000)), None);
-        let told = after(&current, told(&current, order));
-        assert_eq!(begin(&told, None, Asker::User, &none), Err(CartError::EmptyCart));
+        assert_eq!(reported(&current, OrderId::new(2000)), None);
+        let reported = after(&current, reported(&current, order));
+        assert_eq!(begin(&reported, None, Asker::User, &none), Err(CartError::EmptyCart));
     }
 
     #[test]
@@ -447,7 +447,7 @@ mod tests {
         assert_eq!(settle(&current, Uuid::now_v7(), &End::Refused), None);
         let answers = vec![(request("k", "").key, answer("checkout", Some(1000)))];
         let order = OrderId::new(1000);
-        let end = End::Ordered { order, is_untold: true, answers: answers.clone() };
+        let end = End::Ordered { order, is_unreported: true, answers: answers.clone() };
         let change = settle(&current, Uuid::now_v7(), &end).unwrap();
         assert_eq!(change, Change { answers, ..Change::none(&current.stored) });
         let other = row(&[(1, 2)], Some(open(&[(1, 2)])));

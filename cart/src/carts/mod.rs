@@ -12,6 +12,7 @@
 //! every change that was acknowledged before, on any instance.
 
 mod actor;
+mod admission;
 mod commands;
 mod decide;
 mod metrics;
@@ -22,6 +23,7 @@ mod transaction;
 mod use_cases;
 
 pub use actor::CartActor;
+pub use admission::{Admission, Admitted};
 pub use commands::{AddItem, Checkout, ClearCart, RemoveItem};
 pub use shard::{CartShard, CartShardActor, CartShardHandle};
 pub use state::{Loaded, OpenCheckouts, StoredCart};

@@ -15,8 +15,8 @@ use crate::idempotency::{IdempotencyKey, StoredAnswer};
 
 const LOAD: &str = "
 SELECT asked.position, cart.version, cart.skus, cart.counts,
-       CASE WHEN cart.untold_at > now() - make_interval(secs => $4) AND cart.untold_version = cart.version
-            THEN cart.untold_order END AS untold_order,
+       CASE WHEN cart.unreported_at > now() - make_interval(secs => $4) AND cart.unreported_version = cart.version
+            THEN cart.unreported_order END AS unreported_order,
        intent.id AS intent_id, intent.skus AS intent_skus, intent.counts AS intent_counts, intent.key AS intent_key,
        intent.leaving_skus, intent.leaving_counts, intent.attempts, intent.unusable_answers,
        intent.next_attempt_at <= now() AS is_due,
@@ -32,16 +32,16 @@ LEFT JOIN idempotency_keys answer
 /// deadlock. The intent and the answers of a user are written only if the user's row is.
 const WRITE: &str = "
 WITH written AS (
-    INSERT INTO carts AS cart (user_id, version, skus, counts, untold_order, untold_at, untold_version)
-    SELECT user_id, version + 1, skus::bigint[], counts::integer[], untold,
-           CASE WHEN untold IS NOT NULL THEN now() END, CASE WHEN untold IS NOT NULL THEN version + 1 END
+    INSERT INTO carts AS cart (user_id, version, skus, counts, unreported_order, unreported_at, unreported_version)
+    SELECT user_id, version + 1, skus::bigint[], counts::integer[], unreported,
+           CASE WHEN unreported IS NOT NULL THEN now() END, CASE WHEN unreported IS NOT NULL THEN version + 1 END
     FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $23::bigint[])
-         AS change (user_id, version, skus, counts, untold)
+         AS change (user_id, version, skus, counts, unreported)
     ORDER BY user_id
     ON CONFLICT (user_id) DO UPDATE
         SET version = excluded.version, skus = excluded.skus, counts = excluded.counts, updated_at = now(),
-            untold_order = excluded.untold_order, untold_version = excluded.untold_version,
-            untold_at = CASE WHEN cart.untold_order = excluded.untold_order THEN cart.untold_at ELSE excluded.untold_at END
+            unreported_order = excluded.unreported_order, unreported_version = excluded.unreported_version,
+            unreported_at = CASE WHEN cart.unreported_order = excluded.unreported_order THEN cart.unreported_at ELSE excluded.unreported_at END
         WHERE cart.version = excluded.version - 1
     RETURNING user_id
 ), closed AS (
@@ -88,7 +88,7 @@ DELETE FROM idempotency_keys WHERE ctid IN (
 
 /// How long an order that may not have been answered is kept for the next checkout. An order lives
 /// about as long without payment.
-const UNTOLD_FOR: Duration = Duration::from_mins(10);
+const UNREPORTED_FOR: Duration = Duration::from_mins(10);
 
 type Skus = Option<Numbers<i64>>;
 type Counts = Option<Numbers<i32>>;
@@ -99,7 +99,7 @@ struct Row {
     version: Option<i64>,
     skus: Skus,
     counts: Counts,
-    untold_order: Option<i64>,
+    unreported_order: Option<i64>,
     intent_id: Option<Uuid>,
     intent_skus: Skus,
     intent_counts: Counts,
@@ -124,7 +124,7 @@ pub async fn load(
     let keys: Vec<Option<&str>> =
         asked.iter().map(|(_, key)| key.as_ref().map(IdempotencyKey::as_str)).collect();
     let query = sqlx::query_as(LOAD).bind(users).bind(keys).bind(key_ttl.as_secs_f64());
-    let query = query.bind(UNTOLD_FOR.as_secs_f64());
+    let query = query.bind(UNREPORTED_FOR.as_secs_f64());
     let rows: Vec<Row> = observe("load_carts", query.fetch_all(pool)).await?;
     let mut loaded: Vec<_> = asked.iter().map(|_| Ok(Loaded::default())).collect();
     for row in rows {
@@ -201,7 +201,7 @@ struct Changes {
     versions: Vec<i64>,
     skus: Vec<String>,
     counts: Vec<String>,
-    untold: Vec<Option<i64>>,
+    unreported: Vec<Option<i64>>,
     closed: Vec<i64>,
     opened: Opened,
     updated: Updated,
@@ -244,7 +244,7 @@ impl Changes {
         self.versions.push(*version);
         self.skus.push(skus);
         self.counts.push(counts);
-        self.untold.push(change.untold.map(OrderId::get));
+        self.unreported.push(change.unreported.map(OrderId::get));
         match &change.intent {
             IntentChange::Keep => {}
             IntentChange::Close => self.closed.push(user),
@@ -280,7 +280,7 @@ impl Changes {
         let Self { users, opened, updated, answers, .. } = self;
         let rows = users.len();
         assert!(
-            [self.versions.len(), self.skus.len(), self.counts.len(), self.untold.len()]
+            [self.versions.len(), self.skus.len(), self.counts.len(), self.unreported.len()]
                 .iter()
                 .all(|len| *len == rows)
         );
@@ -324,7 +324,7 @@ impl Changes {
             .bind(self.updated.attempts)
             .bind(self.updated.unusable_answers)
             .bind(self.updated.rests)
-            .bind(self.untold)
+            .bind(self.unreported)
     }
 }
 
@@ -369,7 +369,7 @@ impl Row {
                 version: self.version.unwrap_or_default(),
                 cart,
                 intent,
-                untold: self.untold_order.map(OrderId::new),
+                unreported: self.unreported_order.map(OrderId::new),
             },
             answer: self.request.map(|request| StoredAnswer { request, order }),
         })

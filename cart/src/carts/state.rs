@@ -16,8 +16,8 @@ pub struct StoredCart {
     pub cart: Cart,
     /// The checkout that is not settled yet.
     pub intent: Option<Intent>,
-    /// The order of the last checkout, while a request that asked for it may have got no answer.
-    pub untold: Option<OrderId>,
+    /// The order of the last checkout, if its client may not have received it.
+    pub unreported: Option<OrderId>,
 }
 
 /// A row, and the answer stored under the requested key, from one snapshot.
@@ -55,8 +55,8 @@ pub struct Change {
     pub cart: Cart,
     /// The change to the open checkout.
     pub intent: IntentChange,
-    /// [`StoredCart::untold`] after the change.
-    pub untold: Option<OrderId>,
+    /// [`StoredCart::unreported`] after the change.
+    pub unreported: Option<OrderId>,
     /// The answers to store together with the change.
     pub answers: Vec<(IdempotencyKey, StoredAnswer)>,
 }
@@ -64,8 +64,8 @@ pub struct Change {
 impl Change {
     /// A change that leaves everything as it is in `stored`.
     pub fn none(stored: &StoredCart) -> Self {
-        let (cart, untold) = (stored.cart.clone(), stored.untold);
-        Self { cart, intent: IntentChange::Keep, untold, answers: Vec::new() }
+        let (cart, unreported) = (stored.cart.clone(), stored.unreported);
+        Self { cart, intent: IntentChange::Keep, unreported, answers: Vec::new() }
     }
 
     /// Stores that `request`, which is not a checkout, was done.
@@ -87,7 +87,7 @@ impl StoredCart {
             IntentChange::Open(intent) | IntentChange::Update { intent, .. } => Some(intent),
             IntentChange::Close => None,
         };
-        Self { version: self.version + 1, cart: change.cart, intent, untold: change.untold }
+        Self { version: self.version + 1, cart: change.cart, intent, unreported: change.unreported }
     }
 }
 

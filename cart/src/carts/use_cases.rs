@@ -10,6 +10,7 @@ use shared_actors::{crash_point, deadline};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::CartActors;
+use super::admission::Admission;
 use super::commands::{AddItem, Checkout, ClearCart, Keyed, RemoveItem};
 use super::shard::CartShardHandle;
 use super::state::Loaded;
@@ -22,9 +23,10 @@ use crate::products::{Product, Products};
 /// How many products one request looks up at once, so that a large cart leaves capacity of the
 /// product service to others.
 const LOOKUPS: usize = 10;
-/// A request waits so long for fresh products, if it could have stale ones.
+/// How long a request waits for a fresh product before it uses a stale one.
 const FRESH_WITHIN: Duration = Duration::from_secs(1);
-/// A checkout waits at most half of this, or of its remaining time, to hear that a product is lost.
+/// A checkout waits for the product service for half of this, or half of its remaining time if that
+/// is less.
 const KNOWN_WITHIN: Duration = Duration::from_secs(2);
 
 /// The carts of all users. Cheap to clone.
@@ -36,6 +38,7 @@ pub struct Carts {
     products: Products,
     loms: Loms,
     claims: Claims,
+    admission: Admission,
 }
 
 /// A cart as its user sees it: never empty, ordered by SKU.
@@ -71,8 +74,9 @@ impl Carts {
         router: ShardRouter,
         products: Products,
         loms: Loms,
+        admission: Admission,
     ) -> Self {
-        Self { actors, shards, router, products, loms, claims: Claims::default() }
+        Self { actors, shards, router, products, loms, claims: Claims::default(), admission }
     }
 
     /// Adds `count` pieces of `sku` to the cart, if the product service knows the SKU and enough
@@ -87,6 +91,7 @@ impl Carts {
         count: Quantity,
         key: Option<IdempotencyKey>,
     ) -> Result<(), CartError> {
+        let _admitted = self.admission.admit(user)?;
         let request = || format!("POST /cart/{sku} count={}", count.get());
         let Claimed::Go(keyed, _) = self.claim(user, key, request).await? else { return Ok(()) };
         crash_point!("add::claimed");
@@ -118,6 +123,7 @@ impl Carts {
     /// # Errors
     /// Those of [`CartError`].
     pub async fn remove(&self, user: UserId, sku: Sku) -> Result<(), CartError> {
+        let _admitted = self.admission.admit(user)?;
         self.actors.ask(&user, RemoveItem { sku }).await
     }
 
@@ -126,6 +132,7 @@ impl Carts {
     /// # Errors
     /// Those of [`CartError`].
     pub async fn clear(&self, user: UserId) -> Result<(), CartError> {
+        let _admitted = self.admission.admit(user)?;
         self.actors.ask(&user, ClearCart).await
     }
 
@@ -135,6 +142,7 @@ impl Carts {
     /// # Errors
     /// `EmptyCart`, and those of [`Products::find`].
     pub async fn show(&self, user: UserId) -> Result<CartView, CartError> {
+        let _admitted = self.admission.admit(user)?;
         let cart = self.shard(user).load(user, None).await?.stored.cart;
         if cart.is_empty() {
             return Err(CartError::EmptyCart);
@@ -154,17 +162,19 @@ impl Carts {
         Ok(CartView { lines, total_price })
     }
 
-    /// Orders the contents of the cart. If a checkout is open that would leave nothing in the cart,
-    /// returns its order. If it would leave something, waits for it and orders the rest.
+    /// Orders the contents of the cart. If the open checkout takes everything in the cart, returns its
+    /// order. Otherwise waits for it and orders the rest.
     ///
     /// # Errors
     /// Those of [`CartError`]. After `Unavailable` and `DeadlineExceeded` an order may exist. A
-    /// repeated call returns it.
+    /// repeated call with the same key returns it. Without a key, it does so for ten minutes while the
+    /// cart is empty.
     pub async fn checkout(
         &self,
         user: UserId,
         key: Option<IdempotencyKey>,
     ) -> Result<OrderId, CartError> {
+        let _admitted = self.admission.admit(user)?;
         let (keyed, loaded) = match self.claim(user, key, || checkout::REQUEST.to_owned()).await? {
             Claimed::Answered(order) => return order.ok_or(CartError::KeyReused),
             Claimed::Go(keyed, loaded) => (keyed, loaded),
@@ -173,7 +183,7 @@ impl Carts {
             Some(loaded) => loaded.stored,
             None => self.shard(user).load(user, None).await?.stored,
         };
-        // What an open checkout takes is ordered already.
+        // The pieces that an open checkout takes are already ordered.
         let rest = match &stored.intent {
             Some(open) => stored.cart.minus(&open.leaving),
             None => stored.cart,
@@ -183,7 +193,7 @@ impl Carts {
     }
 
     /// Refuses a cart with products that the product service no longer knows. If the service does not
-    /// say so soon, the cart can be ordered: loms decides about stock.
+    /// answer in time, the checkout continues: loms decides about stock.
     async fn none_is_lost(&self, user: UserId, cart: &Cart) -> Result<(), CartError> {
         let by = Instant::now() + (deadline::within(KNOWN_WITHIN) - Instant::now()) / 2;
         let lost = async |line: Line| {

@@ -41,7 +41,7 @@ static CACHE: LazyLock<CacheMetrics> = LazyLock::new(|| CacheMetrics {
     ),
     stale: metrics::counter(
         "cache_stale_total",
-        "Stale products that were used because the product service gave no answer.",
+        "Stale products that were used because no fresh one was available in time.",
     ),
 });
 

@@ -1,4 +1,4 @@
-//! Leaves a service alone that is down, or that asks for it.
+//! A circuit breaker: stops calls to a service that is down, or that asks for a pause.
 
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 /// After this many failed look-ups in a row, the service counts as down.
 const FAILURES: u32 = 3;
-/// How long it is left alone then. Each failed trial afterwards makes it longer.
+/// How long the pause is then. Each failed trial makes the next one longer.
 const PAUSE: Backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_secs(30) };
 /// The longest pause that the service may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
@@ -18,13 +18,12 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 const TRIAL_WITHIN: Duration = Duration::from_secs(10);
 
 static PAUSES: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let help =
-        "Pauses in the calls to the product service: because it was down, or because it asked.";
+    let help = "Pauses in calls to the product service, because it kept failing (down) or sent Retry-After (asked).";
     metrics::counters_by("product_service_pauses_total", help, "reason", &["down", "asked"])
 });
 
-/// A circuit breaker. It is open while the service is left alone. Afterwards, one call is the trial
-/// that shows whether the service is back.
+/// A circuit breaker. It is open during a pause. Afterwards, one trial call shows whether the service
+/// works again.
 pub struct Breaker(Mutex<State>);
 
 #[derive(Default)]
@@ -34,7 +33,8 @@ struct State {
     /// Pauses in a row.
     pauses: u32,
     paused_until: Option<Instant>,
-    /// Incremented with each pause and each trial. What earlier calls find out is old news then.
+    /// Incremented with each pause and each trial. Outcomes of calls from an earlier
+    /// period are ignored.
     period: u64,
 }
 
@@ -53,7 +53,7 @@ impl Breaker {
         Self(Mutex::default())
     }
 
-    /// Permits a call, unless the service is being left alone.
+    /// Permits a call, except during a pause.
     pub fn admit(&self, now: Instant) -> Option<Permit> {
         let mut state = self.state();
         match state.paused_until {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_calls_from_before_a_pause_find_out_changes_nothing() {
+    fn outcomes_of_calls_from_before_a_pause_are_ignored() {
         let now = Instant::now();
         let breaker = Breaker::new();
         let (early, late) = (breaker.admit(now).unwrap(), breaker.admit(now).unwrap());

@@ -112,7 +112,7 @@ impl ProductClient {
     ///
     /// # Errors
     /// `Overloaded` if the rate limit permits no call before the deadline. `Unavailable`: immediately
-    /// while the service is left alone. `DeadlineExceeded`, `BadGateway`.
+    /// during a pause. `DeadlineExceeded`, `BadGateway`.
     pub async fn get(&self, user: UserId, sku: Sku) -> Result<Option<Product>, CartError> {
         let mut retries = 0;
         loop {

@@ -13,8 +13,8 @@ use crate::domain::{CartError, UserId};
 
 /// One second, plus the amount by which two clocks may differ within it.
 const WINDOW: Duration = Duration::from_millis(1005);
-/// One user may have this part of all calls that wait.
-const PART_OF_ONE_USER: usize = 4;
+/// One user may fill at most one part in this many of the queue.
+const QUEUE_PARTS: usize = 4;
 
 /// Allows at most a fixed number of calls in any second, and delays none longer than necessary. If
 /// calls have to wait, the users take turns.
@@ -85,7 +85,7 @@ impl Queue {
             self.waiting -= before - own.len();
         }
         let own = place.map_or(0, |place| self.users[place].1.len());
-        if self.waiting >= capacity || own >= (capacity / PART_OF_ONE_USER).max(1) {
+        if self.waiting >= capacity || own >= (capacity / QUEUE_PARTS).max(1) {
             return Err(CartError::Overloaded);
         }
         let (sender, turn) = oneshot::channel();
@@ -137,7 +137,7 @@ fn pass_on(queue: &Arc<Mutex<Queue>>) {
         let turn = Turn { queue: Some(Arc::clone(queue)) };
         match next.send(turn) {
             Ok(()) => return,
-            // Nobody waits any more. The turn goes to somebody else.
+            // This caller no longer waits: the next one gets the turn.
             Err(mut turn) => drop(mem::take(&mut turn.queue)),
         }
     }

@@ -17,7 +17,7 @@ pub enum VerifyError {
     #[error("{0}")]
     Refused(String),
     /// A database was never prepared by its service.
-    #[error("{database} is not prepared: run {service} migrate and start it once")]
+    #[error("{database} is not prepared: run `{service} migrate`, then start {service} once")]
     Unprepared {
         /// What the database is called.
         database: String,
@@ -33,7 +33,9 @@ pub enum VerifyError {
         shards: usize,
     },
     /// A database of loms is another shard than its setting says.
-    #[error("{database} is shard {found} of loms: check the settings LOMS_DATABASE_MASTER_*")]
+    #[error(
+        "{database} holds the orders of shard {found} of loms: check the settings LOMS_DATABASE_MASTER_*"
+    )]
     OtherShard {
         /// What the database is called.
         database: String,

@@ -2,8 +2,8 @@
 //! checkouts, stored answers and orders fit together.
 //!
 //! It may run while the shop is working. The databases of cart are read first, those of loms
-//! afterwards. So an order that cart knows must be in loms. The converse cannot be checked: nothing
-//! in cart remembers an order whose answer was given without a key.
+//! afterwards. So an order that cart knows must be in loms. The converse cannot be checked: cart
+//! does not remember an order that it returned to a request without a key.
 //!
 //! Memory is bounded by a page of rows.
 

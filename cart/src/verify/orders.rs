@@ -21,16 +21,16 @@ static ANSWERED: Invariant = Invariant {
     ids: "orders",
 };
 
-static UNTOLD: Invariant = Invariant {
-    name: "untold-has-order",
+static UNREPORTED: Invariant = Invariant {
+    name: "unreported-has-order",
     says: "an order that is kept for the next checkout exists, is not FAILED, and belongs to the user",
-    checked: "untold orders",
+    checked: "unreported orders",
     ids: "orders",
 };
 
 static MADE: Invariant = Invariant {
     name: "order-made-by-checkout",
-    says: "an order that cart answers was created by cart, under the id of a checkout",
+    says: "an order that cart returned, or keeps for the next checkout, has the id of a checkout as its idempotency key",
     checked: "orders",
     ids: "orders",
 };
@@ -91,10 +91,11 @@ pub(super) async fn answers(
     }
     let mut user = i64::MIN;
     loop {
-        let page = cart.read(async |connection| queries::untold(connection, user).await).await?;
+        let page =
+            cart.read(async |connection| queries::unreported(connection, user).await).await?;
         let Some(last) = page.last() else { break };
         user = last.user_id;
-        findings.compare(&UNTOLD, cart, orders, &page).await?;
+        findings.compare(&UNREPORTED, cart, orders, &page).await?;
     }
     Ok(findings.0.into_values().collect())
 }
@@ -103,7 +104,7 @@ struct Findings(BTreeMap<&'static str, Finding>);
 
 impl Findings {
     fn new() -> Self {
-        let all = [&ANSWERED, &UNTOLD, &MADE, &CLOSED];
+        let all = [&ANSWERED, &UNREPORTED, &MADE, &CLOSED];
         Self(all.map(|invariant| (invariant.name, Finding::of(invariant))).into())
     }
 

@@ -161,7 +161,7 @@ pub(super) async fn orders_of(
 #[derive(FromRow)]
 pub(super) struct Named {
     pub user_id: i64,
-    /// The key that it is stored under. Empty if it is untold.
+    /// The key that it is stored under. Empty if it is unreported.
     pub key: String,
     pub order_id: i64,
 }
@@ -180,17 +180,17 @@ pub(super) async fn answers(
     sqlx::query_as(STORED).bind(user).bind(key).bind(PAGE).fetch_all(connection).await
 }
 
-const UNTOLD: &str = "
-SELECT user_id, '' AS key, untold_order AS order_id FROM carts
-WHERE user_id > $1 AND untold_order IS NOT NULL
+const UNREPORTED: &str = "
+SELECT user_id, '' AS key, unreported_order AS order_id FROM carts
+WHERE user_id > $1 AND unreported_order IS NOT NULL
 ORDER BY user_id LIMIT $2";
 
-/// The untold orders of users after `last`.
-pub(super) async fn untold(
+/// The unreported orders of users after `last`.
+pub(super) async fn unreported(
     connection: &mut PgConnection,
     last: i64,
 ) -> Result<Vec<Named>, sqlx::Error> {
-    sqlx::query_as(UNTOLD).bind(last).bind(PAGE).fetch_all(connection).await
+    sqlx::query_as(UNREPORTED).bind(last).bind(PAGE).fetch_all(connection).await
 }
 
 /// An order of loms.

@@ -14,7 +14,7 @@ static LINES: Invariant = Invariant {
 
 static ORDERED: Invariant = Invariant {
     name: "checkout-lines-valid",
-    says: "the lines of a checkout are those of a cart, and there is at least one",
+    says: "the lines of a checkout obey the same rules as those of a cart, and there is at least one",
     checked: "open checkouts",
     ids: "users",
 };
@@ -42,7 +42,7 @@ static THERE: Invariant = Invariant {
 
 static ANSWERED: Invariant = Invariant {
     name: "answer-valid",
-    says: "a stored answer belongs to an addition, or to a checkout and has an order",
+    says: "a stored answer is for an addition and has no order, or is for a checkout and has one",
     checked: "stored answers",
     ids: "users",
 };

@@ -78,7 +78,7 @@ async fn gave_up(client: &Client) -> u64 {
 }
 
 #[actix_web::test]
-async fn an_untold_order_becomes_the_answer_to_the_key_that_asks_for_it() {
+async fn an_unreported_order_becomes_the_answer_to_the_key_that_asks_for_it() {
     let shop = swept_shop().await;
     let cart = shop.start().await;
     let client = Client::of(&cart);
@@ -94,7 +94,7 @@ async fn an_untold_order_becomes_the_answer_to_the_key_that_asks_for_it() {
 }
 
 #[actix_web::test]
-async fn an_untold_order_is_forgotten_after_ten_minutes() {
+async fn an_unreported_order_is_forgotten_after_ten_minutes() {
     let shop = swept_shop().await;
     let cart = shop.start().await;
     let client = Client::of(&cart);
@@ -104,8 +104,10 @@ async fn an_untold_order_is_forgotten_after_ten_minutes() {
         assert_eq!(client.patient_for("250m").checkout(user).await.status, 504, "{since}");
         eventually(SOON, "the cart is empty", async || client.show(user).await.status == 404).await;
     }
-    shop.execute("update carts set untold_at = now() - interval '9 min' where user_id = 1").await;
-    shop.execute("update carts set untold_at = now() - interval '11 min' where user_id = 2").await;
+    shop.execute("update carts set unreported_at = now() - interval '9 min' where user_id = 1")
+        .await;
+    shop.execute("update carts set unreported_at = now() - interval '11 min' where user_id = 2")
+        .await;
     assert_eq!(client.checkout(1).await.body, order(1000));
     assert_eq!(client.checkout(2).await.code(), "NOT_FOUND");
     cart.stop().await;

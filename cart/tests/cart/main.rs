@@ -15,6 +15,7 @@ mod idempotency;
 mod input;
 mod instances;
 mod lost_answers;
+mod overload;
 mod product_service;
 mod products;
 mod removals;

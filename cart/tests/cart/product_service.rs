@@ -74,7 +74,7 @@ async fn a_service_that_asks_for_a_pause_gets_it() {
 }
 
 #[actix_web::test]
-async fn a_pause_that_is_longer_than_the_deadline_is_refused_at_once() {
+async fn a_request_fails_at_once_if_the_pause_is_longer_than_its_deadline() {
     let shop = shop().await;
     let cart = shop.start().await;
     let client = Client::of(&cart);
@@ -201,7 +201,7 @@ async fn a_product_that_left_the_catalogue_is_marked_and_cannot_be_ordered() {
 }
 
 #[actix_web::test]
-async fn a_cart_can_be_ordered_though_the_product_service_is_down() {
+async fn a_cart_can_be_ordered_though_the_product_service_hangs() {
     let shop = shop().await;
     let cart = shop.start().await;
     let client = Client::of(&cart);

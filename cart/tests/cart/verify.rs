@@ -137,13 +137,13 @@ const CORRUPTIONS: [Corruption; 18] = [
         "update orders set idempotency_key = 'by hand' where user_id = {user}",
     ),
     (
-        "untold-has-order",
+        "unreported-has-order",
         Where::Cart,
-        "update carts set untold_order = 999000, untold_at = now(), untold_version = version where user_id = {user}",
+        "update carts set unreported_order = 999000, unreported_at = now(), unreported_version = version where user_id = {user}",
     ),
 ];
 
-/// Without these, most corruptions are impossible. Whoever corrupts a database may drop them, too.
+/// Without these, most corruptions are impossible. Somebody who corrupts a database may drop them, too.
 const RULES: &str = "do $$ declare rule record; begin
     for rule in select conrelid::regclass as owner, conname from pg_constraint
         where contype in ('c', 'f') and conrelid in ('carts'::regclass, 'checkout_intents'::regclass)
@@ -191,7 +191,7 @@ async fn each_of_many_corruptions_is_reported_by_name() {
             | "answered-checkout-closed"
             | "answer-has-order"
             | "order-made-by-checkout" => order,
-            "untold-has-order" => 999_000,
+            "unreported-has-order" => 999_000,
             _ => i64::try_from(user).unwrap(),
         };
         expected.push((name, reported));

@@ -45,7 +45,7 @@ struct Waiting {
     keyed: Option<Keyed>,
     asker: Asker,
     responder: Responder<Checkout>,
-    /// It came later than the checkout that it waits for, and begins anew afterwards.
+    /// It came later than the checkout that it waits for, and starts again afterwards.
     is_behind: bool,
 }
 
@@ -78,11 +78,11 @@ impl CartActor {
                 let (intent, is_behind) = match done.result {
                     Ok(Begun::Intent(intent)) => (intent, false),
                     Ok(Begun::Behind(intent)) => (intent, true),
-                    Ok(Begun::Untold(order)) => {
+                    Ok(Begun::Unreported(order)) => {
                         let (is_keyless, activity) = (keyed.is_none(), responder.activity());
                         drop(keyed);
                         if responder.answer(Ok(order)) && is_keyless {
-                            actor.told(order, activity, ctx);
+                            actor.reported(order, activity, ctx);
                         }
                         return;
                     }
@@ -173,7 +173,7 @@ impl CartActor {
         // The key must be free before the client sees the answer.
         drop(keyed);
         if let (true, true, Some(order)) = (responder.answer(answer), is_keyless, order) {
-            self.told(order, activity, ctx);
+            self.reported(order, activity, ctx);
         }
     }
 
@@ -187,7 +187,7 @@ impl CartActor {
         let end = match &outcome {
             Outcome::Created(order) => {
                 let answers = answers(*order, keys);
-                End::Ordered { order: *order, is_untold: has_keyless, answers }
+                End::Ordered { order: *order, is_unreported: has_keyless, answers }
             }
             Outcome::Refused(_) => End::Refused,
             Outcome::Unknown(CartError::BadGateway(_)) => {
@@ -213,13 +213,13 @@ impl CartActor {
         });
     }
 
-    /// Notes that a request without a key has got `order` as its answer.
-    fn told(&mut self, order: OrderId, activity: Activity, ctx: &mut Context<Self>) {
-        crash_point!("checkout::told");
-        if self.known.as_ref().is_some_and(|known| known.untold != Some(order)) {
+    /// Records that a request without a key has received `order`.
+    fn reported(&mut self, order: OrderId, activity: Activity, ctx: &mut Context<Self>) {
+        crash_point!("checkout::reported");
+        if self.known.as_ref().is_some_and(|known| known.unreported != Some(order)) {
             return;
         }
-        let decide = move |current: &_| decide::told(current, order);
+        let decide = move |current: &_| decide::reported(current, order);
         self.write(decide, Span::current(), ctx, move |user, result| {
             if let Err(error) = result {
                 warn!(%user, %order, %error, "the next checkout may be answered with this order again");

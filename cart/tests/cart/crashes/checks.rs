@@ -103,14 +103,14 @@ impl Orders {
         Self { by_key, wrong }
     }
 
-    /// What clients were told and is not true.
+    /// Reports answers that are not true.
     fn deny(mut self, ledger: &Ledger, wrong: &mut Vec<String>) {
         wrong.append(&mut self.wrong);
         let orders: HashMap<i64, i64> =
             self.by_key.values().map(|(id, user, _)| (*id, *user)).collect();
         for (user, told) in &ledger.orders {
             let untrue = told.iter().filter(|order| orders.get(order) != Some(user));
-            wrong.extend(untrue.map(|order| format!("user {user} was answered order {order}")));
+            wrong.extend(untrue.map(|order| format!("user {user} got order {order}, which does not exist, has failed or belongs to another user")));
         }
     }
 }
@@ -210,7 +210,9 @@ impl Told {
             .by_key
             .iter()
             .filter(|(key, (_, owner, _))| *owner == user && !known.contains(key.as_str()));
-        wrong.extend(unknown.map(|(_, (id, ..))| format!("nothing left a cart for order {id}")));
+        wrong.extend(unknown.map(|(_, (id, ..))| {
+            format!("order {id} exists, but no checkout took its pieces from a cart")
+        }));
         told
     }
 
@@ -227,7 +229,7 @@ impl Told {
             let (more, less) = differences(added, pieces);
             if !more.is_empty() || !less.is_empty() {
                 wrong.push(format!(
-                    "user {user} was told to have added {added:?}; {what} {more:?} more, {less:?} less"
+                    "additions of {added:?} were confirmed to user {user}; {what} {more:?} more, {less:?} less"
                 ));
             }
         }
@@ -235,8 +237,8 @@ impl Told {
 }
 
 impl Told {
-    /// Each order was answered to somebody, unless something was added before anybody asked again. And
-    /// nothing was removed that no request wanted to be removed.
+    /// Each order was returned to a client, unless something was added before the client retried. Only
+    /// requests removed pieces.
     fn account_for(&self, user: i64, ledger: &mut Ledger, wrong: &mut Vec<String>) {
         let answered = ledger.orders.get(&user).cloned().unwrap_or_default();
         for (order, added_since) in &self.orders {
@@ -246,7 +248,7 @@ impl Told {
             if *added_since {
                 ledger.superseded.insert(*order);
             } else {
-                wrong.push(format!("nobody was answered order {order} of user {user}"));
+                wrong.push(format!("order {order} was never returned to user {user}"));
             }
         }
         for (sku, removals) in &self.removals {
@@ -302,7 +304,7 @@ fn a_piece_that_vanishes_or_is_ordered_twice_is_noticed() {
     let key = id.to_string();
     assert_eq!(check(&versions, &[(&key, 1000)]), Vec::<String>::new());
     let twice = check(&versions, &[(&key, 1000), ("another", 2000)]);
-    assert_eq!(twice, ["nothing left a cart for order 2000"]);
+    assert_eq!(twice, ["order 2000 exists, but no checkout took its pieces from a cart"]);
     assert!(check(&versions, &[])[0].contains("without an order"));
     let mut vanished = versions;
     vanished[3].cart = Pieces::new();

@@ -96,7 +96,7 @@ impl Lane<'_> {
             }
             Fault::CartWithOldKeys => {
                 self.under_load(Duration::from_millis(500), rng).await;
-                // What is repeated after its key was forgotten is done twice.
+                // A request that is repeated after its key was deleted would be executed twice.
                 let unanswered = checks::ask_again(&self.crew, &self.ledger).await;
                 assert!(unanswered.is_empty(), "{unanswered:?}");
                 self.crew.kill(1 - victim);

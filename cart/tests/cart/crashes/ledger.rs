@@ -36,7 +36,7 @@ pub struct Ledger {
     pub open: Vec<(i64, Action)>,
     /// How many requests to remove a SKU were sent for each user, answered or not.
     pub removals: HashMap<(i64, i64), usize>,
-    /// Orders that nobody was answered, and that nobody asked for again before something was added.
+    /// Orders that were never returned, because something was added before a client retried.
     pub superseded: HashSet<i64>,
     /// Answers that contradict each other.
     pub contradictions: Vec<String>,

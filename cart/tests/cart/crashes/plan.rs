@@ -71,7 +71,7 @@ impl Operation {
                     "checkout::begun",
                     "checkout::placed",
                     "checkout::settled",
-                    "checkout::told",
+                    "checkout::reported",
                     "checkout::noted",
                 ],
             ),

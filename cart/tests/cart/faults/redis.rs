@@ -191,7 +191,7 @@ async fn a_silent_connection_to_redis_is_replaced() {
 }
 
 #[actix_web::test]
-async fn a_slow_redis_is_done_without_and_a_flushed_one_is_filled_again() {
+async fn cart_works_without_a_slow_redis_and_refills_a_flushed_one() {
     let mut redis = OwnRedis::start().await;
     let proxy = Proxy::to(&redis.address);
     let mut shop = shop_with(&proxy.address()).await;

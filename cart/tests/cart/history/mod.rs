@@ -23,10 +23,10 @@ use crate::crashes::ledger::Action;
 use crate::crashes::load::{Outcome, send};
 use crate::support::{Client, Shop};
 
-const USERS: i64 = 12;
+const USERS: i64 = 30;
 /// How many requests of one user are in progress at once.
 const HANDS: usize = 2;
-const REQUESTS_EACH: u32 = 24;
+const REQUESTS_EACH: u32 = 10;
 const SKUS: [u32; 3] = [1003, 1004, 1005];
 /// The shortest interval between two requests of one hand.
 const PACE: Duration = Duration::from_millis(15);
@@ -198,8 +198,17 @@ async fn the_history_of_each_user_is_linearizable_though_both_instances_are_kill
         users.show(user, &mut Rng::with_seed(seed)).await;
     }
     assert!(users.unanswered.get() > 0, "the kills were noticed");
+    let mut unknown = 0;
     for (user, history) in users.histories.borrow().iter() {
-        assert!(is_linearizable(&history.events), "user {user}, seed {seed}: {history:#?}");
+        match is_linearizable(&history.events) {
+            Some(true) => {}
+            Some(false) => panic!("user {user}, seed {seed}: {history:#?}"),
+            None => unknown += 1,
+        }
     }
-    println!("{} requests were not answered", users.unanswered.get());
+    println!(
+        "{} requests were not answered, {unknown} histories are too long to check",
+        users.unanswered.get()
+    );
+    assert!(unknown < USERS / 2, "{unknown} histories are too long to check");
 }
