@@ -20,6 +20,9 @@ pub use generated_server::loms_server;
 /// its JSON from it.
 pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("loms");
 
+/// The JSON Schema of the events in Kafka, which loms serves.
+pub const ORDER_EVENT_SCHEMA: &str = include_str!("../order-event.schema.json");
+
 #[allow(clippy::pedantic, missing_docs, reason = "generated")]
 mod generated {
     tonic::include_proto!("_");

@@ -114,6 +114,8 @@ fn lower_case_names(value: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use serde_json::json;
 
     use super::*;
@@ -198,6 +200,25 @@ mod tests {
         let unknown =
             OrderEvent::parse(Some("loms.order.new.v2"), valid().to_string().as_bytes(), 1024);
         assert_eq!(unknown, Err(Poison::UnknownType("loms.order.new.v2".to_owned())));
+    }
+
+    #[test]
+    fn records_of_every_version_that_was_published_can_be_read() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../proto/order-events");
+        let mut read = 0;
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            let records: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            for record in records.as_array().unwrap() {
+                let ce_type = record["headers"]["ce_type"].as_str();
+                let value = record["value"].to_string();
+                let event = OrderEvent::parse(ce_type, value.as_bytes(), 1024);
+                let event = event.unwrap_or_else(|error| panic!("{path:?}: {error}: {value}"));
+                assert_eq!(event.order_id.to_string(), record["key"].as_str().unwrap());
+                read += 1;
+            }
+        }
+        assert!(read >= 5, "{read} records");
     }
 
     #[test]

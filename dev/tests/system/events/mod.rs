@@ -4,5 +4,6 @@ mod message;
 mod notifications;
 mod payment_timeout;
 mod poison;
+mod schema;
 mod sequence;
 mod traces;

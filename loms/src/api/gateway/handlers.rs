@@ -197,3 +197,18 @@ fn number<T: FromStr + ToString>(field: &'static str, text: &str) -> Result<T, I
     let number = text.parse().ok().filter(|number: &T| number.to_string() == text);
     number.ok_or_else(|| InvalidArgument::new(field, format!("must be a {bits}-bit integer")))
 }
+
+/// Returns the JSON Schema of the events in Kafka
+///
+/// The value of each record in the topic of order events matches it. It is also the schema
+/// `OrderEvent` of this document.
+#[utoipa::path(
+    get, path = "/order-event.schema.json", tag = "events", operation_id = "OrderEventSchema",
+    responses((
+        status = 200, description = "The schema.",
+        content_type = "application/schema+json", body = serde_json::Value,
+    ))
+)]
+pub async fn order_event_schema() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/schema+json").body(loms_proto::ORDER_EVENT_SCHEMA)
+}

@@ -31,6 +31,10 @@ pub struct GatewayState {
 pub fn configure(cfg: &mut ServiceConfig, state: &GatewayState) {
     let calls = Calls::new(state.orders.clone(), state.stocks.clone());
     cfg.service(
+        web::resource("/order-event.schema.json")
+            .route(web::get().to(handlers::order_event_schema)),
+    );
+    cfg.service(
         web::scope("/v1")
             .app_data(web::Data::new(calls))
             .service(

@@ -18,8 +18,16 @@ pub(super) use schemas::{
 };
 
 /// The document that the HTTP port serves.
+///
+/// # Panics
+/// Never: the schema of events is a constant.
+#[expect(clippy::expect_used, reason = "a test reads the same constant")]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    Document::openapi()
+    let mut document = Document::openapi();
+    let event = serde_json::from_str(loms_proto::ORDER_EVENT_SCHEMA).expect("a JSON Schema");
+    let components = document.components.get_or_insert_default();
+    components.schemas.insert("OrderEvent".to_owned(), event);
+    document
 }
 
 #[derive(OpenApi)]
@@ -38,6 +46,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     tags(
         (name = "orders", description = "From creation to payment or cancellation."),
         (name = "stock", description = "The pieces that can be sold."),
+        (name = "events", description = "The events in Kafka: one per change of an order's state."),
     ),
     paths(
         handlers::order_create,
@@ -47,6 +56,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         handlers::order_cancel,
         handlers::stocks_info,
         handlers::stocks_restock,
+        handlers::order_event_schema,
     )
 )]
 struct Document;
@@ -54,6 +64,17 @@ struct Document;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_document_contains_the_schema_of_events() {
+        let document = serde_json::to_value(openapi()).unwrap();
+        let published: serde_json::Value =
+            serde_json::from_str(loms_proto::ORDER_EVENT_SCHEMA).unwrap();
+        let described = &document["components"]["schemas"]["OrderEvent"];
+        for member in ["type", "required", "properties", "description"] {
+            assert_eq!(described[member], published[member], "{member}");
+        }
+    }
 
     #[test]
     fn every_route_tells_its_answers_and_its_errors() {
@@ -67,7 +88,8 @@ mod tests {
             ("/v1/stocks/{sku}", "get", "200 400 404 429 500 503 504"),
             ("/v1/stocks/{sku}/restock", "post", "200 400 404 408 409 413 415 429 500 503 504"),
         ];
-        let paths = document["paths"].as_object().unwrap();
+        let mut paths = document["paths"].as_object().unwrap().clone();
+        assert!(paths.remove("/order-event.schema.json").is_some());
         let operations: usize = paths.values().map(|path| path.as_object().unwrap().len()).sum();
         assert_eq!(operations, routes.len());
         for (path, method, statuses) in routes {
