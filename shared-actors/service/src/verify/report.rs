@@ -93,12 +93,12 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<30} {:>12} {:<16} {:>8} {:>10}",
+            "{:<30} {:>12} {:<18} {:>8} {:>10}",
             "invariant", "checked", "", "open", "violations"
         )?;
         for Finding { invariant, checked, open, violations, .. } in &self.findings {
             let Invariant { name, checked: unit, .. } = invariant;
-            writeln!(f, "{name:<30} {checked:>12} {unit:<16} {open:>8} {violations:>10}")?;
+            writeln!(f, "{name:<30} {checked:>12} {unit:<18} {open:>8} {violations:>10}")?;
         }
         for finding in self.violated() {
             let Finding { invariant, violations, ids, .. } = finding;
