@@ -6,7 +6,7 @@
 //! retries, share one rate limit.
 //!
 //! While the product service gives no answer, stale products are used for some time. If it keeps
-//! failing, or asks for a pause, it is left alone for a while.
+//! failing, or asks for a pause, cart stops calling it for a while.
 
 mod actor;
 mod breaker;

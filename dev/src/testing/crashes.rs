@@ -1,9 +1,11 @@
 //! Tests that kill processes at crash points: what a run found, which points the code names, and
 //! the variables that select a run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::path::Path;
+use std::sync::Mutex;
+use std::thread;
 
 /// What a run of crash tests found, by the point at which processes were killed.
 #[derive(Debug, Default)]
@@ -142,9 +144,35 @@ impl CrashRun {
         }
     }
 
-    /// Whether the operation is to be run.
-    pub fn wants(&self, operation: &str) -> bool {
-        self.operation.as_ref().is_none_or(|name| name == operation)
+    /// Runs those of `operations` (names and values) that the environment asks for. At most `lanes` of
+    /// them run at once, each on its own thread.
+    ///
+    /// # Panics
+    /// Panics if one of them does.
+    pub fn in_lanes<O: Send>(
+        &self,
+        lanes: usize,
+        operations: impl IntoIterator<Item = (&'static str, O)>,
+        run: impl Fn(O) -> CrashTable + Sync,
+    ) -> Vec<CrashTable> {
+        let wanted = |name: &str| self.operation.as_ref().is_none_or(|only| only == name);
+        let wanted: VecDeque<O> = operations
+            .into_iter()
+            .filter_map(|(name, operation)| wanted(name).then_some(operation))
+            .collect();
+        let (waiting, tables) = (Mutex::new(wanted), Mutex::new(Vec::new()));
+        let next = || waiting.lock().expect("no lane panics here").pop_front();
+        thread::scope(|scope| {
+            for _ in 0..lanes {
+                scope.spawn(|| {
+                    while let Some(operation) = next() {
+                        let table = run(operation);
+                        tables.lock().expect("no lane panics here").push(table);
+                    }
+                });
+            }
+        });
+        tables.into_inner().expect("no lane panics here")
     }
 }
 

@@ -16,9 +16,6 @@ pub mod ledger;
 pub mod load;
 mod plan;
 
-use std::sync::Mutex;
-use std::thread;
-
 use dev::testing::crashes::{CrashRun, CrashTable};
 
 use plan::Operation;
@@ -31,22 +28,11 @@ fn a_kill_between_any_two_steps_loses_nothing_and_orders_nothing_twice() {
     let run = CrashRun::from_env(fastrand::u64(..1_000_000));
     let CrashRun { rounds, seed, .. } = run;
     println!("seed {seed}");
-    let wanted = |operation: &Operation| run.wants(operation.name());
-    let waiting = Mutex::new(Operation::ALL.into_iter().filter(wanted));
-    let next = || waiting.lock().unwrap().next();
-    let tables: Mutex<Vec<CrashTable>> = Mutex::default();
-    thread::scope(|scope| {
-        for _ in 0..LANES {
-            scope.spawn(|| {
-                while let Some(operation) = next() {
-                    let lane = lane::run(operation, rounds, seed);
-                    let table = actix_web::rt::System::new().block_on(lane);
-                    tables.lock().unwrap().push(table);
-                }
-            });
-        }
+    let operations = Operation::ALL.map(|operation| (operation.name(), operation));
+    let tables = run.in_lanes(LANES, operations, |operation| {
+        actix_web::rt::System::new().block_on(lane::run(operation, rounds, seed))
     });
-    let table = CrashTable::of_all(tables.into_inner().unwrap(), &plan::all());
+    let table = CrashTable::of_all(tables, &plan::all());
     println!("{table}\nseed {seed}");
     assert!(table.violations().is_empty(), "{:#?}", table.violations());
 }

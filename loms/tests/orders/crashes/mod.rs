@@ -17,9 +17,6 @@ mod load;
 mod plan;
 mod told;
 
-use std::sync::Mutex;
-use std::thread;
-
 use dev::testing::crashes::{CrashRun, CrashTable};
 
 use plan::Operation;
@@ -32,22 +29,11 @@ fn a_kill_between_any_two_steps_loses_nothing_and_leaves_nothing_behind() {
     let run = CrashRun::from_env(fastrand::u64(..1_000_000));
     let CrashRun { rounds, seed, .. } = run;
     println!("seed {seed}");
-    let wanted = |operation: &Operation| run.wants(operation.name());
-    let waiting = Mutex::new(Operation::ALL.into_iter().filter(wanted));
-    let next = || waiting.lock().unwrap().next();
-    let lanes: Mutex<Vec<CrashTable>> = Mutex::default();
-    thread::scope(|scope| {
-        for _ in 0..LANES {
-            scope.spawn(|| {
-                while let Some(operation) = next() {
-                    let lane = lane::run(operation, rounds, seed);
-                    let lane = actix::System::new().block_on(lane);
-                    lanes.lock().unwrap().push(lane);
-                }
-            });
-        }
+    let operations = Operation::ALL.map(|operation| (operation.name(), operation));
+    let tables = run.in_lanes(LANES, operations, |operation| {
+        actix::System::new().block_on(lane::run(operation, rounds, seed))
     });
-    let table = CrashTable::of_all(lanes.into_inner().unwrap(), &plan::all());
+    let table = CrashTable::of_all(tables, &plan::all());
     println!("{table}\nseed {seed}");
     assert!(table.violations().is_empty(), "{:#?}", table.violations());
 }
