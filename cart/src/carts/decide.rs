@@ -92,8 +92,9 @@ pub fn begin(
     let mut change = Change::none(&current.stored);
     match (&current.stored.intent, asker) {
         (Some(open), _) if pursued.contains_key(&open.id) => {
-            let has_joined = key.is_some() && pursued[&open.id];
-            Ok((None, continued(open.clone(), &current.stored.cart, asker, key, has_joined)))
+            let begun =
+                continued(open.clone(), &current.stored.cart, asker, key, pursued[&open.id]);
+            Ok((None, begun))
         }
         (Some(open), _) if open.may_be_asked_by(asker) => {
             let (intent, rest) = open.asked_again();

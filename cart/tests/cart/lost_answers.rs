@@ -1,5 +1,6 @@
 //! A client that got no answer to its checkout asks again. What was added meanwhile is another order.
 
+use cart::Application;
 use dev::testing::{ServiceProcess, free_port};
 use futures::join;
 use serde_json::{Value, json};
@@ -205,16 +206,28 @@ async fn a_checkout_at_the_other_instance_orders_what_was_added_during_the_first
     two.stop().await;
 }
 
-#[actix_web::test]
-async fn a_checkout_after_an_unknown_one_orders_only_what_was_added_since() {
+/// A shop whose sweeper settles nothing.
+async fn unswept_shop() -> Shop {
     let mut shop = Shop::open().await;
     shop.set("CHECKOUT_GRACE", "1h");
-    let cart = shop.start().await;
-    let client = Client::of(&cart);
+    shop
+}
+
+/// User 1 has checked out two pieces of 1003 with the key `a`, got no answer, and added 1004.
+async fn client_that_adds_after_an_unknown_checkout(shop: &Shop, cart: &Application) -> Client {
+    let client = Client::of(cart);
     client.fill(1, &[(1003, 2)]).await;
     shop.loms.next([Fate::AnswerLost(tonic::Code::Unavailable); 4]);
     assert_eq!(client.checkout_with_key(1, "a").await.status, 503);
     client.fill(1, &[(1004, 3)]).await;
+    client
+}
+
+#[actix_web::test]
+async fn a_checkout_after_an_unknown_one_orders_only_what_was_added_since() {
+    let shop = unswept_shop().await;
+    let cart = shop.start().await;
+    let client = client_that_adds_after_an_unknown_checkout(&shop, &cart).await;
     assert_eq!(client.checkout_with_key(1, "b").await.body, order(2000));
     assert_eq!(client.checkout_with_key(1, "a").await.body, order(1000), "the key's own order");
     let orders = shop.loms.orders();
@@ -224,14 +237,9 @@ async fn a_checkout_after_an_unknown_one_orders_only_what_was_added_since() {
 
 #[actix_web::test]
 async fn a_repeated_key_gets_its_order_whatever_was_added_since() {
-    let mut shop = Shop::open().await;
-    shop.set("CHECKOUT_GRACE", "1h");
+    let shop = unswept_shop().await;
     let cart = shop.start().await;
-    let client = Client::of(&cart);
-    client.fill(1, &[(1003, 2)]).await;
-    shop.loms.next([Fate::AnswerLost(tonic::Code::Unavailable); 4]);
-    assert_eq!(client.checkout_with_key(1, "a").await.status, 503);
-    client.fill(1, &[(1004, 3)]).await;
+    let client = client_that_adds_after_an_unknown_checkout(&shop, &cart).await;
     assert_eq!(client.checkout_with_key(1, "a").await.body, order(1000));
     assert_eq!(client.lines(1).await, [(1004, 3)]);
     assert_eq!(shop.loms.orders().len(), 1);
