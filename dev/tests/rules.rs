@@ -11,12 +11,13 @@ const SERVICES: [&str; 3] = ["cart", "loms", "notifier"];
 const SHARED: [&str; 3] = ["shared-actors", "shared-actors/kafka", "shared-actors/service"];
 
 /// The only files of the services that know actix: actors written by hand.
-const HANDWRITTEN_ACTORS: [&str; 5] = [
+const HANDWRITTEN_ACTORS: [&str; 6] = [
     "cart/src/carts/actor.rs",
     "cart/src/carts/actor/checkout.rs",
     "cart/src/products/actor.rs",
     "loms/src/outbox/actor.rs",
-    "notifier/src/notifications/actor.rs",
+    "notifier/src/channels/actor.rs",
+    "notifier/src/inbox/actor.rs",
 ];
 
 struct Source {

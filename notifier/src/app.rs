@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use kafka_actors::{ConsumerHandle, ConsumerOptions, ProducerHandle, ProducerOptions, Topic};
 use service_kit::database;
 use service_kit::database::{Migrations, Pool, PoolSettings, PrepareError};
@@ -20,10 +21,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
 use crate::api;
-use crate::notifications::{
-    Channel, DeadLetterPublisher, DeadLetters, InboxSweeper, LogChannel, NotificationHandle,
-    NotificationMetrics, NotificationSink,
-};
+use crate::channels::{ChannelHandle, EnabledChannel};
+use crate::dead_letters::{DeadLetterPublisher, DeadLetters};
+use crate::deliveries::{BacklogMonitor, Courier, CourierHandle, RetryLimits};
+use crate::inbox::{EventSink, InboxHandle, InboxSweeper};
 use crate::settings::Settings;
 
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations/notifier");
@@ -54,26 +55,18 @@ pub struct Application {
     settings: Settings,
     pool: Pool,
     arbiters: Arbiters,
-    notifications: NotificationHandle,
+    channels: Arc<[EnabledChannel]>,
+    inbox: InboxHandle,
     dead_letters: ProducerHandle,
-    sink: NotificationSink,
 }
 
 impl Application {
-    /// Binds its port immediately; everything else may become available later. Must be called
-    /// within an actix `System`.
+    /// Binds its port immediately; everything else may become available later. Sends notifications
+    /// over `channels`. Must be called within an actix `System`.
     ///
     /// # Errors
     /// The port cannot be bound, or there are too few file descriptors.
-    pub fn build(settings: &Settings) -> Result<Self, StartError> {
-        Self::with_channel(settings, LogChannel)
-    }
-
-    /// Like [`Self::build`], but with another channel than the log.
-    ///
-    /// # Errors
-    /// The port cannot be bound, or there are too few file descriptors.
-    pub fn with_channel(settings: &Settings, channel: impl Channel) -> Result<Self, StartError> {
+    pub fn build(settings: &Settings, channels: Vec<EnabledChannel>) -> Result<Self, StartError> {
         let mut http = settings.http.clone();
         provide_descriptors([&mut http.max_connections])?;
         let health = Health::new();
@@ -85,35 +78,17 @@ impl Application {
         };
         let http = http::serve(&http, service, |_| ())?;
         let arbiters = Arbiters::new(0);
-        // The channel sends within the transaction, which is idle meanwhile. That takes a few
-        // seconds, and no statement takes longer.
-        let limits = PoolSettings {
-            transaction_idle_timeout: Duration::from_secs(10),
-            ..PoolSettings::new("notifier").with_max_connections(settings.max_connections)
-        };
+        let limits = PoolSettings::new("notifier").with_max_connections(settings.max_connections);
         let pool = Pool::new(&settings.database, &limits);
         database::show_pool("notifications", 0, &pool);
-        let metrics = NotificationMetrics::new(channel.name());
-        let notifications = NotificationHandle::start(
-            pool.clone(),
-            Arc::new(channel),
-            settings.max_retries,
-            arbiters.pick(0),
-        );
+        let channels: Arc<[EnabledChannel]> = channels.into();
+        let inbox = InboxHandle::start(pool.clone(), Arc::clone(&channels), arbiters.pick(0));
         let options = ProducerOptions::new(&settings.kafka.brokers, "notifier-dead-letters")
             .retry_max(settings.kafka.retry_max)
             // Letters that Kafka does not accept in this time wait in the database.
             .delivery_timeout(Duration::from_secs(5))
             .topic(settings.dead_letter_topic());
         let dead_letters = ProducerHandle::start(options, arbiters.pick(0));
-        let topic = Topic::new(&settings.kafka.brokers, settings.dead_letter_topic());
-        let sink = NotificationSink {
-            notifications: notifications.clone(),
-            dead_letters: DeadLetters::new(topic, dead_letters.clone(), pool.clone()),
-            group: settings.group.clone(),
-            metrics,
-            event_max_bytes: settings.event_max_bytes,
-        };
         info!(address = %http.address, topic = settings.kafka.topic, group = settings.group, "notifier started");
         let settings = settings.clone();
         Ok(Self {
@@ -124,9 +99,9 @@ impl Application {
             settings,
             pool,
             arbiters,
-            notifications,
+            channels,
+            inbox,
             dead_letters,
-            sink,
         })
     }
 
@@ -174,8 +149,9 @@ impl Application {
         };
         let outcome = match prepared {
             Some(Ok(())) => {
-                let (consumer, sweeper) = (self.consume(), self.sweep());
-                let publisher = self.publish_dead_letters();
+                let couriers = self.start_couriers();
+                let consumer = self.consume(&couriers);
+                let tasks = [self.sweep(), self.publish_dead_letters(), self.monitor_backlog()];
                 let watch = database::watch(
                     self.settings.database.clone(),
                     self.database.clone(),
@@ -186,17 +162,18 @@ impl Application {
                     stopped = &mut stopped => ending = stopped,
                 }
                 // These actors get no commands, so stopping ends them immediately.
-                sweeper.stop().await;
-                publisher.stop().await;
-                self.stop(Some(consumer)).await;
+                for task in &tasks {
+                    task.stop().await;
+                }
+                self.stop(Some(consumer), couriers).await;
                 ending
             }
             Some(Err(error)) => {
-                self.stop(None).await;
+                self.stop(None, Vec::new()).await;
                 Err(error.into())
             }
             None => {
-                self.stop(None).await;
+                self.stop(None, Vec::new()).await;
                 ending
             }
         };
@@ -210,11 +187,29 @@ impl Application {
         database::prepare(&self.settings.database, &[&MIGRATOR], migrations, &self.database).await
     }
 
-    fn consume(&self) -> ConsumerHandle {
-        let Settings { kafka, group, .. } = &self.settings;
+    fn start_couriers(&self) -> Vec<CourierHandle> {
+        let Settings { notification_timeout: attempt_timeout, .. } = self.settings;
+        let limits = RetryLimits {
+            refusals: self.settings.max_retries,
+            age: self.settings.notification_ttl,
+        };
+        let arbiter = self.arbiters.pick(0);
+        let start = |enabled: &EnabledChannel| {
+            let channel =
+                ChannelHandle::start(Arc::clone(&enabled.channel), attempt_timeout, arbiter);
+            Courier { channel, pool: self.pool.clone(), limits, attempt_timeout }.start(arbiter)
+        };
+        self.channels.iter().map(start).collect()
+    }
+
+    fn consume(&self, couriers: &[CourierHandle]) -> ConsumerHandle {
+        let Settings { kafka, group, event_max_bytes, .. } = &self.settings;
+        let letters = DeadLetters::new(self.pool.clone());
+        let sink =
+            EventSink::new(self.inbox.clone(), letters, couriers.to_vec(), group, *event_max_bytes);
         let options =
             ConsumerOptions::new(&kafka.brokers, group, &kafka.topic).component(self.kafka.clone());
-        ConsumerHandle::start(options, self.arbiters.pick(0), self.sink.clone())
+        ConsumerHandle::start(options, self.arbiters.pick(0), sink)
     }
 
     fn sweep(&self) -> TaskHandle {
@@ -226,16 +221,26 @@ impl Application {
     }
 
     fn publish_dead_letters(&self) -> TaskHandle {
-        let letters = self.sink.dead_letters.clone();
+        let (pool, producer) = (self.pool.clone(), self.dead_letters.clone());
+        let topic = Topic::new(&self.settings.kafka.brokers, self.settings.dead_letter_topic());
         let (options, arbiter) =
             (ActorOptions::new("dead_letter_publisher"), self.arbiters.pick(0));
         TaskHandle::periodic(options, arbiter, DeadLetterPublisher::PERIOD, move || {
-            DeadLetterPublisher::new(letters.clone())
+            DeadLetterPublisher::new(pool.clone(), topic.clone(), producer.clone())
         })
     }
 
-    async fn stop(self, consumer: Option<ConsumerHandle>) {
-        let Self { http, health, pool, notifications, dead_letters, .. } = self;
+    fn monitor_backlog(&self) -> TaskHandle {
+        let pool = self.pool.clone();
+        let names: Vec<_> = self.channels.iter().map(|enabled| enabled.channel.name()).collect();
+        let (options, arbiter) = (ActorOptions::new("backlog_monitor"), self.arbiters.pick(0));
+        TaskHandle::periodic(options, arbiter, BacklogMonitor::PERIOD, move || {
+            BacklogMonitor::new(pool.clone(), names.clone())
+        })
+    }
+
+    async fn stop(self, consumer: Option<ConsumerHandle>, couriers: Vec<CourierHandle>) {
+        let Self { http, health, pool, inbox, dead_letters, .. } = self;
         health.stopping();
         Shutdown::new(STOP_WITHIN)
             .step("consumer", async move {
@@ -243,7 +248,10 @@ impl Application {
                     consumer.drain().await;
                 }
             })
-            .step("notifications", async move { notifications.drain().await })
+            .step("inbox", async move { inbox.drain().await })
+            .step("channels", async move {
+                join_all(couriers.iter().map(CourierHandle::drain)).await;
+            })
             .step("dead letters", async move { dead_letters.drain().await })
             .step("database", async move { pool.close().await })
             .step("http", http.stop())

@@ -1,14 +1,19 @@
 //! The notifier: reads order events from Kafka and sends one notification for each.
 //!
-//! `events` defines order events, `notifications` processes them, and `api` serves the HTTP port.
+//! The `inbox` takes each event once from the topic and writes one delivery per channel. `deliveries`
+//! sends them over `channels`, each at its own pace. `dead_letters` keeps what cannot be processed.
+//! `events` defines order events, and `api` serves the HTTP port.
 
 mod api;
 mod app;
+mod channels;
+mod dead_letters;
+mod deliveries;
 mod events;
-mod notifications;
+mod inbox;
 mod settings;
 
 pub use app::{Application, StartError, migrate};
+pub use channels::{Channel, ChannelError, EnabledChannel, LogChannel, Notification};
 pub use events::{Item, OrderEvent, OrderState, Poison};
-pub use notifications::{Channel, ChannelError, LogChannel, Notification};
 pub use settings::Settings;

@@ -1,6 +1,6 @@
 //! The binary of the notifier.
 
-use notifier::{Application, Settings, migrate};
+use notifier::{Application, EnabledChannel, LogChannel, Settings, migrate};
 use service_kit::process;
 use service_kit::process::Service;
 use service_kit::settings::{Reader, SettingsError};
@@ -34,7 +34,8 @@ impl Service for Notifier {
         match command {
             Command::Serve => {
                 watchdog::start(settings.thread_timeout)?;
-                Application::build(settings)?.run_until_stopped().await?;
+                let channels = vec![EnabledChannel::of_all_states(LogChannel)];
+                Application::build(settings, channels)?.run_until_stopped().await?;
             }
             Command::Migrate => migrate(settings).await.map_err(anyhow::Error::msg)?,
         }

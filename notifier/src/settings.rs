@@ -28,9 +28,14 @@ pub struct Settings {
     pub max_connections: u32,
     /// Whether this process migrates the database at the start (`MIGRATE_ON_START`).
     pub migrate_on_start: bool,
-    /// How many times a notification that a channel refuses is retried before its event becomes a
-    /// dead letter (`NOTIFICATION_MAX_RETRIES`).
+    /// How many times a notification that a channel refuses is retried before it becomes a dead
+    /// letter (`NOTIFICATION_MAX_RETRIES`).
     pub max_retries: u32,
+    /// How long one attempt to send a notification may take (`NOTIFICATION_TIMEOUT`).
+    pub notification_timeout: Duration,
+    /// How long a notification is retried while its channel is unavailable. Then it becomes a dead
+    /// letter (`NOTIFICATION_TTL`).
+    pub notification_ttl: Duration,
     /// The maximum length of an event's value in bytes. A longer event becomes a dead letter
     /// (`EVENT_MAX_BYTES`).
     pub event_max_bytes: usize,
@@ -72,6 +77,8 @@ impl Settings {
             max_connections: reader.get_in("DATABASE_MAX_CONNECTIONS", 4, 2..=100),
             migrate_on_start: reader.flag("MIGRATE_ON_START", true),
             max_retries: reader.get_in("NOTIFICATION_MAX_RETRIES", 5, 0..=100),
+            notification_timeout: reader.duration("NOTIFICATION_TIMEOUT", Duration::from_secs(5)),
+            notification_ttl: reader.duration("NOTIFICATION_TTL", Duration::from_hours(24)),
             event_max_bytes: reader.get_in(
                 "EVENT_MAX_BYTES",
                 256 * 1024,

@@ -16,7 +16,7 @@ pub const ALERTS: &str = "/classic/alerts";
 /// Messages per second of each actor.
 const QUERY: &str = "sum by (actor) (rate(actor_messages_total[1m]))";
 /// The last actor that an event reaches.
-const LAST: &str = "notification";
+const LAST: &str = "log_channel";
 /// The path of the page of Prometheus that draws the messages per second of each actor.
 pub const PAGE: &str = "/graph?g0.expr=sum%20by%20(actor)%20(rate(actor_messages_total%5B1m%5D))\
                         &g0.tab=0&g0.range_input=5m";

@@ -52,6 +52,10 @@ pub struct Item {
 }
 
 impl OrderState {
+    /// All states.
+    pub const ALL: [Self; 5] =
+        [Self::New, Self::AwaitingPayment, Self::Failed, Self::Payed, Self::Cancelled];
+
     /// The name of the state on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {

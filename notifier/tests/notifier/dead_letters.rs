@@ -103,10 +103,13 @@ async fn what_a_channel_refuses_is_tried_again_a_bounded_number_of_times() {
     assert_eq!(sent, [(2000, 1), (2000, 2), (3000, 1)]);
     let letters = world.dead_letters(1).await;
     assert_eq!(letters[0].headers.text("x-error-reason"), Some("no such address"));
+    assert_eq!(letters[0].headers.text("x-channel"), Some("memory"));
+    assert_eq!(letters[0].headers.text("x-attempts"), Some("3"));
     assert_eq!(letters[0].key.as_deref(), Some(&b"1000"[..]));
     notifier.stop().await;
     assert_eq!(*channel.refusals.lock().unwrap(), 3, "two retries");
-    assert_eq!((world.count("inbox").await, world.count("notifications").await), (3, 3));
+    assert_eq!(world.count("deliveries where status = 'sent'").await, 3);
+    assert_eq!(world.count("deliveries where status = 'dead'").await, 1);
 }
 
 #[actix::test]
@@ -174,7 +177,7 @@ async fn dead_letters_do_not_wait_for_the_inbox_and_come_once() {
 
     let mut blocker = world.database.connect().await;
     sqlx::query("begin").execute(&mut blocker).await.unwrap();
-    sqlx::query("lock table inbox").execute(&mut blocker).await.unwrap();
+    sqlx::query("lock table received_orders").execute(&mut blocker).await.unwrap();
     let poison = Record::new(&world.topic.name, "2000", "no json");
     world.producer.publish(vec![poison, world.record(&event(2000, 1, "NEW"))]).await.unwrap();
     assert_eq!(world.dead_letters(1).await.len(), 1);

@@ -28,7 +28,8 @@ async fn an_event_is_notified_once_however_often_it_is_delivered() {
     channel.holds(3).await;
     again.stop().await;
     assert_eq!(channel.sent(), [(1000, 1), (1000, 2), (1000, 3)]);
-    assert_eq!((world.count("inbox").await, world.count("notifications").await), (3, 3));
+    assert_eq!(world.count("received_orders").await, 1);
+    assert_eq!(world.count("deliveries where status = 'sent'").await, 3);
 }
 
 #[actix::test]
@@ -63,40 +64,124 @@ async fn notifiers_share_the_work_and_one_that_leaves_loses_and_repeats_nothing(
     .await;
     second.stop().await;
     assert_eq!(total(), expected, "each once");
-    assert_eq!(world.count("inbox").await, i64::try_from(expected).unwrap());
+    let sent = world.count("deliveries where status = 'sent'").await;
+    assert_eq!(sent, i64::try_from(expected).unwrap());
     for channel in [&left, &right] {
-        let mut last: HashMap<i64, u32> = HashMap::new();
-        for (order, sequence) in channel.sent() {
-            assert!(
-                last.insert(order, sequence).is_none_or(|before| before < sequence),
-                "order {order}"
-            );
-        }
+        assert_in_order(&channel.sent());
+    }
+}
+
+fn assert_in_order(sent: &[(i64, u32)]) {
+    let mut last: HashMap<i64, u32> = HashMap::new();
+    for (order, sequence) in sent {
+        let before = last.insert(*order, *sequence);
+        assert!(before.is_none_or(|before| before < *sequence), "order {order}: {sent:?}");
     }
 }
 
 #[actix::test]
-async fn a_slow_channel_keeps_what_it_has_sent_while_it_goes_on() {
+async fn a_slow_or_dead_channel_delays_neither_the_topic_nor_the_other_channels() {
     let world = World::new().await;
-    let channel = MemoryChannel::slow(Duration::from_millis(150));
-    let events: Vec<Value> = (1..=60).map(|order| event(order * 1000, 1, "NEW")).collect();
+    let fast = MemoryChannel::named("fast");
+    let slow = MemoryChannel::slow(Duration::from_millis(150));
+    let dead = MemoryChannel::named("dead");
+    dead.fail(true);
+    let stuck = MemoryChannel::named("stuck");
+    stuck.stick(true);
+    let events: Vec<Value> = (1..=100)
+        .flat_map(|order| [event(order * 1000, 1, "NEW"), event(order * 1000, 2, "FAILED")])
+        .collect();
     world.publish(&events).await;
-    let notifier = world.start("one", &channel);
-    channel.holds(1).await;
-    let kept = async || world.count("inbox").await;
-    let before_the_end = eventually(SOON, "some are kept", async || {
-        let kept = kept().await;
-        (kept > 0).then(|| channel.sent().len())
+    let channels = [fast.clone(), slow.clone(), dead.clone(), stuck.clone()];
+    let notifier = world.start_with("one", &[], &channels);
+    fast.holds(200).await;
+    assert!(slow.sent().len() < 200, "it is slower");
+    let done = ["0", "1"].map(|partition| {
+        format!("kafka_consumer_lag{{partition=\"{partition}\",topic=\"{}\"}} 0", world.topic.name)
+    });
+    eventually(SOON, "all is read and committed", async || {
+        let metrics = service_kit::metrics::render();
+        done.iter().all(|line| metrics.contains(line))
     })
     .await;
-    assert!(before_the_end < 60, "one transaction would keep all at the end");
-    channel.holds(60).await;
-    eventually(SOON, "all are kept", async || kept().await == 60).await;
+    assert_eq!((dead.sent().len(), stuck.sent().len()), (0, 0));
+    dead.fail(false);
+    stuck.stick(false);
+    for channel in &channels {
+        assert_in_order(&channel.holds(200).await);
+    }
+    notifier.stop().await;
+    for channel in &channels {
+        assert_eq!(channel.sent().len(), 200, "each once");
+    }
+    assert_eq!(world.count("deliveries where status = 'sent'").await, 800);
+}
+
+#[actix::test]
+async fn an_order_that_waits_for_a_retry_delays_no_other_order_and_is_not_overtaken_by_itself() {
+    let world = World::new().await;
+    let channel = MemoryChannel::refusing(1000);
+    let notifier = world.start("one", &channel);
+    world.publish(&[event(1000, 1, "NEW"), event(1000, 2, "FAILED"), event(2000, 1, "NEW")]).await;
+    assert_eq!(channel.holds(1).await, [(2000, 1)]);
+    let letters = world.dead_letters(2).await;
+    let events: Vec<Value> = letters
+        .iter()
+        .map(|letter| serde_json::from_slice(letter.payload.as_deref().unwrap()).unwrap())
+        .collect();
+    assert_eq!((&events[0]["sequence"], &events[1]["sequence"]), (&1.into(), &2.into()));
+    assert_eq!(channel.sent().len(), 1);
+    notifier.stop().await;
+}
+
+#[actix::test]
+async fn deliveries_of_a_notifier_that_is_gone_are_sent_by_another_one() {
+    let world = World::new().await;
+    let (left, right) = (MemoryChannel::default(), MemoryChannel::default());
+    left.fail(true);
+    world.publish(&[event(1000, 1, "NEW"), event(1000, 2, "FAILED")]).await;
+    let first = world.start("one", &left);
+    eventually(SOON, "it was tried", async || *left.failures.lock().unwrap() > 0).await;
+    first.stop().await;
+    let second = world.start("another", &right);
+    assert_eq!(right.holds(2).await, [(1000, 1), (1000, 2)]);
+    second.stop().await;
+    assert_eq!((left.sent().len(), right.sent().len()), (0, 2));
+}
+
+#[actix::test]
+async fn what_the_previous_version_has_handled_is_not_sent_again() {
+    let world = World::new().await;
+    let (old, new) = (event(1000, 1, "NEW"), event(1000, 2, "AWAITING_PAYMENT"));
+    let channel = MemoryChannel::default();
+    let notifier = world.start("one", &channel);
+    world.publish(&[event(2000, 1, "NEW")]).await;
+    channel.holds(1).await;
+    let event_id = old["eventId"].as_str().unwrap();
+    world.execute_with("insert into inbox values ($1::text::uuid, 1000, 1, 'NEW')", event_id).await;
+    world.publish(&[old, new]).await;
+    channel.holds(2).await;
     notifier.stop().await;
     let mut sent = channel.sent();
     sent.sort_unstable();
-    let expected: Vec<(i64, u32)> = (1..=60).map(|order| (order * 1000, 1)).collect();
-    assert_eq!(sent, expected, "each once");
+    assert_eq!(sent, [(1000, 2), (2000, 1)]);
+}
+
+#[actix::test]
+async fn a_notification_that_is_too_old_becomes_a_dead_letter() {
+    let world = World::new().await;
+    let channel = MemoryChannel::default();
+    channel.fail(true);
+    let notifier =
+        world.start_with("one", &[("NOTIFICATION_TTL", "1s")], std::slice::from_ref(&channel));
+    world.publish(&[event(1000, 1, "NEW")]).await;
+    let letters = world.dead_letters(1).await;
+    let header = |name| letters[0].headers.text(name);
+    assert_eq!(header("x-error-reason"), Some("not sent within 1s: out of order"));
+    assert_eq!(header("x-channel"), Some("memory"));
+    assert!(header("x-attempts").is_some_and(|attempts| attempts.parse::<u32>().unwrap() > 1));
+    assert_eq!(world.count("deliveries where status = 'dead'").await, 1);
+    notifier.stop().await;
 }
 
 #[actix::test]
@@ -107,16 +192,23 @@ async fn what_is_older_than_its_time_to_live_is_forgotten() {
     world.publish(&[event(1000, 1, "NEW"), event(2000, 1, "NEW")]).await;
     channel.holds(2).await;
     notifier.stop().await;
-    assert_eq!((world.count("inbox").await, world.count("notifications").await), (2, 2));
-    world
-        .execute("update inbox set received_at = now() - interval '31 days' where order_id = 1000")
-        .await;
-    world
-        .execute("update inbox set received_at = now() - interval '29 days' where order_id = 2000")
-        .await;
+    let order = async |order| {
+        let received = format!("received_orders where order_id = {order}");
+        let sent = format!("deliveries where status = 'sent' and order_id = {order}");
+        (world.count(&received).await, world.count(&sent).await)
+    };
+    assert_eq!((order(1000).await, order(2000).await), ((1, 1), (1, 1)));
+    for (order, days) in [(1000, "31"), (2000, "29")] {
+        for statement in [
+            "update received_orders set first_received_at = now() - $1 * interval '1 day', \
+                last_received_at = now() - $1 * interval '1 day' where order_id = $2",
+            "update deliveries set ended_at = now() - $1 * interval '1 day' where order_id = $2",
+        ] {
+            world.backdate(statement, days.parse().unwrap(), order).await;
+        }
+    }
     let notifier = world.start("one", &channel);
-    eventually(SOON, "the old event is gone", async || world.count("inbox").await == 1).await;
-    assert_eq!(world.count("notifications").await, 1);
-    assert_eq!(world.count("inbox where order_id = 2000").await, 1);
+    eventually(SOON, "the old order is gone", async || order(1000).await == (0, 0)).await;
+    assert_eq!(order(2000).await, (1, 1));
     notifier.stop().await;
 }

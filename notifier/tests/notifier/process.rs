@@ -42,7 +42,7 @@ async fn it_prints_one_line_an_event_with_its_trace_and_ends_when_told() {
     assert_eq!(get("/nowhere").await.status(), 404);
     let samples = [
         r#"notifications_total{channel="log",outcome="sent"} 1"#.to_owned(),
-        r#"notifications_total{channel="log",outcome="duplicate"} 1"#.to_owned(),
+        r#"events_received_total{outcome="duplicate"} 1"#.to_owned(),
         format!(r#"kafka_consumer_records_total{{outcome="ok",topic="{}"}} 2"#, world.topic.name),
         format!(r#"kafka_consumer_lag{{partition="0",topic="{}"}} 0"#, world.topic.name),
         format!(r#"kafka_consumer_lag{{partition="1",topic="{}"}} 0"#, world.topic.name),

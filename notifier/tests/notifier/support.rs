@@ -12,7 +12,7 @@ use kafka_actors::{
     ConsumerHandle, ConsumerOptions, Headers, ProducerHandle, ProducerOptions, ReceivedRecord,
     Record, RecordSink, SinkError,
 };
-use notifier::{Application, Channel, ChannelError, Notification, Settings};
+use notifier::{Application, Channel, ChannelError, EnabledChannel, Notification, Settings};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::{Value, json};
@@ -64,8 +64,21 @@ impl World {
     }
 
     pub fn start(&self, group: &str, channel: &MemoryChannel) -> RunningNotifier {
-        let settings = Settings::read(Reader::from_pairs(self.env(group))).unwrap();
-        let application = Application::with_channel(&settings, channel.clone()).unwrap();
+        self.start_with(group, &[], std::slice::from_ref(channel))
+    }
+
+    /// Starts a notifier with more settings and several channels.
+    pub fn start_with(
+        &self,
+        group: &str,
+        more: &[(&str, &str)],
+        channels: &[MemoryChannel],
+    ) -> RunningNotifier {
+        let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let settings = Reader::from_pairs(self.env(group).into_iter().chain(more));
+        let settings = Settings::read(settings).unwrap();
+        let channels = channels.iter().cloned().map(EnabledChannel::of_all_states).collect();
+        let application = Application::build(&settings, channels).unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let task = actix::spawn(async move {
             let stopped = async { drop(stopped.await) };
@@ -90,9 +103,15 @@ impl World {
         sqlx::query_scalar(statement).fetch_one(&mut connection).await.unwrap()
     }
 
-    pub async fn execute(&self, statement: &'static str) {
+    pub async fn execute_with(&self, statement: &'static str, argument: &str) {
         let mut connection: PgConnection = self.database.connect().await;
-        sqlx::query(statement).execute(&mut connection).await.unwrap();
+        sqlx::query(statement).bind(argument).execute(&mut connection).await.unwrap();
+    }
+
+    /// Executes a statement about an order and a number of days.
+    pub async fn backdate(&self, statement: &'static str, days: f64, order: i64) {
+        let mut connection: PgConnection = self.database.connect().await;
+        sqlx::query(statement).bind(days).bind(order).execute(&mut connection).await.unwrap();
     }
 
     /// The number of partitions of a topic. `Err` if the topic does not exist. Asks for all topics,
@@ -147,29 +166,57 @@ pub fn event(order: i64, sequence: u32, state: &str) -> Value {
     })
 }
 
-/// Records what it sent, and refuses the orders that it was told to refuse.
-#[derive(Clone, Default)]
+/// Records what it sent, and fails as it was told.
+#[derive(Clone)]
 pub struct MemoryChannel {
+    name: &'static str,
     sent: Arc<Mutex<Vec<Notification>>>,
     refused_order: Option<i64>,
     pub refusals: Arc<Mutex<usize>>,
     /// How long each notification takes.
     duration: Duration,
     stuck: watch::Sender<bool>,
+    unavailable: watch::Sender<bool>,
+    /// How many attempts have found it unavailable.
+    pub failures: Arc<Mutex<usize>>,
+}
+
+impl Default for MemoryChannel {
+    fn default() -> Self {
+        Self::named("memory")
+    }
 }
 
 impl MemoryChannel {
+    pub fn named(name: &'static str) -> Self {
+        Self {
+            name,
+            sent: Arc::default(),
+            refused_order: None,
+            refusals: Arc::default(),
+            duration: Duration::ZERO,
+            stuck: watch::Sender::new(false),
+            unavailable: watch::Sender::new(false),
+            failures: Arc::default(),
+        }
+    }
+
     pub fn refusing(order: i64) -> Self {
         Self { refused_order: Some(order), ..Self::default() }
     }
 
     pub fn slow(duration: Duration) -> Self {
-        Self { duration, ..Self::default() }
+        Self { duration, ..Self::named("slow") }
     }
 
     /// Stops answering, or answers again.
     pub fn stick(&self, stuck: bool) {
         self.stuck.send_replace(stuck);
+    }
+
+    /// Fails at once, or works again.
+    pub fn fail(&self, unavailable: bool) {
+        self.unavailable.send_replace(unavailable);
     }
 
     pub fn sent(&self) -> Vec<(i64, u32)> {
@@ -188,7 +235,7 @@ impl MemoryChannel {
 
 impl Channel for MemoryChannel {
     fn name(&self) -> &'static str {
-        "memory"
+        self.name
     }
 
     fn send<'a>(
@@ -200,6 +247,10 @@ impl Channel for MemoryChannel {
             return Box::pin(ready(Err(ChannelError::Refused {
                 reason: "no such address".to_owned(),
             })));
+        }
+        if *self.unavailable.borrow() {
+            *self.failures.lock().unwrap() += 1;
+            return Box::pin(ready(Err(ChannelError::unavailable("out of order"))));
         }
         Box::pin(async {
             self.stuck.subscribe().wait_for(|stuck| !*stuck).await.unwrap();

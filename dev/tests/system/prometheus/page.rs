@@ -35,7 +35,7 @@ async fn the_ready_link_draws_the_message_throughput_of_each_actor() {
         // For a screenshot that shows some history: how many seconds of load come first.
         let seconds = std::env::var("PICTURE_AFTER").ok().and_then(|seconds| seconds.parse().ok());
         tokio::time::sleep(Duration::from_secs(seconds.unwrap_or(0))).await;
-        for actor in ["cart", "order_shard", "stock_shard", "relay", "notification"] {
+        for actor in ["cart", "order_shard", "stock_shard", "relay", "inbox", "log_channel"] {
             let line = format!("actor=\"{actor}\"");
             // The page queries only once, so open it again until the data are there.
             let drawn = async || browser.shows(&page, LEGEND, &line).await;

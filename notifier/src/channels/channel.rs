@@ -1,0 +1,93 @@
+//! What a channel is, and what it sends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::LocalBoxFuture;
+use shared_actors::actor::AskError;
+use thiserror::Error;
+
+use crate::events::{OrderEvent, OrderState};
+
+/// A notification for a channel to send.
+#[derive(Clone, Debug)]
+pub struct Notification {
+    /// The event.
+    pub event: OrderEvent,
+    /// The event as it was published: JSON.
+    pub payload: Vec<u8>,
+    /// The W3C trace context of the change.
+    pub traceparent: Option<String>,
+}
+
+/// Why a channel did not send.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ChannelError {
+    /// The receiver refuses this notification. It is retried a limited number of times.
+    #[error("refused: {reason}")]
+    Refused {
+        /// The receiver's error message.
+        reason: String,
+    },
+    /// The receiver cannot take anything at the moment. The notification is retried until it is too
+    /// old.
+    #[error("unavailable: {reason}")]
+    Unavailable {
+        /// The error message.
+        reason: String,
+        /// How long the receiver asks to wait.
+        retry_after: Option<Duration>,
+    },
+}
+
+impl ChannelError {
+    /// The receiver cannot take anything at the moment.
+    pub fn unavailable(reason: impl Into<String>) -> Self {
+        Self::Unavailable { reason: reason.into(), retry_after: None }
+    }
+}
+
+impl From<AskError> for ChannelError {
+    fn from(error: AskError) -> Self {
+        Self::unavailable(error.to_string())
+    }
+}
+
+/// A way to reach people.
+///
+/// A notification is sent at least once: the process may die after `send`, before that is recorded.
+/// So a channel tells its receiver the id of the event, by which it recognises duplicates. The events
+/// of one order are sent one after the other, in order.
+pub trait Channel: Send + Sync + 'static {
+    /// The channel's name: the label `channel` in metrics, and the value in the table of
+    /// deliveries.
+    fn name(&self) -> &'static str;
+
+    /// How many notifications one process sends at once, all of different orders.
+    fn concurrency(&self) -> usize {
+        16
+    }
+
+    /// Sends one notification. Runs in a span that continues the trace of the event. An attempt that
+    /// takes longer than `NOTIFICATION_TIMEOUT` is dropped, and counts as unavailable.
+    fn send<'a>(
+        &'a self,
+        notification: &'a Notification,
+    ) -> LocalBoxFuture<'a, Result<(), ChannelError>>;
+}
+
+/// A channel, and the states of orders that it notifies about.
+#[derive(Clone)]
+pub struct EnabledChannel {
+    /// The channel.
+    pub channel: Arc<dyn Channel>,
+    /// Events with another state are not sent over it.
+    pub states: Vec<OrderState>,
+}
+
+impl EnabledChannel {
+    /// A channel for all states.
+    pub fn of_all_states(channel: impl Channel) -> Self {
+        Self { channel: Arc::new(channel), states: OrderState::ALL.to_vec() }
+    }
+}

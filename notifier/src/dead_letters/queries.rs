@@ -1,0 +1,132 @@
+//! The SQL of dead letters.
+
+use std::time::Duration;
+
+use kafka_actors::{Headers, ReceivedRecord};
+use service_kit::database::{Pool, observe};
+
+use super::letter::DeadLetter;
+
+/// Stores letters, and returns how many are new. A letter that is already stored is left unchanged.
+pub(super) async fn keep(pool: &Pool, letters: &[DeadLetter]) -> Result<u64, sqlx::Error> {
+    let statement = "INSERT INTO letters (topic, partition, record_offset, channel, order_id, \
+             key, payload, header_names, header_values, reason, attempts) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING";
+    let mut new = 0;
+    for DeadLetter { record, channel, order_id, reason, attempts } in letters {
+        let (names, values): (Vec<&str>, Vec<&[u8]>) = record.headers.iter().unzip();
+        let query = sqlx::query(statement)
+            .bind(&record.topic)
+            .bind(record.partition)
+            .bind(record.offset)
+            .bind(channel)
+            .bind(order_id)
+            .bind(&record.key)
+            .bind(&record.payload)
+            .bind(names)
+            .bind(values)
+            .bind(reason)
+            .bind(attempts);
+        new += observe("keep_dead_letter", query.execute(pool)).await?.rows_affected();
+    }
+    Ok(new)
+}
+
+/// Takes over the letters that the previous version has left in its table.
+pub(super) async fn adopt(pool: &Pool) -> Result<(), sqlx::Error> {
+    let statement = "WITH left_behind AS ( \
+             DELETE FROM dead_letters WHERE (topic, partition, record_offset) IN ( \
+                 SELECT topic, partition, record_offset FROM dead_letters \
+                 WHERE claimed_until IS NULL OR claimed_until < now() \
+                 ORDER BY kept_at LIMIT 100 FOR UPDATE SKIP LOCKED) \
+             RETURNING *) \
+         INSERT INTO letters (topic, partition, record_offset, key, payload, \
+             header_names, header_values, reason, attempts, created_at) \
+         SELECT topic, partition, record_offset, key, payload, header_names, header_values, reason, 1, kept_at \
+         FROM left_behind ON CONFLICT DO NOTHING";
+    observe("adopt_dead_letters", sqlx::query(statement).execute(pool)).await.map(drop)
+}
+
+/// How many letters there are.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct Counts {
+    /// Not published yet.
+    pub waiting: i64,
+    /// Neither replayed nor dropped.
+    pub unresolved: i64,
+}
+
+/// Counts the letters.
+pub(super) async fn count(pool: &Pool) -> Result<Counts, sqlx::Error> {
+    let statement = "SELECT (SELECT count(*) FROM letters WHERE published_at IS NULL) AS waiting, \
+             (SELECT count(*) FROM letters WHERE resolved_at IS NULL) AS unresolved";
+    observe("count_dead_letters", sqlx::query_as(statement).fetch_one(pool)).await
+}
+
+/// A letter that this process is publishing.
+#[derive(Debug)]
+pub(super) struct Claimed {
+    pub id: i64,
+    pub letter: DeadLetter,
+}
+
+#[derive(sqlx::FromRow)]
+struct LetterRow {
+    id: i64,
+    topic: String,
+    partition: i32,
+    record_offset: i64,
+    channel: String,
+    order_id: Option<i64>,
+    key: Option<Vec<u8>>,
+    payload: Option<Vec<u8>>,
+    header_names: Vec<String>,
+    header_values: Vec<Vec<u8>>,
+    reason: String,
+    attempts: i32,
+}
+
+impl From<LetterRow> for Claimed {
+    fn from(row: LetterRow) -> Self {
+        let LetterRow { topic, partition, record_offset: offset, key, payload, .. } = row;
+        let headers: Headers = row.header_names.into_iter().zip(row.header_values).collect();
+        let record = ReceivedRecord { topic, partition, offset, key, payload, headers };
+        let LetterRow { channel, order_id, reason, attempts, .. } = row;
+        Self { id: row.id, letter: DeadLetter { record, channel, order_id, reason, attempts } }
+    }
+}
+
+/// Claims up to `limit` of the unpublished letters that have waited longest. Until `claim` has
+/// passed, no other notifier can claim them.
+pub(super) async fn claim(
+    pool: &Pool,
+    limit: u32,
+    claim: Duration,
+) -> Result<Vec<Claimed>, sqlx::Error> {
+    let statement = "UPDATE letters SET claimed_until = now() + make_interval(secs => $2) \
+         WHERE id IN ( \
+             SELECT id FROM letters \
+             WHERE published_at IS NULL AND (claimed_until IS NULL OR claimed_until < now()) \
+             ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED) \
+         RETURNING id, topic, partition, record_offset, channel, order_id, key, payload, \
+             header_names, header_values, reason, attempts";
+    let query = sqlx::query_as(statement).bind(i64::from(limit)).bind(claim.as_secs_f64());
+    let mut rows: Vec<LetterRow> = observe("claim_dead_letters", query.fetch_all(pool)).await?;
+    rows.sort_by_key(|row| row.id);
+    Ok(rows.into_iter().map(Claimed::from).collect())
+}
+
+/// Records that letters were published.
+pub(super) async fn published(pool: &Pool, ids: &[i64]) -> Result<(), sqlx::Error> {
+    let statement =
+        "UPDATE letters SET published_at = now(), claimed_until = NULL WHERE id = ANY ($1)";
+    let query = sqlx::query(statement).bind(ids);
+    observe("record_published_letters", query.execute(pool)).await.map(drop)
+}
+
+/// Releases the claim on letters that could not be published.
+pub(super) async fn release(pool: &Pool, ids: &[i64]) -> Result<(), sqlx::Error> {
+    let query =
+        sqlx::query("UPDATE letters SET claimed_until = NULL WHERE id = ANY ($1)").bind(ids);
+    observe("release_dead_letters", query.execute(pool)).await.map(drop)
+}

@@ -1,0 +1,17 @@
+//! Deliveries: each is one event for one channel. It is pending until the channel has sent it, or it
+//! becomes a dead letter.
+//!
+//! Deliveries are rows of the database, written together with the inbox. A [`Courier`] per channel
+//! takes them from there. All notifiers work on the same rows, and orders never overtake themselves:
+//! only the first pending delivery of an order can be claimed.
+
+mod backlog;
+mod courier;
+mod delivery;
+mod metrics;
+mod outcome;
+mod queries;
+
+pub use backlog::BacklogMonitor;
+pub use courier::{Courier, CourierHandle};
+pub use outcome::RetryLimits;

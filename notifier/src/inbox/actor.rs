@@ -1,0 +1,117 @@
+//! The actor between the consumer and the database. It stores one batch at a time.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, ArbiterHandle, Context, Handler};
+use kafka_actors::ReceivedRecord;
+use service_kit::database::{DatabaseError, Pool};
+use shared_actors::actor::{ActorOptions, AskError, Command, Envelope, Handle};
+use shared_actors::crash_point;
+use thiserror::Error;
+use tokio::sync::Mutex;
+
+use super::queries;
+use crate::channels::EnabledChannel;
+use crate::events::OrderEvent;
+
+/// An event, and the record that it came with.
+#[derive(Clone, Debug)]
+pub(super) struct Incoming {
+    pub event: OrderEvent,
+    pub record: ReceivedRecord,
+}
+
+/// Store the events of this batch that are new, and their deliveries.
+struct ReceiveEvents(Arc<[Incoming]>);
+
+impl Command for ReceiveEvents {
+    /// The positions of the new events within the batch.
+    type Output = HashSet<usize>;
+    type Error = ReceiveError;
+    const NAME: &'static str = "receive_events";
+}
+
+/// Why a batch must be delivered again.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub(super) enum ReceiveError {
+    /// The database is down, or the answer did not come in time.
+    #[error("{reason}")]
+    Unavailable {
+        /// The error message.
+        reason: String,
+    },
+}
+
+impl From<AskError> for ReceiveError {
+    fn from(error: AskError) -> Self {
+        Self::Unavailable { reason: error.to_string() }
+    }
+}
+
+impl From<sqlx::Error> for ReceiveError {
+    fn from(error: sqlx::Error) -> Self {
+        // A bug is treated like an outage: the events wait until it is fixed, and nothing is lost.
+        Self::Unavailable { reason: DatabaseError::from(error).to_string() }
+    }
+}
+
+struct InboxActor {
+    pool: Pool,
+    channels: Arc<[EnabledChannel]>,
+    /// Held by the batch in progress, because a batch that is delivered again must not run
+    /// concurrently with its first run.
+    turn: Arc<Mutex<()>>,
+}
+
+impl Actor for InboxActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Envelope<ReceiveEvents>> for InboxActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<ReceiveEvents>, _: &mut Context<Self>) {
+        let (pool, channels) = (self.pool.clone(), Arc::clone(&self.channels));
+        let turn = Arc::clone(&self.turn);
+        envelope.run(move |ReceiveEvents(batch)| async move {
+            let _turn = turn.lock().await;
+            crash_point!("inbox::receiving");
+            let new = queries::receive(&pool, &batch, &channels).await?;
+            crash_point!("inbox::received");
+            Ok(new)
+        });
+    }
+}
+
+/// The handle of the inbox's actor. Cheap to clone.
+#[derive(Clone)]
+pub struct InboxHandle(Handle<InboxActor>);
+
+impl InboxHandle {
+    /// Starts the actor on `arbiter`. New events get a delivery for each of `channels` that wants
+    /// their state.
+    pub fn start(pool: Pool, channels: Arc<[EnabledChannel]>, arbiter: &ArbiterHandle) -> Self {
+        let options = ActorOptions::new("inbox").capacity(64).deadline(Duration::from_secs(30));
+        Self(Handle::supervise(options, arbiter, move |_| InboxActor {
+            pool: pool.clone(),
+            channels: Arc::clone(&channels),
+            turn: Arc::default(),
+        }))
+    }
+
+    /// Stores the events of the batch that are new, and their deliveries, in one transaction.
+    /// Returns the positions of the new events.
+    pub(super) async fn receive(
+        &self,
+        batch: Arc<[Incoming]>,
+    ) -> Result<HashSet<usize>, ReceiveError> {
+        self.0.ask(ReceiveEvents(batch)).await
+    }
+
+    /// Accepts no more batches, and returns when all accepted ones are answered.
+    pub async fn drain(&self) {
+        self.0.drain().await;
+    }
+}

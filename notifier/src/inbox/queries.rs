@@ -1,0 +1,141 @@
+//! The SQL of the inbox.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use service_kit::database::{Pool, observe};
+use shared_actors::fits;
+
+use super::actor::Incoming;
+use crate::channels::EnabledChannel;
+
+/// How many ids of events are remembered per order: many more than an order has states.
+const EVENTS_PER_ORDER: i64 = 100;
+
+/// Stores the events that are new, and a delivery of each for every channel that wants its state.
+/// Returns the positions of the new events within the batch. If another notifier is storing events
+/// of the same orders, the statement waits for it.
+pub(super) async fn receive(
+    pool: &Pool,
+    batch: &[Incoming],
+    channels: &[EnabledChannel],
+) -> Result<HashSet<usize>, sqlx::Error> {
+    // All notifiers write the orders in ascending order, so that two of them with the same orders
+    // cannot deadlock. A copy of an event within the batch is no new event.
+    let statement = "WITH event AS ( \
+             SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::integer[], $4::text[], $5::timestamptz[], \
+                 $6::text[], $7::integer[], $8::bigint[], $9::bytea[], $10::bytea[]) WITH ORDINALITY \
+                 AS event (event_id, order_id, sequence, order_state, occurred_at, \
+                     topic, partition, record_offset, key, payload, position)), \
+         header AS ( \
+             SELECT position, array_agg(name ORDER BY index) AS names, array_agg(value ORDER BY index) AS values \
+             FROM unnest($11::bigint[], $12::text[], $13::bytea[]) WITH ORDINALITY \
+                 AS header (position, name, value, index) GROUP BY position), \
+         wanted AS (SELECT * FROM unnest($14::text[], $15::text[]) AS wanted (channel, order_state)), \
+         received AS ( \
+             INSERT INTO received_orders AS known (order_id, event_ids, added) \
+             SELECT order_id, array_agg(DISTINCT event_id), array_agg(DISTINCT event_id) FROM event \
+             WHERE NOT EXISTS (SELECT FROM inbox WHERE inbox.event_id = event.event_id) \
+             GROUP BY order_id ORDER BY order_id \
+             ON CONFLICT (order_id) DO UPDATE SET \
+                 event_ids = ARRAY( \
+                     SELECT id FROM unnest(excluded.event_ids || known.event_ids) WITH ORDINALITY AS every (id, age) \
+                     GROUP BY id ORDER BY min(age) LIMIT $16), \
+                 added = ARRAY(SELECT unnest(excluded.event_ids) EXCEPT SELECT unnest(known.event_ids)), \
+                 last_received_at = now() \
+             WHERE NOT known.event_ids @> excluded.event_ids \
+             RETURNING order_id, added), \
+         new AS ( \
+             SELECT DISTINCT ON (event.order_id, event.event_id) event.* \
+             FROM event JOIN received ON received.order_id = event.order_id AND event.event_id = ANY (received.added) \
+             ORDER BY event.order_id, event.event_id, event.position), \
+         delivery AS ( \
+             INSERT INTO deliveries (channel, order_id, sequence, event_id, order_state, occurred_at, \
+                 topic, partition, record_offset, key, payload, header_names, header_values) \
+             SELECT wanted.channel, new.order_id, new.sequence, new.event_id, new.order_state, new.occurred_at, \
+                 new.topic, new.partition, new.record_offset, new.key, new.payload, \
+                 coalesce(header.names, '{}'), coalesce(header.values, '{}') \
+             FROM new JOIN wanted ON wanted.order_state = new.order_state \
+             LEFT JOIN header ON header.position = new.position \
+             ORDER BY new.position \
+             ON CONFLICT DO NOTHING) \
+         SELECT position FROM new";
+    let events = || batch.iter().map(|incoming| &incoming.event);
+    let records = || batch.iter().map(|incoming| &incoming.record);
+    let (mut positions, mut names, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    for (position, record) in (1_i64..).zip(records()) {
+        for (name, value) in record.headers.iter() {
+            positions.push(position);
+            names.push(name);
+            values.push(value);
+        }
+    }
+    let wanted = || {
+        channels.iter().flat_map(|enabled| {
+            enabled.states.iter().map(|state| (enabled.channel.name(), state.as_str()))
+        })
+    };
+    let query = sqlx::query_scalar(statement)
+        .bind(events().map(|event| event.event_id).collect::<Vec<_>>())
+        .bind(events().map(|event| event.order_id).collect::<Vec<_>>())
+        .bind(events().map(|event| event.sequence.get().cast_signed()).collect::<Vec<_>>())
+        .bind(events().map(|event| event.state.as_str()).collect::<Vec<_>>())
+        .bind(events().map(|event| event.occurred_at).collect::<Vec<_>>())
+        .bind(records().map(|record| record.topic.as_str()).collect::<Vec<_>>())
+        .bind(records().map(|record| record.partition).collect::<Vec<_>>())
+        .bind(records().map(|record| record.offset).collect::<Vec<_>>())
+        .bind(records().map(|record| record.key.as_deref()).collect::<Vec<_>>())
+        .bind(records().map(|record| record.payload.as_deref()).collect::<Vec<_>>())
+        .bind(positions)
+        .bind(names)
+        .bind(values)
+        .bind(wanted().map(|(channel, _)| channel).collect::<Vec<_>>())
+        .bind(wanted().map(|(_, state)| state).collect::<Vec<_>>())
+        .bind(EVENTS_PER_ORDER);
+    let new: Vec<i64> = observe("receive_events", query.fetch_all(pool)).await?;
+    Ok(new.into_iter().map(|position| fits::<i64, usize>(position) - 1).collect())
+}
+
+/// Statements that delete up to `$2` rows that are older than `$1` seconds. An order is forgotten
+/// after its last event, a delivery after it has ended.
+const FORGET: [(&str, &str); 4] = [
+    (
+        "forget_deliveries",
+        "DELETE FROM deliveries WHERE (channel, order_id, sequence, event_id) IN ( \
+             SELECT channel, order_id, sequence, event_id FROM deliveries \
+             WHERE status <> 'pending' AND ended_at < now() - make_interval(secs => $1) \
+             ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+    ),
+    (
+        "forget_orders",
+        "DELETE FROM received_orders WHERE order_id IN ( \
+             SELECT order_id FROM received_orders \
+             WHERE first_received_at < now() - make_interval(secs => $1) \
+                 AND last_received_at < now() - make_interval(secs => $1) \
+             ORDER BY first_received_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+    ),
+    (
+        "forget_letters",
+        "DELETE FROM letters WHERE id IN ( \
+             SELECT id FROM letters WHERE published_at IS NOT NULL \
+                 AND created_at < now() - make_interval(secs => $1) \
+             ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+    ),
+    (
+        "forget_events",
+        "DELETE FROM inbox WHERE event_id IN ( \
+             SELECT event_id FROM inbox WHERE received_at < now() - make_interval(secs => $1) \
+             ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+    ),
+];
+
+/// Deletes up to `limit` rows of each table that are older than `ttl`, and returns the highest
+/// number of rows deleted from one table.
+pub(super) async fn forget(pool: &Pool, ttl: Duration, limit: u32) -> Result<u64, sqlx::Error> {
+    let mut most = 0;
+    for (category, statement) in FORGET {
+        let query = sqlx::query(statement).bind(ttl.as_secs_f64()).bind(i64::from(limit));
+        most = most.max(observe(category, query.execute(pool)).await?.rows_affected());
+    }
+    Ok(most)
+}

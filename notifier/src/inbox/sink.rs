@@ -1,0 +1,117 @@
+//! Receives the consumer's records. Events go to the inbox, all others to the dead letters.
+
+use std::sync::Arc;
+
+use futures::future::LocalBoxFuture;
+use futures::join;
+use kafka_actors::{ReceivedRecord, RecordSink, SinkError, spans};
+use shared_actors::trace::{self, TraceContext};
+use tracing::{Instrument, Span};
+
+use super::actor::{InboxHandle, Incoming};
+use super::metrics::InboxMetrics;
+use crate::dead_letters::{DeadLetter, DeadLetters};
+use crate::deliveries::CourierHandle;
+use crate::events::OrderEvent;
+
+/// Stores every record of a batch before the batch counts as done.
+#[derive(Clone)]
+pub struct EventSink {
+    inbox: InboxHandle,
+    dead_letters: DeadLetters,
+    couriers: Vec<CourierHandle>,
+    group: String,
+    event_max_bytes: usize,
+    metrics: InboxMetrics,
+}
+
+impl RecordSink for EventSink {
+    fn deliver(
+        &self,
+        batch: Arc<[ReceivedRecord]>,
+    ) -> LocalBoxFuture<'static, Result<(), SinkError>> {
+        let sink = self.clone();
+        Box::pin(async move { sink.handle(&batch).await })
+    }
+}
+
+impl EventSink {
+    /// Stores events in `inbox`, and then wakes `couriers`. Other records become dead letters, and
+    /// so do values with more than `event_max_bytes`. `group` is the consumer group, for traces.
+    pub fn new(
+        inbox: InboxHandle,
+        dead_letters: DeadLetters,
+        couriers: Vec<CourierHandle>,
+        group: &str,
+        event_max_bytes: usize,
+    ) -> Self {
+        let (group, metrics) = (group.to_owned(), InboxMetrics::default());
+        Self { inbox, dead_letters, couriers, group, event_max_bytes, metrics }
+    }
+
+    async fn handle(&self, batch: &[ReceivedRecord]) -> Result<(), SinkError> {
+        let mut poison = Vec::new();
+        let mut spans = Vec::with_capacity(batch.len());
+        let mut events = Vec::with_capacity(batch.len());
+        for record in batch {
+            // A tombstone deletes a key from a compacted topic; it is not an event.
+            let Some(payload) = record.payload.as_deref() else {
+                self.metrics.tombstone.inc();
+                continue;
+            };
+            match OrderEvent::parse(record.headers.text("ce_type"), payload, self.event_max_bytes) {
+                Ok(event) => {
+                    spans.push(spans::processing(record, &self.group));
+                    events.push(Incoming { event, record: record.clone() });
+                }
+                Err(reason) => poison.push(DeadLetter::of_record(record, reason.to_string())),
+            }
+        }
+        // Each waits for another table, and neither must wait for the other.
+        let (poison, events) = join!(self.bury(poison), self.receive(events, &spans, batch));
+        poison.and(events)
+    }
+
+    async fn receive(
+        &self,
+        events: Vec<Incoming>,
+        spans: &[Span],
+        batch: &[ReceivedRecord],
+    ) -> Result<(), SinkError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let all = events.len();
+        let received = self.inbox.receive(events.into()).instrument(delivering(spans, batch));
+        let new = received.await.map_err(|error| unavailable(&error))?.len();
+        self.metrics.new.inc_by(new as u64);
+        self.metrics.duplicate.inc_by((all - new) as u64);
+        for courier in &self.couriers {
+            courier.wake();
+        }
+        Ok(())
+    }
+
+    async fn bury(&self, letters: Vec<DeadLetter>) -> Result<(), SinkError> {
+        let written = self.dead_letters.keep(&letters).await;
+        self.metrics.dead_letter.inc_by(written.map_err(|error| unavailable(&error))?);
+        Ok(())
+    }
+}
+
+/// The span of the whole batch. If spans of batches are not recorded, returns the span of the first
+/// event, so that log lines have a trace.
+fn delivering(spans: &[Span], batch: &[ReceivedRecord]) -> Span {
+    let first = || spans.first().cloned().unwrap_or_else(Span::none);
+    if !trace::is_exporting() {
+        return first();
+    }
+    let processing: Vec<TraceContext> = spans.iter().filter_map(trace::of).collect();
+    let topic = batch.first().map_or("", |record| record.topic.as_str());
+    let span = spans::delivering(topic, &processing);
+    if span.is_none() { first() } else { span }
+}
+
+fn unavailable(error: &impl ToString) -> SinkError {
+    SinkError::Unavailable { reason: error.to_string() }
+}
