@@ -5,6 +5,7 @@ use cart::{Application, Settings, migrate, verify};
 use service_kit::process;
 use service_kit::process::Service;
 use service_kit::settings::{Reader, SettingsError};
+use service_kit::telemetry::LinesTo;
 use shared_actors::watchdog;
 
 #[global_allocator]
@@ -54,6 +55,13 @@ impl Service for Cart {
             }
         }
         Ok(0)
+    }
+
+    fn lines_to(command: &Command) -> LinesTo {
+        match command {
+            Command::Verify => LinesTo::Stderr,
+            Command::Serve | Command::Migrate => LinesTo::Stdout,
+        }
     }
 
     fn failure(command: &Command) -> u8 {

@@ -9,6 +9,7 @@ mod app;
 mod channels;
 mod dead_letters;
 mod deliveries;
+pub mod dlq;
 mod events;
 mod inbox;
 mod settings;

@@ -1,9 +1,11 @@
 //! The binary of the notifier.
 
+use notifier::dlq::{self, DlqCommand};
 use notifier::{Application, EnabledChannel, LogChannel, Settings, migrate};
 use service_kit::process;
 use service_kit::process::Service;
 use service_kit::settings::{Reader, SettingsError};
+use service_kit::telemetry::LinesTo;
 use shared_actors::watchdog;
 
 #[global_allocator]
@@ -16,6 +18,10 @@ enum Command {
     Serve,
     /// Migrates the database.
     Migrate,
+    /// Shows dead letters, replays them, or drops them. Exits with 0 if everything was done, with 1
+    /// if some letters could not be processed, with 2 if the database cannot be used.
+    #[command(subcommand)]
+    Dlq(DlqCommand),
 }
 
 struct Notifier;
@@ -38,8 +44,23 @@ impl Service for Notifier {
                 Application::build(settings, channels)?.run_until_stopped().await?;
             }
             Command::Migrate => migrate(settings).await.map_err(anyhow::Error::msg)?,
+            Command::Dlq(command) => return Ok(dlq::run(command, settings).await?),
         }
         Ok(0)
+    }
+
+    fn lines_to(command: &Command) -> LinesTo {
+        match command {
+            Command::Dlq(_) => LinesTo::Stderr,
+            Command::Serve | Command::Migrate => LinesTo::Stdout,
+        }
+    }
+
+    fn failure(command: &Command) -> u8 {
+        match command {
+            Command::Dlq(_) => 2,
+            Command::Serve | Command::Migrate => 1,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod dead_letters;
 mod delivery;
+mod dlq;
 mod faults;
 mod process;
 mod support;

@@ -136,7 +136,8 @@ impl World {
         limit_records(&self.topic.host_port, &self.topic.dead_letters(), max_bytes).await;
     }
 
-    /// The first `count` dead letters, in the order in which they were read.
+    /// The next `count` dead letters that were not returned before, in the order in which they were
+    /// read.
     pub async fn dead_letters(&self, count: usize) -> Vec<ReceivedRecord> {
         let sink = MemorySink::default();
         let topic = self.topic.dead_letters();

@@ -7,7 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::drop_postgres_variables;
 use crate::metrics::set_build_info;
 use crate::settings::{Reader, SettingsError, listing};
-use crate::telemetry;
+use crate::telemetry::{self, LinesTo};
 
 /// A service's binary.
 pub trait Service {
@@ -31,6 +31,11 @@ pub trait Service {
         command: &Self::Command,
         settings: &Self::Settings,
     ) -> impl Future<Output = anyhow::Result<u8>>;
+
+    /// Where the log lines of `command` go.
+    fn lines_to(_command: &Self::Command) -> LinesTo {
+        LinesTo::Stdout
+    }
 
     /// The exit status if `command` fails.
     fn failure(_command: &Self::Command) -> u8 {
@@ -85,7 +90,7 @@ async fn run<S: Service>(command: &S::Command, check_settings: bool) -> anyhow::
         }
         return Ok(0);
     }
-    let telemetry = telemetry::init(S::NAME)?;
+    let telemetry = telemetry::init(S::NAME, S::lines_to(command))?;
     let outcome = S::run(command, &settings).await;
     telemetry.shutdown().await;
     outcome

@@ -7,6 +7,7 @@ use prometheus::{IntCounter, Opts};
 use shared_actors::fits;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
+use super::LinesTo;
 use shared_actors::metrics;
 
 /// The maximum number of lines that wait to be written. Further lines are dropped and counted.
@@ -14,12 +15,15 @@ const WAITING_LINES: usize = 16 * 1024;
 
 /// Returns the writer for log lines, and a guard that writes the remaining lines when it is
 /// dropped.
-pub(super) fn writer() -> (NonBlocking, WorkerGuard) {
-    NonBlockingBuilder::default()
+pub(super) fn writer(lines_to: LinesTo) -> (NonBlocking, WorkerGuard) {
+    let builder = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(WAITING_LINES)
-        .thread_name("log")
-        .finish(std::io::stdout())
+        .thread_name("log");
+    match lines_to {
+        LinesTo::Stdout => builder.finish(std::io::stdout()),
+        LinesTo::Stderr => builder.finish(std::io::stderr()),
+    }
 }
 
 /// Serves the number of dropped lines as a metric.

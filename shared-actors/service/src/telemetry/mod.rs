@@ -62,6 +62,24 @@ pub enum TelemetryError {
     Twice(#[from] TryInitError),
 }
 
+/// Where log lines go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinesTo {
+    /// The standard output, for a service.
+    Stdout,
+    /// The standard error, for a command whose output is data.
+    Stderr,
+}
+
+impl LinesTo {
+    fn is_terminal(self) -> bool {
+        match self {
+            Self::Stdout => std::io::stdout().is_terminal(),
+            Self::Stderr => std::io::stderr().is_terminal(),
+        }
+    }
+}
+
 /// Holds the exporter; dropping it without [`Self::shutdown`] loses the last spans.
 #[must_use = "shut it down last, so that the last spans are exported"]
 pub struct Telemetry {
@@ -77,7 +95,7 @@ pub struct Telemetry {
 ///
 /// # Errors
 /// A variable is wrong, or this is the second call.
-pub fn init(service_name: &'static str) -> Result<Telemetry, TelemetryError> {
+pub fn init(service_name: &'static str, lines_to: LinesTo) -> Result<Telemetry, TelemetryError> {
     // Another provider may already be installed; either one works.
     let _ = rustls::crypto::ring::default_provider().install_default();
 
@@ -95,12 +113,12 @@ pub fn init(service_name: &'static str) -> Result<Telemetry, TelemetryError> {
             .with_target(false)
             .with_filter(filter)
     });
-    let (writer, guard) = lines::writer();
+    let (writer, guard) = lines::writer(lines_to);
     let dropped = writer.error_counter();
     let lines = fmt::layer()
         .with_writer(writer)
         .fmt_fields(NoSpanFields)
-        .with_ansi(std::io::stdout().is_terminal())
+        .with_ansi(lines_to.is_terminal())
         .event_format(log_format()?);
     let subscriber = tracing_subscriber::registry();
     if spans.is_some() {
