@@ -1,4 +1,5 @@
 //! `notifier dlq`: what it lists, and what replaying and dropping do.
+#![allow(clippy::unwrap_used, reason = "a test's helper fails the test by its panic")]
 
 use std::process::{Output, Stdio};
 
