@@ -62,6 +62,7 @@ case ${1:-} in
 test)
     has chromium || need chromium
     has chromedriver || need chromium-driver
+    /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || need python3-aiosmtpd
     ;;
 schemathesis)
     python3 -c 'import ensurepip' 2>/dev/null || need python3-venv

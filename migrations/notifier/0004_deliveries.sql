@@ -2,7 +2,7 @@
 -- after the commit, so that a slow channel delays neither the topic nor the other channels.
 --
 -- The tables `inbox`, `notifications` and `dead_letters` are those of the previous version, which may run beside this
--- one. This version reads what is in them, and writes only to the tables below.
+-- one. This version adds nothing to them. It takes over letters that stay in `dead_letters`, and deletes old rows.
 
 create table received_orders (
     order_id bigint primary key check (order_id > 0),
@@ -29,6 +29,8 @@ create table deliveries (
     attempts integer not null default 0,
     -- How many of the attempts the channel has refused.
     refusals integer not null default 0,
+    -- Why the last attempt failed.
+    last_error text,
     -- When the next attempt may start. During an attempt: when another notifier may take it over.
     due_at timestamptz not null default now(),
     received_at timestamptz not null default now(),
@@ -47,6 +49,7 @@ create table deliveries (
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
 
 create index deliveries_due on deliveries (channel, due_at) where status = 'pending';
+create index deliveries_pending on deliveries (channel, received_at) where status = 'pending';
 create index deliveries_ended on deliveries (ended_at) where status <> 'pending';
 
 -- Dead letters stay here until they are old. Kafka's topic gets a copy of each.

@@ -22,7 +22,7 @@ use tracing::info;
 
 use crate::api;
 use crate::channels::{ChannelHandle, EnabledChannel};
-use crate::dead_letters::{DeadLetterPublisher, DeadLetters};
+use crate::dead_letters::{DeadLetterMonitor, DeadLetterPublisher, DeadLetters};
 use crate::deliveries::{BacklogMonitor, Courier, CourierHandle, RetryLimits};
 use crate::inbox::{EventSink, InboxHandle, InboxSweeper};
 use crate::settings::Settings;
@@ -151,7 +151,7 @@ impl Application {
             Some(Ok(())) => {
                 let couriers = self.start_couriers();
                 let consumer = self.consume(&couriers);
-                let tasks = [self.sweep(), self.publish_dead_letters(), self.monitor_backlog()];
+                let tasks = self.start_tasks();
                 let watch = database::watch(
                     self.settings.database.clone(),
                     self.database.clone(),
@@ -161,19 +161,15 @@ impl Application {
                     () = watch => {}
                     stopped = &mut stopped => ending = stopped,
                 }
-                // These actors get no commands, so stopping ends them immediately.
-                for task in &tasks {
-                    task.stop().await;
-                }
-                self.stop(Some(consumer), couriers).await;
+                self.stop(Some(consumer), couriers, tasks).await;
                 ending
             }
             Some(Err(error)) => {
-                self.stop(None, Vec::new()).await;
+                self.stop(None, Vec::new(), Vec::new()).await;
                 Err(error.into())
             }
             None => {
-                self.stop(None, Vec::new()).await;
+                self.stop(None, Vec::new(), Vec::new()).await;
                 ending
             }
         };
@@ -212,34 +208,48 @@ impl Application {
         ConsumerHandle::start(options, self.arbiters.pick(0), sink)
     }
 
-    fn sweep(&self) -> TaskHandle {
-        let (pool, ttl) = (self.pool.clone(), self.settings.inbox_ttl);
-        let (options, arbiter) = (ActorOptions::new("inbox_sweeper"), self.arbiters.pick(0));
-        TaskHandle::periodic(options, arbiter, InboxSweeper::PERIOD, move || {
-            InboxSweeper::new(pool.clone(), ttl)
-        })
-    }
-
-    fn publish_dead_letters(&self) -> TaskHandle {
-        let (pool, producer) = (self.pool.clone(), self.dead_letters.clone());
+    /// Starts what nobody asks for: sweeping, publishing dead letters, and measuring.
+    fn start_tasks(&self) -> Vec<TaskHandle> {
+        let (arbiter, pool, ttl) = (self.arbiters.pick(0), &self.pool, self.settings.inbox_ttl);
+        let sweeper = pool.clone();
+        let sweeper = TaskHandle::periodic(
+            ActorOptions::new("inbox_sweeper"),
+            arbiter,
+            InboxSweeper::PERIOD,
+            move || InboxSweeper::new(sweeper.clone(), ttl),
+        );
+        let letters = (pool.clone(), self.dead_letters.clone());
         let topic = Topic::new(&self.settings.kafka.brokers, self.settings.dead_letter_topic());
-        let (options, arbiter) =
-            (ActorOptions::new("dead_letter_publisher"), self.arbiters.pick(0));
-        TaskHandle::periodic(options, arbiter, DeadLetterPublisher::PERIOD, move || {
-            DeadLetterPublisher::new(pool.clone(), topic.clone(), producer.clone())
-        })
-    }
-
-    fn monitor_backlog(&self) -> TaskHandle {
-        let pool = self.pool.clone();
+        let publisher = TaskHandle::periodic(
+            ActorOptions::new("dead_letter_publisher"),
+            arbiter,
+            DeadLetterPublisher::PERIOD,
+            move || DeadLetterPublisher::new(letters.0.clone(), topic.clone(), letters.1.clone()),
+        );
+        let counted = pool.clone();
+        let dead_letters = TaskHandle::periodic(
+            ActorOptions::new("dead_letter_monitor"),
+            arbiter,
+            DeadLetterMonitor::PERIOD,
+            move || DeadLetterMonitor::new(counted.clone()),
+        );
+        let pending = pool.clone();
         let names: Vec<_> = self.channels.iter().map(|enabled| enabled.channel.name()).collect();
-        let (options, arbiter) = (ActorOptions::new("backlog_monitor"), self.arbiters.pick(0));
-        TaskHandle::periodic(options, arbiter, BacklogMonitor::PERIOD, move || {
-            BacklogMonitor::new(pool.clone(), names.clone())
-        })
+        let backlog = TaskHandle::periodic(
+            ActorOptions::new("backlog_monitor"),
+            arbiter,
+            BacklogMonitor::PERIOD,
+            move || BacklogMonitor::new(pending.clone(), &names),
+        );
+        vec![sweeper, publisher, dead_letters, backlog]
     }
 
-    async fn stop(self, consumer: Option<ConsumerHandle>, couriers: Vec<CourierHandle>) {
+    async fn stop(
+        self,
+        consumer: Option<ConsumerHandle>,
+        couriers: Vec<CourierHandle>,
+        tasks: Vec<TaskHandle>,
+    ) {
         let Self { http, health, pool, inbox, dead_letters, .. } = self;
         health.stopping();
         Shutdown::new(STOP_WITHIN)
@@ -251,6 +261,9 @@ impl Application {
             .step("inbox", async move { inbox.drain().await })
             .step("channels", async move {
                 join_all(couriers.iter().map(CourierHandle::drain)).await;
+            })
+            .step("tasks", async move {
+                join_all(tasks.iter().map(TaskHandle::finish)).await;
             })
             .step("dead letters", async move { dead_letters.drain().await })
             .step("database", async move { pool.close().await })

@@ -15,6 +15,8 @@ mod inbox;
 mod settings;
 
 pub use app::{Application, StartError, migrate};
-pub use channels::{Channel, ChannelError, EnabledChannel, LogChannel, Notification};
+pub use channels::{
+    Channel, ChannelError, ChannelSettings, ChannelSetupError, EnabledChannel, Notification,
+};
 pub use events::{Item, OrderEvent, OrderState, Poison};
 pub use settings::Settings;

@@ -1,7 +1,7 @@
 //! The binary of the notifier.
 
 use notifier::dlq::{self, DlqCommand};
-use notifier::{Application, EnabledChannel, LogChannel, Settings, migrate};
+use notifier::{Application, Settings, migrate};
 use service_kit::process;
 use service_kit::process::Service;
 use service_kit::settings::{Reader, SettingsError};
@@ -40,7 +40,7 @@ impl Service for Notifier {
         match command {
             Command::Serve => {
                 watchdog::start(settings.thread_timeout)?;
-                let channels = vec![EnabledChannel::of_all_states(LogChannel)];
+                let channels = settings.channels.channels()?;
                 Application::build(settings, channels)?.run_until_stopped().await?;
             }
             Command::Migrate => migrate(settings).await.map_err(anyhow::Error::msg)?,

@@ -9,8 +9,13 @@ use service_kit::settings::{
     DatabaseSettings, Reader, SettingsError, ShardDefaults, ShardSettings,
 };
 
+use crate::channels::ChannelSettings;
+
 /// The default topic of the order events. loms and notifier must agree on it.
 const ORDER_EVENTS: &str = "loms.order-events";
+
+/// The longest time for an attempt. A stop waits for attempts in progress.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(10);
 
 /// All settings; the defaults fit the local stack.
 #[derive(Clone, Debug)]
@@ -31,6 +36,8 @@ pub struct Settings {
     /// How many times a notification that a channel refuses is retried before it becomes a dead
     /// letter (`NOTIFICATION_MAX_RETRIES`).
     pub max_retries: u32,
+    /// The channels (`NOTIFICATION_CHANNELS`, `LOG_*`, `WEBHOOK_*`, `EMAIL_*`).
+    pub channels: ChannelSettings,
     /// How long one attempt to send a notification may take (`NOTIFICATION_TIMEOUT`).
     pub notification_timeout: Duration,
     /// How long a notification is retried while its channel is unavailable. Then it becomes a dead
@@ -69,15 +76,20 @@ impl Settings {
         if !reader.is_set("HTTP_WORKERS") {
             http.workers = 1;
         }
+        let notification_timeout = reader.duration("NOTIFICATION_TIMEOUT", Duration::from_secs(5));
+        if notification_timeout > LONGEST_ATTEMPT {
+            reader.reject("NOTIFICATION_TIMEOUT", "a duration of at most 10s");
+        }
         let settings = Self {
             http,
             kafka: KafkaSettings::read(&mut reader, ORDER_EVENTS),
             group: reader.text("KAFKA_GROUP_ID", "loms-notifier"),
             database: databases.swap_remove(0).primary,
-            max_connections: reader.get_in("DATABASE_MAX_CONNECTIONS", 4, 2..=100),
+            max_connections: reader.get_in("DATABASE_MAX_CONNECTIONS", 8, 2..=100),
             migrate_on_start: reader.flag("MIGRATE_ON_START", true),
             max_retries: reader.get_in("NOTIFICATION_MAX_RETRIES", 5, 0..=100),
-            notification_timeout: reader.duration("NOTIFICATION_TIMEOUT", Duration::from_secs(5)),
+            channels: ChannelSettings::read(&mut reader, notification_timeout),
+            notification_timeout,
             notification_ttl: reader.duration("NOTIFICATION_TTL", Duration::from_hours(24)),
             event_max_bytes: reader.get_in(
                 "EVENT_MAX_BYTES",

@@ -1,7 +1,7 @@
 //! The HTTP client of the product service, with a rate limit, timeouts and retries.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, Response, StatusCode, Url, redirect};
@@ -248,7 +248,8 @@ fn client(timeout: Duration) -> Result<Client, reqwest::Error> {
 }
 
 async fn understand(response: Response) -> Result<Option<Product>, Failure> {
-    let retry_after = retry_after(&response);
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after = retry_after.and_then(service_kit::http::retry_after);
     match response.status() {
         StatusCode::OK => {
             let body = bounded_body(response).await?;
@@ -279,15 +280,6 @@ async fn understand(response: Response) -> Result<Option<Product>, Failure> {
 /// Now, by the clock of [`Breaker`].
 fn moment() -> tokio::time::Instant {
     tokio::time::Instant::now()
-}
-
-/// How long the service asks not to be called: a number of seconds or a moment.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    match value.parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(SystemTime::now()).ok(),
-    }
 }
 
 async fn bounded_body(mut response: Response) -> Result<Vec<u8>, Failure> {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use actix::{Actor, ArbiterHandle, Context, Handler};
 use shared_actors::actor::{ActorOptions, Command, Envelope, Handle};
-use tokio::time::timeout;
+use shared_actors::deadline;
+use tokio::time::timeout_at;
 
 use super::{Channel, ChannelError, Notification};
 
@@ -33,7 +34,8 @@ impl Handler<Envelope<SendNotification>> for ChannelActor {
     fn handle(&mut self, envelope: Envelope<SendNotification>, _: &mut Context<Self>) {
         let (channel, limit) = (Arc::clone(&self.channel), self.attempt_timeout);
         envelope.run(move |SendNotification(notification)| async move {
-            let sent = timeout(limit, channel.send(&notification)).await;
+            // The courier may retry after its deadline, so the attempt must end by then.
+            let sent = timeout_at(deadline::within(limit), channel.send(&notification)).await;
             sent.unwrap_or_else(|_| {
                 Err(ChannelError::unavailable(format!("no answer within {limit:?}")))
             })

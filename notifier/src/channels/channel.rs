@@ -38,6 +38,10 @@ pub enum ChannelError {
         /// How long the receiver asks to wait.
         retry_after: Option<Duration>,
     },
+    /// The channel's actor did not answer, because it was restarted or had too much to do. This says
+    /// nothing about the receiver.
+    #[error("interrupted: {0}")]
+    Interrupted(AskError),
 }
 
 impl ChannelError {
@@ -49,7 +53,7 @@ impl ChannelError {
 
 impl From<AskError> for ChannelError {
     fn from(error: AskError) -> Self {
-        Self::unavailable(error.to_string())
+        Self::Interrupted(error)
     }
 }
 

@@ -15,7 +15,7 @@ impl Channel for LogChannel {
     }
 
     fn concurrency(&self) -> usize {
-        256
+        64
     }
 
     fn send<'a>(

@@ -1,7 +1,6 @@
 //! One dead letter: a record that cannot be processed, and the reason.
 
 use kafka_actors::{Headers, ReceivedRecord, Record};
-use tracing::warn;
 
 /// Longer reasons are truncated: they are for people, and the size of a record is limited.
 const REASON_BYTES: usize = 1024;
@@ -29,11 +28,9 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
-    /// The letter of a record that is no event. Logs it.
+    /// The letter of a record that is no event.
     pub fn of_record(record: &ReceivedRecord, reason: String) -> Self {
         let reason = letter_reason(reason);
-        let ReceivedRecord { topic, partition, offset, .. } = record;
-        warn!(topic, partition, offset, reason, "the record becomes a dead letter");
         let key = record.key.as_deref().and_then(|key| str::from_utf8(key).ok());
         Self {
             record: record.clone(),

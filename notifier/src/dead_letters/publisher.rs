@@ -8,8 +8,8 @@ use shared_actors::actor::{Pass, Periodic};
 use shared_actors::crash_point;
 use tracing::{info, warn};
 
+use super::DeadLetter;
 use super::queries::{self, Claimed};
-use super::{DeadLetter, UNRESOLVED, WAITING};
 
 /// The maximum number of letters per batch.
 const BATCH: u32 = 100;
@@ -21,6 +21,8 @@ pub struct DeadLetterPublisher {
     pool: Pool,
     topic: Topic,
     producer: ProducerHandle,
+    /// Letters that were published, which the database does not know yet.
+    unrecorded: Vec<i64>,
     /// Whether the last attempt has failed. Later failures are not logged.
     failing: bool,
 }
@@ -31,45 +33,52 @@ impl DeadLetterPublisher {
 
     /// Publishes the letters in the database of `pool` to `topic` through `producer`.
     pub fn new(pool: Pool, topic: Topic, producer: ProducerHandle) -> Self {
-        Self { pool, topic, producer, failing: false }
+        Self { pool, topic, producer, unrecorded: Vec::new(), failing: false }
     }
 
     async fn catch_up(&mut self) -> Result<Pass, sqlx::Error> {
-        queries::adopt(&self.pool).await?;
-        let counts = queries::count(&self.pool).await?;
-        WAITING.set(counts.waiting);
-        UNRESOLVED.set(counts.unresolved);
-        if counts.waiting == 0 {
-            return Ok(Pass::Done);
-        }
+        self.record().await?;
         let claimed = queries::claim(&self.pool, BATCH, CLAIM).await?;
         if claimed.is_empty() {
+            queries::adopt(&self.pool).await?;
             return Ok(Pass::Done);
         }
-        let (published, unpublished) = self.publish(claimed).await;
+        let Published { done, not_done, error } = self.publish(claimed).await;
         crash_point!("dead_letters::published");
-        if !published.is_empty() {
-            queries::published(&self.pool, &published).await?;
-        }
-        if unpublished.is_empty() {
-            if self.failing {
-                info!("dead letters can be published again");
+        self.unrecorded = done;
+        self.record().await?;
+        match error {
+            None if self.failing => info!("dead letters can be published again"),
+            Some(error) if !self.failing => {
+                warn!(%error, letters = not_done.len(), "dead letters cannot be published, they wait in the database");
             }
-            self.failing = false;
+            None | Some(_) => {}
+        }
+        self.failing = !not_done.is_empty();
+        if !self.failing {
             return Ok(Pass::More);
         }
-        self.failing = true;
-        queries::release(&self.pool, &unpublished).await?;
+        queries::release(&self.pool, &not_done).await?;
         Ok(Pass::Done)
     }
 
-    /// Publishes the letters. Returns the ids of the published and the unpublished ones.
-    async fn publish(&self, letters: Vec<Claimed>) -> (Vec<i64>, Vec<i64>) {
+    /// Records what was published.
+    async fn record(&mut self) -> Result<(), sqlx::Error> {
+        if !self.unrecorded.is_empty() {
+            queries::published(&self.pool, &self.unrecorded).await?;
+            self.unrecorded.clear();
+        }
+        Ok(())
+    }
+
+    async fn publish(&self, letters: Vec<Claimed>) -> Published {
+        let mut published = Published::default();
         let topic = match self.topic.name().await {
             Ok(topic) => topic,
             Err(error) => {
-                self.say(&error, letters.len());
-                return (Vec::new(), letters.iter().map(|letter| letter.id).collect());
+                published.not_done = letters.iter().map(|letter| letter.id).collect();
+                published.error = Some(error);
+                return published;
             }
         };
         let whole = letters.iter().map(|claimed| claimed.letter.whole(topic)).collect();
@@ -78,24 +87,23 @@ impl DeadLetterPublisher {
             Err(error) => vec![Err(error); letters.len()],
         };
         assert_eq!(outcomes.len(), letters.len(), "an outcome per letter");
-        let (mut published, mut unpublished, mut why) = (Vec::new(), Vec::new(), None);
         for (Claimed { id, letter }, outcome) in letters.into_iter().zip(outcomes) {
             let outcome = match outcome {
-                Err(ProducerError::Rejected { .. }) => self.publish_alone(&letter, topic).await,
+                // If Kafka does not answer, trying the others alone would outlast the claim.
+                Err(ProducerError::Rejected { .. }) if published.error.is_none() => {
+                    self.publish_alone(&letter, topic).await
+                }
                 outcome => outcome,
             };
             match outcome {
-                Ok(()) => published.push(id),
+                Ok(()) => published.done.push(id),
                 Err(error) => {
-                    unpublished.push(id);
-                    why = Some(error);
+                    published.not_done.push(id);
+                    published.error = Some(error);
                 }
             }
         }
-        if let Some(error) = why {
-            self.say(&error, unpublished.len());
-        }
-        (published, unpublished)
+        published
     }
 
     /// Publishes a rejected letter again. The broker rejects a batch as a whole, so it may be rejected
@@ -113,19 +121,27 @@ impl DeadLetterPublisher {
     async fn publish_one(&self, letter: Record) -> Result<(), ProducerError> {
         self.producer.publish_each(vec![letter]).await?.into_iter().collect()
     }
+}
 
-    fn say(&self, error: &ProducerError, letters: usize) {
-        if !self.failing {
-            warn!(%error, letters, "dead letters cannot be published, they wait in the database");
-        }
-    }
+/// The ids of letters by whether they were published, and an error of one that was not.
+#[derive(Default)]
+struct Published {
+    done: Vec<i64>,
+    not_done: Vec<i64>,
+    error: Option<ProducerError>,
 }
 
 impl Periodic for DeadLetterPublisher {
     async fn pass(&mut self) -> Pass {
-        self.catch_up().await.map_err(DatabaseError::from).unwrap_or_else(|error| {
-            warn!(%error, "cannot look for dead letters yet");
-            Pass::Done
-        })
+        match self.catch_up().await.map_err(DatabaseError::from) {
+            Ok(pass) => pass,
+            Err(error) => {
+                if !self.failing {
+                    warn!(%error, "cannot look for dead letters yet");
+                }
+                self.failing = true;
+                Pass::Done
+            }
+        }
     }
 }

@@ -7,13 +7,19 @@ use service_kit::database::{Pool, observe};
 
 use super::letter::DeadLetter;
 
-/// Stores letters, and returns how many are new. A letter that is already stored is left unchanged.
-pub(super) async fn keep(pool: &Pool, letters: &[DeadLetter]) -> Result<u64, sqlx::Error> {
+/// Stores letters, all or none, and returns those that are new. A letter that is already stored is
+/// left unchanged.
+pub(super) async fn keep<'a>(
+    pool: &Pool,
+    letters: &'a [DeadLetter],
+) -> Result<Vec<&'a DeadLetter>, sqlx::Error> {
     let statement = "INSERT INTO letters (topic, partition, record_offset, channel, order_id, \
              key, payload, header_names, header_values, reason, attempts) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING";
-    let mut new = 0;
-    for DeadLetter { record, channel, order_id, reason, attempts } in letters {
+    let mut new = Vec::new();
+    let mut transaction = pool.begin().await?;
+    for letter in letters {
+        let DeadLetter { record, channel, order_id, reason, attempts } = letter;
         let (names, values): (Vec<&str>, Vec<&[u8]>) = record.headers.iter().unzip();
         let query = sqlx::query(statement)
             .bind(&record.topic)
@@ -27,19 +33,28 @@ pub(super) async fn keep(pool: &Pool, letters: &[DeadLetter]) -> Result<u64, sql
             .bind(values)
             .bind(reason)
             .bind(attempts);
-        new += observe("keep_dead_letter", query.execute(pool)).await?.rows_affected();
+        let stored = observe("keep_dead_letter", query.execute(&mut transaction)).await?;
+        if stored.rows_affected() > 0 {
+            new.push(letter);
+        }
     }
+    observe("commit", transaction.commit()).await?;
     Ok(new)
 }
 
-/// Takes over the letters that the previous version has left in its table.
+/// Takes over the letters that the previous version has left in its table. While it runs, it
+/// publishes them within 10 minutes, or cannot.
 pub(super) async fn adopt(pool: &Pool) -> Result<(), sqlx::Error> {
-    let statement = "WITH left_behind AS ( \
-             DELETE FROM dead_letters WHERE (topic, partition, record_offset) IN ( \
-                 SELECT topic, partition, record_offset FROM dead_letters \
-                 WHERE claimed_until IS NULL OR claimed_until < now() \
-                 ORDER BY kept_at LIMIT 100 FOR UPDATE SKIP LOCKED) \
-             RETURNING *) \
+    let statement = "WITH old AS MATERIALIZED ( \
+             SELECT topic, partition, record_offset FROM dead_letters \
+             WHERE kept_at < now() - interval '10 minutes' \
+                 AND (claimed_until IS NULL OR claimed_until < now()) \
+             ORDER BY kept_at LIMIT 100 FOR UPDATE SKIP LOCKED), \
+         left_behind AS ( \
+             DELETE FROM dead_letters AS letter USING old \
+             WHERE letter.topic = old.topic AND letter.partition = old.partition \
+                 AND letter.record_offset = old.record_offset \
+             RETURNING letter.*) \
          INSERT INTO letters (topic, partition, record_offset, key, payload, \
              header_names, header_values, reason, attempts, created_at) \
          SELECT topic, partition, record_offset, key, payload, header_names, header_values, reason, 1, kept_at \
@@ -47,7 +62,7 @@ pub(super) async fn adopt(pool: &Pool) -> Result<(), sqlx::Error> {
     observe("adopt_dead_letters", sqlx::query(statement).execute(pool)).await.map(drop)
 }
 
-/// How many letters there are.
+/// How many letters there are, up to 10,000.
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct Counts {
     /// Not published yet.
@@ -58,8 +73,9 @@ pub(super) struct Counts {
 
 /// Counts the letters.
 pub(super) async fn count(pool: &Pool) -> Result<Counts, sqlx::Error> {
-    let statement = "SELECT (SELECT count(*) FROM letters WHERE published_at IS NULL) AS waiting, \
-             (SELECT count(*) FROM letters WHERE resolved_at IS NULL) AS unresolved";
+    let statement = "SELECT \
+             (SELECT count(*) FROM (SELECT FROM letters WHERE published_at IS NULL LIMIT 10000) AS some) AS waiting, \
+             (SELECT count(*) FROM (SELECT FROM letters WHERE resolved_at IS NULL LIMIT 10000) AS some) AS unresolved";
     observe("count_dead_letters", sqlx::query_as(statement).fetch_one(pool)).await
 }
 
@@ -103,12 +119,13 @@ pub(super) async fn claim(
     limit: u32,
     claim: Duration,
 ) -> Result<Vec<Claimed>, sqlx::Error> {
-    let statement = "UPDATE letters SET claimed_until = now() + make_interval(secs => $2) \
-         WHERE id IN ( \
+    let statement = "WITH waiting AS MATERIALIZED ( \
              SELECT id FROM letters \
              WHERE published_at IS NULL AND (claimed_until IS NULL OR claimed_until < now()) \
              ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED) \
-         RETURNING id, topic, partition, record_offset, channel, order_id, key, payload, \
+         UPDATE letters SET claimed_until = now() + make_interval(secs => $2) \
+         FROM waiting WHERE letters.id = waiting.id \
+         RETURNING letters.id, topic, partition, record_offset, channel, order_id, key, payload, \
              header_names, header_values, reason, attempts";
     let query = sqlx::query_as(statement).bind(i64::from(limit)).bind(claim.as_secs_f64());
     let mut rows: Vec<LetterRow> = observe("claim_dead_letters", query.fetch_all(pool)).await?;

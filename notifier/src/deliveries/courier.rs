@@ -1,6 +1,7 @@
 //! The courier of one channel: claims deliveries that are due, has the channel send them, and
 //! records how that ended.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,11 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use kafka_actors::ReceivedRecord;
 use service_kit::database::{DatabaseError, Pool};
-use shared_actors::actor::{ActorOptions, Backoff, TaskHandle};
+use shared_actors::actor::{ActorOptions, Backoff, StopSignal, TaskHandle};
 use shared_actors::{crash_point, trace};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
-use tracing::{Instrument, debug, info, warn};
+use tracing::{Instrument, Span, debug, info, warn};
 
 use super::delivery::{Delivery, DeliveryId};
 use super::metrics::DeliveryMetrics;
@@ -26,6 +27,15 @@ use crate::dead_letters::letter_reason;
 /// How often an idle courier looks for deliveries that nobody woke it for: retries that are due, and
 /// those of a notifier that died.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// The pause before a few free places are filled.
+const FEW_FREE: Duration = Duration::from_millis(50);
+/// How much longer than an attempt a claim lasts: recording the outcome may take this long. After a
+/// kill, other notifiers wait for it.
+const CLAIM_MARGIN: Duration = Duration::from_secs(20);
+/// How many deliveries that are too old become dead letters in one statement.
+const EXPIRE: u32 = 100;
+/// How often a line says that the channel is unavailable.
+const SAY_AGAIN: Duration = Duration::from_secs(10);
 /// The pause of the whole channel after it was unavailable.
 const PAUSES: Backoff = Backoff { first: Duration::from_millis(250), max: Duration::from_secs(15) };
 /// The pause before a claim that failed is retried.
@@ -53,9 +63,6 @@ pub struct CourierHandle {
     task: TaskHandle,
     channel: ChannelHandle,
     wake: Arc<Notify>,
-    stop: watch::Sender<bool>,
-    /// Becomes true when the courier has stopped.
-    ended: watch::Receiver<bool>,
 }
 
 impl Courier {
@@ -63,26 +70,24 @@ impl Courier {
     pub fn start(self, arbiter: &ArbiterHandle) -> CourierHandle {
         // A name lives as long as the process, and there is one courier per channel.
         let name = Box::leak(format!("{}_courier", self.channel.name()).into_boxed_str());
-        let (wake, stop) = (Arc::new(Notify::new()), watch::Sender::new(false));
-        let (ends, ended) = watch::channel(false);
         let (channel, metrics) = (self.channel.clone(), DeliveryMetrics::new(self.channel.name()));
-        let (woken, stopping) = (Arc::clone(&wake), stop.clone());
-        let task = TaskHandle::start(ActorOptions::new(name), arbiter, move || {
+        let wake = Arc::new(Notify::new());
+        let woken = Arc::clone(&wake);
+        let task = TaskHandle::start_with_signal(ActorOptions::new(name), arbiter, move |stop| {
             let shift = Shift {
                 courier: self.clone(),
                 metrics: metrics.clone(),
                 wake: Arc::clone(&woken),
-                stop: stopping.subscribe(),
+                stop,
                 sending: FuturesUnordered::new(),
+                in_flight: HashSet::new(),
                 failures: 0,
+                said: None,
+                claims: true,
             };
-            let ends = ends.clone();
-            async move {
-                shift.run().await;
-                ends.send_replace(true);
-            }
+            shift.run()
         });
-        CourierHandle { task, channel, wake, stop, ended }
+        CourierHandle { task, channel, wake }
     }
 }
 
@@ -94,85 +99,116 @@ impl CourierHandle {
 
     /// Claims no more deliveries, and returns when those in progress have ended and are recorded.
     pub async fn drain(&self) {
-        self.stop.send_replace(true);
-        // An error means that the task is gone, so there is nothing to wait for.
-        let _ = self.ended.clone().wait_for(|ended| *ended).await;
-        self.task.stop().await;
+        self.task.finish().await;
         self.channel.drain().await;
     }
 }
 
 /// An attempt that has ended.
-type Ended = (Delivery, Result<(), ChannelError>);
+struct Ended {
+    delivery: Delivery,
+    attempt: Result<(), ChannelError>,
+    span: Span,
+}
 
 /// A courier at work, from its start to its stop or panic.
 struct Shift {
     courier: Courier,
     metrics: DeliveryMetrics,
     wake: Arc<Notify>,
-    stop: watch::Receiver<bool>,
+    stop: StopSignal,
     sending: FuturesUnordered<LocalBoxFuture<'static, Ended>>,
-    /// How many attempts in a row have found the channel unavailable.
+    /// The deliveries in `sending`.
+    in_flight: HashSet<DeliveryId>,
+    /// How many times in a row the channel was found unavailable.
     failures: u32,
+    /// When a line last said that the channel is unavailable.
+    said: Option<Instant>,
+    /// Whether the last claim has worked. Later failures are not logged.
+    claims: bool,
 }
 
 impl Shift {
     async fn run(mut self) {
         let mut next_claim = Instant::now();
         loop {
-            let stopping = *self.stop.borrow();
+            // What has ended is recorded before anything is claimed, so that it is not claimed again.
+            if let Some(Some(ended)) = self.sending.next().now_or_never() {
+                next_claim = Instant::now() + self.record(ended).await;
+                continue;
+            }
+            let stopping = self.stop.is_set();
             if stopping && self.sending.is_empty() {
                 return;
             }
             let free = if stopping { 0 } else { self.free() };
             if free > 0 && Instant::now() >= next_claim {
-                let pause = self.claim(free).await;
-                next_claim = Instant::now() + pause;
+                next_claim = Instant::now() + self.claim(free).await;
                 continue;
             }
             tokio::select! {
                 Some(ended) = self.sending.next() => {
-                    let pause = self.record(ended).await;
-                    next_claim = Instant::now() + pause;
+                    next_claim = Instant::now() + self.record(ended).await;
                 }
                 () = self.wake.notified(), if free > 0 && self.failures == 0 => {
                     next_claim = Instant::now();
                 }
                 () = sleep_until(next_claim), if free > 0 => {}
-                _ = self.stop.changed(), if !stopping => {}
+                () = self.stop.wait(), if !stopping => {}
             }
         }
     }
 
-    /// How many deliveries to claim now. One at a time while the channel is unavailable. Otherwise
-    /// none before a quarter of the places is free, which saves statements.
+    /// How many more deliveries may be sent now: one at a time while the channel is unavailable.
     fn free(&self) -> usize {
-        let (all, taken) = (self.courier.channel.concurrency(), self.sending.len());
-        let free = if self.failures > 0 { 1_usize } else { all }.saturating_sub(taken);
-        if self.failures > 0 || free >= all.div_ceil(4) { free } else { 0 }
+        let places = if self.failures > 0 { 1 } else { self.courier.channel.concurrency() };
+        places.saturating_sub(self.sending.len())
     }
 
     /// Claims up to `free` deliveries and begins to send them. Returns the pause before the next
     /// claim.
     async fn claim(&mut self, free: usize) -> Duration {
-        let Courier { channel, pool, attempt_timeout, .. } = &self.courier;
-        // An attempt begins at once, so the claim outlives it.
-        let claim = *attempt_timeout * 2 + Duration::from_secs(5);
-        let claimed = match queries::claim(pool, channel.name(), free, claim).await {
+        let claimed = match self.claimed(free).await {
             Ok(claimed) => claimed,
             Err(error) => {
-                let error = DatabaseError::from(error);
-                warn!(channel = channel.name(), %error, "cannot claim deliveries, retrying");
+                if self.claims {
+                    let (channel, error) =
+                        (self.courier.channel.name(), DatabaseError::from(error));
+                    warn!(channel, %error, "cannot claim deliveries, retrying");
+                }
+                self.claims = false;
                 return DATABASE_PAUSE;
             }
         };
+        self.claims = true;
         crash_point!("courier::claimed");
         let more = claimed.len() == free;
         for delivery in claimed {
-            let attempt = attempt(channel.clone(), delivery);
-            self.sending.push(attempt.boxed_local());
+            // The claim of an attempt in progress may have expired while the database did not answer.
+            if self.in_flight.insert(delivery.id) {
+                let attempt = attempt(self.courier.channel.clone(), delivery);
+                self.sending.push(attempt.boxed_local());
+            }
         }
         if more { Duration::ZERO } else { POLL_INTERVAL }
+    }
+
+    async fn claimed(&self, free: usize) -> Result<Vec<Delivery>, sqlx::Error> {
+        let Courier { channel, pool, limits, attempt_timeout } = &self.courier;
+        let channel = channel.name();
+        // One attempt after the other would take too long to find all that are too old.
+        while self.failures > 0 && !self.stop.is_set() {
+            let reason = letter_reason(limits.too_late(""));
+            let expired = queries::expire(pool, channel, limits.age, &reason, EXPIRE).await?;
+            if expired > 0 {
+                self.metrics.dead_letters(expired);
+                warn!(channel, expired, "notifications are too old, they become dead letters");
+            }
+            if expired < u64::from(EXPIRE) {
+                break;
+            }
+        }
+        queries::claim(pool, channel, free, *attempt_timeout + CLAIM_MARGIN).await
     }
 
     /// Records how this attempt, and all others that have ended by now, ended. Returns the pause
@@ -183,26 +219,29 @@ impl Shift {
             ended.push(next);
         }
         crash_point!("courier::attempted");
+        self.count_failures(&ended);
         let (mut sent, mut retried, mut dead) = (Vec::new(), Vec::new(), Vec::new());
-        for (delivery, attempt) in ended {
-            self.count_failures(&attempt);
+        for Ended { delivery, attempt, span } in ended {
             let id = delivery.id;
+            self.in_flight.remove(&id);
             match Outcome::of(&delivery, attempt, self.courier.limits) {
                 Outcome::Sent => {
                     self.metrics.sent(delivery.occurred_at);
                     sent.push(id);
                 }
                 Outcome::Retry { after, refused, reason } => {
-                    debug!(order.id = id.order_id, reason, ?after, "the notification is retried");
+                    debug!(parent: &span, reason, ?after, "the notification is retried");
                     self.metrics.retried();
-                    retried.push(Failed { id, attempts: delivery.attempts, refused, after });
+                    let refusals = delivery.refusals + u32::from(refused);
+                    let (attempts, reason) = (delivery.attempts, letter_reason(reason));
+                    retried.push(Failed { id, attempts, refusals, after, reason });
                 }
                 Outcome::Dead { reason } => {
                     let reason = letter_reason(reason);
                     let ReceivedRecord { topic, partition, offset, .. } = &delivery.record;
                     let channel = self.courier.channel.name();
-                    warn!(parent: &delivery.span(channel), channel, topic, partition, offset, reason, "the notification becomes a dead letter");
-                    self.metrics.dead_letter();
+                    warn!(parent: &span, channel, topic, partition, offset, reason, "the notification becomes a dead letter");
+                    self.metrics.dead_letters(1);
                     dead.push((id, reason));
                 }
             }
@@ -210,27 +249,36 @@ impl Shift {
         self.recorded(&sent, &retried, &dead).await;
         crash_point!("courier::recorded");
         match self.failures {
-            // Later events of the same orders may be sent now.
-            0 => Duration::ZERO,
+            // Later events of the same orders may be sent now. A pause saves statements if only a few
+            // places are free.
+            0 if self.free() >= self.courier.channel.concurrency().div_ceil(4) => Duration::ZERO,
+            0 => FEW_FREE,
             failures => PAUSES.jittered(failures),
         }
     }
 
-    fn count_failures(&mut self, attempt: &Result<(), ChannelError>) {
+    /// Attempts that ended together count once. The channel works if it has answered one of them.
+    fn count_failures(&mut self, ended: &[Ended]) {
         let channel = self.courier.channel.name();
-        match attempt {
-            Err(ChannelError::Unavailable { reason, .. }) => {
-                self.failures += 1;
-                if self.failures == 1 {
-                    warn!(channel, reason, "the channel is unavailable, retrying until it works");
-                }
+        let answered =
+            |ended: &Ended| matches!(ended.attempt, Ok(()) | Err(ChannelError::Refused { .. }));
+        if ended.iter().any(answered) {
+            if self.failures > 0 && self.said.is_some_and(|said| said.elapsed() < SAY_AGAIN) {
+                info!(channel, failures = self.failures, "the channel works again");
             }
-            Ok(()) | Err(ChannelError::Refused { .. }) => {
-                if self.failures > 1 {
-                    info!(channel, failures = self.failures, "the channel works again");
-                }
-                self.failures = 0;
-            }
+            self.failures = 0;
+            return;
+        }
+        let reason = ended.iter().find_map(|ended| match &ended.attempt {
+            Err(ChannelError::Unavailable { reason, .. }) => Some(reason),
+            _ => None,
+        });
+        let Some(reason) = reason else { return };
+        self.failures += 1;
+        // A channel that fails every now and then gets a line every now and then.
+        if self.failures == 1 && self.said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
+            self.said = Some(Instant::now());
+            warn!(channel, reason, "the channel is unavailable, retrying until it works");
         }
     }
 
@@ -243,28 +291,29 @@ impl Shift {
     ) {
         let Courier { channel, pool, .. } = &self.courier;
         let name = channel.name();
-        let record = async || {
-            if !sent.is_empty() {
-                queries::sent(pool, name, sent).await?;
-            }
-            if !retried.is_empty() {
-                queries::retry_later(pool, name, retried).await?;
-            }
-            if !dead.is_empty() {
-                queries::bury(pool, name, dead).await?;
-            }
-            Ok::<(), sqlx::Error>(())
-        };
-        let mut failures = 0;
-        // Each statement can be repeated: it changes only deliveries that are still pending.
-        while let Err(error) = record().await {
-            failures += 1;
-            if failures == 1 {
-                let error = DatabaseError::from(error);
-                warn!(channel = name, %error, "cannot record what was sent, retrying");
-            }
-            sleep(DATABASE_RETRIES.jittered(failures)).await;
+        if !sent.is_empty() {
+            until_recorded(name, async || queries::sent(pool, name, sent).await).await;
         }
+        if !retried.is_empty() {
+            until_recorded(name, async || queries::retry_later(pool, name, retried).await).await;
+        }
+        if !dead.is_empty() {
+            until_recorded(name, async || queries::bury(pool, name, dead).await).await;
+        }
+    }
+}
+
+/// Repeats a statement until it works. It changes only deliveries that are still pending, so it can
+/// be repeated when the outcome is unknown.
+async fn until_recorded(channel: &str, record: impl AsyncFn() -> Result<(), sqlx::Error>) {
+    let mut failures = 0;
+    while let Err(error) = record().await {
+        failures += 1;
+        if failures == 1 {
+            let error = DatabaseError::from(error);
+            warn!(channel, %error, "cannot record what was sent, retrying");
+        }
+        sleep(DATABASE_RETRIES.jittered(failures)).await;
     }
 }
 
@@ -281,5 +330,5 @@ async fn attempt(channel: ChannelHandle, delivery: Delivery) -> Ended {
     if attempt.is_err() {
         trace::failed(&span, "not sent");
     }
-    (delivery, attempt)
+    Ended { delivery, attempt, span }
 }

@@ -12,7 +12,7 @@ use crate::channels::Notification;
 use crate::events::OrderEvent;
 
 /// The identity of a delivery within its channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct DeliveryId {
     pub order_id: i64,
     pub sequence: i32,

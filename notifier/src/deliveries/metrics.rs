@@ -21,7 +21,7 @@ static DELAY: LazyLock<HistogramVec> = LazyLock::new(|| {
     metrics::histograms("notification_delay_seconds", help, &["channel"], DELAY_BUCKETS_SECONDS)
 });
 static PENDING: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    let help = "Notifications that a channel has not sent yet.";
+    let help = "Notifications that a channel has not sent yet, up to 10,000.";
     metrics::gauges("notifications_pending", help, &["channel"])
 });
 static OLDEST_PENDING: LazyLock<GaugeVec> = LazyLock::new(|| {
@@ -62,22 +62,18 @@ impl DeliveryMetrics {
         self.retried.inc();
     }
 
-    pub fn dead_letter(&self) {
-        self.dead_letter.inc();
+    pub fn dead_letters(&self, count: u64) {
+        self.dead_letter.inc_by(count);
     }
 }
 
-/// Shows the backlog of `channels`, and of channels that are no longer enabled.
-pub(super) fn show_backlog(channels: &[&'static str], backlog: &[Backlog]) {
-    // A channel that was disabled disappears once it has no backlog.
-    PENDING.reset();
-    OLDEST_PENDING.reset();
+/// Shows the backlog of `channels`. A channel without a row has none.
+pub(super) fn show_backlog<'a>(channels: impl Iterator<Item = &'a str>, backlog: &[Backlog]) {
     for channel in channels {
-        PENDING.with_label_values(&[channel]).set(0);
-        OLDEST_PENDING.with_label_values(&[channel]).set(0.0);
-    }
-    for Backlog { channel, pending, oldest_seconds } in backlog {
-        PENDING.with_label_values(&[channel]).set(*pending);
-        OLDEST_PENDING.with_label_values(&[channel]).set(*oldest_seconds);
+        let of_channel = backlog.iter().find(|backlog| backlog.channel == channel);
+        let (pending, oldest) =
+            of_channel.map_or((0, 0.0), |found| (found.pending, found.oldest_seconds));
+        PENDING.with_label_values(&[channel]).set(pending);
+        OLDEST_PENDING.with_label_values(&[channel]).set(oldest);
     }
 }

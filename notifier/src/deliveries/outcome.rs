@@ -22,6 +22,13 @@ pub struct RetryLimits {
     pub age: Duration,
 }
 
+impl RetryLimits {
+    /// Why a notification that is too old is given up.
+    pub(super) fn too_late(&self, reason: &str) -> String {
+        format!("not sent within {:?}: {reason}", self.age)
+    }
+}
+
 /// What follows from an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -47,8 +54,13 @@ impl Outcome {
             }
             Err(ChannelError::Refused { reason }) => Self::Dead { reason },
             Err(ChannelError::Unavailable { reason, .. }) if delivery.age >= limits.age => {
-                Self::Dead { reason: format!("not sent within {:?}: {reason}", limits.age) }
+                Self::Dead { reason: limits.too_late(&reason) }
             }
+            Err(ChannelError::Interrupted(error)) => Self::Retry {
+                after: RETRIES.jittered(1),
+                refused: false,
+                reason: error.to_string(),
+            },
             Err(ChannelError::Unavailable { reason, retry_after }) => {
                 let asked = retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
                 let after = RETRIES.jittered(delivery.attempts).max(asked);

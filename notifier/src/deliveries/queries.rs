@@ -116,32 +116,34 @@ pub(super) async fn sent(
 pub(super) struct Failed {
     pub id: DeliveryId,
     pub attempts: u32,
-    pub refused: bool,
+    /// How many attempts the channel has refused so far, including this one if it has.
+    pub refusals: u32,
     pub after: Duration,
+    pub reason: String,
 }
 
 /// Puts deliveries back. Later deliveries of the same orders wait as long, because they cannot be
-/// claimed before.
+/// claimed before. A delivery that another notifier has claimed in the meantime is left unchanged.
 pub(super) async fn retry_later(
     pool: &Pool,
     channel: &str,
     failed: &[Failed],
 ) -> Result<(), sqlx::Error> {
-    // A delivery with more attempts was claimed by another notifier in the meantime.
     let statement = "WITH failed AS ( \
-             SELECT * FROM unnest($2::bigint[], $3::integer[], $4::uuid[], $5::integer[], $6::boolean[], $7::float8[]) \
-                 AS failed (order_id, sequence, event_id, attempts, refused, seconds)), \
+             SELECT * FROM unnest($2::bigint[], $3::integer[], $4::uuid[], $5::integer[], $6::integer[], \
+                 $7::float8[], $8::text[]) \
+                 AS failed (order_id, sequence, event_id, attempts, refusals, seconds, reason)), \
          own AS ( \
-             SELECT failed.* FROM failed JOIN deliveries AS delivery \
-                 ON delivery.channel = $1 AND delivery.order_id = failed.order_id \
-                     AND delivery.sequence = failed.sequence AND delivery.event_id = failed.event_id \
-                     AND delivery.attempts = failed.attempts) \
-         UPDATE deliveries AS delivery \
-         SET due_at = now() + make_interval(secs => own.seconds), \
-             refusals = delivery.refusals \
-                 + (own.refused AND delivery.sequence = own.sequence AND delivery.event_id = own.event_id)::integer \
+             UPDATE deliveries AS delivery \
+             SET due_at = now() + make_interval(secs => failed.seconds), refusals = failed.refusals, \
+                 last_error = failed.reason \
+             FROM failed WHERE delivery.channel = $1 AND delivery.order_id = failed.order_id \
+                 AND delivery.sequence = failed.sequence AND delivery.event_id = failed.event_id \
+                 AND delivery.attempts = failed.attempts AND delivery.status = 'pending' \
+             RETURNING delivery.order_id, delivery.sequence, delivery.event_id, delivery.due_at) \
+         UPDATE deliveries AS delivery SET due_at = greatest(delivery.due_at, own.due_at) \
          FROM own WHERE delivery.channel = $1 AND delivery.order_id = own.order_id \
-             AND (delivery.sequence, delivery.event_id) >= (own.sequence, own.event_id) \
+             AND (delivery.sequence, delivery.event_id) > (own.sequence, own.event_id) \
              AND delivery.status = 'pending'";
     let (orders, sequences, events) = columns(failed.iter().map(|failed| &failed.id));
     let query = sqlx::query(statement)
@@ -150,9 +152,57 @@ pub(super) async fn retry_later(
         .bind(sequences)
         .bind(events)
         .bind(failed.iter().map(|failed| fits(failed.attempts)).collect::<Vec<i32>>())
-        .bind(failed.iter().map(|failed| failed.refused).collect::<Vec<bool>>())
-        .bind(failed.iter().map(|failed| failed.after.as_secs_f64()).collect::<Vec<f64>>());
+        .bind(failed.iter().map(|failed| fits(failed.refusals)).collect::<Vec<i32>>())
+        .bind(failed.iter().map(|failed| failed.after.as_secs_f64()).collect::<Vec<f64>>())
+        .bind(failed.iter().map(|failed| failed.reason.as_str()).collect::<Vec<_>>());
     observe("retry_deliveries", query.execute(pool)).await.map(drop)
+}
+
+/// The end of a statement that turns the deliveries of `dead`, which are locked, into letters. A
+/// letter takes the contents of the record along. An event that was replayed and fails again opens
+/// its letter again.
+macro_rules! burying {
+    ($dead:literal) => {
+        concat!(
+            "WITH dead AS MATERIALIZED (",
+            $dead,
+            "), ended AS ( \
+                 UPDATE deliveries AS delivery \
+                 SET status = 'dead', ended_at = now(), key = NULL, payload = NULL, header_names = '{}', header_values = '{}' \
+                 FROM dead WHERE delivery.channel = $1 AND delivery.order_id = dead.order_id \
+                     AND delivery.sequence = dead.sequence AND delivery.event_id = dead.event_id) \
+             INSERT INTO letters (topic, partition, record_offset, channel, order_id, key, payload, \
+                 header_names, header_values, reason, attempts) \
+             SELECT topic, partition, record_offset, channel, order_id, key, payload, \
+                 header_names, header_values, reason, attempts FROM dead \
+             ON CONFLICT (topic, partition, record_offset, channel, md5(coalesce(payload, ''))) DO UPDATE \
+             SET reason = excluded.reason, attempts = excluded.attempts, created_at = now(), \
+                 published_at = NULL, claimed_until = NULL, resolved_at = NULL, resolution = NULL"
+        )
+    };
+}
+
+/// Turns up to `limit` deliveries that are due and older than `age` into dead letters, without an
+/// attempt. Returns how many there were. The reason is `reason` and that of the last attempt.
+pub(super) async fn expire(
+    pool: &Pool,
+    channel: &str,
+    age: Duration,
+    reason: &str,
+    limit: u32,
+) -> Result<u64, sqlx::Error> {
+    let statement = burying!(
+        "SELECT *, $3 || coalesce(last_error, 'the channel was unavailable') AS reason \
+         FROM deliveries WHERE channel = $1 AND status = 'pending' AND due_at <= now() \
+             AND received_at < now() - make_interval(secs => $2) \
+         ORDER BY received_at LIMIT $4 FOR UPDATE SKIP LOCKED"
+    );
+    let query = sqlx::query(statement)
+        .bind(channel)
+        .bind(age.as_secs_f64())
+        .bind(reason)
+        .bind(i64::from(limit));
+    Ok(observe("expire_deliveries", query.execute(pool)).await?.rows_affected())
 }
 
 /// Turns deliveries into dead letters, each with the reason.
@@ -161,28 +211,15 @@ pub(super) async fn bury(
     channel: &str,
     dead: &[(DeliveryId, String)],
 ) -> Result<(), sqlx::Error> {
-    // The dead letter takes the contents of the record along. An event that was replayed and fails
-    // again opens its letter again.
-    let statement = "WITH dead AS ( \
-             SELECT delivery.*, buried.reason \
-             FROM unnest($2::bigint[], $3::integer[], $4::uuid[], $5::text[]) \
-                 AS buried (order_id, sequence, event_id, reason) \
-             JOIN deliveries AS delivery ON delivery.channel = $1 \
-                 AND delivery.order_id = buried.order_id AND delivery.sequence = buried.sequence \
-                 AND delivery.event_id = buried.event_id AND delivery.status = 'pending' \
-             ORDER BY delivery.order_id, delivery.sequence FOR UPDATE OF delivery), \
-         ended AS ( \
-             UPDATE deliveries AS delivery \
-             SET status = 'dead', ended_at = now(), key = NULL, payload = NULL, header_names = '{}', header_values = '{}' \
-             FROM dead WHERE delivery.channel = $1 AND delivery.order_id = dead.order_id \
-                 AND delivery.sequence = dead.sequence AND delivery.event_id = dead.event_id) \
-         INSERT INTO letters (topic, partition, record_offset, channel, order_id, key, payload, \
-             header_names, header_values, reason, attempts) \
-         SELECT topic, partition, record_offset, channel, order_id, key, payload, \
-             header_names, header_values, reason, attempts FROM dead \
-         ON CONFLICT (topic, partition, record_offset, channel, md5(coalesce(payload, ''))) DO UPDATE \
-         SET reason = excluded.reason, attempts = excluded.attempts, created_at = now(), \
-             published_at = NULL, claimed_until = NULL, resolved_at = NULL, resolution = NULL";
+    let statement = burying!(
+        "SELECT delivery.*, buried.reason \
+         FROM unnest($2::bigint[], $3::integer[], $4::uuid[], $5::text[]) \
+             AS buried (order_id, sequence, event_id, reason) \
+         JOIN deliveries AS delivery ON delivery.channel = $1 \
+             AND delivery.order_id = buried.order_id AND delivery.sequence = buried.sequence \
+             AND delivery.event_id = buried.event_id AND delivery.status = 'pending' \
+         ORDER BY delivery.order_id, delivery.sequence FOR UPDATE OF delivery"
+    );
     let (orders, sequences, events) = columns(dead.iter().map(|(id, _)| id));
     let reasons: Vec<&str> = dead.iter().map(|(_, reason)| reason.as_str()).collect();
     let query = sqlx::query(statement)
@@ -198,15 +235,30 @@ pub(super) async fn bury(
 #[derive(Debug, PartialEq, sqlx::FromRow)]
 pub(super) struct Backlog {
     pub channel: String,
+    /// Counts no further than [`COUNTED`].
     pub pending: i64,
     /// How long ago the oldest one was received.
     pub oldest_seconds: f64,
 }
 
-/// The backlog of every channel that has one.
+/// More pending deliveries are not counted: that would read all of them.
+const COUNTED: i64 = 10_000;
+
+/// The backlog of every channel that has one, enabled or not.
 pub(super) async fn backlog(pool: &Pool) -> Result<Vec<Backlog>, sqlx::Error> {
-    let statement = "SELECT channel, count(*) AS pending, \
-             extract(epoch FROM now() - min(received_at))::float8 AS oldest_seconds \
-         FROM deliveries WHERE status = 'pending' GROUP BY channel";
-    observe("measure_backlog", sqlx::query_as(statement).fetch_all(pool)).await
+    // Finds each channel by one look-up in the index, instead of reading all deliveries.
+    let statement = "WITH RECURSIVE known AS ( \
+             (SELECT channel FROM deliveries WHERE status = 'pending' ORDER BY channel LIMIT 1) \
+             UNION ALL \
+             SELECT (SELECT channel FROM deliveries WHERE status = 'pending' AND channel > known.channel \
+                 ORDER BY channel LIMIT 1) FROM known WHERE known.channel IS NOT NULL) \
+         SELECT channel, \
+             (SELECT count(*) FROM (SELECT FROM deliveries \
+                 WHERE deliveries.channel = known.channel AND status = 'pending' LIMIT $1) AS counted) AS pending, \
+             coalesce((SELECT extract(epoch FROM now() - received_at)::float8 FROM deliveries \
+                 WHERE deliveries.channel = known.channel AND status = 'pending' \
+                 ORDER BY received_at LIMIT 1), 0) AS oldest_seconds \
+         FROM known WHERE channel IS NOT NULL";
+    let query = sqlx::query_as(statement).bind(COUNTED);
+    observe("measure_backlog", query.fetch_all(pool)).await
 }

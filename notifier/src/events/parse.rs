@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -87,6 +87,10 @@ impl Wire {
         if i32::try_from(self.sequence.get()).is_err() {
             return wrong("sequence is too large");
         }
+        // The database can store no others, and RFC 3339 knows no others.
+        if !(0..=9999).contains(&self.occurred_at.year()) {
+            return wrong("occurredAt must be a year from 0 to 9999");
+        }
         Ok(OrderEvent {
             event_id: self.event_id,
             order_id: self.id,
@@ -167,6 +171,10 @@ mod tests {
         assert!(changed("items", json!([{"sku": 0, "count": 1}])).contains("nonzero"));
         assert!(changed("sequence", json!(0)).contains("nonzero"));
         assert!(changed("eventId", json!("7")).contains("UUID"));
+        for year in ["-9999", "+10000", "-0001"] {
+            let reason = changed("occurredAt", json!(format!("{year}-01-01T00:00:00Z")));
+            assert!(reason.contains("occurredAt") || reason.contains("invalid"), "{reason}");
+        }
         for name in ["id", "state", "userId", "items", "eventId", "sequence", "occurredAt"] {
             let mut event = valid();
             event.as_object_mut().unwrap().remove(name);

@@ -101,31 +101,37 @@ pub(super) async fn receive(
 const FORGET: [(&str, &str); 4] = [
     (
         "forget_deliveries",
-        "DELETE FROM deliveries WHERE (channel, order_id, sequence, event_id) IN ( \
+        "WITH old AS MATERIALIZED ( \
              SELECT channel, order_id, sequence, event_id FROM deliveries \
              WHERE status <> 'pending' AND ended_at < now() - make_interval(secs => $1) \
-             ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+             ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
+         DELETE FROM deliveries USING old \
+         WHERE deliveries.channel = old.channel AND deliveries.order_id = old.order_id \
+             AND deliveries.sequence = old.sequence AND deliveries.event_id = old.event_id",
     ),
     (
         "forget_orders",
-        "DELETE FROM received_orders WHERE order_id IN ( \
+        "WITH old AS MATERIALIZED ( \
              SELECT order_id FROM received_orders \
              WHERE first_received_at < now() - make_interval(secs => $1) \
                  AND last_received_at < now() - make_interval(secs => $1) \
-             ORDER BY first_received_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+             ORDER BY first_received_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
+         DELETE FROM received_orders USING old WHERE received_orders.order_id = old.order_id",
     ),
     (
         "forget_letters",
-        "DELETE FROM letters WHERE id IN ( \
+        "WITH old AS MATERIALIZED ( \
              SELECT id FROM letters WHERE published_at IS NOT NULL \
                  AND created_at < now() - make_interval(secs => $1) \
-             ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+             ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
+         DELETE FROM letters USING old WHERE letters.id = old.id",
     ),
     (
         "forget_events",
-        "DELETE FROM inbox WHERE event_id IN ( \
+        "WITH old AS MATERIALIZED ( \
              SELECT event_id FROM inbox WHERE received_at < now() - make_interval(secs => $1) \
-             ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+             ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
+         DELETE FROM inbox USING old WHERE inbox.event_id = old.event_id",
     ),
 ];
 

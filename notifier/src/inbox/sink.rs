@@ -50,13 +50,13 @@ impl EventSink {
     }
 
     async fn handle(&self, batch: &[ReceivedRecord]) -> Result<(), SinkError> {
-        let mut poison = Vec::new();
+        let (mut poison, mut tombstones) = (Vec::new(), 0);
         let mut spans = Vec::with_capacity(batch.len());
         let mut events = Vec::with_capacity(batch.len());
         for record in batch {
             // A tombstone deletes a key from a compacted topic; it is not an event.
             let Some(payload) = record.payload.as_deref() else {
-                self.metrics.tombstone.inc();
+                tombstones += 1;
                 continue;
             };
             match OrderEvent::parse(record.headers.text("ce_type"), payload, self.event_max_bytes) {
@@ -68,28 +68,32 @@ impl EventSink {
             }
         }
         // Each waits for another table, and neither must wait for the other.
-        let (poison, events) = join!(self.bury(poison), self.receive(events, &spans, batch));
-        poison.and(events)
+        let (poison, duplicates) = join!(self.bury(poison), self.receive(events, &spans, batch));
+        poison?;
+        // Counted at the end, because a batch that fails is delivered again.
+        self.metrics.duplicate.inc_by(duplicates?);
+        self.metrics.tombstone.inc_by(tombstones);
+        Ok(())
     }
 
+    /// Stores the events, and returns how many of them are not new.
     async fn receive(
         &self,
         events: Vec<Incoming>,
         spans: &[Span],
         batch: &[ReceivedRecord],
-    ) -> Result<(), SinkError> {
+    ) -> Result<u64, SinkError> {
         if events.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let all = events.len();
         let received = self.inbox.receive(events.into()).instrument(delivering(spans, batch));
         let new = received.await.map_err(|error| unavailable(&error))?.len();
         self.metrics.new.inc_by(new as u64);
-        self.metrics.duplicate.inc_by((all - new) as u64);
         for courier in &self.couriers {
             courier.wake();
         }
-        Ok(())
+        Ok((all - new) as u64)
     }
 
     async fn bury(&self, letters: Vec<DeadLetter>) -> Result<(), SinkError> {

@@ -185,6 +185,26 @@ async fn a_notification_that_is_too_old_becomes_a_dead_letter() {
 }
 
 #[actix::test]
+async fn everything_that_is_too_old_becomes_a_dead_letter_although_few_attempts_are_made() {
+    let world = World::new().await;
+    let channel = MemoryChannel::default();
+    channel.fail(true);
+    let ttl = [("NOTIFICATION_TTL", "3s")];
+    let notifier = world.start_with("one", &ttl, std::slice::from_ref(&channel));
+    let events: Vec<Value> = (1..=300).map(|order| event(order * 1000, 1, "NEW")).collect();
+    world.publish(&events).await;
+    let letters = world.dead_letters(300).await;
+    notifier.stop().await;
+    assert_eq!(world.count("deliveries where status = 'dead'").await, 300);
+    let attempts = *channel.failures.lock().unwrap();
+    assert!(attempts < 150, "{attempts} attempts");
+    let tried = letters.iter().filter(|letter| {
+        letter.headers.text("x-error-reason") == Some("not sent within 3s: out of order")
+    });
+    assert!(tried.count() > 0, "the reason of the last attempt");
+}
+
+#[actix::test]
 async fn what_is_older_than_its_time_to_live_is_forgotten() {
     let world = World::new().await;
     let channel = MemoryChannel::default();

@@ -4,7 +4,9 @@
 mod dead_letters;
 mod delivery;
 mod dlq;
+mod email;
 mod faults;
 mod process;
 mod support;
 mod threads;
+mod webhook;

@@ -1,5 +1,7 @@
 //! Records as they are sent and received, and their headers.
 
+use std::panic::{self, AssertUnwindSafe};
+
 use rdkafka::message::{Header, Headers as _, Message, OwnedHeaders};
 
 /// The header that carries the W3C trace context.
@@ -124,7 +126,12 @@ pub struct ReceivedRecord {
 impl ReceivedRecord {
     pub(super) fn copy_of(message: &impl Message) -> Self {
         let headers = message.headers().map(|headers| {
-            headers.iter().map(|header| (header.key, header.value.unwrap_or_default())).collect()
+            let read = |index| panic::catch_unwind(AssertUnwindSafe(|| headers.get(index))).ok();
+            // rdkafka panics at a name that is not UTF-8. Such a header is left out.
+            (0..headers.count())
+                .filter_map(read)
+                .map(|header| (header.key, header.value.unwrap_or_default()))
+                .collect()
         });
         Self {
             topic: message.topic().to_owned(),

@@ -68,4 +68,4 @@ pub use envelope::{Activity, Envelope, Responder};
 pub use handle::Handle;
 pub use keyed::{KeyedHandle, KeyedOptions};
 pub use options::{ActorOptions, Backoff};
-pub use task::{Pass, Periodic, TaskHandle};
+pub use task::{Pass, Periodic, StopSignal, TaskHandle};

@@ -7,6 +7,7 @@ use actix::fut::wrap_future;
 use actix::{Actor, ArbiterHandle, AsyncContext, Context};
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::handle::Handle;
@@ -32,9 +33,31 @@ pub enum Pass {
     More,
 }
 
+/// Tells a task that it should end soon. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct StopSignal(watch::Receiver<bool>);
+
+impl StopSignal {
+    /// Whether the task should end.
+    pub fn is_set(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Waits until the task should end.
+    pub async fn wait(&mut self) {
+        // An error means that the handle is gone, which ends the task as well.
+        let _ = self.0.wait_for(|stop| *stop).await;
+    }
+}
+
 /// A supervised task. Cheap to clone.
 #[derive(Clone)]
-pub struct TaskHandle(Handle<TaskActor>);
+pub struct TaskHandle {
+    actor: Handle<TaskActor>,
+    stop: watch::Sender<bool>,
+    /// Becomes true when the work has ended by itself.
+    ended: watch::Receiver<bool>,
+}
 
 type Work = dyn Fn() -> LocalBoxFuture<'static, ()> + Send + Sync;
 
@@ -56,8 +79,27 @@ impl TaskHandle {
         arbiter: &ArbiterHandle,
         work: impl Fn() -> F + Send + Sync + 'static,
     ) -> Self {
-        let work: Arc<Work> = Arc::new(move || work().boxed_local());
-        Self(Handle::supervise(options.capacity(1), arbiter, move |_| TaskActor(Arc::clone(&work))))
+        Self::start_with_signal(options, arbiter, move |_| work())
+    }
+
+    /// Like [`Self::start`], for work that ends soon after the signal is set. See [`Self::finish`].
+    pub fn start_with_signal<F: Future<Output = ()> + 'static>(
+        options: ActorOptions,
+        arbiter: &ArbiterHandle,
+        work: impl Fn(StopSignal) -> F + Send + Sync + 'static,
+    ) -> Self {
+        let (stop, stopping) = watch::channel(false);
+        let (ends, ended) = watch::channel(false);
+        let work: Arc<Work> = Arc::new(move || {
+            let (work, ends) = (work(StopSignal(stopping.clone())), ends.clone());
+            let all = async move {
+                work.await;
+                ends.send_replace(true);
+            };
+            all.boxed_local()
+        });
+        let factory = move |_: &mut Context<TaskActor>| TaskActor(Arc::clone(&work));
+        Self { actor: Handle::supervise(options.capacity(1), arbiter, factory), stop, ended }
     }
 
     /// Runs passes on `arbiter`, with a pause of `period` between two of them. After a panic,
@@ -72,13 +114,20 @@ impl TaskHandle {
         build: impl Fn() -> P + Send + Sync + 'static,
     ) -> Self {
         assert!(!period.is_zero(), "a task must rest");
-        Self::start(options, arbiter, move || {
+        Self::start_with_signal(options, arbiter, move |mut stop| {
             let mut work = build();
             async move {
-                work.ready().await;
-                loop {
-                    while work.pass().await == Pass::More {}
-                    sleep(period).await;
+                tokio::select! {
+                    () = work.ready() => {}
+                    () = stop.wait() => return,
+                }
+                while !stop.is_set() {
+                    if work.pass().await == Pass::Done {
+                        tokio::select! {
+                            () = sleep(period) => {}
+                            () = stop.wait() => {}
+                        }
+                    }
                 }
             }
         })
@@ -86,6 +135,15 @@ impl TaskHandle {
 
     /// Stops the work, even in the middle of a pass.
     pub async fn stop(&self) {
-        self.0.drain().await;
+        self.actor.drain().await;
+    }
+
+    /// Stops work that watches its signal, such as passes: the pass in progress ends first. The wait
+    /// has no time limit of its own.
+    pub async fn finish(&self) {
+        self.stop.send_replace(true);
+        // An error means that the work is gone, so there is nothing to wait for.
+        let _ = self.ended.clone().wait_for(|ended| *ended).await;
+        self.actor.drain().await;
     }
 }
