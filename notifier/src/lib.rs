@@ -13,6 +13,7 @@ pub mod dlq;
 mod events;
 mod inbox;
 mod settings;
+pub mod verify;
 
 pub use app::{Application, StartError, migrate};
 pub use channels::{

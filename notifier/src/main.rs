@@ -1,12 +1,17 @@
 //! The binary of the notifier.
 
 use notifier::dlq::{self, DlqCommand};
-use notifier::{Application, Settings, migrate};
+use notifier::{Application, Settings, migrate, verify};
 use service_kit::process;
 use service_kit::process::Service;
 use service_kit::settings::{Reader, SettingsError};
 use service_kit::telemetry::LinesTo;
 use shared_actors::watchdog;
+
+/// Exit status if an invariant is violated or a letter cannot be processed, and if that cannot be found
+/// out.
+const VIOLATED: u8 = 1;
+const UNKNOWN: u8 = 2;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -22,6 +27,10 @@ enum Command {
     /// if some letters could not be processed, with 2 if the database cannot be used.
     #[command(subcommand)]
     Dlq(DlqCommand),
+    /// Checks what was received and sent against the history of orders in the databases of loms.
+    /// Exits with 0 if all invariants hold, with 1 if one is violated, with 2 if a database or Kafka
+    /// cannot be read.
+    Verify,
 }
 
 struct Notifier;
@@ -45,20 +54,25 @@ impl Service for Notifier {
             }
             Command::Migrate => migrate(settings).await.map_err(anyhow::Error::msg)?,
             Command::Dlq(command) => return Ok(dlq::run(command, settings).await?),
+            Command::Verify => {
+                let report = verify::verify(settings).await?;
+                println!("{report}");
+                return Ok(if report.holds() { 0 } else { VIOLATED });
+            }
         }
         Ok(0)
     }
 
     fn lines_to(command: &Command) -> LinesTo {
         match command {
-            Command::Dlq(_) => LinesTo::Stderr,
+            Command::Dlq(_) | Command::Verify => LinesTo::Stderr,
             Command::Serve | Command::Migrate => LinesTo::Stdout,
         }
     }
 
     fn failure(command: &Command) -> u8 {
         match command {
-            Command::Dlq(_) => 2,
+            Command::Dlq(_) | Command::Verify => UNKNOWN,
             Command::Serve | Command::Migrate => 1,
         }
     }

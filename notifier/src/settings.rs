@@ -14,6 +14,14 @@ use crate::channels::ChannelSettings;
 /// The default topic of the order events. loms and notifier must agree on it.
 const ORDER_EVENTS: &str = "loms.order-events";
 
+/// The databases that loms has by default.
+const LOMS_SHARDS: ShardDefaults = ShardDefaults {
+    primaries: &["localhost:5432", "localhost:5434"],
+    replicas: &[],
+    name: "loms",
+    prefix: "LOMS_",
+};
+
 /// The longest time for an attempt. A stop waits for attempts in progress.
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(10);
 
@@ -29,6 +37,8 @@ pub struct Settings {
     pub group: String,
     /// The database of the inbox (`DATABASE_MASTER_*_0`).
     pub database: DatabaseSettings,
+    /// The databases of loms, for `notifier verify` (`LOMS_DATABASE_MASTER_*_k`).
+    pub loms_shards: Vec<ShardSettings>,
     /// The maximum number of connections to the database (`DATABASE_MAX_CONNECTIONS`).
     pub max_connections: u32,
     /// Whether this process migrates the database at the start (`MIGRATE_ON_START`).
@@ -66,6 +76,7 @@ impl Settings {
             prefix: "",
         };
         let mut databases = ShardSettings::read(&mut reader, &defaults);
+        let loms_shards = ShardSettings::read(&mut reader, &LOMS_SHARDS);
         if databases.len() > 1 {
             reader.reject(
                 "DATABASE_MASTER_HOST_PORT_1",
@@ -85,6 +96,7 @@ impl Settings {
             kafka: KafkaSettings::read(&mut reader, ORDER_EVENTS),
             group: reader.text("KAFKA_GROUP_ID", "loms-notifier"),
             database: databases.swap_remove(0).primary,
+            loms_shards,
             max_connections: reader.get_in("DATABASE_MAX_CONNECTIONS", 8, 2..=100),
             migrate_on_start: reader.flag("MIGRATE_ON_START", true),
             max_retries: reader.get_in("NOTIFICATION_MAX_RETRIES", 5, 0..=100),

@@ -93,8 +93,9 @@ impl World {
     }
 
     pub fn record(&self, event: &Value) -> Record {
-        Record::new(&self.topic.name, event["id"].to_string(), event.to_string())
-            .with_headers(Headers::new().with("ce_id", event["eventId"].to_string()))
+        Record::new(&self.topic.name, event["id"].to_string(), event.to_string()).with_headers(
+            Headers::new().with("ce_id", event["eventId"].as_str().unwrap_or_default()),
+        )
     }
 
     pub async fn count(&self, table: &str) -> i64 {

@@ -4,6 +4,7 @@
 mod client;
 mod consumer;
 mod metrics;
+mod offsets;
 mod producer;
 mod record;
 pub mod spans;
@@ -11,6 +12,9 @@ mod statistics;
 mod topic;
 
 pub use consumer::{ConsumerHandle, ConsumerOptions, RecordSink, SinkError};
+pub use offsets::{GroupPosition, Offsets};
 pub use producer::{ProducerError, ProducerHandle, ProducerOptions};
+/// An error of the Kafka client.
+pub use rdkafka::error::KafkaError;
 pub use record::{Headers, ReceivedRecord, Record};
 pub use topic::Topic;

@@ -1,0 +1,121 @@
+//! Compares the history of orders with what the notifier has received.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use service_kit::verify::{Finding, Invariant, ReadError, Snapshot};
+use uuid::Uuid;
+
+use super::queries::{self, Change, DeliveryRow, Wanted};
+
+static RECEIVED: Invariant = Invariant {
+    name: "event-received",
+    says: "every event that was published was received, or is a dead letter",
+    checked: "events",
+    ids: "orders",
+};
+
+static KNOWN: Invariant = Invariant {
+    name: "received-in-history",
+    says: "every event that was received is in the history of its order",
+    checked: "received events",
+    ids: "orders",
+};
+
+static TRUE: Invariant = Invariant {
+    name: "delivery-as-in-history",
+    says: "a delivery has the number, the state and the time of its event in the history",
+    checked: "deliveries",
+    ids: "orders",
+};
+
+/// Every published event must have been received. One that was not counts as open while the notifier
+/// has not read everything. Events older than `ttl` may be forgotten.
+pub(super) async fn received(
+    history: &mut Snapshot,
+    notifier: &mut Snapshot,
+    ttl: Duration,
+    caught_up: bool,
+) -> Result<Finding, ReadError> {
+    let mut finding = Finding::of(&RECEIVED);
+    let mut last = (i64::MIN, 0);
+    loop {
+        let page = history.read(async |shard| queries::published(shard, last, ttl).await).await?;
+        let Some(end) = page.last() else { return Ok(finding) };
+        last = (end.order_id, end.sequence);
+        finding.checked += page.len() as u64;
+        let orders: Vec<i64> = page.iter().map(|change| change.order_id).collect();
+        let known: HashSet<Uuid> =
+            notifier.read(async |notifier| queries::seen(notifier, &orders).await).await?;
+        for change in page.iter().filter(|change| !known.contains(&change.event_id)) {
+            if caught_up {
+                finding.violated_by(change.order_id);
+            } else {
+                finding.open += 1;
+            }
+        }
+    }
+}
+
+static COMPLETE: Invariant = Invariant {
+    name: "event-has-deliveries",
+    says: "an event has a delivery for each channel that had deliveries of the same state before and after it",
+    checked: "received events",
+    ids: "orders",
+};
+
+/// Everything that was received must be in the history, deliveries must say what it says, and no
+/// channel may have been left out.
+pub(super) async fn known(
+    notifier: &mut Snapshot,
+    history: &mut [Snapshot],
+) -> Result<[Finding; 3], ReadError> {
+    let mut known = Finding::of(&KNOWN);
+    let (mut true_to_it, mut complete) = (Finding::of(&TRUE), Finding::of(&COMPLETE));
+    let wanted = notifier.read(queries::wanted).await?;
+    let mut last = i64::MIN;
+    loop {
+        let page =
+            notifier.read(async |notifier| queries::received_orders(notifier, last).await).await?;
+        let Some(end) = page.last() else { return Ok([known, true_to_it, complete]) };
+        last = end.order_id;
+        let orders: Vec<i64> = page.iter().map(|received| received.order_id).collect();
+        let mut changes: HashMap<Uuid, Change> = HashMap::new();
+        for shard in &mut *history {
+            let found = shard.read(async |shard| queries::changes(shard, &orders).await).await?;
+            changes.extend(found.into_iter().map(|change| (change.event_id, change)));
+        }
+        let deliveries =
+            notifier.read(async |notifier| queries::deliveries(notifier, &orders).await).await?;
+        true_to_it.checked += deliveries.len() as u64;
+        let mut delivered: HashSet<(&str, Uuid)> = HashSet::new();
+        for DeliveryRow { channel, change } in &deliveries {
+            delivered.insert((channel, change.event_id));
+            // One that is not in the history is reported below.
+            if changes.get(&change.event_id).is_some_and(|known| known != change) {
+                true_to_it.violated_by(change.order_id);
+            }
+        }
+        for received in &page {
+            let order = received.order_id;
+            known.checked += received.event_ids.len() as u64;
+            complete.checked += received.event_ids.len() as u64;
+            for event in &received.event_ids {
+                let Some(change) = changes.get(event).filter(|change| change.order_id == order)
+                else {
+                    known.violated_by(order);
+                    continue;
+                };
+                let left_out = |wanted: &&Wanted| {
+                    wanted.state == change.state
+                        && wanted.since <= received.first_received_at
+                        && wanted.until >= received.last_received_at
+                        && !delivered.contains(&(wanted.channel.as_str(), *event))
+                };
+                if wanted.iter().find(left_out).is_some() {
+                    complete.violated_by(order);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! How far a consumer group has read a topic, for tools.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tokio::task::spawn_blocking;
+
+use super::client::{self, ClientReport};
+
+/// How long the brokers may take to answer each request.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+impl ConsumerContext for ClientReport {}
+
+/// Offsets by partition.
+pub type Offsets = BTreeMap<i32, i64>;
+
+/// A consumer group and its topic.
+#[derive(Clone, Debug)]
+pub struct GroupPosition {
+    /// `host:port`, comma-separated.
+    pub brokers: String,
+    /// The group.
+    pub group: String,
+    /// The topic.
+    pub topic: String,
+}
+
+impl GroupPosition {
+    /// The offset after the last record of each partition. Empty if the topic does not exist.
+    ///
+    /// # Errors
+    /// The brokers do not answer.
+    pub async fn ends(&self) -> Result<Offsets, KafkaError> {
+        self.ask(|client, topic| {
+            let metadata = client.fetch_metadata(Some(topic), ANSWER_WITHIN)?;
+            let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+            let ids: Vec<i32> = partitions.map(|partition| partition.id()).collect();
+            let end = |partition| {
+                let (_, end) = client.fetch_watermarks(topic, partition, ANSWER_WITHIN)?;
+                Ok((partition, end))
+            };
+            ids.into_iter().map(end).collect()
+        })
+        .await
+    }
+
+    /// The offset from which the group continues in each of `partitions`. A partition of which it has
+    /// committed nothing is missing.
+    ///
+    /// # Errors
+    /// The brokers do not answer.
+    pub async fn committed(&self, partitions: Vec<i32>) -> Result<Offsets, KafkaError> {
+        self.ask(move |client, topic| {
+            let mut asked = TopicPartitionList::with_capacity(partitions.len());
+            for partition in partitions {
+                asked.add_partition(topic, partition);
+            }
+            let known = client.committed_offsets(asked, ANSWER_WITHIN)?;
+            let of_elements = known.elements().into_iter();
+            Ok(of_elements
+                .filter_map(|element| match element.offset() {
+                    Offset::Offset(offset) => Some((element.partition(), offset)),
+                    _ => None,
+                })
+                .collect())
+        })
+        .await
+    }
+
+    /// Asks on a thread of its own, because librdkafka blocks.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&BaseConsumer<ClientReport>, &str) -> KafkaResult<T> + Send + 'static,
+    ) -> KafkaResult<T> {
+        let mut config = client::config(&self.brokers, "offsets");
+        config.set("group.id", &self.group).set("allow.auto.create.topics", "false");
+        let topic = self.topic.clone();
+        let answer = spawn_blocking(move || {
+            let client: BaseConsumer<ClientReport> =
+                config.create_with_context(ClientReport::new(None))?;
+            question(&client, &topic)
+        });
+        answer.await.unwrap_or(Err(KafkaError::Canceled))
+    }
+}
