@@ -40,11 +40,11 @@ test: ## Runs all tests on private servers. A running shop may stay up.
 	@cargo test --workspace --no-run
 	@$(DEBUG)/stack test -- cargo test $(TESTS)
 
-crash-test: ## Kills loms and cart hundreds of times, at every crash point, under load.
+crash-test: ## Kills loms, cart and notifiers hundreds of times, at every crash point, under load.
 	@dev/scripts/setup.sh test
 	@cargo test --workspace --no-run
 	@CRASH_ROUNDS=$(or $(CRASH_ROUNDS),5) $(DEBUG)/stack test -- \
-		cargo test -q --workspace --test orders --test cart -- crashes::a_kill --nocapture
+		cargo test -q --workspace --test orders --test cart --test notifier -- crashes::a_kill --nocapture
 
 faults: ## Measures the recovery time of each fault, and writes it to docs/operations.md.
 	@dev/scripts/setup.sh test

@@ -86,7 +86,7 @@ impl Application {
         let options = ProducerOptions::new(&settings.kafka.brokers, "notifier-dead-letters")
             .retry_max(settings.kafka.retry_max)
             // Letters that Kafka does not accept in this time wait in the database.
-            .delivery_timeout(Duration::from_secs(5))
+            .delivery_timeout(DeadLetterPublisher::PUBLISH_WITHIN)
             .topic(settings.dead_letter_topic());
         let dead_letters = ProducerHandle::start(options, arbiters.pick(0));
         info!(address = %http.address, topic = settings.kafka.topic, group = settings.group, "notifier started");

@@ -13,8 +13,9 @@ use super::queries::{self, Claimed};
 
 /// The maximum number of letters per batch.
 const BATCH: u32 = 100;
-/// How long claimed letters are reserved: longer than publishing a batch takes.
-const CLAIM: Duration = Duration::from_mins(1);
+/// How long claimed letters are reserved: longer than publishing a batch takes, see
+/// [`DeadLetterPublisher::PUBLISH_WITHIN`].
+const CLAIM: Duration = Duration::from_secs(15);
 
 /// Publishes letters every second. Several instances may run at once.
 pub struct DeadLetterPublisher {
@@ -30,6 +31,8 @@ pub struct DeadLetterPublisher {
 impl DeadLetterPublisher {
     /// The time between two passes.
     pub const PERIOD: Duration = Duration::from_secs(1);
+    /// The delivery timeout of the producer. It may use it four times.
+    pub const PUBLISH_WITHIN: Duration = Duration::from_secs(3);
 
     /// Publishes the letters in the database of `pool` to `topic` through `producer`.
     pub fn new(pool: Pool, topic: Topic, producer: ProducerHandle) -> Self {

@@ -31,7 +31,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 const FEW_FREE: Duration = Duration::from_millis(50);
 /// How much longer than an attempt a claim lasts: recording the outcome may take this long. After a
 /// kill, other notifiers wait for it.
-const CLAIM_MARGIN: Duration = Duration::from_secs(20);
+const CLAIM_MARGIN: Duration = Duration::from_secs(10);
 /// How many deliveries that are too old become dead letters in one statement.
 const EXPIRE: u32 = 100;
 /// How often a line says that the channel is unavailable.

@@ -179,7 +179,7 @@ async fn a_notification_that_is_too_old_becomes_a_dead_letter() {
     let header = |name| letters[0].headers.text(name);
     assert_eq!(header("x-error-reason"), Some("not sent within 1s: out of order"));
     assert_eq!(header("x-channel"), Some("memory"));
-    assert!(header("x-attempts").is_some_and(|attempts| attempts.parse::<u32>().unwrap() > 1));
+    assert!(header("x-attempts").is_some_and(|attempts| attempts.parse::<u32>().unwrap() > 0));
     assert_eq!(world.count("deliveries where status = 'dead'").await, 1);
     notifier.stop().await;
 }

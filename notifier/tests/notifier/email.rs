@@ -16,7 +16,8 @@ use crate::support::{SOON, World, event};
 const PYTHON: &str = "/usr/bin/python3";
 
 /// A mail server with a certificate for localhost. Mails are files in a maildir.
-struct MailServer {
+pub struct MailServer {
+    handler: &'static str,
     folder: TempDir,
     port: u16,
     process: Option<Child>,
@@ -24,18 +25,23 @@ struct MailServer {
 
 impl MailServer {
     async fn start() -> Self {
+        Self::start_with("smtp_server.Picky").await
+    }
+
+    /// Starts a server with a class of `smtp_server.py`. The class gets the path "mails".
+    pub async fn start_with(handler: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         fs::write(folder.path().join("cert.pem"), certificate.cert.pem()).unwrap();
         fs::write(folder.path().join("key.pem"), certificate.signing_key.serialize_pem()).unwrap();
-        let mut server = Self { folder, port: free_port(), process: None };
+        let mut server = Self { handler, folder, port: free_port(), process: None };
         server.restart().await;
         server
     }
 
     async fn restart(&mut self) {
         let process = Command::new(PYTHON)
-            .args(["-m", "aiosmtpd", "-n", "-c", "smtp_server.Picky"])
+            .args(["-m", "aiosmtpd", "-n", "-c", self.handler])
             .args(["-l", &format!("127.0.0.1:{}", self.port)])
             .arg("--tlscert")
             .arg(self.path("cert.pem"))
@@ -60,7 +66,8 @@ impl MailServer {
         self.process.take().unwrap().kill().await.unwrap();
     }
 
-    fn path(&self, name: &str) -> String {
+    /// A file in the server's folder.
+    pub fn path(&self, name: &str) -> String {
         self.folder.path().join(name).to_str().unwrap().to_owned()
     }
 
@@ -80,21 +87,26 @@ impl MailServer {
         .await
     }
 
-    /// Starts the binary with only this channel.
-    async fn notifier(&self, world: &World, more: &[(&str, &str)]) -> ServiceProcess {
-        let mut env = world.env("one");
-        env.retain(|(name, _)| name != "HTTP_PORT");
-        let (port, server) = (free_port().to_string(), format!("localhost:{}", self.port));
-        let ca_file = self.path("cert.pem");
-        let channel = [
-            ("HTTP_PORT", port.as_str()),
-            ("NOTIFICATION_CHANNELS", "email"),
-            ("EMAIL_SMTP_HOST_PORT", &server),
+    /// The settings of the channel, except whether it is enabled.
+    pub fn env(&self) -> Vec<(String, String)> {
+        let (server, ca_file) = (format!("localhost:{}", self.port), self.path("cert.pem"));
+        let settings = [
+            ("EMAIL_SMTP_HOST_PORT", server.as_str()),
             ("EMAIL_CA_FILE", &ca_file),
             ("EMAIL_FROM", "Shop <shop@shop.example>"),
             ("EMAIL_TO", "user-{user_id}@shop.example"),
         ];
-        let pairs = channel.into_iter().chain(more.iter().copied());
+        settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
+    }
+
+    /// Starts the binary with only this channel.
+    async fn notifier(&self, world: &World, more: &[(&str, &str)]) -> ServiceProcess {
+        let mut env = world.env("one");
+        env.retain(|(name, _)| name != "HTTP_PORT");
+        env.extend(self.env());
+        let port = free_port().to_string();
+        let own = [("HTTP_PORT", port.as_str()), ("NOTIFICATION_CHANNELS", "email")];
+        let pairs = own.into_iter().chain(more.iter().copied());
         env.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
         ServiceProcess::start("notifier", &env).await
     }

@@ -1,6 +1,7 @@
 //! The notifier on a real Kafka and a real `PostgreSQL`: in this process with a recording channel,
 //! and as it ships.
 
+mod crashes;
 mod dead_letters;
 mod delivery;
 mod dlq;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::task::spawn_blocking;
 
@@ -37,8 +38,8 @@ impl GroupPosition {
     pub async fn ends(&self) -> Result<Offsets, KafkaError> {
         self.ask(|client, topic| {
             let metadata = client.fetch_metadata(Some(topic), ANSWER_WITHIN)?;
-            let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
-            let ids: Vec<i32> = partitions.map(|partition| partition.id()).collect();
+            let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
+            let ids: Vec<i32> = partitions.map(MetadataPartition::id).collect();
             let end = |partition| {
                 let (_, end) = client.fetch_watermarks(topic, partition, ANSWER_WITHIN)?;
                 Ok((partition, end))

@@ -14,6 +14,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use shared_actors::crash_point;
 use tracing::{debug, info, warn};
 
 use super::progress::{Mark, Progress};
@@ -167,7 +168,9 @@ impl Group {
             // Fails only for an invalid offset.
             let _ = offsets.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset));
         }
+        crash_point!("consumer::done");
         let result = consumer.commit(&offsets, CommitMode::Sync);
+        crash_point!("consumer::committed");
         let outcome = if result.is_ok() { "ok" } else { "error" };
         FAMILIES.consumer_commits.with_label_values(&[&self.topic, outcome]).inc();
         if let Err(error) = &result {
