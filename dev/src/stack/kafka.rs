@@ -23,9 +23,12 @@ pub const TOPIC: &str = "loms.order-events";
 /// The number of partitions of [`TOPIC`].
 pub const PARTITIONS: i32 = 2;
 
+/// As many replicas as the broker creates by default.
+pub const BROKERS_DEFAULT: TopicReplication<'static> = TopicReplication::Fixed(-1);
+
 /// 16 bytes in base64, the format of Kafka's cluster ids. It can be a constant because a data
 /// folder only ever belongs to one cluster.
-const CLUSTER_ID: &str = "c2hvcC1sb2NhbC1rYWZrYQ";
+pub const CLUSTER_ID: &str = "c2hvcC1sb2NhbC1rYWZrYQ";
 
 /// The ports that Kafka listens on, on localhost.
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +103,7 @@ pub async fn create_topic(
     name: &str,
     partitions: i32,
 ) -> Result<()> {
-    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    let topic = NewTopic::new(name, partitions, BROKERS_DEFAULT);
     let timeout = Some(Duration::from_secs(10));
     let options = AdminOptions::new().request_timeout(timeout).operation_timeout(timeout);
     for outcome in admin.create_topics([&topic], &options).await? {
@@ -138,7 +141,8 @@ async fn format_storage(
     Ok(())
 }
 
-fn java(name: &str, log: &str, class: &str, folders: &Folders) -> Result<Program> {
+/// A program of Kafka, by its Java class.
+pub fn java(name: &str, log: &str, class: &str, folders: &Folders) -> Result<Program> {
     let logging = folders.root().join("dev/kafka/log4j2.properties");
     let mut logging_option = OsString::from("-Dlog4j2.configurationFile=");
     logging_option.push(&logging);

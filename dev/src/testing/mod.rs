@@ -8,6 +8,7 @@
     reason = "a test's helper fails the test by its panic"
 )]
 
+mod cluster;
 pub mod crashes;
 mod database;
 mod eventually;
@@ -19,6 +20,7 @@ mod topic;
 #[cfg(test)]
 mod tests;
 
+pub use cluster::KafkaCluster;
 pub use database::{Database, create_database};
 pub use eventually::{Condition, eventually};
 pub use fault::Fault;

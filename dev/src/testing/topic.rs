@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use rdkafka::admin::{AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminOptions, AlterConfig, NewTopic, ResourceSpecifier};
 
 use super::{clean_up, eventually};
-use crate::stack::kafka::{admin_client, create_topic};
+use crate::stack::kafka::{BROKERS_DEFAULT, admin_client, create_topic};
 
 /// A topic that is deleted together with this value, as is the dead-letter topic that a consumer
 /// may have created for it.
@@ -49,7 +49,7 @@ impl Topic {
             admin.delete_topics(&[&self.name], &options).await.expect("a topic can be deleted");
         assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
         eventually(Duration::from_secs(20), "the topic is made again", async || {
-            let topic = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(1));
+            let topic = NewTopic::new(&self.name, partitions, BROKERS_DEFAULT);
             let made = admin.create_topics([&topic], &options).await.expect("the broker answers");
             made.into_iter().all(|outcome| outcome.is_ok())
         })

@@ -71,7 +71,7 @@ async fn notifiers_share_the_work_and_one_that_leaves_loses_and_repeats_nothing(
     }
 }
 
-fn assert_in_order(sent: &[(i64, u32)]) {
+pub fn assert_in_order(sent: &[(i64, u32)]) {
     let mut last: HashMap<i64, u32> = HashMap::new();
     for (order, sequence) in sent {
         let before = last.insert(*order, *sequence);

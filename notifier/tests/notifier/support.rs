@@ -38,13 +38,15 @@ pub struct RunningNotifier {
 
 impl World {
     pub async fn new() -> Self {
-        let servers = Servers::from_env();
-        let topic = unique_topic(&servers.kafka, 2).await;
-        let database = create_database(&servers.postgres_0, "notifier").await;
-        let producer = ProducerHandle::start(
-            ProducerOptions::new(&servers.kafka, "test"),
-            Arbiters::new(0).pick(0),
-        );
+        Self::on(&Servers::from_env().kafka).await
+    }
+
+    /// A topic on other brokers (`host:port`, comma-separated) than those that the tests share.
+    pub async fn on(brokers: &str) -> Self {
+        let topic = unique_topic(brokers, 2).await;
+        let database = create_database(&Servers::from_env().postgres_0, "notifier").await;
+        let producer =
+            ProducerHandle::start(ProducerOptions::new(brokers, "test"), Arbiters::new(0).pick(0));
         Self { topic, database, producer }
     }
 

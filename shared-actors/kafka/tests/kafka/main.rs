@@ -1,6 +1,7 @@
 //! Producer and consumer actors on a real Kafka.
 
 mod consumer;
+mod errors;
 mod faults;
 mod outage;
 mod producer;
