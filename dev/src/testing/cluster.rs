@@ -73,6 +73,15 @@ impl KafkaCluster {
     }
 }
 
+impl Drop for KafkaCluster {
+    /// The last broker could not leave in an orderly way, because it needs the others for that.
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            let _ = process.kill();
+        }
+    }
+}
+
 fn listens(port: u16) -> io::Result<()> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     TcpStream::connect_timeout(&address, Duration::from_secs(1)).map(drop)

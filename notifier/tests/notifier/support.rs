@@ -127,6 +127,14 @@ impl World {
         found.map(|found| found.partitions().len()).ok_or("no such topic")
     }
 
+    /// The id of the broker that leads the first partition of a topic.
+    pub fn leader(&self, topic: &str) -> usize {
+        let client: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", &self.topic.host_port).create().unwrap();
+        let metadata = client.fetch_metadata(Some(topic), SOON).unwrap();
+        usize::try_from(metadata.topics()[0].partitions()[0].leader()).unwrap()
+    }
+
     /// The number of records in the first partition of a topic.
     pub fn end_of(&self, topic: &str) -> i64 {
         let client: BaseConsumer =
