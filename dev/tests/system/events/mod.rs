@@ -7,3 +7,4 @@ mod poison;
 mod schema;
 mod sequence;
 mod traces;
+mod verify;

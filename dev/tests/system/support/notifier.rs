@@ -8,6 +8,7 @@ use super::{Env, SOON, eventually, set};
 #[derive(Debug)]
 pub struct Notifier {
     pub process: ServiceProcess,
+    pub settings: Env,
     _database: Database,
 }
 
@@ -20,7 +21,7 @@ impl Notifier {
         env.extend(Self::addresses(&servers.kafka, topic));
         env.extend(more);
         let process = ServiceProcess::start("notifier", &env).await;
-        Self { process, _database: database }
+        Self { process, settings: env, _database: database }
     }
 
     /// The settings for port, broker, topic and group. The group is as unique as the topic, because
