@@ -8,7 +8,7 @@ create table received_orders (
     order_id bigint primary key check (order_id > 0),
     -- The ids of the last events received, the newest first.
     event_ids uuid[] not null,
-    -- Those that the last statement has added.
+    -- The ids that the last statement has added.
     added uuid[] not null,
     first_received_at timestamptz not null default now(),
     last_received_at timestamptz not null default now()
@@ -24,7 +24,7 @@ create table deliveries (
     order_state text not null,
     occurred_at timestamptz not null,
     status text not null default 'pending' check (status in ('pending', 'sent', 'dead')),
-    -- Whether it was sent again by hand, perhaps after later events of the order.
+    -- Whether it was replayed by hand. Then it may be sent after later events of the order.
     replayed boolean not null default false,
     attempts integer not null default 0,
     -- How many of the attempts the channel has refused.
@@ -58,9 +58,9 @@ create table letters (
     topic text not null,
     partition integer not null,
     record_offset bigint not null,
-    -- The channel that could not send it. Empty for a record that is no event.
+    -- The channel that could not send it. Empty for a record that is not an event.
     channel text not null default '',
-    -- As far as the record's key tells.
+    -- The order, if the record's key is an order id.
     order_id bigint,
     key bytea,
     payload bytea,
@@ -70,7 +70,7 @@ create table letters (
     attempts integer not null,
     created_at timestamptz not null default now(),
     published_at timestamptz,
-    -- Until then a notifier is publishing it.
+    -- Until this time, only the notifier that claimed the letter may publish it.
     claimed_until timestamptz,
     resolved_at timestamptz,
     resolution text check (resolution in ('replayed', 'dropped')),
@@ -78,8 +78,8 @@ create table letters (
     check (cardinality(header_names) = cardinality(header_values))
 );
 
--- A record that is read again is the same letter. The contents are part of it, because offsets start over when a topic
--- is deleted and created again.
+-- Reading a record again must not create a second letter. The payload is part of the key, because offsets start over
+-- when a topic is deleted and created again.
 create unique index letters_by_place on letters (topic, partition, record_offset, channel, md5(coalesce(payload, '')));
 create index letters_unpublished on letters (id) where published_at is null;
 create index letters_unresolved on letters (id) where resolved_at is null;

@@ -8,9 +8,9 @@ use service_kit::settings::{Reader, SettingsError};
 use service_kit::telemetry::LinesTo;
 use shared_actors::watchdog;
 
-/// Exit status if an invariant is violated or a letter cannot be processed, and if that cannot be found
-/// out.
+/// Exit status if an invariant is violated.
 const VIOLATED: u8 = 1;
+/// Exit status if the check or the command itself failed.
 const UNKNOWN: u8 = 2;
 
 #[global_allocator]
@@ -23,8 +23,8 @@ enum Command {
     Serve,
     /// Migrates the database.
     Migrate,
-    /// Shows dead letters, replays them, or drops them. Exits with 0 if everything was done, with 1
-    /// if some letters could not be processed, with 2 if the database cannot be used.
+    /// Shows dead letters, replays them, or drops them. Exits with 0 if everything succeeded, with
+    /// 1 if some letters could not be replayed, with 2 if the command failed.
     #[command(subcommand)]
     Dlq(DlqCommand),
     /// Checks what was received and sent against the history of orders in the databases of loms.

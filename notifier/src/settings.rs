@@ -43,7 +43,7 @@ pub struct Settings {
     pub max_connections: u32,
     /// Whether this process migrates the database at the start (`MIGRATE_ON_START`).
     pub migrate_on_start: bool,
-    /// How many times a notification that a channel refuses is retried before it becomes a dead
+    /// How many times a notification that the receiver rejects is retried before it becomes a dead
     /// letter (`NOTIFICATION_MAX_RETRIES`).
     pub max_retries: u32,
     /// The channels (`NOTIFICATION_CHANNELS`, `LOG_*`, `WEBHOOK_*`, `EMAIL_*`).
@@ -56,8 +56,8 @@ pub struct Settings {
     /// The maximum length of an event's value in bytes. A longer event becomes a dead letter
     /// (`EVENT_MAX_BYTES`).
     pub event_max_bytes: usize,
-    /// How long the inbox remembers a handled event (`INBOX_TTL`). It must exceed the retention of
-    /// the topic, because a forgotten event that is delivered again is notified again.
+    /// How long the inbox remembers a received event (`INBOX_TTL`). It must exceed the retention of
+    /// the topic: if Kafka redelivers a forgotten event, its notifications are sent again.
     pub inbox_ttl: Duration,
     /// How long a thread may hang before the process exits (`THREAD_TIMEOUT`).
     pub thread_timeout: Duration,

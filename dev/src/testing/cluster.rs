@@ -16,7 +16,7 @@ const BROKERS: usize = 3;
 /// How long a start may take on a machine that is busy with other tests.
 const READY_WITHIN: Duration = Duration::from_mins(2);
 
-/// Three brokers with their own data, which all hold all records. They end together with this value.
+/// Three brokers, each with its own copy of every record. Dropping this value kills them.
 #[derive(Debug)]
 pub struct KafkaCluster {
     ports: Vec<u16>,
@@ -74,7 +74,7 @@ impl KafkaCluster {
 }
 
 impl Drop for KafkaCluster {
-    /// The last broker could not leave in an orderly way, because it needs the others for that.
+    /// The last broker could not shut down cleanly, because that needs the others.
     fn drop(&mut self) {
         for process in &mut self.processes {
             let _ = process.kill();

@@ -23,14 +23,13 @@ pub struct Notification {
 /// Why a channel did not send.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ChannelError {
-    /// The receiver refuses this notification. It is retried a limited number of times.
+    /// The receiver rejects this notification. It is retried a limited number of times.
     #[error("refused: {reason}")]
     Refused {
         /// The receiver's error message.
         reason: String,
     },
-    /// The receiver cannot take anything at the moment. The notification is retried until it is too
-    /// old.
+    /// The receiver is temporarily unavailable. The notification is retried until it is too old.
     #[error("unavailable: {reason}")]
     Unavailable {
         /// The error message.
@@ -38,14 +37,14 @@ pub enum ChannelError {
         /// How long the receiver asks to wait.
         retry_after: Option<Duration>,
     },
-    /// The channel's actor did not answer, because it was restarted or had too much to do. This says
+    /// The channel's actor did not answer, because it was restarted or overloaded. This says
     /// nothing about the receiver.
     #[error("interrupted: {0}")]
     Interrupted(AskError),
 }
 
 impl ChannelError {
-    /// The receiver cannot take anything at the moment.
+    /// The receiver is temporarily unavailable.
     pub fn unavailable(reason: impl Into<String>) -> Self {
         Self::Unavailable { reason: reason.into(), retry_after: None }
     }

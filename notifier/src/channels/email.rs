@@ -48,14 +48,14 @@ impl std::str::FromStr for SmtpTls {
     }
 }
 
-/// The server, and who writes to whom.
+/// The mail server, the sender and the recipient.
 #[derive(Clone, Debug)]
 pub struct EmailSettings {
     /// The SMTP server.
     pub server: HostPort,
     /// How the connection is encrypted.
     pub tls: SmtpTls,
-    /// A PEM file with certificates of authorities to trust, besides those of the machine.
+    /// A PEM file with additional CA certificates to trust.
     pub ca_file: Option<String>,
     /// The user name. Empty if the server needs no login.
     pub user: String,
@@ -83,9 +83,9 @@ pub enum EmailSetupError {
         error: std::io::Error,
     },
     /// TLS cannot be set up.
-    #[error("EMAIL_CA_FILE or the certificates of the machine: {0}")]
+    #[error("cannot load EMAIL_CA_FILE or the system's CA certificates: {0}")]
     Tls(#[from] SmtpError),
-    /// The sender is no address.
+    /// The sender is not a valid address.
     #[error("EMAIL_FROM: {0}")]
     From(#[from] AddressError),
     /// A template is wrong.
@@ -131,7 +131,8 @@ impl EmailChannel {
         let text = self.texts.about(event).map_err(|error| refused(error.to_string()))?;
         let to = self.to.replace(USER_ID, &event.user_id.to_string());
         let to: Mailbox = to.parse().map_err(|error| refused(format!("{to:?}: {error}")))?;
-        // The id is the same at each attempt. Mail servers and readers recognise duplicates by it.
+        // The id is the same at each attempt. Mail servers and mail clients recognise duplicates by
+        // it.
         let id = format!("<{}@{}>", event.event_id, self.from.email.domain());
         let mut message = Message::builder()
             .from(self.from.clone())
@@ -174,8 +175,8 @@ impl Channel for EmailChannel {
     }
 }
 
-/// The server refuses this email for good with a code 5xx. The codes 53x refuse our login instead,
-/// and so would refuse every email.
+/// A code 5xx permanently rejects this email. A code 53x rejects our login instead, so every email
+/// would fail: the channel counts as unavailable.
 fn understand(error: &SmtpError) -> ChannelError {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     let reason = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));

@@ -58,8 +58,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         return is_public_v4(mapped);
     }
     let [a, b, ..] = address.segments();
-    // Only 2000::/3 is assigned, without protocol assignments, documentation and 6to4, whose
-    // addresses contain one of IPv4.
+    // Only 2000::/3 is global unicast. Excluded are protocol assignments, documentation, and 6to4,
+    // because a 6to4 address embeds an IPv4 address.
     let special = match a {
         0x2001 => b < 0x0200 || b == 0x0db8,
         0x2002 => true,

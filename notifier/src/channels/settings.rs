@@ -42,7 +42,7 @@ impl ChannelSettings {
         let names = reader.list(CHANNELS, "log");
         let known = ["log", "webhook", "email"];
         if !names.iter().all(|name| known.contains(&name.as_str())) {
-            reader.reject(CHANNELS, "some of log, webhook and email, separated by commas");
+            reader.reject(CHANNELS, "one or more of log, webhook, email, separated by commas");
         }
         let enabled = |channel: &str| names.iter().any(|name| name == channel);
         let log = states(reader, "LOG_STATES");
@@ -84,7 +84,7 @@ fn states(reader: &mut Reader, name: &str) -> Vec<OrderState> {
     let found = |text: &String| OrderState::ALL.into_iter().find(|state| state.as_str() == text);
     let states: Vec<OrderState> = names.iter().filter_map(found).collect();
     if states.len() < names.len() {
-        reader.reject(name, format!("some of {all}"));
+        reader.reject(name, format!("one or more of {all}"));
     }
     states
 }
@@ -102,7 +102,7 @@ fn read_webhook(
         return None;
     }
     if !WebhookSettings::is_secret(secret.expose()) {
-        let expected = "whsec_ and 24 to 64 bytes in base64, such as `echo whsec_$(openssl rand -base64 32)` prints";
+        let expected = "whsec_ followed by 24 to 64 bytes in base64; generate one with `echo whsec_$(openssl rand -base64 32)`";
         reader.reject_secretly("WEBHOOK_SECRET", expected);
     }
     let Some(url) = Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))

@@ -117,8 +117,8 @@ mod tests {
         assert_eq!(text.subject, "Order 1000 is waiting for your payment");
         assert_eq!(
             text.body,
-            "Everything is in stock and reserved for you. Please pay for the order.\n\n\
-             - 2 x SKU 1002\n- 1 x SKU 1003\n\n2026-11-23 15:04 UTC\n"
+            "Everything is in stock and reserved for you. Please complete your payment.\n\n\
+             - 2 x SKU 1002\n- 1 x SKU 1003\n\nTime: 2026-11-23 15:04 UTC\n"
         );
     }
 

@@ -18,7 +18,7 @@ use super::{Channel, ChannelError, Notification};
 /// An idle connection is probed after `KEEP_ALIVE` and closed after `IDLE_TIMEOUT`.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How many bytes of an answer are read. Only the reason of a refusal is used, the rest is not read.
+/// The maximum number of bytes that are read from an error response. They become the reason.
 const MAX_ANSWER_BYTES: usize = 4 * 1024;
 
 /// Where to post events, and how to sign them.
@@ -60,7 +60,7 @@ impl WebhookChannel {
             .connect_timeout(settings.timeout)
             .tcp_user_timeout(settings.timeout)
             .redirect(redirect::Policy::none())
-            // A proxy would resolve the receiver's name by itself.
+            // A proxy would resolve the name itself and bypass the check for public addresses.
             .no_proxy()
             .tcp_nodelay(true)
             .tcp_keepalive(KEEP_ALIVE)
@@ -149,7 +149,7 @@ async fn understand(response: Response) -> Result<(), ChannelError> {
     Err(ChannelError::Refused { reason })
 }
 
-/// The beginning of an answer's body. A body that breaks off is as good.
+/// The beginning of an answer's body. If the connection breaks, what has arrived is used.
 async fn beginning(mut response: Response) -> String {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {

@@ -17,9 +17,9 @@ pub fn letter_reason(mut reason: String) -> String {
 pub struct DeadLetter {
     /// The record.
     pub record: ReceivedRecord,
-    /// The channel that could not send it. Empty if the record is no event.
+    /// The channel that could not send it. Empty if the record is not an event.
     pub channel: String,
-    /// The order, as far as the record's key tells.
+    /// The order, if the record's key is an order id.
     pub order_id: Option<i64>,
     /// Why it cannot be processed.
     pub reason: String,
@@ -28,7 +28,7 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
-    /// The letter of a record that is no event.
+    /// The letter of a record that is not an event.
     pub fn of_record(record: &ReceivedRecord, reason: String) -> Self {
         let reason = letter_reason(reason);
         let key = record.key.as_deref().and_then(|key| str::from_utf8(key).ok());

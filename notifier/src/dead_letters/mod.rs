@@ -22,12 +22,11 @@ pub use letter::{DeadLetter, letter_reason};
 pub use publisher::DeadLetterPublisher;
 
 static WAITING: LazyLock<IntGauge> = LazyLock::new(|| {
-    let help =
-        "Dead letters that wait in the database until their topic accepts them, up to 10,000.";
+    let help = "Dead letters that wait in the database until their topic accepts them, counted up to 10,000.";
     metrics::gauges("dead_letters_waiting", help, &[]).with_label_values::<&str>(&[])
 });
 static UNRESOLVED: LazyLock<IntGauge> = LazyLock::new(|| {
-    let help = "Dead letters that were neither replayed nor dropped, up to 10,000.";
+    let help = "Dead letters that have been neither replayed nor dropped, counted up to 10,000.";
     metrics::gauges("dead_letters_unresolved", help, &[]).with_label_values::<&str>(&[])
 });
 

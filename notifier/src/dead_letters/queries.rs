@@ -42,8 +42,8 @@ pub(super) async fn keep<'a>(
     Ok(new)
 }
 
-/// Takes over the letters that the previous version has left in its table. While it runs, it
-/// publishes them within 10 minutes, or cannot.
+/// Takes over letters from the table of the previous version. Only letters older than 10 minutes: a
+/// running instance of that version normally publishes its own sooner.
 pub(super) async fn adopt(pool: &Pool) -> Result<(), sqlx::Error> {
     let statement = "WITH old AS MATERIALIZED ( \
              SELECT topic, partition, record_offset FROM dead_letters \

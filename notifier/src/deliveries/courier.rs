@@ -24,17 +24,17 @@ use super::queries::{self, Failed};
 use crate::channels::{ChannelError, ChannelHandle};
 use crate::dead_letters::letter_reason;
 
-/// How often an idle courier looks for deliveries that nobody woke it for: retries that are due, and
-/// those of a notifier that died.
+/// How often an idle courier polls for deliveries without a wake-up: retries that are due, and
+/// deliveries of a notifier that died.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The pause before a few free places are filled.
 const FEW_FREE: Duration = Duration::from_millis(50);
-/// How much longer than an attempt a claim lasts: recording the outcome may take this long. After a
-/// kill, other notifiers wait for it.
+/// How much longer than an attempt a claim lasts: recording the outcome may take this long. If a
+/// notifier is killed, the others wait this long before they take over.
 const CLAIM_MARGIN: Duration = Duration::from_secs(10);
 /// How many deliveries that are too old become dead letters in one statement.
 const EXPIRE: u32 = 100;
-/// How often a line says that the channel is unavailable.
+/// The minimum interval between two warnings that the channel is unavailable.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
 /// The pause of the whole channel after it was unavailable.
 const PAUSES: Backoff = Backoff { first: Duration::from_millis(250), max: Duration::from_secs(15) };
@@ -196,13 +196,13 @@ impl Shift {
     async fn claimed(&self, free: usize) -> Result<Vec<Delivery>, sqlx::Error> {
         let Courier { channel, pool, limits, attempt_timeout } = &self.courier;
         let channel = channel.name();
-        // One attempt after the other would take too long to find all that are too old.
+        // Expires old deliveries in bulk, because single attempts would take too long.
         while self.failures > 0 && !self.stop.is_set() {
             let reason = letter_reason(limits.too_late(""));
             let expired = queries::expire(pool, channel, limits.age, &reason, EXPIRE).await?;
             if expired > 0 {
                 self.metrics.dead_letters(expired);
-                warn!(channel, expired, "notifications are too old, they become dead letters");
+                warn!(channel, expired, "notifications are too old and become dead letters");
             }
             if expired < u64::from(EXPIRE) {
                 break;

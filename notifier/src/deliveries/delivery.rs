@@ -38,7 +38,7 @@ impl Delivery {
     /// What the channel sends.
     ///
     /// # Errors
-    /// Why the stored record is no event. It was one when it was received.
+    /// Why the stored record is not an event. It was one when it was received.
     pub fn notification(&self) -> Result<Notification, String> {
         let payload = self.record.payload.clone().unwrap_or_default();
         let event = OrderEvent::parse(self.record.headers.text("ce_type"), &payload, usize::MAX)

@@ -21,7 +21,7 @@ static DELAY: LazyLock<HistogramVec> = LazyLock::new(|| {
     metrics::histograms("notification_delay_seconds", help, &["channel"], DELAY_BUCKETS_SECONDS)
 });
 static PENDING: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    let help = "Notifications that a channel has not sent yet, up to 10,000.";
+    let help = "Notifications that a channel has not sent yet, counted up to 10,000.";
     metrics::gauges("notifications_pending", help, &["channel"])
 });
 static OLDEST_PENDING: LazyLock<GaugeVec> = LazyLock::new(|| {
@@ -39,7 +39,7 @@ pub(super) struct DeliveryMetrics {
 }
 
 impl DeliveryMetrics {
-    /// The metrics of `channel`, served from now on.
+    /// Creates the metrics of `channel`. They are served from now on, starting at 0.
     pub fn new(channel: &str) -> Self {
         let outcome = |outcome| NOTIFICATIONS.with_label_values(&[channel, outcome]);
         Self {

@@ -1,9 +1,9 @@
 //! Deliveries: each is one event for one channel. It is pending until the channel has sent it, or it
 //! becomes a dead letter.
 //!
-//! Deliveries are rows of the database, written together with the inbox. A [`Courier`] per channel
-//! takes them from there. All notifiers work on the same rows, and orders never overtake themselves:
-//! only the first pending delivery of an order can be claimed.
+//! Deliveries are database rows, written in the same statement as the inbox. A [`Courier`] per
+//! channel takes them from there. All notifiers work on the same rows. Only the first pending
+//! delivery of an order can be claimed, so an order's events are sent in sequence.
 
 mod backlog;
 mod courier;

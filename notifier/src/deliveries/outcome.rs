@@ -1,5 +1,4 @@
-//! What follows from an attempt: the delivery is sent, is tried again later, or is dead. Pure
-//! decisions.
+//! Decides what happens to a delivery after an attempt: it is sent, retried later, or dead. No I/O.
 
 use std::time::Duration;
 
@@ -29,7 +28,7 @@ impl RetryLimits {
     }
 }
 
-/// What follows from an attempt.
+/// The result of an attempt for its delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Sent,

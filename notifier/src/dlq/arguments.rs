@@ -27,13 +27,13 @@ pub enum DlqCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Publishes records again to their topic, or sends notifications again over their channel.
+    /// Republishes records to their topic, and resends notifications over their channel.
     Replay(Change),
-    /// Marks letters as dropped: they are not listed any more.
+    /// Marks letters as dropped. `list` then shows them only with --all.
     Drop(Change),
 }
 
-/// Which letters are meant. All conditions must hold.
+/// Selects letters. All conditions must hold.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Filter {
     /// Letters with these ids.
@@ -42,16 +42,16 @@ pub struct Filter {
     /// Letters whose reason contains this text.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
-    /// Letters since this moment: RFC 3339, or how long ago, such as 2h.
+    /// Letters created at or after this time: RFC 3339, or an age such as 2h.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub since: Option<DateTime<Utc>>,
-    /// Letters before this moment: RFC 3339, or how long ago, such as 2h.
+    /// Letters created before this time: RFC 3339, or an age such as 2h.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub until: Option<DateTime<Utc>>,
     /// Letters of this order.
     #[arg(long, value_name = "ORDER_ID")]
     pub order: Option<i64>,
-    /// Letters of this channel. "none" means records that are no events.
+    /// Letters of this channel. "none" means records that are not events.
     #[arg(long, value_name = "NAME")]
     pub channel: Option<String>,
 }
@@ -68,10 +68,10 @@ impl Filter {
 pub struct Change {
     #[command(flatten)]
     pub filter: Filter,
-    /// Only counts the letters.
+    /// Counts the matching letters and changes nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// Does not ask.
+    /// Skips the confirmation prompt.
     #[arg(long)]
     pub yes: bool,
     /// Prints JSON.

@@ -11,7 +11,7 @@ pub(super) struct Letter {
     pub topic: String,
     pub partition: i32,
     pub record_offset: i64,
-    /// Empty for a record that is no event.
+    /// Empty for a record that is not an event.
     pub channel: String,
     pub order_id: Option<i64>,
     pub key: Option<Vec<u8>>,

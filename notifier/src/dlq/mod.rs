@@ -25,7 +25,7 @@ use crate::settings::Settings;
 /// How many letters are held in memory at once. A letter may be as large as a record.
 const PAGE: i64 = 32;
 
-/// Why the command failed. Letters that were processed before stay so.
+/// Why the command failed. Letters that were already processed stay processed.
 #[derive(Debug, Error)]
 pub enum DlqError {
     /// The database cannot be read or written.
@@ -40,8 +40,8 @@ pub enum DlqError {
     /// There is no letter with this id.
     #[error("there is no dead letter {0}")]
     Unknown(i64),
-    /// Nobody can be asked.
-    #[error("this would change {}: to do it without being asked, pass --yes", count_of(*.0))]
+    /// The change needs confirmation, but standard input is not a terminal.
+    #[error("this would change {}; standard input is not a terminal, so pass --yes to confirm", count_of(*.0))]
     Unconfirmed(i64),
 }
 

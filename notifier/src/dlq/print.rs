@@ -19,12 +19,12 @@ impl List {
         if !json && matched > 0 {
             writeln!(
                 io::stdout(),
-                "{:>8}  {:<20}  {:<8}  {:>14}  {:>3}  {:<10}  reason",
+                "{:>8}  {:<20}  {:<8}  {:>14}  {:>5}  {:<10}  reason",
                 "id",
-                "since",
+                "created",
                 "channel",
                 "order",
-                "try",
+                "tries",
                 "resolution"
             )?;
         }
@@ -46,7 +46,7 @@ impl List {
             let resolution = resolution.as_deref().unwrap_or("-");
             writeln!(
                 out,
-                "{id:>8}  {since:<20}  {channel:<8}  {order:>14}  {attempts:>3}  {resolution:<10}  {}",
+                "{id:>8}  {since:<20}  {channel:<8}  {order:>14}  {attempts:>5}  {resolution:<10}  {}",
                 one_line(reason)
             )?;
         }

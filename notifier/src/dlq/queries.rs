@@ -72,8 +72,8 @@ pub(super) async fn page(
     observe("read_letters", query.fetch_all(connection)).await
 }
 
-/// Like [`page`], for unresolved letters. Locks them until the end of the transaction. Letters that
-/// somebody else is processing are left out.
+/// Like [`page`], for unresolved letters. Locks them until the end of the transaction. Skips
+/// letters that another process has locked.
 pub(super) async fn lock(
     connection: &mut PgConnection,
     filter: &Filter,

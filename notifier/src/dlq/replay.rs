@@ -1,7 +1,8 @@
 //! Replays dead letters.
 //!
-//! A record that is no event goes to its topic again. The notifier that reads it may understand it
-//! by now. A notification that a channel could not send becomes a pending delivery again.
+//! A record that is not an event is published to its topic again. The notifier that reads it may
+//! understand it by now. A notification that a channel could not send becomes a pending delivery
+//! again.
 
 use kafka_actors::{ProducerHandle, ProducerOptions};
 use shared_actors::actor::Arbiters;

@@ -33,7 +33,7 @@ impl Command for ReceiveEvents {
     const NAME: &'static str = "receive_events";
 }
 
-/// Why a batch must be delivered again.
+/// Why Kafka must redeliver a batch.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(super) enum ReceiveError {
     /// The database is down, or the answer did not come in time.
@@ -60,8 +60,8 @@ impl From<sqlx::Error> for ReceiveError {
 struct InboxActor {
     pool: Pool,
     channels: Arc<[EnabledChannel]>,
-    /// Held by the batch in progress, because a batch that is delivered again must not run
-    /// concurrently with its first run.
+    /// Held by the batch in progress, because a redelivered batch must not run concurrently with
+    /// its first run.
     turn: Arc<Mutex<()>>,
 }
 

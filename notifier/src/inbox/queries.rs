@@ -21,7 +21,7 @@ pub(super) async fn receive(
     channels: &[EnabledChannel],
 ) -> Result<HashSet<usize>, sqlx::Error> {
     // All notifiers write the orders in ascending order, so that two of them with the same orders
-    // cannot deadlock. A copy of an event within the batch is no new event.
+    // cannot deadlock. Copies of an event within a batch count once.
     let statement = "WITH event AS ( \
              SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::integer[], $4::text[], $5::timestamptz[], \
                  $6::text[], $7::integer[], $8::bigint[], $9::bytea[], $10::bytea[]) WITH ORDINALITY \

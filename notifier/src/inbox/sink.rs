@@ -1,4 +1,4 @@
-//! Receives the consumer's records. Events go to the inbox, all others to the dead letters.
+//! Receives the consumer's records. Events go to the inbox. All other records become dead letters.
 
 use std::sync::Arc;
 
@@ -67,10 +67,10 @@ impl EventSink {
                 Err(reason) => poison.push(DeadLetter::of_record(record, reason.to_string())),
             }
         }
-        // Each waits for another table, and neither must wait for the other.
+        // The two use different tables, and neither must wait for the other.
         let (poison, duplicates) = join!(self.bury(poison), self.receive(events, &spans, batch));
         poison?;
-        // Counted at the end, because a batch that fails is delivered again.
+        // Counted last, because a batch that fails is redelivered.
         self.metrics.duplicate.inc_by(duplicates?);
         self.metrics.tombstone.inc_by(tombstones);
         Ok(())

@@ -1,4 +1,4 @@
-//! Deletes what is too old to be delivered again: orders, ended deliveries and dead letters.
+//! Deletes old rows: received orders, ended deliveries and dead letters.
 
 use std::time::Duration;
 

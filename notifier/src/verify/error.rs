@@ -19,7 +19,7 @@ pub enum VerifyError {
         /// The shard.
         shard: ShardIndex,
     },
-    /// A database of loms is another shard than its setting says, or shards are missing.
+    /// A database of loms is not the shard that its setting names, or shards are missing.
     #[error(
         "the database of shard {shard} of loms holds shard {found} of {known}, but the settings LOMS_DATABASE_MASTER_* name {named} shards"
     )]

@@ -24,7 +24,7 @@ static KNOWN: Invariant = Invariant {
 
 static TRUE: Invariant = Invariant {
     name: "delivery-as-in-history",
-    says: "a delivery has the number, the state and the time of its event in the history",
+    says: "a delivery has the sequence number, state and time of its event in the history",
     checked: "deliveries",
     ids: "orders",
 };
@@ -64,8 +64,8 @@ static COMPLETE: Invariant = Invariant {
     ids: "orders",
 };
 
-/// Everything that was received must be in the history, deliveries must say what it says, and no
-/// channel may have been left out.
+/// Every received event must be in the history. Its deliveries must match the history, and no
+/// channel may be missing.
 pub(super) async fn known(
     notifier: &mut Snapshot,
     history: &mut [Snapshot],
@@ -91,7 +91,7 @@ pub(super) async fn known(
         let mut delivered: HashSet<(&str, Uuid)> = HashSet::new();
         for DeliveryRow { channel, change } in &deliveries {
             delivered.insert((channel, change.event_id));
-            // One that is not in the history is reported below.
+            // A delivery whose event is not in the history is reported below.
             if changes.get(&change.event_id).is_some_and(|known| known != change) {
                 true_to_it.violated_by(change.order_id);
             }

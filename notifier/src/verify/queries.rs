@@ -29,7 +29,7 @@ pub(super) async fn fix(connection: &mut PgConnection) -> Result<(), sqlx::Error
     sqlx::query("SELECT count(*) FROM deliveries WHERE false").execute(connection).await.map(drop)
 }
 
-/// A change of an order, as the history of loms or a delivery tells it.
+/// A change of an order, as recorded in the history of loms or in a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub(super) struct Change {
     pub order_id: i64,
@@ -76,7 +76,7 @@ struct IdRow {
 }
 
 /// The events of these orders that were received, by this version or the previous one, or are dead
-/// letters. A letter that is no event tells its id in the header `ce_id`.
+/// letters. A letter of a record that is not an event has the id in the header `ce_id`.
 pub(super) async fn seen(
     connection: &mut PgConnection,
     orders: &[i64],
@@ -104,7 +104,7 @@ pub(super) struct ReceivedOrder {
     pub last_received_at: DateTime<Utc>,
 }
 
-/// The orders after `last` of which events were received.
+/// Orders with received events, after `last`.
 pub(super) async fn received_orders(
     connection: &mut PgConnection,
     last: i64,
@@ -141,7 +141,7 @@ pub(super) struct Wanted {
     pub until: DateTime<Utc>,
 }
 
-/// Which channels wanted which states. Only the deliveries tell, because settings change.
+/// Which channels wanted which states. Derived from the deliveries, because settings change.
 pub(super) async fn wanted(connection: &mut PgConnection) -> Result<Vec<Wanted>, sqlx::Error> {
     let query =
         "SELECT channel, order_state AS state, min(received_at) AS since, max(received_at) AS until

@@ -13,7 +13,7 @@ static OWNED: Invariant = Invariant {
 
 static ONCE: Invariant = Invariant {
     name: "delivery-once",
-    says: "a channel has one delivery per number of an order",
+    says: "a channel has at most one delivery per sequence number of an order",
     checked: "deliveries",
     ids: "orders",
 };
@@ -27,7 +27,7 @@ static ORDERED: Invariant = Invariant {
 
 static WAITING: Invariant = Invariant {
     name: "pending-has-record",
-    says: "a delivery that is pending has its record, and one that has ended has not",
+    says: "a pending delivery has its record, and an ended one does not",
     checked: "deliveries",
     ids: "orders",
 };
@@ -48,7 +48,7 @@ static LETTER: Invariant = Invariant {
 
 static DEAD_LETTER: Invariant = Invariant {
     name: "letter-has-dead-delivery",
-    says: "the delivery of a dead letter of a channel is dead until the letter is replayed",
+    says: "a channel's dead letter has a dead delivery until it is replayed",
     checked: "dead letters",
     ids: "letters",
 };

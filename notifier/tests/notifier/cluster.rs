@@ -17,7 +17,8 @@ const STATES: [&str; 3] = ["NEW", "AWAITING_PAYMENT", "PAYED"];
 /// Longer than a producer needs to find the new leader.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Publishes as the relay of loms does: again until it works, as the only holder of its id.
+/// Publishes like the relay of loms: retries until it succeeds, and fences other producers with the
+/// same id.
 async fn publish(producer: &ProducerHandle, world: &World, events: &[Value]) {
     eventually(PATIENCE, "the events are published", async || {
         producer.fence().await?;
@@ -64,7 +65,7 @@ async fn a_broker_that_is_killed_under_load_loses_and_doubles_no_notification() 
 
     let expected = usize::try_from(order.get()).unwrap() * STATES.len();
     let sent = || [left.sent(), right.sent()].concat();
-    eventually(PATIENCE, "everything is notified", async || {
+    eventually(PATIENCE, "every notification is sent", async || {
         let sent = sent().len();
         if sent >= expected { Ok(()) } else { Err(format!("{sent} of {expected}")) }
     })

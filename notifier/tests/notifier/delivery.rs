@@ -1,5 +1,5 @@
-//! Each event is notified once, in the order of its order's events, regardless of who reads it and
-//! how often.
+//! Each notification is sent once, and those of one order in sequence, no matter which notifier
+//! reads an event or how often.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -56,11 +56,9 @@ async fn notifiers_share_the_work_and_one_that_leaves_loses_and_repeats_nothing(
     world.publish(&round(sequence, "PAYED")).await;
     let expected = orders.len() * sequence as usize;
     let total = || left.sent().len() + right.sent().len();
-    eventually(
-        SOON,
-        "all is notified",
-        async || if total() >= expected { Ok(()) } else { Err(total()) },
-    )
+    eventually(SOON, "every notification is sent", async || {
+        if total() >= expected { Ok(()) } else { Err(total()) }
+    })
     .await;
     second.stop().await;
     assert_eq!(total(), expected, "each once");

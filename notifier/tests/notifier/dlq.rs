@@ -94,7 +94,7 @@ async fn nothing_is_changed_without_a_yes_or_by_a_dry_run() {
         let refused = world.dlq(&[command]).await;
         assert_eq!(refused.status.code(), Some(2));
         let said = String::from_utf8(refused.stderr).unwrap();
-        assert!(said.contains("would change 1 dead letter:") && said.contains("--yes"), "{said}");
+        assert!(said.contains("would change 1 dead letter;") && said.contains("--yes"), "{said}");
     }
     assert_eq!(world.letters(&[]).await.len(), 1);
     let unknown = world.dlq(&["show", "999"]).await;

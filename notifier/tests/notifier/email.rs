@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 
 use crate::support::{SOON, World, event};
 
-/// Debian's interpreter, which knows Debian's packages.
+/// The system's interpreter, which finds the packages that apt installed.
 const PYTHON: &str = "/usr/bin/python3";
 
 /// A mail server with a certificate for localhost. Mails are files in a maildir.
@@ -126,7 +126,7 @@ async fn each_event_is_one_email_over_tls_with_the_id_of_the_event() {
     for line in [
         "From: Shop <shop@shop.example>",
         "To: user-7@shop.example",
-        "Subject: Order 1000 is paid",
+        "Subject: Order 1000 has been paid",
         &format!("Message-ID: <{id}@shop.example>"),
         "Date: Mon, 23 Nov 2026 15:04:05 +0000",
         "Auto-Submitted: auto-generated",

@@ -57,7 +57,7 @@ async fn a_channel_that_answers_nothing_for_a_while_sends_each_event_once() {
     .await;
     channel.stick(false);
     Fault::passed("a channel that does not answer")
-        .normal_when("the events are notified", async || channel.sent().len() == 2)
+        .normal_when("the notifications are sent", async || channel.sent().len() == 2)
         .await;
     assert_eq!(channel.sent(), [(1000, 1), (1000, 2)]);
     notifier.stop().await;

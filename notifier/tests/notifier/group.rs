@@ -56,7 +56,7 @@ async fn a_notifier_waits_for_members_of_another_protocol_and_goes_on_where_they
     drop(other);
     notifier.ready().await;
     let line = "order 1000 of user 7 is now";
-    eventually(SOON, "the next event is notified", async || notifier.log().contains(line)).await;
+    eventually(SOON, "the next notification is sent", async || notifier.log().contains(line)).await;
     assert_eq!(notifier.terminate().await.code(), Some(0));
     assert_eq!(notifier.log().matches(line).count(), 1, "{}", notifier.log());
     assert!(notifier.log().contains("PAYED (event 3)"));
@@ -81,7 +81,7 @@ async fn partitions_that_are_added_while_notifiers_lag_are_read_too() {
     assert!(added.is_ok_and(|outcomes| outcomes.iter().all(Result::is_ok)));
     let sent = || [left.sent(), right.sent(), third.sent()].concat();
     let all = async |count: usize| {
-        eventually(SOON, "all is notified", async || {
+        eventually(SOON, "every notification is sent", async || {
             let sent = sent().len();
             if sent >= count { Ok(()) } else { Err(sent) }
         })

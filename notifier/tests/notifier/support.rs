@@ -178,7 +178,7 @@ pub fn event(order: i64, sequence: u32, state: &str) -> Value {
     })
 }
 
-/// Records what it sent, and fails as it was told.
+/// Records what it sent, and fails as configured.
 #[derive(Clone)]
 pub struct MemoryChannel {
     name: &'static str,

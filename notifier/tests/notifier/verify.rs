@@ -139,7 +139,7 @@ async fn each_corruption_is_reported_by_name_and_nothing_else() {
             expected.entry(name).or_default().push(*order);
         }
     }
-    // This one names the letter.
+    // This invariant reports letter ids.
     expected.insert("letter-has-dead-delivery", vec![1]);
     let report = history.verify(&world, "one").await;
     let found: BTreeMap<&str, Vec<i64>> = report

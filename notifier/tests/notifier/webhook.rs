@@ -33,7 +33,7 @@ impl Received {
     }
 }
 
-/// A receiver of webhooks. It answers as it was told, and then with 204.
+/// A receiver of webhooks. It sends the queued answers, and then 204.
 #[derive(Clone, Default)]
 struct Receiver {
     received: Arc<Mutex<Vec<Received>>>,

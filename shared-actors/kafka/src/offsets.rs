@@ -1,4 +1,4 @@
-//! How far a consumer group has read a topic, for tools.
+//! How far a consumer group has read in a topic. For command-line tools.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,9 +24,9 @@ pub type Offsets = BTreeMap<i32, i64>;
 pub struct GroupPosition {
     /// `host:port`, comma-separated.
     pub brokers: String,
-    /// The group.
+    /// The group id.
     pub group: String,
-    /// The topic.
+    /// The topic name.
     pub topic: String,
 }
 
@@ -49,8 +49,8 @@ impl GroupPosition {
         .await
     }
 
-    /// The offset from which the group continues in each of `partitions`. A partition of which it has
-    /// committed nothing is missing.
+    /// The offset from which the group continues in each of `partitions`. Partitions without a
+    /// committed offset are absent.
     ///
     /// # Errors
     /// The brokers do not answer.

@@ -127,7 +127,7 @@ impl ReceivedRecord {
     pub(super) fn copy_of(message: &impl Message) -> Self {
         let headers = message.headers().map(|headers| {
             let read = |index| panic::catch_unwind(AssertUnwindSafe(|| headers.get(index))).ok();
-            // rdkafka panics at a name that is not UTF-8. Such a header is left out.
+            // rdkafka panics on a name that is not UTF-8. Such a header is left out.
             (0..headers.count())
                 .filter_map(read)
                 .map(|header| (header.key, header.value.unwrap_or_default()))

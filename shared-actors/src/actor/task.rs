@@ -55,7 +55,7 @@ impl StopSignal {
 pub struct TaskHandle {
     actor: Handle<TaskActor>,
     stop: watch::Sender<bool>,
-    /// Becomes true when the work has ended by itself.
+    /// True once the work has returned.
     ended: watch::Receiver<bool>,
 }
 
@@ -138,8 +138,8 @@ impl TaskHandle {
         self.actor.drain().await;
     }
 
-    /// Stops work that watches its signal, such as passes: the pass in progress ends first. The wait
-    /// has no time limit of its own.
+    /// Signals the work to stop, and waits until it has ended. A pass in progress completes first.
+    /// There is no timeout.
     pub async fn finish(&self) {
         self.stop.send_replace(true);
         // An error means that the work is gone, so there is nothing to wait for.

@@ -26,10 +26,10 @@ async fn what_a_shop_at_work_has_sent_is_what_its_history_tells() {
         ended.output
     };
 
-    let stop = Cell::new(false);
+    let closed = Cell::new(false);
     let orders = Cell::new(0);
     let trade = async {
-        while !stop.get() {
+        while !closed.get() {
             let order = loms.create(new_user(), &[(sku, 1)]).await.unwrap();
             orders.set(orders.get() + 1);
             if order % 3 == 0 {
@@ -43,7 +43,7 @@ async fn what_a_shop_at_work_has_sent_is_what_its_history_tells() {
         for _ in 0..LOOKS {
             verify().await;
         }
-        stop.set(true);
+        closed.set(true);
     };
     join!(trade, look);
     let report = verify().await;

@@ -29,7 +29,7 @@ pub struct Crew {
     notifiers: Vec<(Env, ServiceProcess)>,
     /// Order and number of each event that was published.
     pub events: HashMap<Uuid, (i64, i64)>,
-    /// How many records were published that are no events.
+    /// How many records were published that are not events.
     pub poison: i64,
     next_order: i64,
     /// Whether the notifiers die when they reach a point.
@@ -74,7 +74,7 @@ impl Crew {
         }
     }
 
-    /// Publishes the events of `orders` new orders, and a record that is no event.
+    /// Publishes the events of `orders` new orders, and a record that is not an event.
     pub async fn publish(&mut self, orders: u64) {
         let first = self.next_order;
         self.next_order += i64::try_from(orders).unwrap();

@@ -98,7 +98,7 @@ async fn lane(operation: Operation, rounds: u64, seed: u64, orders: u64) -> Cras
     }
     table.count("events published", crew.published());
     table.count("notifications received", crew.received());
-    table.count("of them again", crew.repeated());
+    table.count("duplicates received", crew.repeated());
     crew.stop().await;
     table
 }
@@ -134,7 +134,8 @@ async fn strike(crew: &mut Crew, step: &Step, rng: &mut Rng, orders: u64) -> u32
             crew.publish(orders / 2).await;
             sleep(FROZEN).await;
             crew.signal(victim, Signal::SIGCONT);
-            // It may send what it had claimed although another one has sent it.
+            // After the freeze, it may resend deliveries that another notifier has sent, so this
+            // counts as a kill.
             1
         }
         Fault::InTurn => {
