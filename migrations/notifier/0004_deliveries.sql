@@ -8,10 +8,13 @@ create table received_orders (
     order_id bigint primary key check (order_id > 0),
     -- The ids of the last events received, the newest first.
     event_ids uuid[] not null,
+    -- The channels of each of these events, separated by commas.
+    channels text[] not null,
     -- The ids that the last statement has added.
     added uuid[] not null,
     first_received_at timestamptz not null default now(),
-    last_received_at timestamptz not null default now()
+    last_received_at timestamptz not null default now(),
+    check (cardinality(event_ids) = cardinality(channels))
 ) with (fillfactor = 80);
 
 create index received_orders_by_age on received_orders (first_received_at);
@@ -84,3 +87,4 @@ create unique index letters_by_place on letters (topic, partition, record_offset
 create index letters_unpublished on letters (id) where published_at is null;
 create index letters_unresolved on letters (id) where resolved_at is null;
 create index letters_by_age on letters (created_at);
+create index letters_by_order on letters (order_id);

@@ -252,6 +252,9 @@ impl Application {
     ) {
         let Self { http, health, pool, inbox, dead_letters, .. } = self;
         health.stopping();
+        // They have as long as the steps before theirs.
+        couriers.iter().for_each(CourierHandle::stop_claiming);
+        tasks.iter().for_each(TaskHandle::signal_stop);
         Shutdown::new(STOP_WITHIN)
             .step("consumer", async move {
                 if let Some(consumer) = consumer {

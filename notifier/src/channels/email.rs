@@ -1,17 +1,16 @@
 //! The channel that sends emails over SMTP.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::future::LocalBoxFuture;
 use lettre::address::AddressError;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message};
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
-use lettre::transport::smtp::{Error as SmtpError, PoolConfig};
-use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use lettre::transport::smtp::Error as SmtpError;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
 use service_kit::settings::{HostPort, Secret};
-use shared_actors::fits;
 use thiserror::Error;
 
 use super::text::{Language, Texts};
@@ -20,9 +19,7 @@ use super::{Channel, ChannelError, Notification};
 /// The placeholder for the user's id in the recipient.
 pub const USER_ID: &str = "{user_id}";
 /// How many emails are sent at once, each over a connection of its own.
-const CONCURRENCY: u32 = 4;
-/// An idle connection is closed after this time.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+const CONCURRENCY: usize = 4;
 
 /// How the connection is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +64,7 @@ pub struct EmailSettings {
     pub to: String,
     /// The language of the texts.
     pub language: Language,
-    /// How long connecting, and each command, may take.
+    /// How long connecting may take.
     pub timeout: Duration,
 }
 
@@ -82,6 +79,9 @@ pub enum EmailSetupError {
         /// Why it cannot be read.
         error: std::io::Error,
     },
+    /// The file contains no certificate.
+    #[error("EMAIL_CA_FILE {0}: no certificate in PEM")]
+    NoCertificate(String),
     /// TLS cannot be set up.
     #[error("cannot load EMAIL_CA_FILE or the system's CA certificates: {0}")]
     Tls(#[from] SmtpError),
@@ -95,33 +95,24 @@ pub enum EmailSetupError {
 
 /// Sends one email per event.
 pub struct EmailChannel {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    settings: EmailSettings,
+    /// Set unless the connection is not encrypted.
+    tls: Option<TlsParameters>,
     from: Mailbox,
-    to: String,
     texts: Texts,
 }
 
 impl EmailChannel {
-    /// A channel over one SMTP server. It connects on first use.
+    /// A channel over one SMTP server. It connects for each email.
     ///
     /// # Errors
     /// A file, an address or a certificate cannot be used.
     pub fn new(settings: &EmailSettings) -> Result<Self, EmailSetupError> {
-        let EmailSettings { server, user, password, .. } = settings;
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&*server.host)
-            .port(server.port)
-            .timeout(Some(settings.timeout))
-            .tls(tls(settings)?)
-            .pool_config(PoolConfig::new().max_size(CONCURRENCY).idle_timeout(IDLE_TIMEOUT));
-        if !user.is_empty() {
-            let credentials = Credentials::new(user.clone(), password.expose().to_owned());
-            builder = builder.credentials(credentials);
-        }
         Ok(Self {
-            transport: builder.build(),
+            tls: tls(settings)?,
             from: settings.from.parse()?,
-            to: settings.to.clone(),
             texts: Texts::new(settings.language)?,
+            settings: settings.clone(),
         })
     }
 
@@ -129,7 +120,7 @@ impl EmailChannel {
         let refused = |reason: String| ChannelError::Refused { reason };
         let event = &notification.event;
         let text = self.texts.about(event).map_err(|error| refused(error.to_string()))?;
-        let to = self.to.replace(USER_ID, &event.user_id.to_string());
+        let to = self.settings.to.replace(USER_ID, &event.user_id.to_string());
         let to: Mailbox = to.parse().map_err(|error| refused(format!("{to:?}: {error}")))?;
         // The id is the same at each attempt. Mail servers and mail clients recognise duplicates by
         // it.
@@ -138,7 +129,7 @@ impl EmailChannel {
             .from(self.from.clone())
             .to(to)
             .subject(text.subject)
-            .date(event.occurred_at.into())
+            .date(SystemTime::from(event.occurred_at).max(SystemTime::UNIX_EPOCH))
             .message_id(Some(id))
             .header(ContentType::TEXT_PLAIN)
             .body(text.body)
@@ -151,10 +142,34 @@ impl EmailChannel {
 
     async fn mail(&self, notification: &Notification) -> Result<(), ChannelError> {
         let message = self.message(notification)?;
-        match self.transport.send(message).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(understand(&error)),
+        // A connection that was abandoned in the middle of a mail would take the replies to that
+        // mail for those to the next one. So each mail has its own.
+        let mut connection = self.connect().await.map_err(|error| {
+            // Nothing was said about this mail, so the code does not matter.
+            ChannelError::unavailable(reason(&error))
+        })?;
+        let sent = connection.send(message.envelope(), &message.formatted()).await;
+        let sent = sent.map(drop).map_err(|error| understand(&error));
+        connection.abort().await;
+        sent
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, SmtpError> {
+        let EmailSettings { server, tls, user, password, timeout, .. } = &self.settings;
+        let hello = ClientId::default();
+        let implicit = self.tls.clone().filter(|_| *tls == SmtpTls::Implicit);
+        let address = (server.host.as_str(), server.port);
+        let mut connection =
+            AsyncSmtpConnection::connect_tokio1(address, Some(*timeout), &hello, implicit, None)
+                .await?;
+        if let Some(parameters) = self.tls.clone().filter(|_| *tls == SmtpTls::StartTls) {
+            connection.starttls(parameters, &hello).await?;
         }
+        if !user.is_empty() {
+            let credentials = Credentials::new(user.clone(), password.expose().to_owned());
+            connection.auth(DEFAULT_MECHANISMS, &credentials).await?;
+        }
+        Ok(connection)
     }
 }
 
@@ -164,7 +179,7 @@ impl Channel for EmailChannel {
     }
 
     fn concurrency(&self) -> usize {
-        fits(CONCURRENCY)
+        CONCURRENCY
     }
 
     fn send<'a>(
@@ -175,32 +190,32 @@ impl Channel for EmailChannel {
     }
 }
 
-/// A code 5xx permanently rejects this email. A code 53x rejects our login instead, so every email
-/// would fail: the channel counts as unavailable.
+/// A code 5xx permanently rejects this email.
 fn understand(error: &SmtpError) -> ChannelError {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    let reason = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
-    let about_the_login = error.status().is_some_and(|code| code.to_string().starts_with("53"));
-    if error.is_permanent() && !about_the_login {
-        ChannelError::Refused { reason }
+    if error.is_permanent() {
+        ChannelError::Refused { reason: reason(error) }
     } else {
-        ChannelError::unavailable(reason)
+        ChannelError::unavailable(reason(error))
     }
 }
 
-fn tls(settings: &EmailSettings) -> Result<Tls, EmailSetupError> {
+fn reason(error: &SmtpError) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+fn tls(settings: &EmailSettings) -> Result<Option<TlsParameters>, EmailSetupError> {
     if settings.tls == SmtpTls::None {
-        return Ok(Tls::None);
+        return Ok(None);
     }
     let mut parameters = TlsParameters::builder(settings.server.host.clone());
     if let Some(file) = &settings.ca_file {
-        let pem = std::fs::read(file)
+        let pem = std::fs::read_to_string(file)
             .map_err(|error| EmailSetupError::File { file: file.clone(), error })?;
-        parameters = parameters.add_root_certificate(Certificate::from_pem(&pem)?);
+        if !pem.contains("-----BEGIN CERTIFICATE-----") {
+            return Err(EmailSetupError::NoCertificate(file.clone()));
+        }
+        parameters = parameters.add_root_certificate(Certificate::from_pem(pem.as_bytes())?);
     }
-    let parameters = parameters.build_rustls()?;
-    Ok(match settings.tls {
-        SmtpTls::Implicit => Tls::Wrapper(parameters),
-        SmtpTls::StartTls | SmtpTls::None => Tls::Required(parameters),
-    })
+    Ok(Some(parameters.build_rustls()?))
 }

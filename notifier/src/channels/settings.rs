@@ -94,7 +94,8 @@ fn read_webhook(
     timeout: Duration,
     enabled: bool,
 ) -> Option<(WebhookSettings, Vec<OrderState>)> {
-    let url = reader.text("WEBHOOK_URL", "");
+    // It may contain a password or a token.
+    let url = reader.secret("WEBHOOK_URL", "");
     let secret = reader.secret("WEBHOOK_SECRET", "");
     let allow_private = reader.flag("WEBHOOK_ALLOW_PRIVATE", false);
     let states = states(reader, "WEBHOOK_STATES");
@@ -105,9 +106,10 @@ fn read_webhook(
         let expected = "whsec_ followed by 24 to 64 bytes in base64; generate one with `echo whsec_$(openssl rand -base64 32)`";
         reader.reject_secretly("WEBHOOK_SECRET", expected);
     }
-    let Some(url) = Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
+    let Some(url) =
+        Url::parse(url.expose()).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
     else {
-        reader.reject("WEBHOOK_URL", "a URL that begins with https:// or http://");
+        reader.reject_secretly("WEBHOOK_URL", "a URL that begins with https:// or http://");
         return None;
     };
     // Names are checked when they are resolved.
@@ -142,7 +144,10 @@ fn read_email(
         return None;
     }
     if server.is_none() {
-        reader.reject("EMAIL_SMTP_HOST_PORT", "host:port");
+        reader.reject_secretly("EMAIL_SMTP_HOST_PORT", "host:port");
+    }
+    if settings.tls == SmtpTls::None && !settings.user.is_empty() {
+        reader.reject("EMAIL_SMTP_TLS", "starttls or implicit, because EMAIL_SMTP_USER is set");
     }
     if !is_mailbox(&settings.from) {
         reader.reject("EMAIL_FROM", "an address such as shop@example.com");
@@ -200,6 +205,14 @@ mod tests {
         assert_eq!(read(&[("LOG_STATES", "PAID")]).1, ["LOG_STATES"]);
         assert_eq!(read(&[(CHANNELS, "webhook")]).1, ["WEBHOOK_SECRET", "WEBHOOK_URL"]);
         assert_eq!(read(&[(CHANNELS, "email")]).1, ["EMAIL_FROM", "EMAIL_TO"]);
+        let plain = [
+            (CHANNELS, "email"),
+            ("EMAIL_FROM", "shop@example.com"),
+            ("EMAIL_TO", "{user_id}@example.com"),
+            ("EMAIL_SMTP_USER", "shop"),
+            ("EMAIL_SMTP_TLS", "none"),
+        ];
+        assert_eq!(read(&plain).1, ["EMAIL_SMTP_TLS"], "the password would be readable");
         assert!(read(&[("WEBHOOK_URL", "nonsense"), ("EMAIL_TO", "nobody")]).1.is_empty());
     }
 

@@ -1,6 +1,7 @@
 //! The channel that posts events to a URL, signed as the specification Standard Webhooks describes:
 //! <https://www.standardwebhooks.com>.
 
+use std::fmt;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -8,6 +9,7 @@ use futures::future::LocalBoxFuture;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 use service_kit::settings::Secret;
+use shared_actors::trace::TraceContext;
 use standardwebhooks::{
     HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook, WebhookError,
 };
@@ -22,7 +24,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ANSWER_BYTES: usize = 4 * 1024;
 
 /// Where to post events, and how to sign them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct WebhookSettings {
     /// The receiver.
     pub url: Url,
@@ -33,6 +35,14 @@ pub struct WebhookSettings {
     pub allow_private: bool,
     /// How long connecting may take.
     pub timeout: Duration,
+}
+
+/// Shows only the host of the URL, because the rest may contain secrets.
+impl fmt::Debug for WebhookSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.url.host_str().unwrap_or_default();
+        f.debug_struct("WebhookSettings").field("host", &host).finish_non_exhaustive()
+    }
 }
 
 impl WebhookSettings {
@@ -88,11 +98,16 @@ impl WebhookChannel {
             .header(HEADER_WEBHOOK_TIMESTAMP, timestamp)
             .header(HEADER_WEBHOOK_SIGNATURE, signature)
             .body(notification.payload.clone());
-        if let Some(traceparent) = &notification.traceparent {
+        // Anybody may have written the record.
+        let traceparent = notification.traceparent.as_deref();
+        if let Some(traceparent) = traceparent.filter(|text| TraceContext::parse(text).is_some()) {
             request = request.header("traceparent", traceparent);
         }
         match request.send().await {
             Ok(response) => understand(response).await,
+            Err(error) if error.is_builder() => {
+                Err(ChannelError::Refused { reason: cause(&error) })
+            }
             Err(error) => Err(ChannelError::unavailable(cause(&error))),
         }
     }

@@ -15,7 +15,7 @@ use kafka_actors::ReceivedRecord;
 use prometheus::IntGauge;
 use service_kit::database::{DatabaseError, Pool};
 use shared_actors::actor::{Pass, Periodic};
-use shared_actors::metrics;
+use shared_actors::{crash_point, metrics};
 use tracing::warn;
 
 pub use letter::{DeadLetter, letter_reason};
@@ -50,6 +50,7 @@ impl DeadLetters {
             return Ok(0);
         }
         let new = queries::keep(&self.0, letters).await?;
+        crash_point!("dead_letters::kept");
         for DeadLetter { record, reason, .. } in &new {
             let ReceivedRecord { topic, partition, offset, .. } = record;
             warn!(topic, partition, offset, reason, "the record becomes a dead letter");

@@ -6,6 +6,7 @@ use kafka_actors::{ProducerError, ProducerHandle, Record, Topic};
 use service_kit::database::{DatabaseError, Pool};
 use shared_actors::actor::{Pass, Periodic};
 use shared_actors::crash_point;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::DeadLetter;
@@ -46,6 +47,7 @@ impl DeadLetterPublisher {
             queries::adopt(&self.pool).await?;
             return Ok(Pass::Done);
         }
+        crash_point!("dead_letters::claimed");
         let Published { done, not_done, error } = self.publish(claimed).await;
         crash_point!("dead_letters::published");
         self.unrecorded = done;
@@ -69,6 +71,7 @@ impl DeadLetterPublisher {
     async fn record(&mut self) -> Result<(), sqlx::Error> {
         if !self.unrecorded.is_empty() {
             queries::published(&self.pool, &self.unrecorded).await?;
+            crash_point!("dead_letters::recorded");
             self.unrecorded.clear();
         }
         Ok(())
@@ -84,6 +87,8 @@ impl DeadLetterPublisher {
                 return published;
             }
         };
+        // Publishing one after the other must not outlast the claim.
+        let give_up = Instant::now() + CLAIM / 2;
         let whole = letters.iter().map(|claimed| claimed.letter.whole(topic)).collect();
         let outcomes = match self.producer.publish_each(whole).await {
             Ok(outcomes) => outcomes,
@@ -92,8 +97,9 @@ impl DeadLetterPublisher {
         assert_eq!(outcomes.len(), letters.len(), "an outcome per letter");
         for (Claimed { id, letter }, outcome) in letters.into_iter().zip(outcomes) {
             let outcome = match outcome {
-                // If Kafka does not answer, trying the others alone would outlast the claim.
-                Err(ProducerError::Rejected { .. }) if published.error.is_none() => {
+                Err(ProducerError::Rejected { .. })
+                    if published.error.is_none() && Instant::now() < give_up =>
+                {
                     self.publish_alone(&letter, topic).await
                 }
                 outcome => outcome,

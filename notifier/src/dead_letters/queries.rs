@@ -135,8 +135,9 @@ pub(super) async fn claim(
 
 /// Records that letters were published.
 pub(super) async fn published(pool: &Pool, ids: &[i64]) -> Result<(), sqlx::Error> {
-    let statement =
-        "UPDATE letters SET published_at = now(), claimed_until = NULL WHERE id = ANY ($1)";
+    // A letter without a claim was opened again in the meantime.
+    let statement = "UPDATE letters SET published_at = now(), claimed_until = NULL \
+         WHERE id = ANY ($1) AND claimed_until IS NOT NULL";
     let query = sqlx::query(statement).bind(ids);
     observe("record_published_letters", query.execute(pool)).await.map(drop)
 }

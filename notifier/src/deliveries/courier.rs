@@ -19,8 +19,8 @@ use tracing::{Instrument, Span, debug, info, warn};
 
 use super::delivery::{Delivery, DeliveryId};
 use super::metrics::DeliveryMetrics;
-use super::outcome::{Outcome, RetryLimits};
-use super::queries::{self, Failed};
+use super::outcome::{MAX_RETRY_AFTER, Outcome, RetryLimits};
+use super::queries::{self, Dead, Failed};
 use crate::channels::{ChannelError, ChannelHandle};
 use crate::dead_letters::letter_reason;
 
@@ -83,6 +83,7 @@ impl Courier {
                 in_flight: HashSet::new(),
                 failures: 0,
                 said: None,
+                is_told: false,
                 claims: true,
             };
             shift.run()
@@ -95,6 +96,11 @@ impl CourierHandle {
     /// Tells the courier that there may be deliveries.
     pub fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// Claims no more deliveries from now on.
+    pub fn stop_claiming(&self) {
+        self.task.signal_stop();
     }
 
     /// Claims no more deliveries, and returns when those in progress have ended and are recorded.
@@ -111,6 +117,16 @@ struct Ended {
     span: Span,
 }
 
+impl Ended {
+    /// How long the receiver asks to wait.
+    fn retry_after(&self) -> Option<Duration> {
+        match self.attempt {
+            Err(ChannelError::Unavailable { retry_after, .. }) => retry_after,
+            _ => None,
+        }
+    }
+}
+
 /// A courier at work, from its start to its stop or panic.
 struct Shift {
     courier: Courier,
@@ -124,6 +140,8 @@ struct Shift {
     failures: u32,
     /// When a line last said that the channel is unavailable.
     said: Option<Instant>,
+    /// Whether a line has said so since the channel last worked.
+    is_told: bool,
     /// Whether the last claim has worked. Later failures are not logged.
     claims: bool,
 }
@@ -219,6 +237,7 @@ impl Shift {
             ended.push(next);
         }
         crash_point!("courier::attempted");
+        let asked = ended.iter().filter_map(Ended::retry_after).max().unwrap_or_default();
         self.count_failures(&ended);
         let (mut sent, mut retried, mut dead) = (Vec::new(), Vec::new(), Vec::new());
         for Ended { delivery, attempt, span } in ended {
@@ -242,7 +261,7 @@ impl Shift {
                     let channel = self.courier.channel.name();
                     warn!(parent: &span, channel, topic, partition, offset, reason, "the notification becomes a dead letter");
                     self.metrics.dead_letters(1);
-                    dead.push((id, reason));
+                    dead.push(Dead { id, attempts: delivery.attempts, reason });
                 }
             }
         }
@@ -253,7 +272,7 @@ impl Shift {
             // places are free.
             0 if self.free() >= self.courier.channel.concurrency().div_ceil(4) => Duration::ZERO,
             0 => FEW_FREE,
-            failures => PAUSES.jittered(failures),
+            failures => PAUSES.jittered(failures).max(asked.min(MAX_RETRY_AFTER)),
         }
     }
 
@@ -263,7 +282,7 @@ impl Shift {
         let answered =
             |ended: &Ended| matches!(ended.attempt, Ok(()) | Err(ChannelError::Refused { .. }));
         if ended.iter().any(answered) {
-            if self.failures > 0 && self.said.is_some_and(|said| said.elapsed() < SAY_AGAIN) {
+            if std::mem::take(&mut self.is_told) {
                 info!(channel, failures = self.failures, "the channel works again");
             }
             self.failures = 0;
@@ -276,26 +295,23 @@ impl Shift {
         let Some(reason) = reason else { return };
         self.failures += 1;
         // A channel that fails every now and then gets a line every now and then.
-        if self.failures == 1 && self.said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
-            self.said = Some(Instant::now());
+        if !self.is_told && self.said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
+            (self.said, self.is_told) = (Some(Instant::now()), true);
             warn!(channel, reason, "the channel is unavailable, retrying until it works");
         }
     }
 
     /// Retries until everything is recorded. Meanwhile nothing else is claimed.
-    async fn recorded(
-        &self,
-        sent: &[DeliveryId],
-        retried: &[Failed],
-        dead: &[(DeliveryId, String)],
-    ) {
+    async fn recorded(&self, sent: &[DeliveryId], retried: &[Failed], dead: &[Dead]) {
         let Courier { channel, pool, .. } = &self.courier;
         let name = channel.name();
         if !sent.is_empty() {
             until_recorded(name, async || queries::sent(pool, name, sent).await).await;
+            crash_point!("courier::recorded_sent");
         }
         if !retried.is_empty() {
             until_recorded(name, async || queries::retry_later(pool, name, retried).await).await;
+            crash_point!("courier::recorded_retries");
         }
         if !dead.is_empty() {
             until_recorded(name, async || queries::bury(pool, name, dead).await).await;

@@ -10,7 +10,7 @@ use crate::channels::ChannelError;
 /// The pause before a delivery is tried again.
 const RETRIES: Backoff = Backoff { first: Duration::from_millis(500), max: Duration::from_mins(1) };
 /// The longest pause that a receiver can ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// When a delivery is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +55,11 @@ impl Outcome {
             Err(ChannelError::Unavailable { reason, .. }) if delivery.age >= limits.age => {
                 Self::Dead { reason: limits.too_late(&reason) }
             }
+            Err(ChannelError::Interrupted(error)) if delivery.age >= limits.age => {
+                Self::Dead { reason: limits.too_late(&error.to_string()) }
+            }
             Err(ChannelError::Interrupted(error)) => Self::Retry {
-                after: RETRIES.jittered(1),
+                after: RETRIES.jittered(delivery.attempts),
                 refused: false,
                 reason: error.to_string(),
             },

@@ -205,28 +205,36 @@ pub(super) async fn expire(
     Ok(observe("expire_deliveries", query.execute(pool)).await?.rows_affected())
 }
 
-/// Turns deliveries into dead letters, each with the reason.
-pub(super) async fn bury(
-    pool: &Pool,
-    channel: &str,
-    dead: &[(DeliveryId, String)],
-) -> Result<(), sqlx::Error> {
+/// A delivery that is given up.
+#[derive(Clone, Debug)]
+pub(super) struct Dead {
+    pub id: DeliveryId,
+    pub attempts: u32,
+    pub reason: String,
+}
+
+/// Turns deliveries into dead letters. A delivery that another notifier has claimed in the meantime
+/// is left unchanged.
+pub(super) async fn bury(pool: &Pool, channel: &str, dead: &[Dead]) -> Result<(), sqlx::Error> {
     let statement = burying!(
         "SELECT delivery.*, buried.reason \
-         FROM unnest($2::bigint[], $3::integer[], $4::uuid[], $5::text[]) \
-             AS buried (order_id, sequence, event_id, reason) \
+         FROM unnest($2::bigint[], $3::integer[], $4::uuid[], $5::integer[], $6::text[]) \
+             AS buried (order_id, sequence, event_id, attempts, reason) \
          JOIN deliveries AS delivery ON delivery.channel = $1 \
              AND delivery.order_id = buried.order_id AND delivery.sequence = buried.sequence \
-             AND delivery.event_id = buried.event_id AND delivery.status = 'pending' \
+             AND delivery.event_id = buried.event_id AND delivery.attempts = buried.attempts \
+             AND delivery.status = 'pending' \
          ORDER BY delivery.order_id, delivery.sequence FOR UPDATE OF delivery"
     );
-    let (orders, sequences, events) = columns(dead.iter().map(|(id, _)| id));
-    let reasons: Vec<&str> = dead.iter().map(|(_, reason)| reason.as_str()).collect();
+    let (orders, sequences, events) = columns(dead.iter().map(|dead| &dead.id));
+    let attempts: Vec<i32> = dead.iter().map(|dead| fits(dead.attempts)).collect();
+    let reasons: Vec<&str> = dead.iter().map(|dead| dead.reason.as_str()).collect();
     let query = sqlx::query(statement)
         .bind(channel)
         .bind(orders)
         .bind(sequences)
         .bind(events)
+        .bind(attempts)
         .bind(reasons);
     observe("bury_deliveries", query.execute(pool)).await.map(drop)
 }

@@ -9,11 +9,13 @@ mod queries;
 mod replay;
 
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::time::Duration;
 
 use kafka_actors::ProducerError;
 use service_kit::database::{DatabaseError, connect_options};
 use sqlx::{Connection, PgConnection};
 use thiserror::Error;
+use tokio::time::timeout;
 
 pub use arguments::DlqCommand;
 use arguments::{Change, Filter};
@@ -21,6 +23,9 @@ use print::{Outcome, count_of};
 use replay::Replay;
 
 use crate::settings::Settings;
+
+/// How long the database may take to accept the connection.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// How many letters are held in memory at once. A letter may be as large as a record.
 const PAGE: i64 = 32;
@@ -31,6 +36,9 @@ pub enum DlqError {
     /// The database cannot be read or written.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// The database does not accept the connection in time.
+    #[error("the database does not answer")]
+    Silent,
     /// The output is closed.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -58,7 +66,9 @@ impl From<sqlx::Error> for DlqError {
 /// See [`DlqError`].
 pub async fn run(command: &DlqCommand, settings: &Settings) -> Result<u8, DlqError> {
     let options = connect_options(&settings.database, "notifier dlq");
-    let mut database = PgConnection::connect_with(&options).await?;
+    let mut database = timeout(CONNECT_WITHIN, PgConnection::connect_with(&options))
+        .await
+        .map_err(|_| DlqError::Silent)??;
     let status = match command {
         DlqCommand::List { filter, all, limit, json } => {
             list(&mut database, filter, *all, *limit, *json).await?;
@@ -69,9 +79,7 @@ pub async fn run(command: &DlqCommand, settings: &Settings) -> Result<u8, DlqErr
             print::letter(&letter, *json)?;
             0
         }
-        DlqCommand::Replay(change) => {
-            resolve(&mut database, change, Some(Replay::new(settings))).await?
-        }
+        DlqCommand::Replay(change) => resolve(&mut database, change, Some(settings)).await?,
         DlqCommand::Drop(change) => resolve(&mut database, change, None).await?,
     };
     let _ = database.close().await;
@@ -98,20 +106,30 @@ async fn list(
     Ok(listed.end()?)
 }
 
-/// Replays or drops the letters that match and are unresolved.
+/// Drops the letters that match and are unresolved, or replays them with the given settings.
 async fn resolve(
     database: &mut PgConnection,
     change: &Change,
-    replay: Option<Replay>,
+    replay: Option<&Settings>,
 ) -> Result<u8, DlqError> {
     let Change { filter, dry_run, yes, json } = change;
     let verb = if replay.is_some() { "replay" } else { "drop" };
     let matched = queries::matching(database, filter, false).await?;
     let mut outcome = Outcome::new(verb, matched.count, *dry_run);
-    if !dry_run && matched.count > 0 && (*yes || confirm(verb, matched.count)?) {
-        change_all(database, filter, matched.highest, replay.as_ref(), &mut outcome).await?;
+    let mut changed = Ok(());
+    if !dry_run && matched.count > 0 {
+        if *yes {
+            eprintln!("{verb} {}", count_of(matched.count));
+        }
+        if *yes || confirm(verb, matched.count)? {
+            let replay = replay.map(Replay::new);
+            let all = change_all(database, filter, matched.highest, replay.as_ref(), &mut outcome);
+            changed = all.await;
+        }
     }
+    // After an error, too: pages before it are done.
     outcome.print(*json)?;
+    changed?;
     Ok(u8::from(!outcome.failed.is_empty()))
 }
 

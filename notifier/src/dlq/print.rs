@@ -74,11 +74,12 @@ pub(super) fn letter(letter: &Letter, json: bool) -> io::Result<()> {
     }
     for (name, value) in whole.as_object().into_iter().flatten() {
         match value.as_str() {
-            Some(text) => writeln!(out, "{name:<14}{text}")?,
+            Some(text) => writeln!(out, "{name:<14}{}", one_line(text))?,
             None if name == "headers" => {
                 for header in value.as_array().into_iter().flatten() {
                     let part = |name: &str| header[name].as_str().unwrap_or_default().to_owned();
-                    writeln!(out, "{name:<14}{}: {}", part("name"), part("value"))?;
+                    let header = format!("{}: {}", part("name"), part("value"));
+                    writeln!(out, "{name:<14}{}", one_line(&header))?;
                 }
             }
             None if value.is_null() => writeln!(out, "{name:<14}-")?,
@@ -127,7 +128,7 @@ pub(super) fn count_of(letters: i64) -> String {
     format!("{letters} dead letter{}", if letters == 1 { "" } else { "s" })
 }
 
-/// A text for one line of a terminal.
+/// A text for one line of a terminal, which may not contain commands for it.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

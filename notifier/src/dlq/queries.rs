@@ -126,7 +126,7 @@ pub(super) async fn deliver_again(
          VALUES ($1, $2, $3, $4, $5, $6, true, $7, $8, $9, $10, $11, $12, $13) \
          ON CONFLICT (channel, order_id, sequence, event_id) DO UPDATE \
          SET status = 'pending', replayed = true, attempts = 0, refusals = 0, due_at = now(), \
-             received_at = now(), ended_at = NULL, key = excluded.key, payload = excluded.payload, \
+             received_at = now(), ended_at = NULL, last_error = NULL, key = excluded.key, payload = excluded.payload, \
              header_names = excluded.header_names, header_values = excluded.header_values \
          WHERE deliveries.status = 'dead'";
     let query = sqlx::query(statement)

@@ -8,6 +8,7 @@ use shared_actors::fits;
 
 use super::actor::Incoming;
 use crate::channels::EnabledChannel;
+use crate::events::OrderEvent;
 
 /// How many ids of events are remembered per order: many more than an order has states.
 const EVENTS_PER_ORDER: i64 = 100;
@@ -24,23 +25,27 @@ pub(super) async fn receive(
     // cannot deadlock. Copies of an event within a batch count once.
     let statement = "WITH event AS ( \
              SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::integer[], $4::text[], $5::timestamptz[], \
-                 $6::text[], $7::integer[], $8::bigint[], $9::bytea[], $10::bytea[]) WITH ORDINALITY \
+                 $6::text[], $7::integer[], $8::bigint[], $9::bytea[], $10::bytea[], $11::text[]) WITH ORDINALITY \
                  AS event (event_id, order_id, sequence, order_state, occurred_at, \
-                     topic, partition, record_offset, key, payload, position)), \
+                     topic, partition, record_offset, key, payload, channels, position)), \
          header AS ( \
              SELECT position, array_agg(name ORDER BY index) AS names, array_agg(value ORDER BY index) AS values \
-             FROM unnest($11::bigint[], $12::text[], $13::bytea[]) WITH ORDINALITY \
+             FROM unnest($12::bigint[], $13::text[], $14::bytea[]) WITH ORDINALITY \
                  AS header (position, name, value, index) GROUP BY position), \
-         wanted AS (SELECT * FROM unnest($14::text[], $15::text[]) AS wanted (channel, order_state)), \
-         received AS ( \
-             INSERT INTO received_orders AS known (order_id, event_ids, added) \
-             SELECT order_id, array_agg(DISTINCT event_id), array_agg(DISTINCT event_id) FROM event \
+         first AS ( \
+             SELECT DISTINCT ON (order_id, event_id) order_id, event_id, channels FROM event \
              WHERE NOT EXISTS (SELECT FROM inbox WHERE inbox.event_id = event.event_id) \
-             GROUP BY order_id ORDER BY order_id \
-             ON CONFLICT (order_id) DO UPDATE SET \
-                 event_ids = ARRAY( \
-                     SELECT id FROM unnest(excluded.event_ids || known.event_ids) WITH ORDINALITY AS every (id, age) \
-                     GROUP BY id ORDER BY min(age) LIMIT $16), \
+             ORDER BY order_id, event_id, position), \
+         received AS ( \
+             INSERT INTO received_orders AS known (order_id, event_ids, channels, added) \
+             SELECT order_id, array_agg(event_id ORDER BY event_id), array_agg(channels ORDER BY event_id), \
+                 array_agg(event_id) FROM first GROUP BY order_id ORDER BY order_id \
+             ON CONFLICT (order_id) DO UPDATE SET (event_ids, channels) = ( \
+                     SELECT array_agg(id ORDER BY age), array_agg(channels ORDER BY age) FROM ( \
+                         SELECT id, min(age) AS age, (array_agg(every.channels ORDER BY age DESC))[1] AS channels \
+                         FROM unnest(excluded.event_ids || known.event_ids, excluded.channels || known.channels) \
+                             WITH ORDINALITY AS every (id, channels, age) \
+                         GROUP BY id ORDER BY min(age) LIMIT $15) AS kept), \
                  added = ARRAY(SELECT unnest(excluded.event_ids) EXCEPT SELECT unnest(known.event_ids)), \
                  last_received_at = now() \
              WHERE NOT known.event_ids @> excluded.event_ids \
@@ -52,10 +57,10 @@ pub(super) async fn receive(
          delivery AS ( \
              INSERT INTO deliveries (channel, order_id, sequence, event_id, order_state, occurred_at, \
                  topic, partition, record_offset, key, payload, header_names, header_values) \
-             SELECT wanted.channel, new.order_id, new.sequence, new.event_id, new.order_state, new.occurred_at, \
+             SELECT channel, new.order_id, new.sequence, new.event_id, new.order_state, new.occurred_at, \
                  new.topic, new.partition, new.record_offset, new.key, new.payload, \
                  coalesce(header.names, '{}'), coalesce(header.values, '{}') \
-             FROM new JOIN wanted ON wanted.order_state = new.order_state \
+             FROM new CROSS JOIN LATERAL unnest(string_to_array(new.channels, ',')) AS channel \
              LEFT JOIN header ON header.position = new.position \
              ORDER BY new.position \
              ON CONFLICT DO NOTHING) \
@@ -70,10 +75,9 @@ pub(super) async fn receive(
             values.push(value);
         }
     }
-    let wanted = || {
-        channels.iter().flat_map(|enabled| {
-            enabled.states.iter().map(|state| (enabled.channel.name(), state.as_str()))
-        })
+    let wanted = |event: &OrderEvent| {
+        let wants = channels.iter().filter(|enabled| enabled.states.contains(&event.state));
+        wants.map(|enabled| enabled.channel.name()).collect::<Vec<_>>().join(",")
     };
     let query = sqlx::query_scalar(statement)
         .bind(events().map(|event| event.event_id).collect::<Vec<_>>())
@@ -86,11 +90,10 @@ pub(super) async fn receive(
         .bind(records().map(|record| record.offset).collect::<Vec<_>>())
         .bind(records().map(|record| record.key.as_deref()).collect::<Vec<_>>())
         .bind(records().map(|record| record.payload.as_deref()).collect::<Vec<_>>())
+        .bind(events().map(wanted).collect::<Vec<_>>())
         .bind(positions)
         .bind(names)
         .bind(values)
-        .bind(wanted().map(|(channel, _)| channel).collect::<Vec<_>>())
-        .bind(wanted().map(|(_, state)| state).collect::<Vec<_>>())
         .bind(EVENTS_PER_ORDER);
     let new: Vec<i64> = observe("receive_events", query.fetch_all(pool)).await?;
     Ok(new.into_iter().map(|position| fits::<i64, usize>(position) - 1).collect())

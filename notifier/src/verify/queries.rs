@@ -95,23 +95,26 @@ pub(super) async fn seen(
     Ok(received.into_iter().chain(letters.into_iter().filter_map(id_of)).collect())
 }
 
-/// An order with its received events.
+/// An order with its received events, and the channels of each.
 #[derive(Debug, FromRow)]
 pub(super) struct ReceivedOrder {
     pub order_id: i64,
     pub event_ids: Vec<Uuid>,
-    pub first_received_at: DateTime<Utc>,
-    pub last_received_at: DateTime<Utc>,
+    /// Separated by commas.
+    pub channels: Vec<String>,
+    /// Whether none of its deliveries can be forgotten yet.
+    pub young: bool,
 }
 
 /// Orders with received events, after `last`.
 pub(super) async fn received_orders(
     connection: &mut PgConnection,
     last: i64,
+    checked: Duration,
 ) -> Result<Vec<ReceivedOrder>, sqlx::Error> {
-    let query = "SELECT order_id, event_ids, first_received_at, last_received_at
+    let query = "SELECT order_id, event_ids, channels, first_received_at > now() - $3 AS young
         FROM received_orders WHERE order_id > $1 ORDER BY order_id LIMIT $2";
-    sqlx::query_as(query).bind(last).bind(PAGE).fetch_all(connection).await
+    sqlx::query_as(query).bind(last).bind(PAGE).bind(checked).fetch_all(connection).await
 }
 
 /// A delivery, with what it says about its event.
@@ -122,31 +125,26 @@ pub(super) struct DeliveryRow {
     pub change: Change,
 }
 
-/// The deliveries of these orders.
+/// The names of all channels that have deliveries. Finds each by one look-up in the index.
+pub(super) async fn channels(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    let query = "WITH RECURSIVE known AS (
+            (SELECT channel FROM deliveries ORDER BY channel LIMIT 1)
+            UNION ALL
+            SELECT (SELECT channel FROM deliveries WHERE channel > known.channel ORDER BY channel LIMIT 1)
+            FROM known WHERE known.channel IS NOT NULL)
+        SELECT channel FROM known WHERE channel IS NOT NULL";
+    sqlx::query_scalar(query).fetch_all(connection).await
+}
+
+/// The deliveries of these orders over `channels`, which are all channels: the index begins with them.
 pub(super) async fn deliveries(
     connection: &mut PgConnection,
+    channels: &[String],
     orders: &[i64],
 ) -> Result<Vec<DeliveryRow>, sqlx::Error> {
     let query = "SELECT channel, order_id, sequence, event_id, order_state AS state, occurred_at FROM deliveries
-        WHERE order_id = ANY ($1)";
-    sqlx::query_as(query).bind(orders).fetch_all(connection).await
-}
-
-/// A state that a channel wanted, from its first delivery to its last one.
-#[derive(Debug, FromRow)]
-pub(super) struct Wanted {
-    pub channel: String,
-    pub state: String,
-    pub since: DateTime<Utc>,
-    pub until: DateTime<Utc>,
-}
-
-/// Which channels wanted which states. Derived from the deliveries, because settings change.
-pub(super) async fn wanted(connection: &mut PgConnection) -> Result<Vec<Wanted>, sqlx::Error> {
-    let query =
-        "SELECT channel, order_state AS state, min(received_at) AS since, max(received_at) AS until
-        FROM deliveries WHERE NOT replayed GROUP BY channel, order_state";
-    sqlx::query_as(query).fetch_all(connection).await
+        WHERE channel = ANY ($1) AND order_id = ANY ($2)";
+    sqlx::query_as(query).bind(channels).bind(orders).fetch_all(connection).await
 }
 
 pub(super) const DELIVERIES: &str = "FROM deliveries";
@@ -154,11 +152,18 @@ pub(super) const PENDING: &str = "FROM deliveries WHERE status = 'pending'";
 pub(super) const DEAD: &str = "FROM deliveries WHERE status = 'dead'";
 pub(super) const LETTERS: &str = "FROM letters WHERE channel <> ''";
 
-/// The order may have been forgotten, if the delivery took longer than the time to live.
+/// Replaces {young} in a statement by a condition about a time of the row.
+pub(super) fn younger_than(checked: Duration, statement: &str) -> String {
+    let young = format!("> now() - make_interval(secs => {})", checked.as_secs_f64());
+    statement.replace("{young}", &young)
+}
+
+/// A delivery may be replayed when its order is forgotten.
 pub(super) const DELIVERIES_WITHOUT_EVENT: &str = "
 SELECT delivery.order_id AS id FROM deliveries AS delivery
-WHERE NOT EXISTS (SELECT FROM received_orders AS received
-    WHERE received.order_id = delivery.order_id AND delivery.event_id = ANY (received.event_ids))";
+WHERE NOT delivery.replayed AND delivery.received_at {young}
+    AND NOT EXISTS (SELECT FROM received_orders AS received
+        WHERE received.order_id = delivery.order_id AND delivery.event_id = ANY (received.event_ids))";
 
 pub(super) const DELIVERIES_TWICE: &str = "
 SELECT order_id AS id FROM deliveries GROUP BY channel, order_id, sequence HAVING count(*) > 1";
@@ -181,13 +186,13 @@ SELECT order_id AS id FROM deliveries WHERE status = 'pending' AND due_at > now(
 
 pub(super) const DEAD_WITHOUT_LETTER: &str = "
 SELECT delivery.order_id AS id FROM deliveries AS delivery
-WHERE delivery.status = 'dead' AND NOT EXISTS (SELECT FROM letters AS letter
+WHERE delivery.status = 'dead' AND delivery.ended_at {young} AND NOT EXISTS (SELECT FROM letters AS letter
     WHERE letter.channel = delivery.channel AND letter.topic = delivery.topic
         AND letter.partition = delivery.partition AND letter.record_offset = delivery.record_offset)";
 
 pub(super) const LETTERS_WITHOUT_DEAD_DELIVERY: &str = "
 SELECT letter.id FROM letters AS letter
-WHERE letter.channel <> '' AND letter.resolution IS DISTINCT FROM 'replayed'
+WHERE letter.channel <> '' AND letter.resolution IS DISTINCT FROM 'replayed' AND letter.created_at {young}
     AND NOT EXISTS (SELECT FROM deliveries AS delivery
         WHERE delivery.channel = letter.channel AND delivery.topic = letter.topic
             AND delivery.partition = letter.partition AND delivery.record_offset = letter.record_offset

@@ -1,5 +1,7 @@
 //! Checks the rows of the notifier's database by themselves.
 
+use std::time::Duration;
+
 use service_kit::verify::{Check, Invariant};
 
 use super::queries::{self, DEAD, DELIVERIES, LETTERS, PENDING};
@@ -53,15 +55,16 @@ static DEAD_LETTER: Invariant = Invariant {
     ids: "letters",
 };
 
-/// The checks that run in SQL.
-pub(super) fn checks() -> Vec<Check> {
+/// The checks that run in SQL. Rows older than `checked` may lack others that are forgotten.
+pub(super) fn checks(checked: Duration) -> Vec<Check> {
+    let young = |condition: &str| queries::younger_than(checked, condition);
     vec![
-        Check::new(&OWNED, DELIVERIES, queries::DELIVERIES_WITHOUT_EVENT),
+        Check::new(&OWNED, DELIVERIES, young(queries::DELIVERIES_WITHOUT_EVENT)),
         Check::new(&ONCE, DELIVERIES, queries::DELIVERIES_TWICE),
         Check::new(&ORDERED, DELIVERIES, queries::DELIVERIES_OUT_OF_ORDER),
         Check::new(&WAITING, DELIVERIES, queries::DELIVERIES_WITH_WRONG_RECORD),
         Check::new(&DUE, PENDING, queries::PENDING_NOT_DUE).open(),
-        Check::new(&LETTER, DEAD, queries::DEAD_WITHOUT_LETTER),
-        Check::new(&DEAD_LETTER, LETTERS, queries::LETTERS_WITHOUT_DEAD_DELIVERY),
+        Check::new(&LETTER, DEAD, young(queries::DEAD_WITHOUT_LETTER)),
+        Check::new(&DEAD_LETTER, LETTERS, young(queries::LETTERS_WITHOUT_DEAD_DELIVERY)),
     ]
 }

@@ -16,6 +16,19 @@ class Picky(Mailbox):
         return "250 OK"
 
 
+class Stalling(Mailbox):
+    """Takes the first mail too late, and keeps the others in a maildir."""
+
+    stalls = 1
+
+    async def handle_DATA(self, server, session, envelope):
+        if Stalling.stalls > 0:
+            Stalling.stalls -= 1
+            await asyncio.sleep(1.5)
+            return "451 4.3.0 too late"
+        return await super().handle_DATA(server, session, envelope)
+
+
 class Slow:
     """Takes its time, and writes the id of each mail to a file."""
 

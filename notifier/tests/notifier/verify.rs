@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
+use dev::testing::eventually;
 use sqlx::{AssertSqlSafe, Executor};
 use tokio::process::Command;
 
 use crate::history::History;
-use crate::support::{MemoryChannel, World};
+use crate::support::{MemoryChannel, SOON, World};
 
 /// A corruption: the invariants that it violates, where, and how. Each one has its own order, which
 /// replaces {order}.
@@ -106,7 +107,7 @@ async fn each_corruption_is_reported_by_name_and_nothing_else() {
     let (world, history) = (World::new().await, History::new().await);
     let channels = [MemoryChannel::default(), MemoryChannel::named("other")];
     let notifier = world.start_with("one", &[], &channels);
-    // Sound orders come first and last, so that each channel has deliveries before and after.
+    // Sound orders come before and after.
     let sound = |order: i64| vec![order * 1000, order * 1000 + 1];
     let orders: Vec<i64> = (0..CORRUPTIONS.len())
         .map(|index| 2_000_000 + i64::try_from(index).unwrap() * 1000 + i64::from(index % 2 == 0))
@@ -174,6 +175,49 @@ async fn what_is_not_read_yet_is_open_and_what_waits_in_loms_is_not_missed() {
     assert!(report.holds(), "{report}");
     let received = &report.findings[0];
     assert_eq!((received.checked, received.open), (6, 3), "{report}");
+}
+
+#[actix::test]
+async fn what_was_given_up_replayed_and_dropped_is_sound_too() {
+    let (world, history) = (World::new().await, History::new().await);
+    let (failing, other) = (MemoryChannel::default(), MemoryChannel::named("other"));
+    failing.fail(true);
+    let channels = [failing.clone(), other.clone()];
+    let notifier = world.start_with("one", &[("NOTIFICATION_TTL", "1s")], &channels);
+    world.publish(&history.paid(&[1000, 2000, 3001]).await).await;
+    world.dead_letters(9).await;
+    notifier.stop().await;
+    let sound = async |what: &str| {
+        let report = history.verify(&world, "one").await;
+        assert!(report.holds(), "{what}: {report}");
+    };
+    sound("given up").await;
+    world.change(&["drop", "--order", "2000"]).await;
+    sound("dropped").await;
+    world.change(&["replay", "--order", "1000"]).await;
+    sound("replayed").await;
+    failing.fail(false);
+    // A channel is not enabled any more, and one is new.
+    let changed = [failing.clone(), MemoryChannel::named("new")];
+    let notifier = world.start_with("one", &[], &changed);
+    failing.holds(3).await;
+    world.publish(&history.paid(&[4000]).await).await;
+    changed[1].holds(3).await;
+    failing.holds(6).await;
+    notifier.stop().await;
+    sound("sent").await;
+    for statement in [
+        "update deliveries set ended_at = now() - interval '31 days' where $1 = ''",
+        "update letters set created_at = now() - interval '31 days' where $1 = ''",
+    ] {
+        world.execute_with(statement, "").await;
+    }
+    let notifier = world.start("one", &failing);
+    eventually(SOON, "old deliveries are forgotten", async || world.count("deliveries").await == 0)
+        .await;
+    notifier.stop().await;
+    world.execute_with("update received_orders set first_received_at = now() - interval '28 days' where $1 = ''", "").await;
+    sound("about to be forgotten").await;
 }
 
 #[actix::test]

@@ -31,20 +31,26 @@ pub struct GroupPosition {
 }
 
 impl GroupPosition {
-    /// The offset after the last record of each partition. Empty if the topic does not exist.
+    /// The offset after the last record of each partition that has records.
     ///
     /// # Errors
-    /// The brokers do not answer.
+    /// The brokers do not answer, or the topic does not exist.
     pub async fn ends(&self) -> Result<Offsets, KafkaError> {
         self.ask(|client, topic| {
             let metadata = client.fetch_metadata(Some(topic), ANSWER_WITHIN)?;
+            if let Some(error) = metadata.topics().iter().find_map(MetadataTopic::error) {
+                return Err(KafkaError::MetadataFetch(error.into()));
+            }
             let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
             let ids: Vec<i32> = partitions.map(MetadataPartition::id).collect();
-            let end = |partition| {
-                let (_, end) = client.fetch_watermarks(topic, partition, ANSWER_WITHIN)?;
-                Ok((partition, end))
-            };
-            ids.into_iter().map(end).collect()
+            let mut ends = Offsets::new();
+            for partition in ids {
+                let (begin, end) = client.fetch_watermarks(topic, partition, ANSWER_WITHIN)?;
+                if begin < end {
+                    ends.insert(partition, end);
+                }
+            }
+            Ok(ends)
         })
         .await
     }

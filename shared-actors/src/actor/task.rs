@@ -138,10 +138,15 @@ impl TaskHandle {
         self.actor.drain().await;
     }
 
+    /// Signals the work to stop, without waiting.
+    pub fn signal_stop(&self) {
+        self.stop.send_replace(true);
+    }
+
     /// Signals the work to stop, and waits until it has ended. A pass in progress completes first.
     /// There is no timeout.
     pub async fn finish(&self) {
-        self.stop.send_replace(true);
+        self.signal_stop();
         // An error means that the work is gone, so there is nothing to wait for.
         let _ = self.ended.clone().wait_for(|ended| *ended).await;
         self.actor.drain().await;

@@ -14,8 +14,10 @@ pub enum Operation {
     Commit,
     /// From the inbox to the receivers.
     Send,
-    /// Dead letters, and everything at once.
+    /// Dead letters.
     Bury,
+    /// Several notifiers at any point.
+    Any,
 }
 
 /// What happens to notifiers.
@@ -41,7 +43,8 @@ pub struct Step {
 }
 
 impl Operation {
-    pub const ALL: [Self; 4] = [Self::Receive, Self::Commit, Self::Send, Self::Bury];
+    /// All operations. Those that take longest come first, so that the lanes end together.
+    pub const ALL: [Self; 5] = [Self::Send, Self::Bury, Self::Receive, Self::Commit, Self::Any];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -49,6 +52,7 @@ impl Operation {
             Self::Commit => "commit",
             Self::Send => "send",
             Self::Bury => "bury",
+            Self::Any => "any",
         }
     }
 
@@ -69,13 +73,19 @@ impl Operation {
             Self::Send => vec![
                 killed("courier::claimed", 6),
                 killed("courier::attempted", 6),
+                killed("courier::recorded_sent", 6),
+                killed("courier::recorded_retries", 1),
                 killed("courier::recorded", 6),
             ],
             Self::Bury => vec![
+                killed("dead_letters::kept", 1),
+                killed("dead_letters::claimed", 1),
                 killed("dead_letters::published", 1),
-                other("(anywhere)", Fault::AllKilled),
-                other("(in turn)", Fault::InTurn),
+                killed("dead_letters::recorded", 1),
             ],
+            Self::Any => {
+                vec![other("(anywhere)", Fault::AllKilled), other("(in turn)", Fault::InTurn)]
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The receivers: a webhook that fails 10 % of the requests, and a slow mail server.
+//! The receivers: a webhook that fails 10 % of the requests and rejects some orders, and a slow mail
+//! server.
 
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -47,7 +48,19 @@ impl WebhookReceiver {
     }
 }
 
-async fn receive(request: HttpRequest, receiver: web::Data<WebhookReceiver>) -> HttpResponse {
+/// Whether the webhook rejects the events of an order.
+pub fn is_rejected(order: i64) -> bool {
+    order / 1000 % 20 == 7
+}
+
+async fn receive(
+    request: HttpRequest,
+    event: web::Json<serde_json::Value>,
+    receiver: web::Data<WebhookReceiver>,
+) -> HttpResponse {
+    if is_rejected(event["id"].as_i64().unwrap()) {
+        return HttpResponse::UnprocessableEntity().body("not this order");
+    }
     let id = request.headers().get("webhook-id").unwrap().to_str().unwrap().parse().unwrap();
     let (fails, after) = {
         let mut rng = receiver.rng.lock().unwrap();
