@@ -5,13 +5,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::ArbiterHandle;
 use futures::future::LocalBoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use kafka_actors::ReceivedRecord;
 use service_kit::database::{DatabaseError, Pool};
-use shared_actors::actor::{ActorOptions, Backoff, StopSignal, TaskHandle};
+use shared_actors::actor::{ActorOptions, ArbiterHandle, Backoff, StopSignal, TaskHandle};
 use shared_actors::{crash_point, trace};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};

@@ -47,6 +47,7 @@ impl MailServer {
             .arg(self.path("cert.pem"))
             .arg("--tlskey")
             .arg(self.path("key.pem"))
+            .arg("--no-requiretls")
             .arg(self.path("mails"))
             .env("PYTHONPATH", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/notifier"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
