@@ -24,7 +24,7 @@ class Stalling(Mailbox):
     async def handle_DATA(self, server, session, envelope):
         if Stalling.stalls > 0:
             Stalling.stalls -= 1
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(2.5)
             return "451 4.3.0 too late"
         return await super().handle_DATA(server, session, envelope)
 

@@ -160,7 +160,7 @@ async fn a_receiver_that_is_busy_slow_or_broken_gets_the_event_again_with_the_sa
         Answer { after: Duration::from_mins(1), ..Answer::of(204) },
         Answer { headers: vec![("retry-after", "1".to_owned())], ..Answer::of(400) },
     ]);
-    let timeout = [("NOTIFICATION_TIMEOUT", "500ms")];
+    let timeout = [("NOTIFICATION_TIMEOUT", "2s")];
     let mut notifier = notifier(&world, &receiver.serve(), &timeout).await;
     world.publish(&[event(1000, 1, "NEW"), event(1000, 2, "FAILED")]).await;
     let received = receiver.holds(6).await;

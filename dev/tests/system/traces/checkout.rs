@@ -67,8 +67,8 @@ async fn a_checkout_is_one_trace_from_the_rest_call_to_the_notification() {
             &call,
             &[
                 ("loms", create.as_str()),
-                ("notifier", process.as_str()),
                 ("notifier", "notify log"),
+                ("notifier", "log_channel send_notification"),
             ],
         ],
         &[
@@ -79,7 +79,7 @@ async fn a_checkout_is_one_trace_from_the_rest_call_to_the_notification() {
                 ("notifier", process.as_str()),
                 ("notifier", deliver.as_str()),
             ],
-            &[("notifier", "notification notify"), ("notifier", "receive_events")],
+            &[("notifier", "inbox receive_events"), ("notifier", "receive_events")],
         ],
         &[&checkout, &call, &order_shard[..1], &[("loms", MAILBOX)]],
     ];
