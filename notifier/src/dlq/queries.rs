@@ -7,6 +7,7 @@ use sqlx::{PgConnection, Postgres};
 
 use super::arguments::Filter;
 use super::letter::Letter;
+use crate::events::OrderEvent;
 
 /// The columns of a letter, and the conditions of a filter. Conditions that are not set are NULL.
 macro_rules! matching {
@@ -110,16 +111,11 @@ pub(super) async fn resolve(
     observe("resolve_letters", query.execute(connection)).await.map(drop)
 }
 
-/// What a delivery needs to know about the event of a letter.
-pub(super) struct EventOfLetter<'a> {
-    pub letter: &'a Letter,
-    pub event: &'a crate::events::OrderEvent,
-}
-
 /// Makes the delivery of a letter pending again.
 pub(super) async fn deliver_again(
     connection: &mut PgConnection,
-    EventOfLetter { letter, event }: EventOfLetter<'_>,
+    letter: &Letter,
+    event: &OrderEvent,
 ) -> Result<(), sqlx::Error> {
     let statement = "INSERT INTO deliveries (channel, order_id, sequence, event_id, order_state, occurred_at, \
              replayed, topic, partition, record_offset, key, payload, header_names, header_values) \

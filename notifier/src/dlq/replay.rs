@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 
 use super::DlqError;
 use super::letter::Letter;
-use super::queries::{self, EventOfLetter};
+use super::queries;
 use crate::events::OrderEvent;
 use crate::settings::Settings;
 
@@ -42,8 +42,7 @@ impl Replay {
             let payload = letter.payload.as_deref().unwrap_or_default();
             match OrderEvent::parse(letter.headers().text("ce_type"), payload, usize::MAX) {
                 Ok(event) => {
-                    let again = EventOfLetter { letter, event: &event };
-                    queries::deliver_again(connection, again).await?;
+                    queries::deliver_again(connection, letter, &event).await?;
                     done.push(letter.id);
                 }
                 Err(reason) => failed.push((letter.id, reason.to_string())),

@@ -1,6 +1,5 @@
 //! The actor between the consumer and the database. It stores one batch at a time.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,8 +26,8 @@ pub(super) struct Incoming {
 struct ReceiveEvents(Arc<[Incoming]>);
 
 impl Command for ReceiveEvents {
-    /// The positions of the new events within the batch.
-    type Output = HashSet<usize>;
+    /// How many of the events are new.
+    type Output = u64;
     type Error = ReceiveError;
     const NAME: &'static str = "receive_events";
 }
@@ -102,11 +101,8 @@ impl InboxHandle {
     }
 
     /// Stores the events of the batch that are new, and their deliveries, in one transaction.
-    /// Returns the positions of the new events.
-    pub(super) async fn receive(
-        &self,
-        batch: Arc<[Incoming]>,
-    ) -> Result<HashSet<usize>, ReceiveError> {
+    /// Returns how many events are new.
+    pub(super) async fn receive(&self, batch: Arc<[Incoming]>) -> Result<u64, ReceiveError> {
         self.0.ask(ReceiveEvents(batch)).await
     }
 

@@ -1,6 +1,5 @@
 //! The SQL of the inbox.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use service_kit::database::{Pool, observe};
@@ -14,13 +13,13 @@ use crate::events::OrderEvent;
 const EVENTS_PER_ORDER: i64 = 100;
 
 /// Stores the events that are new, and a delivery of each for every channel that wants its state.
-/// Returns the positions of the new events within the batch. If another notifier is storing events
+/// Returns how many events are new. If another notifier is storing events
 /// of the same orders, the statement waits for it.
 pub(super) async fn receive(
     pool: &Pool,
     batch: &[Incoming],
     channels: &[EnabledChannel],
-) -> Result<HashSet<usize>, sqlx::Error> {
+) -> Result<u64, sqlx::Error> {
     // All notifiers write the orders in ascending order, so that two of them with the same orders
     // cannot deadlock. Copies of an event within a batch count once.
     let statement = "WITH event AS ( \
@@ -64,7 +63,7 @@ pub(super) async fn receive(
              LEFT JOIN header ON header.position = new.position \
              ORDER BY new.position \
              ON CONFLICT DO NOTHING) \
-         SELECT position FROM new";
+         SELECT count(*) FROM new";
     let events = || batch.iter().map(|incoming| &incoming.event);
     let records = || batch.iter().map(|incoming| &incoming.record);
     let (mut positions, mut names, mut values) = (Vec::new(), Vec::new(), Vec::new());
@@ -95,8 +94,8 @@ pub(super) async fn receive(
         .bind(names)
         .bind(values)
         .bind(EVENTS_PER_ORDER);
-    let new: Vec<i64> = observe("receive_events", query.fetch_all(pool)).await?;
-    Ok(new.into_iter().map(|position| fits::<i64, usize>(position) - 1).collect())
+    let new: i64 = observe("receive_events", query.fetch_one(pool)).await?;
+    Ok(fits(new))
 }
 
 /// Statements that delete up to `$2` rows that are older than `$1` seconds. An order is forgotten

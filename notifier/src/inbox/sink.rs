@@ -86,14 +86,14 @@ impl EventSink {
         if events.is_empty() {
             return Ok(0);
         }
-        let all = events.len();
+        let all = events.len() as u64;
         let received = self.inbox.receive(events.into()).instrument(delivering(spans, batch));
-        let new = received.await.map_err(|error| unavailable(&error))?.len();
-        self.metrics.new.inc_by(new as u64);
+        let new = received.await.map_err(|error| unavailable(&error))?;
+        self.metrics.new.inc_by(new);
         for courier in &self.couriers {
             courier.wake();
         }
-        Ok((all - new) as u64)
+        Ok(all - new)
     }
 
     async fn bury(&self, letters: Vec<DeadLetter>) -> Result<(), SinkError> {

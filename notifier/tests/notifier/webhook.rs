@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{App, FromRequest, Handler, HttpRequest, HttpResponse, HttpServer, web};
 use dev::testing::{ServiceProcess, eventually, free_port};
 use serde_json::Value;
 use standardwebhooks::Webhook;
@@ -54,20 +54,32 @@ impl Answer {
     }
 }
 
+/// Serves every request with `handler` on a port of localhost until the test ends, and returns the
+/// URL without a path. The handler gets `receiver` as its data.
+pub fn serve<R, F, Args>(receiver: R, handler: F) -> String
+where
+    R: Clone + Send + 'static,
+    F: Handler<Args, Output = HttpResponse> + Send,
+    Args: FromRequest + 'static,
+{
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(web::Data::new(receiver.clone()))
+            .default_service(web::to(handler.clone()))
+    })
+    .workers(1)
+    .disable_signals()
+    .bind(("127.0.0.1", 0))
+    .unwrap();
+    let address = server.addrs()[0];
+    actix::spawn(server.run());
+    format!("http://{address}")
+}
+
 impl Receiver {
     /// Serves on a port of localhost until the test ends, and returns the URL.
     fn serve(&self) -> String {
-        let receiver = self.clone();
-        let server = HttpServer::new(move || {
-            App::new().app_data(web::Data::new(receiver.clone())).default_service(web::to(receive))
-        })
-        .workers(1)
-        .disable_signals()
-        .bind(("127.0.0.1", 0))
-        .unwrap();
-        let address = server.addrs()[0];
-        actix::spawn(server.run());
-        format!("http://{address}/hooks?shop=1")
+        format!("{}/hooks?shop=1", serve(self.clone(), receive))
     }
 
     fn answer(&self, answers: impl IntoIterator<Item = Answer>) {

@@ -5,11 +5,12 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use fastrand::Rng;
 use uuid::Uuid;
 
 use crate::email::MailServer;
+use crate::webhook::serve;
 
 /// What share of the requests fails.
 const FAILING: f64 = 0.1;
@@ -30,17 +31,7 @@ impl WebhookReceiver {
 
     /// Serves on a port of localhost until the test ends, and returns the URL.
     pub fn serve(&self) -> String {
-        let receiver = self.clone();
-        let server = HttpServer::new(move || {
-            App::new().app_data(web::Data::new(receiver.clone())).default_service(web::to(receive))
-        })
-        .workers(1)
-        .disable_signals()
-        .bind(("127.0.0.1", 0))
-        .unwrap();
-        let address = server.addrs()[0];
-        actix::spawn(server.run());
-        format!("http://{address}/")
+        format!("{}/", serve(self.clone(), receive))
     }
 
     pub fn accepted(&self) -> Vec<Uuid> {
