@@ -3,20 +3,21 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use deadpool::managed::Object;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo, Postgres};
 use sqlx::{Describe, Either, Execute, Executor, SqlStr};
 
 use super::error::{is_lost, is_read_only};
 use super::observe::no_answer;
+use super::session::Sessions;
 use super::trust::Trust;
 
-/// How long the return of a connection may take. The pool pings each returned connection, and an
-/// uncommitted transaction is rolled back first. A connection that takes longer is closed.
-const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the rollback of an uncommitted transaction may take before its connection is returned. A
+/// connection that takes longer is closed.
+const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How much longer a statement is waited for once its connection or its server is known to be dead: one
 /// that works after all answers within this time.
@@ -29,7 +30,7 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Lease {
     /// `None` only within `drop`.
-    connection: Option<PoolConnection<Postgres>>,
+    session: Option<Object<Sessions>>,
     trust: Arc<Trust>,
     state: State,
 }
@@ -46,8 +47,8 @@ enum State {
 }
 
 impl Lease {
-    pub fn new(connection: PoolConnection<Postgres>, trust: Arc<Trust>) -> Self {
-        Self { connection: Some(connection), trust, state: State::Idle }
+    pub fn new(session: Object<Sessions>, trust: Arc<Trust>) -> Self {
+        Self { session: Some(session), trust, state: State::Idle }
     }
 
     /// Runs one statement. If this is dropped before it completes, the statement is abandoned and
@@ -56,11 +57,11 @@ impl Lease {
         &mut self,
         statement: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, sqlx::Error> {
-        let Some(connection) = &mut self.connection else { return Err(sqlx::Error::PoolClosed) };
+        let Some(session) = &mut self.session else { return Err(sqlx::Error::PoolClosed) };
         let resting = std::mem::replace(&mut self.state, State::Busy);
         let result = tokio::select! {
             biased;
-            result = statement(connection) => result,
+            result = statement(&mut session.connection) => result,
             () = given_up(&self.trust) => return Err(no_answer()),
         };
         self.state = match &result {
@@ -72,7 +73,10 @@ impl Lease {
                 self.trust.suspect();
                 State::Lost
             }
-            _ => resting,
+            _ => {
+                session.answered = Instant::now();
+                resting
+            }
         };
         result
     }
@@ -99,33 +103,34 @@ async fn given_up(trust: &Trust) {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(mut connection) = self.connection.take() else { return };
+        let Some(session) = self.session.take() else { return };
         match self.state {
-            State::Idle | State::Open => {
-                let rollback = self.state == State::Open;
-                let trust = Arc::clone(&self.trust);
-                tokio::spawn(async move {
-                    let back = async {
-                        if rollback {
-                            connection.execute("ROLLBACK").await?;
-                        }
-                        connection.return_to_pool().await;
-                        Ok::<_, sqlx::Error>(())
-                    };
-                    let back = tokio::time::timeout(RELEASE_TIMEOUT, back).await;
-                    if !matches!(back, Ok(Ok(()))) {
-                        connection.close_on_drop();
-                        trust.suspect();
-                    }
-                });
+            // Dropping it returns it to the pool.
+            State::Idle => {}
+            State::Open => {
+                tokio::spawn(roll_back(session, Arc::clone(&self.trust)));
             }
             State::Busy => {
                 self.trust.suspect();
-                connection.close_on_drop();
+                close(session);
             }
-            State::Lost => connection.close_on_drop(),
+            State::Lost => close(session),
         }
     }
+}
+
+async fn roll_back(mut session: Object<Sessions>, trust: Arc<Trust>) {
+    let rollback = session.connection.execute("ROLLBACK");
+    if let Ok(Ok(_)) = tokio::time::timeout(ROLLBACK_TIMEOUT, rollback).await {
+        return;
+    }
+    close(session);
+    trust.suspect();
+}
+
+/// Closes a session and leaves its place in the pool to another one.
+fn close(session: Object<Sessions>) {
+    drop(Object::take(session));
 }
 
 /// An open transaction. Statements run on it as on a connection. Dropping it uncommitted rolls it

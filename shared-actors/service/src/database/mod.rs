@@ -16,6 +16,7 @@ mod pool;
 mod pool_metrics;
 mod prepare;
 mod probe;
+mod session;
 mod trust;
 mod unreadable;
 mod watch;

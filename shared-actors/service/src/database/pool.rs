@@ -5,19 +5,22 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use deadpool::Runtime;
+use deadpool::managed::{self, Object, PoolError, QueueMode};
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, TryFutureExt, future::BoxFuture};
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgSslMode};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo, Postgres};
 use sqlx::{ConnectOptions, Connection, Describe, Either, Execute, Executor, SqlStr};
 use tokio::runtime::Handle;
 
 use super::lease::{Lease, Transaction};
-use super::trust::{Trust, Verdict};
+use super::session::Sessions;
+use super::trust::Trust;
 use crate::settings::DatabaseSettings;
+use shared_actors::fits;
 
 /// How long a statement may run before the server cancels it.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,15 +29,14 @@ pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// server under load takes longer to open a session than to answer over an open one.
 pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A connection that was idle for longer than this is pinged before it is used again.
-const TRUSTED_IDLE: Duration = Duration::from_secs(5);
-
-/// How long a connection has to answer a ping.
-const PING_TIMEOUT: Duration = Duration::from_millis(500);
+/// How often [`Pool::close`] checks whether all connections are back.
+const CLOSE_CHECK: Duration = Duration::from_millis(5);
 
 /// The statements of a service look up a few rows by an index. The server may keep a plan that it
-/// made while a table was empty or small. That plan must not read the whole table later.
-const LOOKUPS: &[(&str, &str)] = &[("enable_seqscan", "off")];
+/// made while a table was empty or small. That plan must not read the whole table later. Making the
+/// same plan for each execution would cost more than some of the statements do.
+const LOOKUPS: &[(&str, &str)] =
+    &[("enable_seqscan", "off"), ("plan_cache_mode", "force_generic_plan")];
 
 /// Limits of a pool.
 #[derive(Clone, Debug)]
@@ -103,7 +105,8 @@ pub fn connect_options(settings: &DatabaseSettings, application_name: &str) -> P
 ///   ones soon.
 #[derive(Clone, Debug)]
 pub struct Pool {
-    connections: PgPool,
+    connections: managed::Pool<Sessions>,
+    max_connections: u32,
     trust: Arc<Trust>,
     acquire_timeout: Duration,
     /// Whether a connection is being opened that no statement waits for.
@@ -112,6 +115,9 @@ pub struct Pool {
 
 impl Pool {
     /// A pool without connections. Must be called on a runtime.
+    ///
+    /// # Panics
+    /// Never in practice: the pool has a runtime for its timeouts.
     ///
     /// ```
     /// use service_kit::database::{Pool, PoolSettings};
@@ -138,19 +144,20 @@ impl Pool {
         ]);
         let options = options.options(limits.session.iter().copied());
         let trust = Arc::new(Trust::new());
-        let trusted = Arc::clone(&trust);
-        let connections = PgPoolOptions::new()
-            .max_connections(limits.max_connections)
-            .acquire_timeout(OPEN_TIMEOUT)
-            .test_before_acquire(false)
-            .before_acquire(move |connection, meta| {
-                let trust = Arc::clone(&trusted);
-                async move { Ok(is_usable(connection, meta.age, meta.idle_for, &trust).await) }
-                    .boxed()
-            })
-            .connect_lazy_with(options);
+        let sessions = Sessions { options, trust: Arc::clone(&trust) };
+        let max_connections = limits.max_connections;
+        let connections = managed::Pool::builder(sessions)
+            .max_size(fits(max_connections))
+            .wait_timeout(Some(OPEN_TIMEOUT))
+            .create_timeout(Some(OPEN_TIMEOUT))
+            // So few connections serve a light load, and stay warm.
+            .queue_mode(QueueMode::Lifo)
+            .runtime(Runtime::Tokio1)
+            .build();
+        #[expect(clippy::expect_used, reason = "timeouts need a runtime, and there is one")]
+        let connections = connections.expect("a pool with a runtime");
         let acquire_timeout = limits.acquire_timeout;
-        Self { connections, trust, acquire_timeout, opens_unasked: Arc::default() }
+        Self { connections, max_connections, trust, acquire_timeout, opens_unasked: Arc::default() }
     }
 
     /// Locks the pool: every statement fails at once until [`Self::unlock`].
@@ -175,7 +182,15 @@ impl Pool {
 
     /// Closes all connections, and waits for those in use to be returned.
     pub async fn close(&self) {
-        self.connections.close().await;
+        let idle = self.connections.retain(|_, _| false).removed;
+        self.connections.close();
+        for session in idle {
+            // The server notices in any case.
+            let _ = session.connection.close().await;
+        }
+        while self.size() > 0 {
+            tokio::time::sleep(CLOSE_CHECK).await;
+        }
     }
 
     /// Whether [`Self::close`] was called.
@@ -185,17 +200,17 @@ impl Pool {
 
     /// The number of connections, whether idle or in use.
     pub fn size(&self) -> u32 {
-        self.connections.size()
+        fits(self.connections.status().size)
     }
 
     /// The number of idle connections.
     pub fn num_idle(&self) -> usize {
-        self.connections.num_idle()
+        self.connections.status().available
     }
 
     /// The maximum number of connections.
     pub fn max_connections(&self) -> u32 {
-        self.connections.options().get_max_connections()
+        self.max_connections
     }
 
     /// Why statements fail at once: the pool is [locked](Self::locked), or [`super::watch`] finds
@@ -210,12 +225,19 @@ impl Pool {
 
     async fn acquire(&self) -> Result<Lease, sqlx::Error> {
         let acquire = async {
+            let connections = self.connections.clone();
             let acquiring = Acquiring {
-                connection: Some(self.connections.acquire().boxed()),
+                connection: Some(async move { connections.get().await }.boxed()),
                 opens_unasked: &self.opens_unasked,
             };
             let acquired = tokio::time::timeout(self.acquire_timeout, acquiring).await;
-            acquired.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+            match acquired {
+                Ok(Ok(connection)) => Ok(connection),
+                Ok(Err(PoolError::Backend(error))) => Err(error),
+                Ok(Err(PoolError::Closed)) => Err(sqlx::Error::PoolClosed),
+                // The remaining errors are about hooks and runtimes, which are fixed.
+                Ok(Err(_)) | Err(_) => Err(sqlx::Error::PoolTimedOut),
+            }
         };
         let connection = tokio::select! {
             biased;
@@ -244,16 +266,18 @@ fn not_opened(error: sqlx::Error) -> sqlx::Error {
     }
 }
 
+type Acquired = Result<Object<Sessions>, PoolError<sqlx::Error>>;
+
 /// The wait for a connection. If a statement stops waiting, the connection is opened anyway.
 /// Otherwise, a server that is slow to open sessions would never be reached.
 struct Acquiring<'a> {
     /// `None` once the wait is over.
-    connection: Option<BoxFuture<'static, Result<PoolConnection<Postgres>, sqlx::Error>>>,
+    connection: Option<BoxFuture<'static, Acquired>>,
     opens_unasked: &'a Arc<AtomicBool>,
 }
 
 impl Future for Acquiring<'_> {
-    type Output = Result<PoolConnection<Postgres>, sqlx::Error>;
+    type Output = Acquired;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(connection) = &mut self.connection else { return Poll::Pending };
@@ -278,37 +302,6 @@ impl Drop for Acquiring<'_> {
             drop(connection.await);
             opens_unasked.store(false, Ordering::Release);
         });
-    }
-}
-
-/// Whether an idle connection may be used.
-async fn is_usable(
-    connection: &mut PgConnection,
-    age: Duration,
-    idle: Duration,
-    trust: &Trust,
-) -> bool {
-    let now = Instant::now();
-    let ago = |duration| now.checked_sub(duration).unwrap_or(now);
-    let verdict = trust.verdict(ago(age), ago(idle));
-    if verdict == Verdict::Close {
-        return false;
-    }
-    if verdict == Verdict::Use && idle <= TRUSTED_IDLE {
-        return true;
-    }
-    match tokio::time::timeout(PING_TIMEOUT, connection.ping()).await {
-        Ok(Ok(())) => true,
-        // A timer that fires late says that this process lacks CPU time, and little about the server.
-        Err(_) if now.elapsed() < 2 * PING_TIMEOUT => {
-            // The other connections were idle for as long. No other caller should wait for them.
-            trust.condemn();
-            false
-        }
-        Ok(Err(_)) | Err(_) => {
-            trust.suspect();
-            false
-        }
     }
 }
 
