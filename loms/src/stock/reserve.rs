@@ -1,17 +1,26 @@
-//! The command to reserve stock for orders: lock the rows, decide, write. One transaction per
-//! batch.
+//! The command to reserve stock for orders.
+//!
+//! Nearly always there is enough of everything. So a batch is first decided as if there were, and
+//! written by one statement, which writes nothing if that is wrong. Such a batch is decided again
+//! over locked rows, in a transaction.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use service_kit::database::observe;
+use service_kit::database::{DatabaseError, observe};
 use shared_actors::actor::{BatchLimits, Command, Commit};
 use shared_actors::crash_point;
+use tokio::time::Instant;
 
 use super::decide::{ByKey, Reservation, ReservationRequest, decide};
 use super::queries;
-use super::shard::{MAX_LINES_OF_BATCH, StockShard};
+use super::shard::{MAX_LINES_OF_BATCH, StockShard, Turn};
 use crate::domain::Failure;
 use crate::retry::after_conflict;
+
+/// For this long after a batch had to be decided over locked rows, the next ones are too. Trying
+/// first would be in vain while something is sold out.
+const CONTESTED_FOR: Duration = Duration::from_millis(100);
 
 /// Reserves stock for orders. Returns one [`Reservation`] per request, in the same order.
 pub(super) struct Reserve(pub Vec<ReservationRequest>);
@@ -35,10 +44,8 @@ impl Commit<Reserve> for StockShard {
         let sizes: Vec<usize> = batch.iter().map(|Reserve(requests)| requests.len()).collect();
         let requests: Vec<ReservationRequest> =
             batch.into_iter().flat_map(|Reserve(requests)| requests).collect();
-        let _turn = self.turn.lock().await;
-        // A conflict means that another instance reserved under one of the keys in the meantime.
-        // The retry finds that reservation.
-        match after_conflict(|| self.reserve(&requests)).await {
+        let mut turn = self.turn.lock().await;
+        match self.reserve(&mut turn, &requests).await {
             Ok(answers) => {
                 assert_eq!(answers.len(), requests.len(), "each request has an answer");
                 let mut answers = answers.into_iter();
@@ -51,6 +58,42 @@ impl Commit<Reserve> for StockShard {
 
 impl StockShard {
     async fn reserve(
+        &self,
+        turn: &mut Turn,
+        requests: &[ReservationRequest],
+    ) -> Result<Vec<Reservation>, DatabaseError> {
+        if turn.contested.is_none_or(|contested| contested.elapsed() > CONTESTED_FOR) {
+            // After a conflict, one of the keys holds stock.
+            match self.reserve_from_plenty(requests).await.map_err(DatabaseError::from) {
+                Ok(Some(answers)) => return Ok(answers),
+                Ok(None) | Err(DatabaseError::Conflict(_)) => {
+                    turn.contested = Some(Instant::now());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        // A conflict means that another instance reserved under one of the keys in the meantime.
+        // The retry finds that reservation.
+        after_conflict(|| self.reserve_from_locked(requests)).await
+    }
+
+    /// Reserves everything in one statement. Returns `None`, and reserves nothing, if too little is
+    /// left of any SKU or one of the keys already holds stock.
+    async fn reserve_from_plenty(
+        &self,
+        requests: &[ReservationRequest],
+    ) -> Result<Option<Vec<Reservation>>, sqlx::Error> {
+        let lines = requests.iter().flat_map(|request| request.lines.iter());
+        let plenty = lines.map(|line| (line.sku, i64::MAX)).collect();
+        let decision = decide(plenty, ByKey::new(), requests);
+        if !queries::reserve_from_plenty(&self.pool, requests, &decision).await? {
+            return Ok(None);
+        }
+        crash_point!("reserve::at_once");
+        Ok(Some(decision.answers))
+    }
+
+    async fn reserve_from_locked(
         &self,
         requests: &[ReservationRequest],
     ) -> Result<Vec<Reservation>, sqlx::Error> {

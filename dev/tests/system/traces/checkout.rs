@@ -20,7 +20,7 @@ async fn traced_checkout(shop: &Shop, collector: &Collector) -> (i64, Trace, Tre
     let order = Answer::of(request).await.expect(200).json()["orderID"].as_i64().unwrap();
     let tree = eventually(SOON, "the whole trace has come", async || {
         let tree = Tree(collector.trace(trace.id()));
-        let last = ["POST /cart/checkout", "delete_outbox", "commit"];
+        let last = ["POST /cart/checkout", "delete_outbox", "reserve_from_plenty"];
         let all_there = tree.all("notifier", "notify log").len() == 2
             && last.iter().all(|name| tree.0.iter().any(|span| span.name == *name))
             && tree.0.iter().all(|span| {
@@ -47,11 +47,11 @@ async fn a_checkout_is_one_trace_from_the_rest_call_to_the_notification() {
     let order_shard =
         [("loms", "order_shard create_order"), ("loms", "order_shard create_order batch")];
     let reserve = [("loms", "stock_shard reserve"), ("loms", "stock_shard reserve batch")];
-    let ways: [&[&[(&str, &str)]]; 9] = [
+    let ways: [&[&[(&str, &str)]]; 10] = [
         &[&checkout, &[("cart", MAILBOX)]],
         &[&checkout, &write, &[("cart", "write_carts")]],
         &[&checkout, &call, &order_shard, &[("loms", "insert_orders")]],
-        &[&checkout, &call, &order_shard, &reserve, &[("loms", "lock_stock")]],
+        &[&checkout, &call, &order_shard, &reserve, &[("loms", "reserve_from_plenty")]],
         &[
             &checkout,
             &call,
@@ -62,15 +62,7 @@ async fn a_checkout_is_one_trace_from_the_rest_call_to_the_notification() {
             &call,
             &[("loms", create.as_str()), ("loms", send.as_str()), ("loms", "delete_outbox")],
         ],
-        &[
-            &checkout,
-            &call,
-            &[
-                ("loms", create.as_str()),
-                ("notifier", "notify log"),
-                ("notifier", "log_channel send_notification"),
-            ],
-        ],
+        &[&checkout, &call, &[("loms", create.as_str()), ("notifier", "notify log")]],
         &[
             &checkout,
             &call,
@@ -80,6 +72,16 @@ async fn a_checkout_is_one_trace_from_the_rest_call_to_the_notification() {
                 ("notifier", deliver.as_str()),
             ],
             &[("notifier", "inbox receive_events"), ("notifier", "receive_events")],
+        ],
+        &[
+            &checkout,
+            &call,
+            &[
+                ("loms", create.as_str()),
+                ("notifier", process.as_str()),
+                ("notifier", deliver.as_str()),
+            ],
+            &[("notifier", "inbox receive_events"), ("notifier", "log_channel send_notifications")],
         ],
         &[&checkout, &call, &order_shard[..1], &[("loms", MAILBOX)]],
     ];

@@ -104,27 +104,97 @@ pub(in crate::stock) async fn reserve(
     requests: &[ReservationRequest],
     decision: &Decision,
 ) -> Result<(), sqlx::Error> {
-    assert_eq!(decision.answers.len(), requests.len(), "the decision is about these requests");
-    let granted = || decision.granted.iter().map(|index| &requests[*index]);
-    let items = ItemArrays::collect(granted().map(|request| &request.lines));
-    let (skus, counts): (Vec<i64>, Vec<i64>) =
-        decision.reserved.iter().map(|(sku, count)| (i64::from(*sku), *count)).unzip();
+    let arrays = DecisionArrays::of(requests, decision);
     let query = sqlx::query(RESERVE)
-        .bind(granted().map(|request| request.order.get()).collect::<Vec<i64>>())
-        .bind(granted().map(|request| request.user.get()).collect::<Vec<i64>>())
-        .bind(
-            granted()
-                .map(|request| request.key.as_ref().map(IdempotencyKey::as_str))
-                .collect::<Vec<_>>(),
-        )
-        .bind(items.first)
-        .bind(items.last)
-        .bind(items.skus)
-        .bind(items.counts)
-        .bind(skus)
-        .bind(counts);
+        .bind(arrays.orders)
+        .bind(arrays.users)
+        .bind(arrays.keys)
+        .bind(arrays.items.first)
+        .bind(arrays.items.last)
+        .bind(arrays.items.skus)
+        .bind(arrays.items.counts)
+        .bind(arrays.reserved_skus)
+        .bind(arrays.reserved_counts);
     observe("reserve", query.execute(connection)).await?;
     Ok(())
+}
+
+/// Like [`LOCK_STOCK`] and [`RESERVE`] in one statement. It writes nothing unless every SKU has
+/// enough for all requests, and no key holds stock yet. A key that gets stock from another instance
+/// at the same moment violates the unique index.
+const RESERVE_FROM_PLENTY: &str = "
+WITH more AS MATERIALIZED (
+    SELECT * FROM unnest($8::bigint[], $9::bigint[]) AS more (sku, count)
+), locked AS MATERIALIZED (
+    SELECT sku, total_count - reserved_count AS left_count FROM stock WHERE sku = ANY($8) ORDER BY sku FOR UPDATE
+), plenty AS MATERIALIZED (
+    SELECT count(*) = cardinality($8) AND NOT EXISTS (
+        SELECT FROM unnest($2::bigint[], $3::text[]) AS wanted (user_id, idempotency_key)
+        JOIN reservations USING (user_id, idempotency_key)
+    ) AS is_there
+    FROM locked JOIN more USING (sku) WHERE left_count >= more.count
+), held AS (
+    INSERT INTO reservations (order_id, user_id, idempotency_key, skus, counts)
+    SELECT order_id, user_id, idempotency_key, ($6)[first_item:last_item], ($7)[first_item:last_item]
+    FROM plenty, unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::int[])
+        AS granted (order_id, user_id, idempotency_key, first_item, last_item)
+    WHERE plenty.is_there
+    ORDER BY user_id, idempotency_key, order_id
+), reserved AS (
+    UPDATE stock SET reserved_count = reserved_count + more.count
+    FROM more, plenty
+    WHERE stock.sku = more.sku AND plenty.is_there
+)
+SELECT is_there FROM plenty";
+
+/// Writes a decision that was made as if there were plenty of everything. Returns whether there is;
+/// if not, nothing is written.
+pub(in crate::stock) async fn reserve_from_plenty(
+    pool: &Pool,
+    requests: &[ReservationRequest],
+    decision: &Decision,
+) -> Result<bool, sqlx::Error> {
+    let arrays = DecisionArrays::of(requests, decision);
+    let query = sqlx::query_scalar(RESERVE_FROM_PLENTY)
+        .bind(arrays.orders)
+        .bind(arrays.users)
+        .bind(arrays.keys)
+        .bind(arrays.items.first)
+        .bind(arrays.items.last)
+        .bind(arrays.items.skus)
+        .bind(arrays.items.counts)
+        .bind(arrays.reserved_skus)
+        .bind(arrays.reserved_counts);
+    observe("reserve_from_plenty", query.fetch_one(pool)).await
+}
+
+/// A decision as the parameters of a statement.
+struct DecisionArrays<'a> {
+    orders: Vec<i64>,
+    users: Vec<i64>,
+    keys: Vec<Option<&'a str>>,
+    items: ItemArrays,
+    reserved_skus: Vec<i64>,
+    reserved_counts: Vec<i64>,
+}
+
+impl<'a> DecisionArrays<'a> {
+    fn of(requests: &'a [ReservationRequest], decision: &Decision) -> Self {
+        assert_eq!(decision.answers.len(), requests.len(), "the decision is about these requests");
+        let granted = || decision.granted.iter().map(|index| &requests[*index]);
+        let (reserved_skus, reserved_counts) =
+            decision.reserved.iter().map(|(sku, count)| (i64::from(*sku), *count)).unzip();
+        Self {
+            orders: granted().map(|request| request.order.get()).collect(),
+            users: granted().map(|request| request.user.get()).collect(),
+            keys: granted()
+                .map(|request| request.key.as_ref().map(IdempotencyKey::as_str))
+                .collect(),
+            items: ItemArrays::collect(granted().map(|request| &request.lines)),
+            reserved_skus,
+            reserved_counts,
+        }
+    }
 }
 
 /// The first effect of an order deletes its reservation, so a second one finds nothing to change.

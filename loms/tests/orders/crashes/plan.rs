@@ -52,6 +52,7 @@ impl Operation {
                 &[
                     "create::looked_up",
                     "create::numbered",
+                    "reserve::at_once",
                     "reserve::locked",
                     "reserve::written",
                     "reserve::committed",
