@@ -17,7 +17,7 @@ use super::answers::{
     Answer, Key, Outcome, answer_beside, answer_with, contended, elsewhere, key_of, open_groups,
     outcome_with, too_late, unanswered,
 };
-use super::queries::{self, InsertedRow};
+use super::queries::{self, Inserted, InsertedRow};
 use super::shard::{LIMITS, OrderShard};
 use crate::domain::{Failure, NewOrder, OrderError, OrderId, OrderStatus};
 use crate::retry::after_conflict;
@@ -196,11 +196,14 @@ impl OrderShard {
         let inserted =
             after_conflict(|| queries::insert(&self.primary, &sorted, self.payment_ttl)).await?;
         crash_point!("create::written");
-        let inserted: HashSet<OrderId> = inserted.into_iter().collect();
+        let Inserted { orders, events } = inserted;
+        let inserted: HashSet<OrderId> = orders.into_iter().collect();
         assert!(inserted.len() <= rows.len(), "{} of {} orders", inserted.len(), rows.len());
         self.metrics
             .created(rows.iter().filter(|row| inserted.contains(&row.id)).map(|row| row.failed));
-        self.relay.wake();
+        if let Some(row) = events {
+            self.relay.committed(row);
+        }
         crash_point!("create::told");
         Ok(inserted)
     }

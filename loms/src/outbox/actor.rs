@@ -6,6 +6,7 @@ use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt, ArbiterHandle, AsyncContext, Context, Handler};
 use shared_actors::actor::{ActorOptions, AskError, Command, Envelope, Handle, Responder};
 
+use super::recent::CommittedRow;
 use super::relay::{Relay, RelayParts};
 
 /// Further wakes of a busy actor add nothing to those that are queued.
@@ -18,6 +19,15 @@ impl Command for Wake {
     type Output = ();
     type Error = AskError;
     const NAME: &'static str = "wake";
+}
+
+/// Publish the events of a row that was just committed.
+struct Committed(CommittedRow);
+
+impl Command for Committed {
+    type Output = ();
+    type Error = AskError;
+    const NAME: &'static str = "committed";
 }
 
 /// Ends the relay once no events wait, or after a few seconds in any case. Answered when it has
@@ -61,6 +71,17 @@ impl Handler<Envelope<Wake>> for RelayActor {
     }
 }
 
+impl Handler<Envelope<Committed>> for RelayActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<Committed>, _: &mut Context<Self>) {
+        let Some((Committed(row), responder)) = envelope.begin() else { return };
+        self.relay.keep(row);
+        self.relay.wake();
+        responder.answer(Ok(()));
+    }
+}
+
 impl Handler<Envelope<Finish>> for RelayActor {
     type Result = ();
 
@@ -96,6 +117,12 @@ impl RelayHandle {
     pub fn wake(&self) {
         // If the mailbox is full of wakes, the relay will read the outbox anyway.
         let _ = self.0.tell(Wake);
+    }
+
+    /// Notifies the relay of a row of the outbox, with a copy of its events.
+    pub(crate) fn committed(&self, row: CommittedRow) {
+        // Without the copy, the relay reads the events from the outbox.
+        let _ = self.0.tell(Committed(row));
     }
 
     /// Ends the relay once no events wait, or after a few seconds in any case, and releases its

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 /// One state change of one order, as stored in the database.
 #[derive(Clone, Debug)]
-pub(super) struct OrderEvent {
+pub(crate) struct OrderEvent {
     pub order: i64,
     pub sequence: i32,
     pub state: String,

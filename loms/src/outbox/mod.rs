@@ -11,8 +11,11 @@ mod lease;
 mod metrics;
 mod publication;
 mod queries;
+mod recent;
 mod relay;
 mod spans;
 
 pub use actor::RelayHandle;
+pub(crate) use event::OrderEvent;
+pub(crate) use recent::CommittedRow;
 pub use relay::RelayParts;

@@ -1,5 +1,6 @@
 //! All statements about the outbox. They use the connection that holds the shard's lease.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -11,6 +12,7 @@ use uuid::Uuid;
 
 use super::event::OrderEvent;
 use super::publication::Refused;
+use super::recent::RecentEvents;
 
 /// A connection that does not answer for this long is dead. The server ends the session of a relay
 /// that is idle for as long.
@@ -32,21 +34,35 @@ pub(super) async fn take_lease(connection: &mut PgConnection) -> Result<bool, sq
     within("take_lease", sqlx::query_scalar(TAKE_LEASE).fetch_one(connection)).await
 }
 
-/// How many events one read returns, rounded up to whole rows. Same as the limit in [`READ`].
-pub(super) const BATCH_EVENTS: usize = 500;
+/// How many events one read returns, rounded up to whole rows. Same as the limit in [`OLDEST`].
+pub(super) const BATCH_EVENTS: usize = 2_000;
 
-/// Reads whole rows of the outbox until they hold 500 events: one Kafka transaction costs the same
-/// for one event as for hundreds. The limit is a literal, so that the planner knows how few rows
-/// are read.
+/// Selects whole rows of the outbox until they hold 2,000 events: one Kafka transaction costs the
+/// same for one event as for hundreds. The limit is a literal, so that the planner knows how few
+/// rows are read.
+const OLDEST: &str = "
+SELECT id, order_ids, sequences, (SELECT EXISTS (SELECT FROM refused_events)) AS some_are_held
+FROM (
+    SELECT id, order_ids, sequences, sum(events) OVER (ORDER BY id) - events AS events_before
+    FROM (SELECT id, order_ids, sequences, events FROM outbox ORDER BY id LIMIT 2000) AS first_rows
+) AS oldest
+WHERE events_before < 2000
+ORDER BY id";
+
+#[derive(sqlx::FromRow)]
+struct OldestRow {
+    id: i64,
+    order_ids: Numbers,
+    sequences: Numbers<i32>,
+    some_are_held: bool,
+}
+
+/// Reads the events of these rows.
 const READ: &str = "
-WITH oldest AS (
-    SELECT id, sum(events) OVER (ORDER BY id) - events AS events_before
-    FROM (SELECT id, events FROM outbox ORDER BY id LIMIT 500) AS first_rows
-), waiting AS (
+WITH waiting AS (
     SELECT outbox.id, event.order_id, event.sequence, event.position
-    FROM oldest JOIN outbox USING (id),
-        unnest(outbox.order_ids, outbox.sequences) WITH ORDINALITY AS event (order_id, sequence, position)
-    WHERE oldest.events_before < 500
+    FROM outbox, unnest(outbox.order_ids, outbox.sequences) WITH ORDINALITY AS event (order_id, sequence, position)
+    WHERE outbox.id = ANY ($1)
 )
 SELECT waiting.id, waiting.order_id, waiting.sequence, history.state, history.event_id, history.occurred_at,
     history.traceparent, orders.user_id, orders.skus, orders.counts,
@@ -102,23 +118,49 @@ pub(super) struct Waiting {
     pub held: Vec<(i64, i32)>,
 }
 
-/// Reads the events that have waited longest, in the order in which they were written.
-pub(super) async fn read(connection: &mut PgConnection) -> Result<Waiting, sqlx::Error> {
-    let found: Vec<EventRow> =
-        within("read_outbox", sqlx::query_as(READ).fetch_all(connection)).await?;
-    let mut waiting = Waiting { events: Vec::with_capacity(found.len()), ..Waiting::default() };
-    for row in found {
-        if waiting.rows.last() != Some(&row.id) {
-            waiting.rows.push(row.id);
+/// Reads the events that have waited longest, in the order in which they were written. Those that
+/// `recent` has are taken from there.
+pub(super) async fn read(
+    connection: &mut PgConnection,
+    recent: &RecentEvents,
+) -> Result<Waiting, sqlx::Error> {
+    let query = sqlx::query_as(OLDEST);
+    let oldest: Vec<OldestRow> = within("oldest_outbox", query.fetch_all(&mut *connection)).await?;
+    let copy = |row: &OldestRow| {
+        let (orders, sequences) = (row.order_ids.get().ok()?, row.sequences.get().ok()?);
+        let copy = recent.take(row.id, orders, sequences);
+        // Which events are held is only in the database.
+        copy.filter(|_| !row.some_are_held)
+    };
+    let rows: Vec<(i64, Option<Vec<OrderEvent>>)> =
+        oldest.iter().map(|row| (row.id, copy(row))).collect();
+    let missing: Vec<i64> =
+        rows.iter().filter_map(|(id, copy)| copy.is_none().then_some(*id)).collect();
+    let mut read: HashMap<i64, Vec<EventRow>> = HashMap::new();
+    if !missing.is_empty() {
+        let query = sqlx::query_as(READ).bind(missing);
+        let events: Vec<EventRow> = within("read_outbox", query.fetch_all(connection)).await?;
+        for event in events {
+            read.entry(event.id).or_default().push(event);
         }
-        let change = (row.order_id, row.sequence);
-        if row.held {
-            waiting.held.push(change);
+    }
+    let mut waiting = Waiting::default();
+    for (id, copy) in rows {
+        waiting.rows.push(id);
+        if let Some(events) = copy {
+            waiting.events.extend(events);
             continue;
         }
-        match row.event() {
-            Some(event) => waiting.events.push(event),
-            None => waiting.unknown.push(change),
+        for row in read.remove(&id).unwrap_or_default() {
+            let change = (row.order_id, row.sequence);
+            if row.held {
+                waiting.held.push(change);
+                continue;
+            }
+            match row.event() {
+                Some(event) => waiting.events.push(event),
+                None => waiting.unknown.push(change),
+            }
         }
     }
     Ok(waiting)

@@ -19,6 +19,7 @@ use super::lease::{HEARTBEAT, Lease};
 use super::metrics::{RelayMetrics, SetAside};
 use super::publication::{self, Destination, HELD, Refused};
 use super::queries::{self, Waiting};
+use super::recent::{CommittedRow, RecentEvents};
 use super::spans;
 
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(5) };
@@ -60,6 +61,7 @@ pub struct RelayParts {
 pub(super) struct Relay {
     parts: RelayParts,
     metrics: RelayMetrics,
+    recent: RecentEvents,
     wake: Notify,
     finish: Finish,
 }
@@ -74,11 +76,17 @@ enum Ended {
 impl Relay {
     pub fn new(parts: RelayParts) -> Self {
         let metrics = RelayMetrics::new(parts.shard);
-        Self { parts, metrics, wake: Notify::new(), finish: Finish::new() }
+        let recent = RecentEvents::default();
+        Self { parts, metrics, recent, wake: Notify::new(), finish: Finish::new() }
     }
 
     pub fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// Keeps a copy of the events of a row, unless another instance will publish them.
+    pub fn keep(&self, row: CommittedRow) {
+        self.recent.keep(row);
     }
 
     /// Makes [`Self::run`] return once no events wait, or after a few seconds in any case.
@@ -96,6 +104,7 @@ impl Relay {
         while !self.finish.is_asked() {
             let started = Instant::now();
             let served = self.serve_once().await;
+            self.recent.want(false);
             self.metrics.lost();
             match served {
                 Ok(Ended::Finished) => return,
@@ -122,6 +131,7 @@ impl Relay {
             }
         }
         tracing::info!(shard = %self.parts.shard, "this instance publishes the shard's events");
+        self.recent.want(true);
         crash_point!("relay::leased");
         let ended = self.serve(&mut lease).await?;
         lease.close().await;
@@ -155,7 +165,7 @@ impl Relay {
             }
             let begun = Instant::now();
             let Waiting { rows, mut events, unknown, held } =
-                queries::read(lease.connection()).await?;
+                queries::read(lease.connection(), &self.recent).await?;
             self.metrics.holder.set(1);
             self.set_aside_unknown(lease, &unknown).await?;
             if rows.is_empty() {

@@ -107,6 +107,44 @@ async fn every_change_of_an_order_is_told_once_and_in_order() {
 }
 
 #[actix::test]
+async fn an_event_says_what_the_history_says_whether_the_relay_remembers_or_reads_it() {
+    let backend = Backend::new().await;
+    // Nothing is published yet. The second shop has to read what the first one has written.
+    let first = backend.open(&[("KAFKA_BROKER", "127.0.0.1:1")]).await;
+    for user in 1..=10 {
+        first.orders.create(order(user, &[(1002, 1)])).await.unwrap();
+    }
+    first.close().await;
+    let second = backend.open(&[]).await;
+    let (events, consumer) = Events::read(&backend);
+    for user in 1..=10 {
+        second.orders.create(order(user, &[(1002, 1)])).await.unwrap();
+    }
+    let mut told: Vec<(i64, i64, String, String, String)> = Vec::new();
+    for record in events.when(40).await {
+        let event: Value = serde_json::from_slice(record.payload.as_deref().unwrap()).unwrap();
+        let text = |name: &str| event[name].as_str().unwrap().to_owned();
+        let (order, sequence) =
+            (event["id"].as_i64().unwrap(), event["sequence"].as_i64().unwrap());
+        told.push((order, sequence, text("state"), text("eventId"), text("occurredAt")));
+    }
+    let mut recorded = Vec::new();
+    for pool in &backend.pools {
+        let query = "SELECT order_id, sequence::bigint, state, event_id::text,
+                to_char(occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')
+            FROM order_history";
+        let rows: Vec<(i64, i64, String, String, String)> =
+            sqlx::query_as(query).fetch_all(pool).await.unwrap();
+        recorded.extend(rows);
+    }
+    told.sort();
+    recorded.sort();
+    assert_eq!(told, recorded);
+    consumer.drain().await;
+    second.close().await;
+}
+
+#[actix::test]
 async fn two_instances_tell_each_event_once_also_when_one_of_them_stops() {
     let backend = Backend::new().await;
     let shops = [backend.open(&[]).await, backend.open(&[]).await];

@@ -9,7 +9,7 @@ mod servers;
 
 pub(super) use changes::{Change, States, change_states, states_of};
 pub(crate) use create::InsertedRow;
-pub(super) use create::{find_by_keys, insert, next_ids};
+pub(super) use create::{Inserted, find_by_keys, insert, next_ids};
 pub(crate) use effects::late_effects;
 pub(super) use effects::{delete_effects, effects_of, set_aside};
 pub(crate) use keys::forget_keys;

@@ -253,6 +253,8 @@ fn config(options: &ProducerOptions) -> ClientConfig {
         .set("queue.buffering.max.kbytes", "65536")
         // Long enough to queue a whole publication, so that it makes one request per partition.
         .set("linger.ms", "1")
+        // Less for brokers and consumers to move and to store.
+        .set("compression.type", "lz4")
         // The same partitions as Java clients choose for the same keys.
         .set("partitioner", "murmur2_random");
     if let Some(id) = &options.transactional_id {
