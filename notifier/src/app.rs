@@ -23,7 +23,7 @@ use tracing::info;
 use crate::api;
 use crate::channels::{ChannelHandle, EnabledChannel};
 use crate::dead_letters::{DeadLetterMonitor, DeadLetterPublisher, DeadLetters};
-use crate::deliveries::{BacklogMonitor, Courier, CourierHandle, RetryLimits};
+use crate::deliveries::{BacklogMonitor, Courier, CourierHandle, ImmediateChannel, RetryLimits};
 use crate::inbox::{EventSink, InboxHandle, InboxSweeper};
 use crate::settings::Settings;
 
@@ -55,7 +55,7 @@ pub struct Application {
     settings: Settings,
     pool: Pool,
     arbiters: Arbiters,
-    channels: Arc<[EnabledChannel]>,
+    channels: Vec<ChannelHandle>,
     inbox: InboxHandle,
     dead_letters: ProducerHandle,
 }
@@ -82,7 +82,18 @@ impl Application {
         let pool = Pool::new(&settings.database, &limits);
         database::show_pool("notifications", 0, &pool);
         let channels: Arc<[EnabledChannel]> = channels.into();
-        let inbox = InboxHandle::start(pool.clone(), Arc::clone(&channels), arbiters.pick(0));
+        let handles: Vec<ChannelHandle> = channels
+            .iter()
+            .map(|EnabledChannel { channel, .. }| {
+                let timeout = settings.notification_timeout;
+                ChannelHandle::start(Arc::clone(channel), timeout, arbiters.pick(0))
+            })
+            .collect();
+        let immediate =
+            channels.iter().zip(&handles).filter(|(enabled, _)| enabled.channel.is_immediate());
+        let immediate =
+            immediate.map(|(_, handle)| ImmediateChannel::new(handle.clone())).collect();
+        let inbox = InboxHandle::start(pool.clone(), channels, immediate, arbiters.pick(0));
         let options = ProducerOptions::new(&settings.kafka.brokers, "notifier-dead-letters")
             .retry_max(settings.kafka.retry_max)
             // Letters that Kafka does not accept in this time wait in the database.
@@ -99,7 +110,7 @@ impl Application {
             settings,
             pool,
             arbiters,
-            channels,
+            channels: handles,
             inbox,
             dead_letters,
         })
@@ -190,9 +201,8 @@ impl Application {
             age: self.settings.notification_ttl,
         };
         let arbiter = self.arbiters.pick(0);
-        let start = |enabled: &EnabledChannel| {
-            let channel =
-                ChannelHandle::start(Arc::clone(&enabled.channel), attempt_timeout, arbiter);
+        let start = |channel: &ChannelHandle| {
+            let channel = channel.clone();
             Courier { channel, pool: self.pool.clone(), limits, attempt_timeout }.start(arbiter)
         };
         self.channels.iter().map(start).collect()
@@ -234,7 +244,7 @@ impl Application {
             move || DeadLetterMonitor::new(counted.clone()),
         );
         let pending = pool.clone();
-        let names: Vec<_> = self.channels.iter().map(|enabled| enabled.channel.name()).collect();
+        let names: Vec<_> = self.channels.iter().map(ChannelHandle::name).collect();
         let backlog = TaskHandle::periodic(
             ActorOptions::new("backlog_monitor"),
             arbiter,

@@ -7,6 +7,7 @@ use actix::{Actor, ArbiterHandle, Context, Handler};
 use shared_actors::actor::{ActorOptions, Command, Envelope, Handle};
 use shared_actors::deadline;
 use tokio::time::timeout_at;
+use tracing::{Instrument, Span};
 
 use super::{Channel, ChannelError, Notification};
 
@@ -17,6 +18,16 @@ impl Command for SendNotification {
     type Output = ();
     type Error = ChannelError;
     const NAME: &'static str = "send_notification";
+}
+
+/// Send these notifications one after the other, each in its span.
+struct SendNotifications(Vec<(Notification, Span)>);
+
+impl Command for SendNotifications {
+    /// One result per notification, at the same index.
+    type Output = Vec<Result<(), ChannelError>>;
+    type Error = ChannelError;
+    const NAME: &'static str = "send_notifications";
 }
 
 struct ChannelActor {
@@ -39,6 +50,21 @@ impl Handler<Envelope<SendNotification>> for ChannelActor {
             sent.unwrap_or_else(|_| {
                 Err(ChannelError::unavailable(format!("no answer within {limit:?}")))
             })
+        });
+    }
+}
+
+impl Handler<Envelope<SendNotifications>> for ChannelActor {
+    type Result = ();
+
+    fn handle(&mut self, envelope: Envelope<SendNotifications>, _: &mut Context<Self>) {
+        let channel = Arc::clone(&self.channel);
+        envelope.run(move |SendNotifications(notifications)| async move {
+            let mut results = Vec::with_capacity(notifications.len());
+            for (notification, span) in &notifications {
+                results.push(channel.send(notification).instrument(span.clone()).await);
+            }
+            Ok(results)
         });
     }
 }
@@ -88,6 +114,18 @@ impl ChannelHandle {
     /// The channel did not send it, or the outcome is unknown.
     pub async fn send(&self, notification: Notification) -> Result<(), ChannelError> {
         self.actor.ask(SendNotification(notification)).await
+    }
+
+    /// Makes one attempt to send each of the notifications, one after the other, in its span.
+    /// Returns one result per notification, at the same index. For channels that do not wait.
+    ///
+    /// # Errors
+    /// The outcome of all of them is unknown.
+    pub async fn send_all(
+        &self,
+        notifications: Vec<(Notification, Span)>,
+    ) -> Result<Vec<Result<(), ChannelError>>, ChannelError> {
+        self.actor.ask(SendNotifications(notifications)).await
     }
 
     /// Accepts no more notifications, and returns when all accepted ones are answered.

@@ -71,6 +71,12 @@ pub trait Channel: Send + Sync + 'static {
         16
     }
 
+    /// Whether sending neither waits nor fails. Then notifications are sent when their events are
+    /// received, and are no rows in the table of deliveries unless they fail in spite of this.
+    fn is_immediate(&self) -> bool {
+        false
+    }
+
     /// Sends one notification. Runs in a span that continues the trace of the event. An attempt that
     /// takes longer than `NOTIFICATION_TIMEOUT` is dropped, and counts as unavailable.
     fn send<'a>(
@@ -89,6 +95,11 @@ pub struct EnabledChannel {
 }
 
 impl EnabledChannel {
+    /// Whether the channel notifies about this event.
+    pub fn wants(&self, event: &OrderEvent) -> bool {
+        self.states.contains(&event.state)
+    }
+
     /// A channel for all states.
     pub fn of_all_states(channel: impl Channel) -> Self {
         Self { channel: Arc::new(channel), states: OrderState::ALL.to_vec() }

@@ -18,6 +18,10 @@ impl Channel for LogChannel {
         64
     }
 
+    fn is_immediate(&self) -> bool {
+        true
+    }
+
     fn send<'a>(
         &'a self,
         notification: &'a Notification,

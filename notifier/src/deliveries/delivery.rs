@@ -49,21 +49,33 @@ impl Delivery {
 
     /// The span of one attempt. It continues the trace of the event.
     pub fn span(&self, channel: &'static str) -> Span {
-        let span = tracing::info_span!(
-            target: trace::REQUEST,
-            parent: None,
-            "notify",
-            otel.name = format!("notify {channel}"),
-            otel.kind = "producer",
-            otel.status_code = tracing::field::Empty,
-            error.type = tracing::field::Empty,
-            notification.channel = channel,
-            notification.attempt = self.attempts,
-            order.id = self.id.order_id,
-            order.state = self.order_state,
-            event.id = self.id.event_id.to_string(),
-        );
-        trace::set_parent(&span, self.record.headers.traceparent());
-        span
+        attempt_span(channel, self.attempts, self.id, &self.order_state, &self.record)
     }
+}
+
+/// The span of one attempt to send the notification of a record. It continues the trace of the
+/// event.
+pub(super) fn attempt_span(
+    channel: &'static str,
+    attempt: u32,
+    id: DeliveryId,
+    order_state: &str,
+    record: &ReceivedRecord,
+) -> Span {
+    let span = tracing::info_span!(
+        target: trace::REQUEST,
+        parent: None,
+        "notify",
+        otel.name = format!("notify {channel}"),
+        otel.kind = "producer",
+        otel.status_code = tracing::field::Empty,
+        error.type = tracing::field::Empty,
+        notification.channel = channel,
+        notification.attempt = attempt,
+        order.id = id.order_id,
+        order.state = order_state,
+        event.id = id.event_id.to_string(),
+    );
+    trace::set_parent(&span, record.headers.traceparent());
+    span
 }

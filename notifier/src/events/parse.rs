@@ -35,19 +35,18 @@ pub enum Poison {
     NotAnEvent(String),
 }
 
-/// The field names in lower case. They match without regard to case, as for the other consumers of
-/// the topic.
+/// The fields, under their names or these names in lower case.
 #[derive(Deserialize)]
 struct Wire {
     id: i64,
     state: OrderState,
-    #[serde(rename = "userid")]
+    #[serde(rename = "userid", alias = "userId")]
     user_id: i64,
     items: Vec<Item>,
-    #[serde(rename = "eventid")]
+    #[serde(rename = "eventid", alias = "eventId")]
     event_id: Uuid,
     sequence: NonZeroU32,
-    #[serde(rename = "occurredat")]
+    #[serde(rename = "occurredat", alias = "occurredAt")]
     occurred_at: DateTime<Utc>,
 }
 
@@ -64,6 +63,10 @@ impl OrderEvent {
         if value.len() > limit {
             return Err(Poison::TooLarge { bytes: value.len(), limit });
         }
+        if let Ok(wire) = serde_json::from_slice::<Wire>(value) {
+            return wire.checked();
+        }
+        // Names match without regard to case, as for the other consumers of the topic.
         let object: Map<String, Value> =
             serde_json::from_slice(value).map_err(|error| Poison::NotJson(error.to_string()))?;
         let wire: Wire = serde_json::from_value(lower_case_names(Value::Object(object)))

@@ -11,15 +11,29 @@ use shared_actors::crash_point;
 use thiserror::Error;
 use tokio::sync::Mutex;
 
-use super::queries;
+use super::{at_once, queries};
 use crate::channels::EnabledChannel;
+use crate::deliveries::ImmediateChannel;
 use crate::events::OrderEvent;
 
 /// An event, and the record that it came with.
 #[derive(Clone, Debug)]
 pub(super) struct Incoming {
     pub event: OrderEvent,
-    pub record: ReceivedRecord,
+    batch: Arc<[ReceivedRecord]>,
+    index: usize,
+}
+
+impl Incoming {
+    /// The event of the record at `index` of a batch.
+    pub fn new(event: OrderEvent, batch: Arc<[ReceivedRecord]>, index: usize) -> Self {
+        assert!(index < batch.len(), "the record is in its batch");
+        Self { event, batch, index }
+    }
+
+    pub fn record(&self) -> &ReceivedRecord {
+        &self.batch[self.index]
+    }
 }
 
 /// Store the events of this batch that are new, and their deliveries.
@@ -59,6 +73,7 @@ impl From<sqlx::Error> for ReceiveError {
 struct InboxActor {
     pool: Pool,
     channels: Arc<[EnabledChannel]>,
+    immediate: Arc<[ImmediateChannel]>,
     /// Held by the batch in progress, because a redelivered batch must not run concurrently with
     /// its first run.
     turn: Arc<Mutex<()>>,
@@ -73,11 +88,13 @@ impl Handler<Envelope<ReceiveEvents>> for InboxActor {
 
     fn handle(&mut self, envelope: Envelope<ReceiveEvents>, _: &mut Context<Self>) {
         let (pool, channels) = (self.pool.clone(), Arc::clone(&self.channels));
+        let immediate = Arc::clone(&self.immediate);
         let turn = Arc::clone(&self.turn);
         envelope.run(move |ReceiveEvents(batch)| async move {
             let _turn = turn.lock().await;
             crash_point!("inbox::receiving");
-            let new = queries::receive(&pool, &batch, &channels).await?;
+            let new = at_once::send(&pool, &channels, &immediate, &batch).await?;
+            let new = if new.is_empty() { 0 } else { queries::receive(&pool, &new).await? };
             crash_point!("inbox::received");
             Ok(new)
         });
@@ -89,13 +106,19 @@ impl Handler<Envelope<ReceiveEvents>> for InboxActor {
 pub struct InboxHandle(Handle<InboxActor>);
 
 impl InboxHandle {
-    /// Starts the actor on `arbiter`. New events get a delivery for each of `channels` that wants
-    /// their state.
-    pub fn start(pool: Pool, channels: Arc<[EnabledChannel]>, arbiter: &ArbiterHandle) -> Self {
+    /// Starts the actor on `arbiter`. New events are sent over the channels of `immediate`, and get
+    /// a delivery for each other one of `channels` that wants their state.
+    pub fn start(
+        pool: Pool,
+        channels: Arc<[EnabledChannel]>,
+        immediate: Arc<[ImmediateChannel]>,
+        arbiter: &ArbiterHandle,
+    ) -> Self {
         let options = ActorOptions::new("inbox").capacity(64).deadline(Duration::from_secs(30));
         Self(Handle::supervise(options, arbiter, move |_| InboxActor {
             pool: pool.clone(),
             channels: Arc::clone(&channels),
+            immediate: Arc::clone(&immediate),
             turn: Arc::default(),
         }))
     }

@@ -4,11 +4,13 @@
 //! are committed afterwards.
 
 mod actor;
+mod at_once;
 mod metrics;
 mod queries;
 mod sink;
 mod sweeper;
 
 pub use actor::InboxHandle;
+pub(crate) use queries::SENT_AT_ONCE;
 pub use sink::EventSink;
 pub use sweeper::InboxSweeper;

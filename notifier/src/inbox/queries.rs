@@ -1,99 +1,157 @@
 //! The SQL of the inbox.
 
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use service_kit::database::{Pool, observe};
 use shared_actors::fits;
+use uuid::Uuid;
 
 use super::actor::Incoming;
-use crate::channels::EnabledChannel;
-use crate::events::OrderEvent;
 
 /// How many ids of events are remembered per order: many more than an order has states.
 const EVENTS_PER_ORDER: i64 = 100;
 
-/// Stores the events that are new, and a delivery of each for every channel that wants its state.
-/// Returns how many events are new. If another notifier is storing events
-/// of the same orders, the statement waits for it.
-pub(super) async fn receive(
+/// What is stored about the events of a batch and their orders.
+pub(super) struct Known {
+    /// The events that were received before, and others of the same orders.
+    pub events: HashSet<Uuid>,
+    /// The orders that have pending deliveries, by channel.
+    pub waiting: HashSet<(String, i64)>,
+}
+
+#[derive(sqlx::FromRow)]
+struct KnownRow {
+    order_id: i64,
+    event_ids: Vec<Uuid>,
+    waiting: Vec<String>,
+}
+
+const KNOWN: &str = "
+SELECT order_id, event_ids, ARRAY(
+    SELECT DISTINCT channel FROM deliveries
+    WHERE channel = ANY ($2) AND deliveries.order_id = known.order_id AND status = 'pending') AS waiting
+FROM received_orders AS known WHERE order_id = ANY ($1)
+UNION ALL
+SELECT order_id, ARRAY[event_id], '{}' FROM inbox WHERE event_id = ANY ($3)";
+
+/// Which events are already stored, by this version or the previous one, and which orders have
+/// pending deliveries in `channels`.
+pub(super) async fn known(
     pool: &Pool,
     batch: &[Incoming],
-    channels: &[EnabledChannel],
-) -> Result<u64, sqlx::Error> {
-    // All notifiers write the orders in ascending order, so that two of them with the same orders
-    // cannot deadlock. Copies of an event within a batch count once.
-    let statement = "WITH event AS ( \
-             SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::integer[], $4::text[], $5::timestamptz[], \
-                 $6::text[], $7::integer[], $8::bigint[], $9::bytea[], $10::bytea[], $11::text[]) WITH ORDINALITY \
-                 AS event (event_id, order_id, sequence, order_state, occurred_at, \
-                     topic, partition, record_offset, key, payload, channels, position)), \
-         header AS ( \
-             SELECT position, array_agg(name ORDER BY index) AS names, array_agg(value ORDER BY index) AS values \
-             FROM unnest($12::bigint[], $13::text[], $14::bytea[]) WITH ORDINALITY \
-                 AS header (position, name, value, index) GROUP BY position), \
-         first AS ( \
-             SELECT DISTINCT ON (order_id, event_id) order_id, event_id, channels FROM event \
-             WHERE NOT EXISTS (SELECT FROM inbox WHERE inbox.event_id = event.event_id) \
-             ORDER BY order_id, event_id, position), \
-         received AS ( \
-             INSERT INTO received_orders AS known (order_id, event_ids, channels, added) \
-             SELECT order_id, array_agg(event_id ORDER BY event_id), array_agg(channels ORDER BY event_id), \
-                 array_agg(event_id) FROM first GROUP BY order_id ORDER BY order_id \
-             ON CONFLICT (order_id) DO UPDATE SET (event_ids, channels) = ( \
-                     SELECT array_agg(id ORDER BY age), array_agg(channels ORDER BY age) FROM ( \
-                         SELECT id, min(age) AS age, (array_agg(every.channels ORDER BY age DESC))[1] AS channels \
-                         FROM unnest(excluded.event_ids || known.event_ids, excluded.channels || known.channels) \
-                             WITH ORDINALITY AS every (id, channels, age) \
-                         GROUP BY id ORDER BY min(age) LIMIT $15) AS kept), \
-                 added = ARRAY(SELECT unnest(excluded.event_ids) EXCEPT SELECT unnest(known.event_ids)), \
-                 last_received_at = now() \
-             WHERE NOT known.event_ids @> excluded.event_ids \
-             RETURNING order_id, added), \
-         new AS ( \
-             SELECT DISTINCT ON (event.order_id, event.event_id) event.* \
-             FROM event JOIN received ON received.order_id = event.order_id AND event.event_id = ANY (received.added) \
-             ORDER BY event.order_id, event.event_id, event.position), \
-         delivery AS ( \
-             INSERT INTO deliveries (channel, order_id, sequence, event_id, order_state, occurred_at, \
-                 topic, partition, record_offset, key, payload, header_names, header_values) \
-             SELECT channel, new.order_id, new.sequence, new.event_id, new.order_state, new.occurred_at, \
-                 new.topic, new.partition, new.record_offset, new.key, new.payload, \
-                 coalesce(header.names, '{}'), coalesce(header.values, '{}') \
-             FROM new CROSS JOIN LATERAL unnest(string_to_array(new.channels, ',')) AS channel \
-             LEFT JOIN header ON header.position = new.position \
-             ORDER BY new.position \
-             ON CONFLICT DO NOTHING) \
-         SELECT count(*) FROM new";
-    let events = || batch.iter().map(|incoming| &incoming.event);
-    let records = || batch.iter().map(|incoming| &incoming.record);
+    channels: &[&str],
+) -> Result<Known, sqlx::Error> {
+    let orders: BTreeSet<i64> = batch.iter().map(|incoming| incoming.event.order_id).collect();
+    let events: Vec<Uuid> = batch.iter().map(|incoming| incoming.event.event_id).collect();
+    let orders: Vec<i64> = orders.into_iter().collect();
+    let query = sqlx::query_as(KNOWN).bind(orders).bind(channels).bind(events);
+    let rows: Vec<KnownRow> = observe("known_events", query.fetch_all(pool)).await?;
+    let mut known = Known { events: HashSet::new(), waiting: HashSet::new() };
+    for KnownRow { order_id, event_ids, waiting } in rows {
+        known.events.extend(event_ids);
+        known.waiting.extend(waiting.into_iter().map(|channel| (channel, order_id)));
+    }
+    Ok(known)
+}
+
+/// Marks a channel of an event that was sent at once, and therefore has no delivery.
+pub(crate) const SENT_AT_ONCE: char = '!';
+
+/// An event to store, with the names of the channels that want it.
+pub(super) struct NewEvent<'a> {
+    pub incoming: &'a Incoming,
+    /// The channels that have sent it.
+    pub sent: Vec<&'static str>,
+    /// The channels that get a delivery.
+    pub queued: Vec<&'static str>,
+}
+
+impl NewEvent<'_> {
+    /// All channels, separated by commas.
+    fn channels(&self) -> String {
+        let sent = self.sent.iter().map(|name| format!("{name}{SENT_AT_ONCE}"));
+        sent.chain(self.queued.iter().map(|name| (*name).to_owned())).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// All notifiers write the orders in ascending order, so that two of them with the same orders
+/// cannot deadlock.
+const RECEIVE: &str = "
+WITH received AS (
+    INSERT INTO received_orders AS known (order_id, event_ids, channels, added)
+    SELECT order_id, array_agg(event_id ORDER BY position DESC), array_agg(channels ORDER BY position DESC), array_agg(event_id)
+    FROM unnest($1::bigint[], $2::uuid[], $3::text[]) WITH ORDINALITY AS event (order_id, event_id, channels, position)
+    GROUP BY order_id ORDER BY order_id
+    ON CONFLICT (order_id) DO UPDATE SET (event_ids, channels) = (
+            SELECT array_agg(id ORDER BY age), array_agg(channels ORDER BY age) FROM (
+                SELECT id, min(age) AS age, (array_agg(every.channels ORDER BY age DESC))[1] AS channels
+                FROM unnest(excluded.event_ids || known.event_ids, excluded.channels || known.channels)
+                    WITH ORDINALITY AS every (id, channels, age)
+                GROUP BY id ORDER BY min(age) LIMIT $4) AS kept),
+        added = ARRAY(SELECT unnest(excluded.event_ids) EXCEPT SELECT unnest(known.event_ids)),
+        last_received_at = now()
+    WHERE NOT known.event_ids @> excluded.event_ids
+    RETURNING order_id, added
+), new AS (
+    SELECT order_id, unnest(added) AS event_id FROM received
+), header AS (
+    SELECT position, array_agg(name ORDER BY index) AS names, array_agg(value ORDER BY index) AS values
+    FROM unnest($15::bigint[], $16::text[], $17::bytea[]) WITH ORDINALITY AS header (position, name, value, index)
+    GROUP BY position
+), delivery AS (
+    INSERT INTO deliveries (channel, order_id, sequence, event_id, order_state, occurred_at,
+        topic, partition, record_offset, key, payload, header_names, header_values)
+    SELECT channel, order_id, sequence, event_id, order_state, occurred_at,
+        topic, partition, record_offset, key, payload, coalesce(header.names, '{}'), coalesce(header.values, '{}')
+    FROM unnest($5::bigint[], $6::uuid[], $7::text[], $8::integer[], $9::text[], $10::timestamptz[],
+            $11::text[], $12::integer[], $13::bigint[], $14::bytea[], $18::bytea[])
+        WITH ORDINALITY AS queued (order_id, event_id, channels, sequence, order_state, occurred_at,
+            topic, partition, record_offset, key, payload, position)
+        JOIN new USING (order_id, event_id)
+        LEFT JOIN header USING (position)
+        CROSS JOIN LATERAL unnest(string_to_array(queued.channels, ',')) AS channel
+    ORDER BY position
+    ON CONFLICT DO NOTHING
+)
+SELECT count(*) FROM new";
+
+/// Stores the events that are still new, and a delivery of each for every channel that is to get
+/// one. Returns how many events are new. If another notifier is storing events of the same orders,
+/// the statement waits for it.
+pub(super) async fn receive(pool: &Pool, events: &[NewEvent<'_>]) -> Result<u64, sqlx::Error> {
+    let all = || events.iter().map(|new| &new.incoming.event);
+    // Only deliveries contain the record.
+    let queued = || events.iter().filter(|new| !new.queued.is_empty());
+    let event = || queued().map(|new| &new.incoming.event);
+    let record = || queued().map(|new| new.incoming.record());
     let (mut positions, mut names, mut values) = (Vec::new(), Vec::new(), Vec::new());
-    for (position, record) in (1_i64..).zip(records()) {
+    for (position, record) in (1_i64..).zip(record()) {
         for (name, value) in record.headers.iter() {
             positions.push(position);
             names.push(name);
             values.push(value);
         }
     }
-    let wanted = |event: &OrderEvent| {
-        let wants = channels.iter().filter(|enabled| enabled.states.contains(&event.state));
-        wants.map(|enabled| enabled.channel.name()).collect::<Vec<_>>().join(",")
-    };
-    let query = sqlx::query_scalar(statement)
-        .bind(events().map(|event| event.event_id).collect::<Vec<_>>())
-        .bind(events().map(|event| event.order_id).collect::<Vec<_>>())
-        .bind(events().map(|event| event.sequence.get().cast_signed()).collect::<Vec<_>>())
-        .bind(events().map(|event| event.state.as_str()).collect::<Vec<_>>())
-        .bind(events().map(|event| event.occurred_at).collect::<Vec<_>>())
-        .bind(records().map(|record| record.topic.as_str()).collect::<Vec<_>>())
-        .bind(records().map(|record| record.partition).collect::<Vec<_>>())
-        .bind(records().map(|record| record.offset).collect::<Vec<_>>())
-        .bind(records().map(|record| record.key.as_deref()).collect::<Vec<_>>())
-        .bind(records().map(|record| record.payload.as_deref()).collect::<Vec<_>>())
-        .bind(events().map(wanted).collect::<Vec<_>>())
+    let query = sqlx::query_scalar(RECEIVE)
+        .bind(all().map(|event| event.order_id).collect::<Vec<_>>())
+        .bind(all().map(|event| event.event_id).collect::<Vec<_>>())
+        .bind(events.iter().map(NewEvent::channels).collect::<Vec<_>>())
+        .bind(EVENTS_PER_ORDER)
+        .bind(event().map(|event| event.order_id).collect::<Vec<_>>())
+        .bind(event().map(|event| event.event_id).collect::<Vec<_>>())
+        .bind(queued().map(|new| new.queued.join(",")).collect::<Vec<_>>())
+        .bind(event().map(|event| event.sequence.get().cast_signed()).collect::<Vec<_>>())
+        .bind(event().map(|event| event.state.as_str()).collect::<Vec<_>>())
+        .bind(event().map(|event| event.occurred_at).collect::<Vec<_>>())
+        .bind(record().map(|record| record.topic.as_str()).collect::<Vec<_>>())
+        .bind(record().map(|record| record.partition).collect::<Vec<_>>())
+        .bind(record().map(|record| record.offset).collect::<Vec<_>>())
+        .bind(record().map(|record| record.key.as_deref()).collect::<Vec<_>>())
         .bind(positions)
         .bind(names)
         .bind(values)
-        .bind(EVENTS_PER_ORDER);
+        .bind(record().map(|record| record.payload.as_deref()).collect::<Vec<_>>());
     let new: i64 = observe("receive_events", query.fetch_one(pool)).await?;
     Ok(fits(new))
 }

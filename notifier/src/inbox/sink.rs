@@ -49,11 +49,11 @@ impl EventSink {
         Self { inbox, dead_letters, couriers, group, event_max_bytes, metrics }
     }
 
-    async fn handle(&self, batch: &[ReceivedRecord]) -> Result<(), SinkError> {
+    async fn handle(&self, batch: &Arc<[ReceivedRecord]>) -> Result<(), SinkError> {
         let (mut poison, mut tombstones) = (Vec::new(), 0);
         let mut spans = Vec::with_capacity(batch.len());
         let mut events = Vec::with_capacity(batch.len());
-        for record in batch {
+        for (index, record) in batch.iter().enumerate() {
             // A tombstone deletes a key from a compacted topic; it is not an event.
             let Some(payload) = record.payload.as_deref() else {
                 tombstones += 1;
@@ -62,7 +62,7 @@ impl EventSink {
             match OrderEvent::parse(record.headers.text("ce_type"), payload, self.event_max_bytes) {
                 Ok(event) => {
                     spans.push(spans::processing(record, &self.group));
-                    events.push(Incoming { event, record: record.clone() });
+                    events.push(Incoming::new(event, Arc::clone(batch), index));
                 }
                 Err(reason) => poison.push(DeadLetter::of_record(record, reason.to_string())),
             }

@@ -100,7 +100,7 @@ pub(super) async fn seen(
 pub(super) struct ReceivedOrder {
     pub order_id: i64,
     pub event_ids: Vec<Uuid>,
-    /// Separated by commas.
+    /// Separated by commas. A channel with [`crate::inbox::SENT_AT_ONCE`] has no delivery.
     pub channels: Vec<String>,
     /// Whether none of its deliveries can be forgotten yet.
     pub young: bool,

@@ -10,6 +10,7 @@ mod email;
 mod faults;
 mod group;
 mod history;
+mod immediate;
 mod process;
 mod support;
 mod threads;

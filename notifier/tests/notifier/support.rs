@@ -187,6 +187,7 @@ pub struct MemoryChannel {
     pub refusals: Arc<Mutex<usize>>,
     /// How long each notification takes.
     duration: Duration,
+    immediate: bool,
     stuck: watch::Sender<bool>,
     unavailable: watch::Sender<bool>,
     /// How many attempts have found it unavailable.
@@ -207,6 +208,7 @@ impl MemoryChannel {
             refused_order: None,
             refusals: Arc::default(),
             duration: Duration::ZERO,
+            immediate: false,
             stuck: watch::Sender::new(false),
             unavailable: watch::Sender::new(false),
             failures: Arc::default(),
@@ -219,6 +221,10 @@ impl MemoryChannel {
 
     pub fn slow(duration: Duration) -> Self {
         Self { duration, ..Self::named("slow") }
+    }
+
+    pub fn immediate(name: &'static str) -> Self {
+        Self { immediate: true, ..Self::named(name) }
     }
 
     /// Stops answering, or answers again.
@@ -248,6 +254,10 @@ impl MemoryChannel {
 impl Channel for MemoryChannel {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn is_immediate(&self) -> bool {
+        self.immediate
     }
 
     fn send<'a>(

@@ -62,6 +62,7 @@ impl Operation {
         match self {
             Self::Receive => vec![
                 killed("inbox::receiving", 1),
+                killed("inbox::sent_at_once", 1),
                 killed("inbox::received", 1),
                 other("(rebalanced)", Fault::Rebalanced),
             ],
