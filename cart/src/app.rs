@@ -32,7 +32,7 @@ use crate::carts::{Admission, CartActor, CartActors, CartShardHandle, Carts};
 use crate::checkout::CheckoutSweeper;
 use crate::domain::UserId;
 use crate::idempotency::KeySweeper;
-use crate::loms::Loms;
+use crate::loms::{Loms, StockHandle};
 use crate::products::{ProductClient, Products, RedisCache};
 
 /// How long stopping may take. The rest of the 20 s after SIGTERM is for exporting the last spans.
@@ -72,6 +72,7 @@ pub struct Application {
     carts: CartActors,
     shards: Arc<[CartShardHandle]>,
     products: Products,
+    stock: StockHandle,
     checkout_sweepers: Vec<TaskHandle>,
     key_sweepers: Vec<TaskHandle>,
     pools: Vec<Pool>,
@@ -145,13 +146,14 @@ impl Application {
         let products = Products::start(redis, client, capacity, stale, arbiters.pick(0));
 
         let carts = cart_actors(settings, arbiters.clone(), router, &shards, &loms);
+        let stock = StockHandle::start(loms, settings.capacity, arbiters.pick(0));
         let admission = Admission::new(settings.capacity, settings.capacity_per_cart);
         let use_cases = Carts::new(
             carts.clone(),
             Arc::clone(&shards),
             router,
             products.clone(),
-            loms,
+            stock.clone(),
             admission,
         );
         let service = HttpService {
@@ -169,6 +171,7 @@ impl Application {
             carts,
             shards,
             products,
+            stock,
             checkout_sweepers,
             key_sweepers,
             pools,
@@ -216,6 +219,7 @@ impl Application {
             carts,
             shards,
             products,
+            stock,
             checkout_sweepers,
             key_sweepers,
             pools,
@@ -234,6 +238,7 @@ impl Application {
             })
             .step("carts", async move { carts.drain().await })
             .step("products", async move { products.drain().await })
+            .step("stock", async move { stock.drain().await })
             .step("shards", async move {
                 for shard in shards.iter() {
                     shard.drain().await;

@@ -17,7 +17,7 @@ use super::state::Loaded;
 use crate::checkout;
 use crate::domain::{Cart, CartError, Line, OrderId, Quantity, Sku, UserId};
 use crate::idempotency::{Claims, IdempotencyKey, KeyedRequest};
-use crate::loms::Loms;
+use crate::loms::StockHandle;
 use crate::products::{Product, Products};
 
 /// How many products one request looks up at once, so that a large cart leaves capacity of the
@@ -36,7 +36,7 @@ pub struct Carts {
     shards: Arc<[CartShardHandle]>,
     router: ShardRouter,
     products: Products,
-    loms: Loms,
+    stock: StockHandle,
     claims: Claims,
     admission: Admission,
 }
@@ -73,10 +73,10 @@ impl Carts {
         shards: Arc<[CartShardHandle]>,
         router: ShardRouter,
         products: Products,
-        loms: Loms,
+        stock: StockHandle,
         admission: Admission,
     ) -> Self {
-        Self { actors, shards, router, products, loms, claims: Claims::default(), admission }
+        Self { actors, shards, router, products, stock, claims: Claims::default(), admission }
     }
 
     /// Adds `count` pieces of `sku` to the cart, if the product service knows the SKU and enough
@@ -107,11 +107,11 @@ impl Carts {
         let fresh_by = Instant::now() + FRESH_WITHIN;
         if self.products.remembers(sku) {
             let (product, available) =
-                join!(self.products.find(user, sku, fresh_by), self.loms.available(sku));
+                join!(self.products.find(user, sku, fresh_by), self.stock.available(sku));
             product?.ok_or(CartError::UnknownSku(sku))?;
             return Ok(available?);
         }
-        let available = self.loms.available(sku).await?;
+        let available = self.stock.available(sku).await?;
         if available > 0 {
             self.products.find(user, sku, fresh_by).await?.ok_or(CartError::UnknownSku(sku))?;
         }

@@ -2,6 +2,8 @@
 
 mod client;
 mod error;
+mod stock;
 
 pub use client::{Loms, LomsSettings};
 pub use error::LomsError;
+pub use stock::StockHandle;
