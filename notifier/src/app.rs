@@ -78,7 +78,9 @@ impl Application {
         };
         let http = http::serve(&http, service, |_| ())?;
         let arbiters = Arbiters::new(0);
-        let limits = PoolSettings::new("notifier").with_max_connections(settings.max_connections);
+        let limits = PoolSettings::new("notifier")
+            .with_max_connections(settings.max_connections)
+            .with_custom_plans();
         let pool = Pool::new(&settings.database, &limits);
         database::show_pool("notifications", 0, &pool);
         let channels: Arc<[EnabledChannel]> = channels.into();

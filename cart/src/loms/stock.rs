@@ -12,8 +12,8 @@ use shared_actors::actor::{
 use super::{Loms, LomsError};
 use crate::domain::Sku;
 
-/// While loms answers one batch of questions, a second one is asked.
-const LIMITS: BatchLimits = BatchLimits { commands: 64, weight: usize::MAX, concurrency: 2 };
+/// While loms answers some batches of questions, the next one gathers.
+const LIMITS: BatchLimits = BatchLimits { commands: 64, weight: usize::MAX, concurrency: 4 };
 
 /// How many pieces of a SKU can be sold?
 struct GetAvailable(Sku);

@@ -35,18 +35,18 @@ pub(super) async fn take_lease(connection: &mut PgConnection) -> Result<bool, sq
 }
 
 /// How many events one read returns, rounded up to whole rows. Same as the limit in [`OLDEST`].
-pub(super) const BATCH_EVENTS: usize = 2_000;
+pub(super) const BATCH_EVENTS: usize = 1_000;
 
-/// Selects whole rows of the outbox until they hold 2,000 events: one Kafka transaction costs the
+/// Selects whole rows of the outbox until they hold 1,000 events: one Kafka transaction costs the
 /// same for one event as for hundreds. The limit is a literal, so that the planner knows how few
 /// rows are read.
 const OLDEST: &str = "
 SELECT id, order_ids, sequences, (SELECT EXISTS (SELECT FROM refused_events)) AS some_are_held
 FROM (
     SELECT id, order_ids, sequences, sum(events) OVER (ORDER BY id) - events AS events_before
-    FROM (SELECT id, order_ids, sequences, events FROM outbox ORDER BY id LIMIT 2000) AS first_rows
+    FROM (SELECT id, order_ids, sequences, events FROM outbox ORDER BY id LIMIT 1000) AS first_rows
 ) AS oldest
-WHERE events_before < 2000
+WHERE events_before < 1000
 ORDER BY id";
 
 #[derive(sqlx::FromRow)]
@@ -126,6 +126,8 @@ pub(super) async fn read(
 ) -> Result<Waiting, sqlx::Error> {
     let query = sqlx::query_as(OLDEST);
     let oldest: Vec<OldestRow> = within("oldest_outbox", query.fetch_all(&mut *connection)).await?;
+    // A copy can arrive after its row was read, published and deleted.
+    recent.forget_before(oldest.first().map_or(i64::MAX, |row| row.id));
     let copy = |row: &OldestRow| {
         let (orders, sequences) = (row.order_ids.get().ok()?, row.sequences.get().ok()?);
         let copy = recent.take(row.id, orders, sequences);

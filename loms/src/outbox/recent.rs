@@ -3,13 +3,18 @@
 //! The rows of the outbox decide what is published, and in which order. This holds copies of what
 //! some of the rows refer to. A row without a copy is read from the database.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::event::OrderEvent;
 
-/// Maximum number of events. At about 500 bytes each, they take up to 10 MB.
-const CAPACITY: usize = 20_000;
+/// Maximum weight of all copies: an event weighs as much as sixteen lines and its own lines. A line takes
+/// 16 bytes, so all copies take about 10 MB.
+const CAPACITY: usize = 600_000;
+
+fn weight(events: &[OrderEvent]) -> usize {
+    events.iter().map(|event| 16 + event.skus.len()).sum()
+}
 
 /// A row of the outbox that was committed, with its events in order.
 pub(crate) struct CommittedRow {
@@ -25,8 +30,8 @@ pub(super) struct RecentEvents(Mutex<Recent>);
 
 #[derive(Default)]
 struct Recent {
-    rows: HashMap<i64, Vec<OrderEvent>>,
-    events: usize,
+    rows: BTreeMap<i64, Vec<OrderEvent>>,
+    weight: usize,
     /// Whether this instance publishes the events of the shard.
     is_wanted: bool,
 }
@@ -37,25 +42,33 @@ impl RecentEvents {
         *self.recent() = Recent { is_wanted, ..Recent::default() };
     }
 
-    /// Keeps a copy of a row. If there is no place for it, all copies are forgotten: they are of
-    /// rows that cannot be published now.
+    /// Keeps a copy of a row. If there is no place for it, all copies are forgotten, and the rows
+    /// are read from the database.
     pub fn keep(&self, CommittedRow { id, events }: CommittedRow) {
-        let mut recent = self.recent();
-        if !recent.is_wanted || events.len() > CAPACITY {
+        let (mut recent, added) = (self.recent(), weight(&events));
+        if !recent.is_wanted || added > CAPACITY {
             return;
         }
-        if recent.events + events.len() > CAPACITY {
-            (recent.rows, recent.events) = (HashMap::new(), 0);
+        if recent.weight + added > CAPACITY {
+            (recent.rows, recent.weight) = (BTreeMap::new(), 0);
         }
-        recent.events += events.len();
+        recent.weight += added;
         recent.rows.insert(id, events);
+    }
+
+    /// Forgets the copies of rows before `first`, which have left the outbox.
+    pub fn forget_before(&self, first: i64) {
+        let mut recent = self.recent();
+        let left = recent.rows.split_off(&first);
+        let gone = std::mem::replace(&mut recent.rows, left);
+        recent.weight -= gone.values().map(|events| weight(events)).sum::<usize>();
     }
 
     /// Takes the copy of a row, if there is one and it has these orders and sequences.
     pub fn take(&self, id: i64, orders: &[i64], sequences: &[i32]) -> Option<Vec<OrderEvent>> {
         let mut recent = self.recent();
         let events = recent.rows.remove(&id)?;
-        recent.events -= events.len();
+        recent.weight -= weight(&events);
         let keys = events.iter().map(|event| (&event.order, &event.sequence));
         keys.eq(orders.iter().zip(sequences)).then_some(events)
     }
@@ -111,9 +124,23 @@ mod tests {
         assert!(recent.take(1, &[1000], &[1]).is_none());
 
         let recent = wanted();
-        recent.keep(CommittedRow { id: 1, events: vec![event(1000, 1); CAPACITY] });
-        recent.keep(CommittedRow { id: 2, events: vec![event(1000, 1)] });
-        assert!(recent.take(1, &vec![1000; CAPACITY], &vec![1; CAPACITY]).is_none());
+        let large = OrderEvent { skus: vec![1; CAPACITY / 2], ..event(1000, 1) };
+        recent.keep(CommittedRow { id: 1, events: vec![large.clone()] });
+        recent.keep(CommittedRow { id: 2, events: vec![large] });
+        assert!(recent.take(1, &[1000], &[1]).is_none());
         assert!(recent.take(2, &[1000], &[1]).is_some());
+        assert_eq!(recent.recent().weight, 0);
+    }
+
+    #[test]
+    fn copies_of_rows_that_have_left_the_outbox_are_forgotten() {
+        let recent = wanted();
+        for id in 1..=3 {
+            recent.keep(CommittedRow { id, events: vec![event(1000, 1)] });
+        }
+        recent.forget_before(3);
+        assert!(recent.take(2, &[1000], &[1]).is_none());
+        assert!(recent.take(3, &[1000], &[1]).is_some());
+        assert_eq!(recent.recent().weight, 0);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix::{Actor, ArbiterHandle, Context, Handler};
 use shared_actors::actor::{ActorOptions, Command, Envelope, Handle};
-use shared_actors::deadline;
+use shared_actors::{deadline, trace};
 use tokio::time::timeout_at;
 use tracing::{Instrument, Span};
 
@@ -20,12 +20,12 @@ impl Command for SendNotification {
     const NAME: &'static str = "send_notification";
 }
 
-/// Send these notifications one after the other, each in its span.
+/// Send these notifications one after the other, each in its span, up to the first one that fails.
 struct SendNotifications(Vec<(Notification, Span)>);
 
 impl Command for SendNotifications {
-    /// One result per notification, at the same index.
-    type Output = Vec<Result<(), ChannelError>>;
+    /// How many were sent.
+    type Output = usize;
     type Error = ChannelError;
     const NAME: &'static str = "send_notifications";
 }
@@ -60,11 +60,15 @@ impl Handler<Envelope<SendNotifications>> for ChannelActor {
     fn handle(&mut self, envelope: Envelope<SendNotifications>, _: &mut Context<Self>) {
         let channel = Arc::clone(&self.channel);
         envelope.run(move |SendNotifications(notifications)| async move {
-            let mut results = Vec::with_capacity(notifications.len());
+            let mut sent = 0;
             for (notification, span) in &notifications {
-                results.push(channel.send(notification).instrument(span.clone()).await);
+                if channel.send(notification).instrument(span.clone()).await.is_err() {
+                    trace::failed(span, "not sent");
+                    break;
+                }
+                sent += 1;
             }
-            Ok(results)
+            Ok(sent)
         });
     }
 }
@@ -116,15 +120,15 @@ impl ChannelHandle {
         self.actor.ask(SendNotification(notification)).await
     }
 
-    /// Makes one attempt to send each of the notifications, one after the other, in its span.
-    /// Returns one result per notification, at the same index. For channels that do not wait.
+    /// Sends the notifications one after the other, each in its span, up to the first one that fails.
+    /// Returns how many were sent. For channels that do not wait.
     ///
     /// # Errors
     /// The outcome of all of them is unknown.
     pub async fn send_all(
         &self,
         notifications: Vec<(Notification, Span)>,
-    ) -> Result<Vec<Result<(), ChannelError>>, ChannelError> {
+    ) -> Result<usize, ChannelError> {
         self.actor.ask(SendNotifications(notifications)).await
     }
 

@@ -1,7 +1,6 @@
 //! Sends notifications over a channel that neither waits nor fails, while their events are received.
 
 use kafka_actors::ReceivedRecord;
-use shared_actors::trace;
 
 use super::delivery::{DeliveryId, attempt_span};
 use super::metrics::DeliveryMetrics;
@@ -44,14 +43,10 @@ impl ImmediateChannel {
             (notification, span)
         };
         let notifications: Vec<_> = events.iter().map(notification).collect();
-        let spans: Vec<_> = notifications.iter().map(|(_, span)| span.clone()).collect();
-        let results = self.channel.send_all(notifications).await.unwrap_or_default();
-        let sent = results.iter().take_while(|result| result.is_ok()).count();
+        // Without an answer, all of them get deliveries, and may be sent twice.
+        let sent = self.channel.send_all(notifications).await.unwrap_or_default();
         for (event, _) in &events[..sent] {
             self.metrics.sent(event.occurred_at);
-        }
-        for span in &spans[sent..] {
-            trace::failed(span, "not sent");
         }
         sent
     }

@@ -11,6 +11,7 @@ use shared_actors::crash_point;
 use thiserror::Error;
 use tokio::sync::Mutex;
 
+use super::at_once::SentAtOnce;
 use super::{at_once, queries};
 use crate::channels::EnabledChannel;
 use crate::deliveries::ImmediateChannel;
@@ -76,7 +77,7 @@ struct InboxActor {
     immediate: Arc<[ImmediateChannel]>,
     /// Held by the batch in progress, because a redelivered batch must not run concurrently with
     /// its first run.
-    turn: Arc<Mutex<()>>,
+    turn: Arc<Mutex<SentAtOnce>>,
 }
 
 impl Actor for InboxActor {
@@ -91,10 +92,11 @@ impl Handler<Envelope<ReceiveEvents>> for InboxActor {
         let immediate = Arc::clone(&self.immediate);
         let turn = Arc::clone(&self.turn);
         envelope.run(move |ReceiveEvents(batch)| async move {
-            let _turn = turn.lock().await;
+            let mut sent = turn.lock().await;
             crash_point!("inbox::receiving");
-            let new = at_once::send(&pool, &channels, &immediate, &batch).await?;
+            let new = at_once::send(&pool, &channels, &immediate, &batch, &mut sent).await?;
             let new = if new.is_empty() { 0 } else { queries::receive(&pool, &new).await? };
+            sent.stored();
             crash_point!("inbox::received");
             Ok(new)
         });

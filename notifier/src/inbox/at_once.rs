@@ -1,15 +1,33 @@
 //! Finds out which events of a batch are new, and sends those over the channels that neither wait nor
 //! fail.
 //!
-//! They are sent before the batch is stored. If the process dies in between, they are sent again.
+//! They are sent before the batch is stored. If the process dies in between, they are sent again. If
+//! the batch cannot be stored, they are not: [`SentAtOnce`] remembers them.
+
+use std::collections::HashSet;
 
 use service_kit::database::Pool;
 use shared_actors::crash_point;
+use uuid::Uuid;
 
 use super::actor::Incoming;
 use super::queries::{self, Known, NewEvent};
 use crate::channels::EnabledChannel;
 use crate::deliveries::ImmediateChannel;
+
+/// What was sent and is not stored yet.
+#[derive(Default)]
+pub(super) struct SentAtOnce(HashSet<(&'static str, Uuid)>);
+
+/// More is not remembered, and may be sent again.
+const REMEMBERED: usize = 10_000;
+
+impl SentAtOnce {
+    /// The last batch is stored.
+    pub fn stored(&mut self) {
+        self.0.clear();
+    }
+}
 
 /// Sends each new event over each channel of `immediate` that wants it. Other channels, and those
 /// that failed in spite of their promise, get a delivery. So does a channel that already has pending
@@ -19,6 +37,7 @@ pub(super) async fn send<'a>(
     channels: &[EnabledChannel],
     immediate: &[ImmediateChannel],
     batch: &'a [Incoming],
+    sent_before: &mut SentAtOnce,
 ) -> Result<Vec<NewEvent<'a>>, sqlx::Error> {
     let names: Vec<&str> = immediate.iter().map(ImmediateChannel::name).collect();
     let Known { mut events, waiting } = queries::known(pool, batch, &names).await?;
@@ -33,6 +52,12 @@ pub(super) async fn send<'a>(
         .collect();
     for channel in immediate {
         let name = channel.name();
+        let sent_before = &mut sent_before.0;
+        for event in &mut new {
+            if sent_before.contains(&(name, event.incoming.event.event_id)) {
+                event.is_sent(name);
+            }
+        }
         let may_go = |new: &&mut NewEvent<'_>| {
             new.queued.contains(&name)
                 && !waiting.contains(&(name.to_owned(), new.incoming.event.order_id))
@@ -41,9 +66,12 @@ pub(super) async fn send<'a>(
         let events: Vec<_> =
             wanted.iter().map(|new| (&new.incoming.event, new.incoming.record())).collect();
         let sent = if events.is_empty() { 0 } else { channel.send(&events).await };
+        if sent_before.len() + sent > REMEMBERED {
+            sent_before.clear();
+        }
         for event in &mut wanted[..sent] {
-            event.queued.retain(|queued| *queued != name);
-            event.sent.push(name);
+            event.is_sent(name);
+            sent_before.insert((name, event.incoming.event.event_id));
         }
     }
     crash_point!("inbox::sent_at_once");

@@ -68,6 +68,12 @@ pub(super) struct NewEvent<'a> {
 }
 
 impl NewEvent<'_> {
+    /// The channel has sent the event and gets no delivery.
+    pub fn is_sent(&mut self, channel: &'static str) {
+        self.queued.retain(|queued| *queued != channel);
+        self.sent.push(channel);
+    }
+
     /// All channels, separated by commas.
     fn channels(&self) -> String {
         let sent = self.sent.iter().map(|name| format!("{name}{SENT_AT_ONCE}"));

@@ -38,6 +38,8 @@ const CLOSE_CHECK: Duration = Duration::from_millis(5);
 const LOOKUPS: &[(&str, &str)] =
     &[("enable_seqscan", "off"), ("plan_cache_mode", "force_generic_plan")];
 
+const LOOKUPS_BY_CUSTOM_PLANS: &[(&str, &str)] = &[("enable_seqscan", "off")];
+
 /// Limits of a pool.
 #[derive(Clone, Debug)]
 pub struct PoolSettings {
@@ -69,6 +71,14 @@ impl PoolSettings {
             transaction_idle_timeout: Duration::from_secs(3),
             session: LOOKUPS,
         }
+    }
+
+    /// Lets the server plan each execution for its parameters if that seems worth it. For statements
+    /// whose best plan depends on a parameter, such as a limit.
+    #[must_use]
+    pub fn with_custom_plans(mut self) -> Self {
+        self.session = LOOKUPS_BY_CUSTOM_PLANS;
+        self
     }
 
     /// Sets the maximum number of connections.

@@ -14,6 +14,10 @@ use super::trust::{Trust, Verdict};
 /// A session that was idle for longer than this is pinged before it is used again.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 
+/// A session that was idle for longer than this is replaced. Firewalls drop such connections, and
+/// that says nothing about sessions in use.
+const MAX_IDLE: Duration = Duration::from_mins(5);
+
 /// How long a session has to answer a ping.
 const PING_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -93,10 +97,11 @@ fn is_starting(error: &sqlx::Error) -> bool {
 async fn is_usable(session: &mut Session, trust: &Trust) -> bool {
     let now = Instant::now();
     let verdict = trust.verdict(session.opened, session.answered);
-    if verdict == Verdict::Close || now.duration_since(session.opened) > MAX_AGE {
+    let (age, idle) = (now.duration_since(session.opened), now.duration_since(session.answered));
+    if verdict == Verdict::Close || age > MAX_AGE || idle > MAX_IDLE {
         return false;
     }
-    if verdict == Verdict::Use && now.duration_since(session.answered) <= TRUSTED_IDLE {
+    if verdict == Verdict::Use && idle <= TRUSTED_IDLE {
         return true;
     }
     match tokio::time::timeout(PING_TIMEOUT, session.connection.ping()).await {
