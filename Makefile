@@ -10,9 +10,10 @@ run demo build run-full-infra run-all: export GIT_REVISION ?= $(shell git rev-pa
 TESTS ?= --workspace
 # Building all tests also builds all binaries, with the same features, so one build serves both.
 DEBUG := $(or $(CARGO_TARGET_DIR),target)/debug
+RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo servers clean-data test crash-test faults build lint bench schemathesis \
+.PHONY: help setup run demo servers clean-data test crash-test faults build lint bench overload schemathesis \
 	compose run-all run-full-infra stop-all logs docker-check pictures ci
 
 help: ## Lists the commands.
@@ -62,12 +63,16 @@ lint: ## Checks formatting, and that code and docs compile without warnings.
 	cargo clippy --workspace --bins --locked $(foreach crate,shared-actors kafka-actors service-kit cart loms notifier,\
 		--config profile.dev.package.$(crate).debug-assertions=false) -- -D warnings
 
-bench: ## Measures orders, carts, the database alone, and overload.
+bench: ## Measures each workload beside its limit. For less: make bench ONLY=orders ROUNDS=1 SECONDS_EACH=5
 	@dev/scripts/setup.sh bench
 	@cargo build --release --workspace --bins
-	@cargo run --quiet --release --bin stack -- test --on-disk -- dev/scripts/bench.sh
-	@cargo run --quiet --release --bin stack -- test --on-disk -- dev/scripts/overload.sh
-	@cargo run --quiet --release --bin stack -- test --on-disk -- dev/scripts/overload-carts.sh
+	@ONLY=$(ONLY) $(RELEASE)/stack test --on-disk -- $(RELEASE)/bench
+
+overload: ## Measures loms and cart while clients send ten times more than they can hold.
+	@dev/scripts/setup.sh bench
+	@cargo build --release --workspace --bins
+	@$(RELEASE)/stack test --on-disk -- dev/scripts/overload.sh
+	@$(RELEASE)/stack test --on-disk -- dev/scripts/overload-carts.sh
 
 schemathesis: ## Sends 20,000 generated requests and checks the answers against the OpenAPI documents.
 	@dev/scripts/setup.sh schemathesis

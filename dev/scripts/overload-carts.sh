@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures the goodput of cart while clients ask for ten times more than it admits, and its memory while many users are seen
 # once, on private servers:
-#   make bench
+#   make overload
 # Needs wrk; SECONDS_EACH sets how long each load lasts.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

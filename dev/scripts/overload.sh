@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures the goodput of loms while clients ask for ten times more than it can hold, on private servers:
-#   make bench
+#   make overload
 # Needs h2load (nghttp2-client); SECONDS_EACH sets how long each load lasts.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -1,6 +1,7 @@
 //! Code that only developers run: the native stack with its demo purchase, the product stand-in,
-//! and helpers for tests on real servers.
+//! the benchmark, and helpers for tests on real servers.
 
+pub mod bench;
 pub mod demo;
 pub mod http;
 pub mod product_stand_in;
