@@ -23,7 +23,7 @@ struct Arguments {
     #[arg(long, env = "SECONDS_EACH", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// The folder for results.json and the pictures.
-    #[arg(long, default_value = ".stack/bench")]
+    #[arg(long, default_value = "target/bench")]
     out: PathBuf,
 }
 
