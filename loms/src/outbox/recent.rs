@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use super::event::OrderEvent;
 
-/// Maximum weight of all copies: an event weighs as much as sixteen lines and its own lines. A line takes
-/// 16 bytes, so all copies take about 10 MB.
+/// Maximum weight of all copies. An event weighs as much as sixteen lines and its own lines. A line
+/// takes 16 bytes, so all copies take about 10 MB.
 const CAPACITY: usize = 600_000;
 
 fn weight(events: &[OrderEvent]) -> usize {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use service_kit::database::{Numbers, Pool, Transaction, observe};
 use sqlx::FromRow;
+use sqlx::postgres::{PgArguments, Postgres};
+use sqlx::query::QueryScalar;
 
 use crate::domain::{IdempotencyKey, Lines, OrderId, Sku, UserId};
 use crate::items::{ItemArrays, decoded, lines};
@@ -104,18 +106,8 @@ pub(in crate::stock) async fn reserve(
     requests: &[ReservationRequest],
     decision: &Decision,
 ) -> Result<(), sqlx::Error> {
-    let arrays = DecisionArrays::of(requests, decision);
-    let query = sqlx::query(RESERVE)
-        .bind(arrays.orders)
-        .bind(arrays.users)
-        .bind(arrays.keys)
-        .bind(arrays.items.first)
-        .bind(arrays.items.last)
-        .bind(arrays.items.skus)
-        .bind(arrays.items.counts)
-        .bind(arrays.reserved_skus)
-        .bind(arrays.reserved_counts);
-    observe("reserve", query.execute(connection)).await?;
+    let query = about(RESERVE, requests, decision);
+    observe("reserve", query.fetch_optional(connection)).await?;
     Ok(())
 }
 
@@ -154,47 +146,35 @@ pub(in crate::stock) async fn reserve_from_plenty(
     requests: &[ReservationRequest],
     decision: &Decision,
 ) -> Result<bool, sqlx::Error> {
-    let arrays = DecisionArrays::of(requests, decision);
-    let query = sqlx::query_scalar(RESERVE_FROM_PLENTY)
-        .bind(arrays.orders)
-        .bind(arrays.users)
-        .bind(arrays.keys)
-        .bind(arrays.items.first)
-        .bind(arrays.items.last)
-        .bind(arrays.items.skus)
-        .bind(arrays.items.counts)
-        .bind(arrays.reserved_skus)
-        .bind(arrays.reserved_counts);
+    let query = about(RESERVE_FROM_PLENTY, requests, decision);
     observe("reserve_from_plenty", query.fetch_one(pool)).await
 }
 
-/// A decision as the parameters of a statement.
-struct DecisionArrays<'a> {
-    orders: Vec<i64>,
-    users: Vec<i64>,
-    keys: Vec<Option<&'a str>>,
-    items: ItemArrays,
-    reserved_skus: Vec<i64>,
-    reserved_counts: Vec<i64>,
-}
-
-impl<'a> DecisionArrays<'a> {
-    fn of(requests: &'a [ReservationRequest], decision: &Decision) -> Self {
-        assert_eq!(decision.answers.len(), requests.len(), "the decision is about these requests");
-        let granted = || decision.granted.iter().map(|index| &requests[*index]);
-        let (reserved_skus, reserved_counts) =
-            decision.reserved.iter().map(|(sku, count)| (i64::from(*sku), *count)).unzip();
-        Self {
-            orders: granted().map(|request| request.order.get()).collect(),
-            users: granted().map(|request| request.user.get()).collect(),
-            keys: granted()
+/// A statement with the decision as its parameters.
+fn about<'a>(
+    statement: &'static str,
+    requests: &'a [ReservationRequest],
+    decision: &Decision,
+) -> QueryScalar<'a, Postgres, bool, PgArguments> {
+    assert_eq!(decision.answers.len(), requests.len(), "the decision is about these requests");
+    let granted = || decision.granted.iter().map(|index| &requests[*index]);
+    let items = ItemArrays::collect(granted().map(|request| &request.lines));
+    let (skus, counts): (Vec<i64>, Vec<i64>) =
+        decision.reserved.iter().map(|(sku, count)| (i64::from(*sku), *count)).unzip();
+    sqlx::query_scalar(statement)
+        .bind(granted().map(|request| request.order.get()).collect::<Vec<i64>>())
+        .bind(granted().map(|request| request.user.get()).collect::<Vec<i64>>())
+        .bind(
+            granted()
                 .map(|request| request.key.as_ref().map(IdempotencyKey::as_str))
-                .collect(),
-            items: ItemArrays::collect(granted().map(|request| &request.lines)),
-            reserved_skus,
-            reserved_counts,
-        }
-    }
+                .collect::<Vec<_>>(),
+        )
+        .bind(items.first)
+        .bind(items.last)
+        .bind(items.skus)
+        .bind(items.counts)
+        .bind(skus)
+        .bind(counts)
 }
 
 /// The first effect of an order deletes its reservation, so a second one finds nothing to change.
