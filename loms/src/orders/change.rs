@@ -2,12 +2,12 @@
 //! batch.
 //!
 //! Updating the row of the order is the decision. Its effect on the stock is recorded in the same
-//! statement. The effect is applied before the answer if the stock responds in time; otherwise the
-//! sweeper applies it.
+//! statement.
 //!
 //! A cancellation is confirmed only after its effect is applied, no matter which request decided
-//! it. A client that reads the stock afterwards therefore sees the items again. A payment frees
-//! nothing and need not wait.
+//! it. A client that reads the stock afterwards therefore sees the items again. A payment changes
+//! nothing about what can be sold, so it is confirmed at once, and its effect is applied directly
+//! afterwards. Effects that are not applied in time are left to the sweeper.
 
 use std::collections::HashSet;
 
@@ -16,6 +16,7 @@ use shared_actors::actor::{BatchLimits, Command, Commit};
 use shared_actors::crash_point;
 
 use super::queries::{self, Change, States};
+use super::settle::SettlePaid;
 use super::shard::{LIMITS, OrderShard};
 use crate::domain::{Failure, OrderError, OrderId, OrderStatus};
 use crate::retry::after_conflict;
@@ -76,11 +77,13 @@ impl OrderShard {
         let mut effects: Vec<Effect> = made.iter().filter_map(effect).collect();
         effects.extend(self.unsettled(&others).await?);
 
-        let returned = effects.iter().filter(|effect| effect.kind == EffectKind::Return);
-        let mut held: HashSet<OrderId> = returned.map(|effect| effect.order).collect();
-        if effects.is_empty() {
-            // No effect is pending, so there is nothing to settle.
-        } else if let Some(settled) = self.settle_unless_silent(effects).await {
+        let (paid, returned): (Vec<Effect>, Vec<Effect>) =
+            effects.into_iter().partition(|effect| effect.kind == EffectKind::Take);
+        self.settle_later(paid);
+        let mut held: HashSet<OrderId> = returned.iter().map(|effect| effect.order).collect();
+        if !returned.is_empty()
+            && let Some(settled) = self.settlements.settle_unless_silent(returned).await
+        {
             held.retain(|order| settled.refused.contains(order));
         }
         let answer_to = |change: &ChangeState| {
@@ -93,6 +96,17 @@ impl OrderShard {
             }
         };
         Ok(batch.iter().map(answer_to).collect())
+    }
+
+    /// Has the effects of payments settled, without waiting for that.
+    fn settle_later(&self, paid: Vec<Effect>) {
+        let count = paid.len();
+        if count > 0
+            && let Err(error) = self.paid.tell(SettlePaid(paid))
+        {
+            let shard = &self.index;
+            tracing::debug!(%error, count, %shard, "payments are left to the sweeper to settle");
+        }
     }
 
     /// Changes those orders that await their payment. Returns their new states.

@@ -36,7 +36,7 @@ impl OrderShardHandle {
     /// with `capacity` places, so no kind takes places from another. Creates wait for the stock.
     /// Large creates take long; they and lists have separate actors with less capacity.
     pub fn start(parts: OrderShardParts, capacity: usize, arbiter: &ArbiterHandle) -> Self {
-        let shard = Arc::new(OrderShard::new(parts));
+        let shard = Arc::new(OrderShard::new(parts, arbiter));
         let actor = |name, capacity| {
             let options = ActorOptions::new(name).capacity(capacity);
             OrderShardActor::start(options, arbiter, Arc::clone(&shard))
@@ -106,6 +106,7 @@ impl OrderShardHandle {
             self.changes.drain(),
             self.reads.drain()
         );
+        self.shard.paid.drain().await;
         self.lists.drain().await;
         if let Some(watch) = &self.replica_watch {
             watch.stop().await;

@@ -5,21 +5,26 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use service_kit::database::Pool;
+use service_kit::shard::ShardIndex;
+use shared_actors::actor::{BatchActor, BatchLimits, Command, Commit};
 use shared_actors::crash_point;
 use tokio::time::{Instant, timeout};
 
-use super::shard::OrderShard;
 use super::{metrics, queries};
 use crate::domain::{Failure, OrderId};
-use crate::stock::{Effect, Settlement};
+use crate::stock::{Effect, Settlement, StockHandle};
 
 /// How long an answer waits for the stock. After a timeout, later answers skip the wait for this
 /// long.
 const STOCK_BOUND: Duration = Duration::from_secs(2);
 
+/// The maximum number of effects that are settled together.
+const MAX_EFFECTS: usize = 1024;
+
 /// When the stock last failed to answer in time, if it has not answered since.
 #[derive(Default)]
-pub(super) struct Silence(Mutex<Option<Instant>>);
+struct Silence(Mutex<Option<Instant>>);
 
 impl Silence {
     fn set(&self, since: Option<Instant>) {
@@ -40,9 +45,52 @@ pub(crate) struct Settled {
     pub refused: HashSet<OrderId>,
 }
 
-impl OrderShard {
+/// Settles the effects of one shard of orders with the stock.
+pub(crate) struct Settlements {
+    index: ShardIndex,
+    primary: Pool,
+    stock: StockHandle,
+    silence: Silence,
+}
+
+/// Settles effects whose requests do not wait for that.
+pub(super) type SettlementActor = BatchActor<Settlements>;
+
+/// Settles the effects of payments. Nobody waits for the answer. What it does not settle is left to
+/// the sweeper.
+pub(super) struct SettlePaid(pub Vec<Effect>);
+
+impl Command for SettlePaid {
+    type Output = ();
+    type Error = Failure;
+    const NAME: &'static str = "settle_paid";
+}
+
+impl Commit<SettlePaid> for Settlements {
+    fn limits(&self) -> BatchLimits {
+        BatchLimits { commands: MAX_EFFECTS, weight: MAX_EFFECTS, concurrency: 1 }
+    }
+
+    fn weight(SettlePaid(effects): &SettlePaid) -> usize {
+        effects.len()
+    }
+
+    async fn commit(&self, batch: Vec<SettlePaid>) -> Vec<Result<(), Failure>> {
+        let count = batch.len();
+        let effects = batch.into_iter().flat_map(|SettlePaid(effects)| effects).collect();
+        // A failure is logged there.
+        let _ = self.settle_unless_silent(effects).await;
+        vec![Ok(()); count]
+    }
+}
+
+impl Settlements {
+    pub(super) fn new(index: ShardIndex, primary: Pool, stock: StockHandle) -> Self {
+        Self { index, primary, stock, silence: Silence::default() }
+    }
+
     /// Settles, unless the stock has just timed out. Without this check, batches that wait one
-    /// after another for a dead server would delay payments, which do not depend on it. Returns the
+    /// after another for a dead server would delay changes, which do not depend on it. Returns the
     /// same as [`Self::settle`].
     pub(super) async fn settle_unless_silent(&self, effects: Vec<Effect>) -> Option<Settled> {
         if self.silence.lasts() { None } else { self.settle(effects).await }

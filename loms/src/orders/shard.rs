@@ -1,17 +1,18 @@
 //! The state that all commands of one shard of orders share. Each command has its own file.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use service_kit::database::Pool;
 use service_kit::settings::DatabaseSettings;
 use service_kit::shard::ShardIndex;
-use shared_actors::actor::{BatchActor, BatchLimits};
+use shared_actors::actor::{ActorOptions, ArbiterHandle, BatchActor, BatchLimits, Handle};
 
 use super::ids::IdBlock;
 use super::metrics::OrderMetrics;
 use super::pulse::Pulse;
 use super::replica::{Replica, ReplicaParts};
-use super::settle::Silence;
+use super::settle::{SettlementActor, Settlements};
 use crate::domain::OrderId;
 use crate::outbox::RelayHandle;
 use crate::stock::StockHandle;
@@ -35,7 +36,9 @@ pub(crate) struct OrderShard {
     pub(super) pulse: Pulse,
     pub(super) replica: Option<Replica>,
     pub(super) stock: StockHandle,
-    pub(super) silence: Silence,
+    pub(crate) settlements: Arc<Settlements>,
+    /// Settles payments, which are answered before.
+    pub(super) paid: Handle<SettlementActor>,
     pub(super) relay: RelayHandle,
     pub(super) ids: IdBlock,
     pub(super) payment_ttl: Duration,
@@ -61,7 +64,12 @@ pub struct OrderShardParts {
 }
 
 impl OrderShard {
-    pub(super) fn new(parts: OrderShardParts) -> Self {
+    /// Creates the shard, and starts the actor that settles its payments on `arbiter`.
+    pub(super) fn new(parts: OrderShardParts, arbiter: &ArbiterHandle) -> Self {
+        let settlements =
+            Settlements::new(parts.index, parts.primary.clone(), parts.stock.clone());
+        let settlements = Arc::new(settlements);
+        let options = ActorOptions::new("order_settlements");
         Self {
             index: parts.index,
             database: parts.database,
@@ -69,7 +77,8 @@ impl OrderShard {
             pulse: Pulse::default(),
             replica: parts.replica.map(|replica| Replica::new(parts.index, replica)),
             stock: parts.stock,
-            silence: Silence::default(),
+            paid: SettlementActor::start(options, arbiter, Arc::clone(&settlements)),
+            settlements,
             relay: parts.relay,
             ids: IdBlock::default(),
             payment_ttl: parts.payment_ttl,

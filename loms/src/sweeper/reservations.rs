@@ -79,7 +79,7 @@ async fn give_back(
     crash_point!("sweep::returned");
     let refused: Vec<Effect> =
         refused.into_iter().map(|order| Effect { order, kind: EffectKind::Return }).collect();
-    shard.set_aside(&refused).await?;
+    shard.settlements.set_aside(&refused).await?;
     swept("reservation", ended.len());
     tracing::warn!(shard = %shard.index, count = ended.len(), "reservations without an order were given back");
     Ok(())

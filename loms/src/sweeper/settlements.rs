@@ -27,7 +27,7 @@ pub(super) async fn settle_late(shard: &OrderShard) -> Result<Pass, Failure> {
             return Ok(Pass::Done);
         }
         crash_point!("sweep::late");
-        let Some(settled) = shard.settle(late).await else { return Ok(Pass::Done) };
+        let Some(settled) = shard.settlements.settle(late).await else { return Ok(Pass::Done) };
         crash_point!("sweep::settled");
         swept("settlement", settled.forgotten);
     }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use dev::testing::eventually;
 use loms::domain::{Failure, OrderError, OrderStatus};
+use shared_actors::deadline;
+use tokio::time::Instant;
 
 use crate::invariants;
 use crate::shop::{Backend, id, keyed, order};
@@ -64,7 +66,9 @@ async fn a_payment_is_answered_while_the_stock_is_stuck_and_settled_afterwards()
         .await
         .unwrap();
 
-    shop.orders.pay(order).await.unwrap();
+    // Shorter than a cancellation waits for the stock.
+    let deadline = Instant::now() + Duration::from_secs(1);
+    deadline::scope(deadline, shop.orders.pay(order)).await.unwrap();
     assert_eq!(shop.orders.info(order).await.unwrap().status, OrderStatus::Payed);
     assert_eq!(effects(&backend).await, 1);
 
