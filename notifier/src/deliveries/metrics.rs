@@ -9,8 +9,9 @@ use shared_actors::metrics;
 use super::queries::Backlog;
 
 /// In seconds: from an event without delay to one that waited for a long outage.
-const DELAY_BUCKETS_SECONDS: &[f64] =
-    &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0];
+const DELAY_BUCKETS_SECONDS: &[f64] = &[
+    0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0,
+];
 
 static NOTIFICATIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let help = "Attempts to send a notification, by outcome: sent, retried, dead_letter.";

@@ -2,13 +2,15 @@
 //! when partitions move.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use dev::testing::{Servers, eventually, unique_topic};
-use kafka_actors::{ConsumerHandle, ConsumerOptions};
+use kafka_actors::{ConsumerHandle, ConsumerOptions, Record};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use shared_actors::actor::Arbiters;
 use shared_actors::health::Health;
 
 use crate::support::{Memory, SOON, consumer, producer, records, sample, transactional};
@@ -49,6 +51,32 @@ async fn a_group_goes_on_where_it_stopped_and_not_before_what_was_not_done() {
     let reader = consumer(&broker, &topic.name, &last);
     let values = last.hold(20).await;
     assert!(values.iter().all(|value| value.starts_with('b')), "{values:?}");
+    reader.drain().await;
+}
+
+#[actix::test]
+async fn records_that_fill_the_queue_follow_each_other_without_a_pause() {
+    const RECORDS: usize = 60;
+    let broker = Servers::from_env().kafka;
+    let topic = unique_topic(&broker, 1).await;
+    let mut hasher = DefaultHasher::new();
+    let mut random = || {
+        hasher.write_u8(1);
+        hasher.finish().to_le_bytes()
+    };
+    // Cannot be compressed, and so large that a fetch returns one of them.
+    let value: Vec<u8> = (0..90_000).flat_map(|_| random()).collect();
+    let publisher = producer(&broker);
+    for n in 0..RECORDS {
+        let record = Record::new(&topic.name, n.to_string(), value.clone());
+        publisher.publish(vec![record]).await.unwrap();
+    }
+    let memory = Memory::default();
+    let mut options = ConsumerOptions::new(&broker, &topic.name, &topic.name);
+    (options.max_records, options.max_bytes) = (1, 1);
+    let reader = ConsumerHandle::start(options, Arbiters::new(0).pick(0), memory.clone());
+    // With a pause of a second between two fills of the queue, this would take most of a minute.
+    eventually(SOON, "the records are there", async || memory.records().len() >= RECORDS).await;
     reader.drain().await;
 }
 
