@@ -15,7 +15,7 @@ use service_kit::database::DatabaseError;
 use shared_actors::actor::{BatchLimits, Command, Commit};
 use shared_actors::crash_point;
 
-use super::queries::{self, Change, States};
+use super::queries::{self, Change, Changed, States};
 use super::settle::SettlePaid;
 use super::shard::{LIMITS, OrderShard};
 use crate::domain::{Failure, OrderError, OrderId, OrderStatus};
@@ -111,14 +111,19 @@ impl OrderShard {
 
     /// Changes those orders that await their payment. Returns their new states.
     async fn decide(&self, changes: &[Change<'_>]) -> Result<States, DatabaseError> {
-        let made = after_conflict(|| queries::change_states(&self.primary, changes)).await?;
+        let Changed { states: made, events } =
+            after_conflict(|| queries::change_states(&self.primary, changes)).await?;
         assert!(made.len() <= changes.len(), "{} of {} changes", made.len(), changes.len());
         crash_point!("change::decided");
         for state in made.values() {
             self.metrics.entered(*state);
         }
-        if !made.is_empty() {
+        if let Some(row) = events {
+            self.relay.committed(row);
+        } else if !made.is_empty() {
             self.relay.wake();
+        }
+        if !made.is_empty() {
             crash_point!("change::told");
         }
         Ok(made)

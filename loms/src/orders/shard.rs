@@ -66,8 +66,7 @@ pub struct OrderShardParts {
 impl OrderShard {
     /// Creates the shard, and starts the actor that settles its payments on `arbiter`.
     pub(super) fn new(parts: OrderShardParts, arbiter: &ArbiterHandle) -> Self {
-        let settlements =
-            Settlements::new(parts.index, parts.primary.clone(), parts.stock.clone());
+        let settlements = Settlements::new(parts.index, parts.primary.clone(), parts.stock.clone());
         let settlements = Arc::new(settlements);
         let options = ActorOptions::new("order_settlements");
         Self {

@@ -7,7 +7,7 @@ mod keys;
 mod read;
 mod servers;
 
-pub(super) use changes::{Change, States, change_states, states_of};
+pub(super) use changes::{Change, Changed, States, change_states, states_of};
 pub(crate) use create::InsertedRow;
 pub(super) use create::{Inserted, find_by_keys, insert, next_ids};
 pub(crate) use effects::late_effects;
