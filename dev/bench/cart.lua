@@ -3,7 +3,8 @@
 --   show  shows the cart of a random user
 --   fill  adds a piece to the cart of one user after the other
 --   touch removes nothing from the cart of one user after the other, who all have an empty cart
--- The second argument is how many users there are, 500 without it.
+--   checkout orders the cart of one user after the other
+-- The second argument is how many users there are, 500 without it. The third is how many users "touch" skips.
 local what
 local users
 local touched = 0
@@ -12,6 +13,7 @@ local skus = { 1002, 1003, 1004, 1005 }
 function init(args)
   what = args[1]
   users = tonumber(args[2]) or 500
+  touched = tonumber(args[3]) or 0
   math.randomseed(os.time())
   wrk.headers["Content-Type"] = "application/json"
 end
@@ -20,6 +22,10 @@ function request()
   if what == "touch" then
     touched = touched + 1
     return wrk.format("DELETE", "/user/" .. 1000000 + touched .. "/cart/1003")
+  end
+  if what == "checkout" then
+    touched = touched + 1
+    return wrk.format("POST", "/cart/checkout", nil, '{"user":' .. touched .. '}')
   end
   local user = math.random(users)
   if what == "fill" then

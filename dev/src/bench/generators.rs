@@ -33,6 +33,8 @@ impl Load {
 pub struct Method<'a> {
     pub port: u16,
     pub path: &'a str,
+    /// How many calls to send per second, over all connections. `None` for as many as possible.
+    pub per_second: Option<f64>,
 }
 
 /// Calls a method with each of the messages over a connection of its own, for `lasting`. Together
@@ -51,7 +53,8 @@ pub async fn h2load(
             folder.path().join(format!("{index}.body")),
             folder.path().join(format!("{index}.log")),
         );
-        h2load_once(url.clone(), frame(message), body, log, in_flight / connections, lasting)
+        let rate = method.per_second.map(|rate| rate / connections as f64);
+        h2load_once(url.clone(), frame(message), body, log, in_flight / connections, rate, lasting)
     });
     let runs = futures::future::try_join_all(runs).await?;
     let mut latencies: Vec<u64> =
@@ -78,6 +81,7 @@ async fn h2load_once(
     body_file: PathBuf,
     log: PathBuf,
     in_flight: usize,
+    per_second: Option<f64>,
     lasting: Duration,
 ) -> Result<Run> {
     std::fs::write(&body_file, body)?;
@@ -90,9 +94,11 @@ async fn h2load_once(
         .args(["--header", "content-type: application/grpc", "--header", "te: trailers"])
         .arg("--data")
         .arg(&body_file)
-        .arg(format!("--log-file={}", log.display()))
-        .arg(url);
-    let output = output_of(&mut command).await?;
+        .arg(format!("--log-file={}", log.display()));
+    if let Some(rate) = per_second {
+        command.arg(format!("--rps={rate:.0}"));
+    }
+    let output = output_of(command.arg(url)).await?;
     // The line is: requests: 9 total, 9 started, 9 done, 9 succeeded, 0 failed, 0 errored, 0 timeout
     let requests = output.lines().find_map(|line| line.strip_prefix("requests: "));
     let failed = requests

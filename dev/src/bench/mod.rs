@@ -51,7 +51,7 @@ pub async fn run(options: &Options) -> Result<()> {
     let servers = Servers::from_env();
     let mut report = Report::new(options);
     for round in 1..=options.rounds {
-        for workload in &selected {
+        for workload in selected.iter().filter(|workload| round == 1 || !workload.once) {
             eprintln!("round {round} of {}: {}", options.rounds, workload.name);
             for (row, sample) in (workload.run)(&servers, options.lasting).await? {
                 report.add(workload, row, sample);

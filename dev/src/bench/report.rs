@@ -40,6 +40,8 @@ pub(super) struct Row {
     cpu_us: BTreeMap<&'static str, f64>,
     /// By service.
     resident_mib: BTreeMap<&'static str, f64>,
+    /// What else was measured in the last round.
+    note: Option<String>,
     #[serde(skip)]
     samples: Vec<Sample>,
     #[serde(skip)]
@@ -74,7 +76,9 @@ impl Report {
 impl Row {
     fn new(workload: &Workload, name: &str) -> Self {
         let goal = match workload.goal {
+            Goal::Measured => "–".to_owned(),
             Goal::AtLeast(ratio) => format!("≥{ratio}"),
+            Goal::MsAtMost(ms) => format!("≤{ms}"),
             Goal::TimeAtMost { times, plus_ms } => format!("≤{times}×+{plus_ms}"),
         };
         Self {
@@ -90,13 +94,15 @@ impl Row {
             failed: 0.0,
             cpu_us: BTreeMap::new(),
             resident_mib: BTreeMap::new(),
+            note: None,
             samples: Vec::new(),
-            is_time: matches!(workload.goal, Goal::TimeAtMost { .. }),
+            is_time: matches!(workload.goal, Goal::TimeAtMost { .. } | Goal::MsAtMost(_)),
         }
     }
 
     fn add(&mut self, sample: Sample) {
         self.failed += sample.failed;
+        self.note.clone_from(&sample.note);
         self.samples.push(sample);
         let samples = &self.samples;
         let of =
@@ -162,17 +168,18 @@ impl fmt::Display for Report {
         }
         writeln!(f, "{:>8}{:>9}", "failed", "loms MiB")?;
         for row in &self.rows {
-            let limit = row.limit.map_or(0.0, |limit| limit.median);
-            let ratio = row.ratio.unwrap_or_default();
             let digits = if row.is_time { 2 } else { 0 };
-            let spread = format!("({:.2}–{:.2})", ratio.min, ratio.max);
+            let limit =
+                row.limit.map_or_else(String::new, |limit| format!("{:.digits$}", limit.median));
+            let (ratio, spread) = row.ratio.map_or_else(Default::default, |ratio| {
+                (format!("{:.2}", ratio.median), format!("({:.2}–{:.2})", ratio.min, ratio.max))
+            });
             let goal = &row.goal;
             write!(
                 f,
-                "{:<26}{:>9.digits$}{limit:>9.digits$}{:>7.2} {spread:<12}{goal:>7}{:>8.2}{:>8.2}{:>7.0}",
+                "{:<26}{:>9.digits$}{limit:>9}{ratio:>7} {spread:<12}{goal:>7}{:>8.2}{:>8.2}{:>7.0}",
                 row.name,
                 row.ours.median,
-                ratio.median,
                 row.p50_ms.median,
                 row.p99_ms.median,
                 row.cpu_of_the_shop(),
@@ -188,7 +195,11 @@ impl fmt::Display for Report {
         }
         writeln!(f)?;
         for row in &self.rows {
-            writeln!(f, "{:<26}{}. Limit: {}.", row.name, row.what, row.limit_is)?;
+            write!(f, "{:<26}{}. Limit: {}.", row.name, row.what, row.limit_is)?;
+            match &row.note {
+                Some(note) => writeln!(f, " {note}.")?,
+                None => writeln!(f)?,
+            }
         }
         Ok(())
     }

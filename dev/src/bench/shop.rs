@@ -31,8 +31,12 @@ pub struct Parts {
     pub without_kafka: bool,
     /// cart runs too.
     pub cart: bool,
+    /// How many shards of orders, if not two. They are on two servers in turn.
+    pub shards: Option<u16>,
     /// More settings for loms.
     pub loms: Vec<(&'static str, String)>,
+    /// More settings for cart.
+    pub cart_settings: Vec<(&'static str, String)>,
 }
 
 /// A running shop on empty databases.
@@ -40,12 +44,13 @@ pub struct Shop {
     pub loms: ServiceProcess,
     pub cart: Option<ServiceProcess>,
     pub notifier: Option<ServiceProcess>,
-    pub shards: [Database; 2],
+    pub shards: Vec<Database>,
     pub carts: Vec<Database>,
     pub grpc: u16,
+    loms_env: Env,
     servers: Servers,
     _notifications: Database,
-    _topic: Topic,
+    pub topic: Topic,
     _products: ProductStandIn,
 }
 
@@ -63,16 +68,18 @@ pub struct Measured {
 
 impl Shop {
     pub async fn start(servers: &Servers, parts: Parts) -> Result<Self> {
-        let shards = [
-            create_database(&servers.postgres_0, "bench_loms").await,
-            create_database(&servers.postgres_1, "bench_loms").await,
-        ];
+        let mut shards = Vec::new();
+        for shard in 0..parts.shards.unwrap_or(2) {
+            let server = if shard % 2 == 0 { &servers.postgres_0 } else { &servers.postgres_1 };
+            shards.push(create_database(server, "bench_loms").await);
+        }
         let topic = unique_topic(&servers.kafka, 2).await;
         let products = ProductStandIn::start()?;
         let grpc = free_port();
-        let mut env = shards[0].master_env(0);
-        env.extend(shards[0].replica_env(0, &servers.postgres_replica_0));
-        env.extend(shards[1].master_env(1));
+        let mut env = shards[0].replica_env(0, &servers.postgres_replica_0);
+        for (shard, number) in shards.iter().zip(0..) {
+            env.extend(shard.master_env(number));
+        }
         let broker = if parts.without_kafka { "127.0.0.1:1" } else { &servers.kafka };
         env.extend(settings([
             ("HTTP_PORT", free_port().to_string()),
@@ -83,6 +90,7 @@ impl Shop {
         ]));
         env.extend(settings(parts.loms));
         let loms = ServiceProcess::start("loms", &env).await;
+        let loms_env = env;
         shards[0].connect().await.execute(FILL_STOCK).await?;
 
         let notifications = create_database(&servers.postgres_0, "bench_notifier").await;
@@ -115,6 +123,7 @@ impl Shop {
                 ("REDIS_ADDRESS", servers.redis.clone()),
                 ("RUST_LOG", "warn".to_owned()),
             ]));
+            env.extend(settings(parts.cart_settings));
             cart = Some(ServiceProcess::start("cart", &env).await);
         }
         let servers = servers.clone();
@@ -125,9 +134,10 @@ impl Shop {
             shards,
             carts,
             grpc,
+            loms_env,
             servers,
             _notifications: notifications,
-            _topic: topic,
+            topic,
             _products: products,
         })
     }
@@ -159,6 +169,12 @@ impl Shop {
         Ok(Measured { load, succeeded: done, cpu, resident })
     }
 
+    /// A counter of the notifier.
+    pub fn notifier_counter<'a>(&self, parts: &'a [&'a str]) -> Result<Counter<'a>> {
+        let notifier = self.notifier.as_ref().context("the notifier runs")?;
+        Ok(Counter { url: format!("{}/metrics", notifier.base_url()), parts })
+    }
+
     /// Creates orders of one piece each, for `lasting`. The orders of each connection are for one
     /// user and one SKU; the users are on both shards.
     pub async fn create_orders(
@@ -168,15 +184,20 @@ impl Shop {
         in_flight: usize,
         lasting: Duration,
     ) -> Result<Measured> {
-        let messages: Vec<Vec<u8>> =
-            (0..connections).map(|client| order(client + 1, client % skus + 1)).collect();
-        let load = h2load(
-            Method { port: self.grpc, path: "/Loms/OrderCreate" },
-            &messages,
-            in_flight,
-            lasting,
-        );
+        let messages = orders(connections, skus);
+        let load = h2load(create_order(self.grpc), &messages, in_flight, lasting);
         self.measure(&self.counter(&["api_requests_total", "OrderCreate", "\"OK\""]), load).await
+    }
+
+    /// Starts another loms on the same databases. Returns it with its gRPC port.
+    pub async fn another_loms(&self) -> (ServiceProcess, u16) {
+        let (http, grpc) = (free_port(), free_port());
+        let mut env = self.loms_env.clone();
+        env.extend(settings([
+            ("HTTP_PORT", http.to_string()),
+            ("GRPC_HOST_PORT", format!(":{grpc}")),
+        ]));
+        (ServiceProcess::start("loms", &env).await, grpc)
     }
 
     /// A counter of loms.
@@ -249,15 +270,17 @@ pub struct Counter<'a> {
 impl Counter<'_> {
     /// The sum of the samples.
     pub async fn read(&self) -> Result<f64> {
+        let value = |line: &String| line.rsplit(' ').next()?.parse::<f64>().ok();
+        Ok(self.samples().await?.iter().filter_map(value).sum())
+    }
+
+    /// The samples, each as a line of text.
+    pub async fn samples(&self) -> Result<Vec<String>> {
         let text = http::client().get(&self.url).send().await?.text().await?;
         let (name, others) = self.parts.split_first().context("a counter has a name")?;
         let matches =
             |line: &&str| line.starts_with(name) && others.iter().all(|part| line.contains(part));
-        let values = text
-            .lines()
-            .filter(matches)
-            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-        Ok(values.sum())
+        Ok(text.lines().filter(matches).map(str::to_owned).collect())
     }
 }
 
@@ -266,7 +289,16 @@ INSERT INTO stock (sku, total_count, reserved_count) SELECT sku, 1000000000, 0 F
 ON CONFLICT (sku) DO UPDATE SET total_count = excluded.total_count;
 INSERT INTO stock_seed SELECT sku, total_count FROM stock ON CONFLICT (sku) DO UPDATE SET total_count = excluded.total_count";
 
-/// The request to create an order of one piece.
+/// The method that creates an order.
+pub fn create_order(port: u16) -> Method<'static> {
+    Method { port, path: "/Loms/OrderCreate", per_second: None }
+}
+
+/// Requests to create an order of one piece, each of another user.
+pub fn orders(users: u64, skus: u64) -> Vec<Vec<u8>> {
+    (0..users).map(|user| order(user + 1, user % skus + 1)).collect()
+}
+
 fn order(user: u64, sku: u64) -> Vec<u8> {
     let items = vec![Item { sku: u32::try_from(sku).unwrap_or(1), count: 1 }];
     let order = Order { user: user.cast_signed(), items, ..Order::default() };

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use futures::FutureExt;
 
 use super::reads::Echo;
 use super::{Goal, Sample, Workload, script};
-use crate::bench::generators::{pgbench, wrk};
+use crate::bench::cpu::Meter;
+use crate::bench::generators::{Load, pgbench, wrk};
 use crate::bench::shop::{Parts, Shop};
 use crate::http;
 use crate::testing::Servers;
@@ -21,9 +22,10 @@ pub const POST: Workload = Workload {
     what: "add to a cart, 32 connections, 10,000 users",
     limit: "pgbench: upsert of one row, 32 clients",
     goal: Goal::AtLeast(0.6),
+    once: false,
     run: |servers, lasting| {
         async move {
-            let mut shop = shop(servers).await?;
+            let mut shop = shop(servers, Vec::new()).await?;
             let url = base_url(&shop);
             let added = shop.cart_counter(&["api_requests_total", "\"POST\"", "\"200\""])?;
             let args = ["add".to_owned(), USERS.to_string()];
@@ -45,9 +47,10 @@ pub const GET: Workload = Workload {
     what: "show a cart, 32 connections, 10,000 users, warm",
     limit: "a bare actix-web route with the same answer",
     goal: Goal::AtLeast(0.5),
+    once: false,
     run: |servers, lasting| {
         async move {
-            let mut shop = shop(servers).await?;
+            let mut shop = shop(servers, Vec::new()).await?;
             let url = base_url(&shop);
             let args = |what: &str| [what.to_owned(), USERS.to_string()];
             let show = async |url: &str| {
@@ -70,10 +73,80 @@ pub const GET: Workload = Workload {
     },
 };
 
-async fn shop(servers: &Servers) -> Result<Shop> {
-    Shop::start(servers, Parts { cart: true, ..Parts::default() }).await
+/// How many users touch their cart once.
+const MILLION_USERS: u64 = 1_000_000;
+const MAX_LIVE: u64 = 100_000;
+
+pub const MILLION: Workload = Workload {
+    name: "cart-million",
+    what: "1,000,000 users touch their cart once, 32 connections, at most 100,000 cart actors: p99 in ms",
+    limit: "none",
+    goal: Goal::MsAtMost(10.0),
+    once: true,
+    run: |servers, lasting| {
+        async move {
+            let shop =
+                shop(servers, vec![("CART_MAX_LIVE", MAX_LIVE.to_string())]).await?;
+            let script = script("cart.lua")?;
+            let touched = shop.cart_counter(&["api_requests_total", "\"DELETE\"", "\"204\""])?;
+            let live = shop.cart_counter(&["actor_live", "\"cart\""])?;
+            let empty = resident(&shop)?;
+            let mut full = None;
+            let mut worst = Load::default();
+            let (mut users, mut seconds) = (0.0, 0.0);
+            while users < MILLION_USERS as f64 {
+                // Requests under way at the end of a load are not counted, so some users are left out.
+                let first = users + f64::from(CONNECTIONS) * seconds;
+                let args = ["touch".to_owned(), "0".to_owned(), format!("{first:.0}")];
+                let load = wrk(&script, &base_url(&shop), &args, CONNECTIONS, lasting).await?;
+                seconds += load.seconds;
+                users = touched.read().await?;
+                if load.p99_ms > worst.p99_ms {
+                    worst = load;
+                }
+                if full.is_none() && live.read().await? >= MAX_LIVE as f64 {
+                    full = Some((resident(&shop)? - empty) / live.read().await?);
+                }
+            }
+            let note = format!(
+                "{:.0} bytes per live cart; {:.0} MiB before, {:.0} MiB after {users:.0} users; {:.0} per second",
+                full.unwrap_or_default(),
+                empty / MIB,
+                resident(&shop)? / MIB,
+                users / seconds
+            );
+            Ok(vec![(
+                "",
+                Sample {
+                    ours: worst.p99_ms,
+                    p50_ms: worst.p50_ms,
+                    p99_ms: worst.p99_ms,
+                    note: Some(note),
+                    ..Sample::default()
+                },
+            )])
+        }
+        .boxed_local()
+    },
+};
+
+const MIB: f64 = 1_048_576.0;
+
+/// The resident memory of cart in bytes.
+fn resident(shop: &Shop) -> Result<f64> {
+    let mut meter = Meter::default();
+    meter.add("cart", shop.cart.as_ref().context("cart runs")?.id())?;
+    Ok(meter.read()?.iter().map(|(_, usage)| usage.resident_bytes as f64).sum())
 }
 
-fn base_url(shop: &Shop) -> String {
+/// A shop with cart, which has these settings too.
+pub(super) async fn shop(
+    servers: &Servers,
+    cart_settings: Vec<(&'static str, String)>,
+) -> Result<Shop> {
+    Shop::start(servers, Parts { cart: true, cart_settings, ..Parts::default() }).await
+}
+
+pub(super) fn base_url(shop: &Shop) -> String {
     shop.cart.as_ref().map(crate::testing::ServiceProcess::base_url).unwrap_or_default()
 }

@@ -1,9 +1,14 @@
 //! What is measured. Each workload starts its own services and stops them.
 
 mod carts;
+mod checkout;
+mod events;
+mod expiring;
+mod growth;
 mod orders;
 mod pay;
 mod reads;
+mod traces;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,21 +30,25 @@ pub struct Workload {
     pub what: &'static str,
     /// What the limit is.
     pub limit: &'static str,
-    /// What the ratio to the limit should be.
+    /// What should be reached.
     pub goal: Goal,
+    /// Whether the first round is enough, because it takes long.
+    pub once: bool,
     /// Measures it once. One workload may have several rows, for example cold and warm.
     pub run: fn(&Servers, Duration) -> Measurement<'_>,
 }
 
-/// The ratio to the limit that a workload should reach.
+/// What a workload should reach.
 #[derive(Debug, Clone, Copy)]
 pub enum Goal {
+    /// Nothing: it is only measured.
+    Measured,
+    /// The ratio to the limit is at least this.
     AtLeast(f64),
+    /// The sample is a time in milliseconds: at most this.
+    MsAtMost(f64),
     /// The sample is a time in milliseconds: at most so many times the limit, and so much more.
-    TimeAtMost {
-        times: f64,
-        plus_ms: f64,
-    },
+    TimeAtMost { times: f64, plus_ms: f64 },
 }
 
 /// One measurement of a row.
@@ -56,6 +65,8 @@ pub struct Sample {
     pub cpu_us: Vec<(&'static str, f64)>,
     /// The resident memory of each service in bytes.
     pub resident: Vec<(&'static str, u64)>,
+    /// What else was measured.
+    pub note: Option<String>,
 }
 
 impl Sample {
@@ -97,10 +108,19 @@ pub const WORKLOADS: &[Workload] = &[
     orders::EIGHT,
     orders::ONE_AT_A_TIME,
     pay::PAY,
+    expiring::EXPIRING,
+    traces::TRACES,
+    events::RELAY,
+    events::NOTIFICATIONS,
     reads::ORDER_INFO,
     reads::STOCKS_INFO,
     carts::POST,
     carts::GET,
+    carts::MILLION,
+    checkout::CHECKOUT,
+    growth::IN_FLIGHT,
+    growth::SHARDS,
+    growth::STORED,
 ];
 
 /// A file for a load generator.

@@ -11,13 +11,14 @@ use crate::bench::shop::{Parts, SKUS, Shop};
 use crate::testing::Servers;
 
 /// How many connections the load generator opens. Each orders another SKU.
-const CONNECTIONS: u64 = 8;
+pub(super) const CONNECTIONS: u64 = 8;
 
 pub const MANY_SKUS: Workload = Workload {
     name: "orders-of-many-skus",
     what: "OrderCreate, 128 in flight, 8 connections with a SKU each, everything on",
     limit: "pgbench: the same rows in one statement, 16 clients",
     goal: Goal::AtLeast(1.6),
+    once: false,
     run: |servers, lasting| {
         async move { loaded(servers, lasting, Parts::default(), CONNECTIONS, SKUS).await }
             .boxed_local()
@@ -29,6 +30,7 @@ pub const WITHOUT_KAFKA: Workload = Workload {
     what: "the same, while Kafka is away",
     limit: "the same",
     goal: Goal::AtLeast(2.2),
+    once: false,
     run: |servers, lasting| {
         async move {
             let parts = Parts { without_kafka: true, ..Parts::default() };
@@ -43,6 +45,7 @@ pub const ONE_SKU: Workload = Workload {
     what: "OrderCreate, 128 in flight, one SKU, everything on",
     limit: "pgbench: the same statement, one SKU, 16 clients",
     goal: Goal::AtLeast(8.0),
+    once: false,
     run: |servers, lasting| {
         async move { loaded(servers, lasting, Parts::default(), 1, 1).await }.boxed_local()
     },
@@ -53,6 +56,7 @@ pub const EIGHT: Workload = Workload {
     what: "OrderCreate, 8 in flight, everything on",
     limit: "pgbench: the same rows in one statement, 8 clients",
     goal: Goal::AtLeast(0.5),
+    once: false,
     run: |servers, lasting| {
         async move {
             let mut shop = Shop::start(servers, Parts::default()).await?;
@@ -71,6 +75,7 @@ pub const ONE_AT_A_TIME: Workload = Workload {
     limit: "pgbench: one update, one client: median time in ms",
     // An order is two commits: the stock, and the order itself.
     goal: Goal::TimeAtMost { times: 2.0, plus_ms: 0.6 },
+    once: false,
     run: |servers, lasting| {
         async move {
             let mut shop = Shop::start(servers, Parts::default()).await?;

@@ -10,9 +10,10 @@ use crate::bench::shop::{Parts, SKUS, Shop};
 
 pub const PAY: Workload = Workload {
     name: "pay",
-    what: "pay over the REST gateway, 64 connections, everything on",
+    what: "pay over the REST gateway, 128 connections, everything on",
     limit: "pgbench: one conditional update and an event, 16 clients",
     goal: Goal::AtLeast(1.5),
+    once: false,
     run: |servers, lasting| {
         async move {
             let mut shop = Shop::start(servers, Parts::default()).await?;
@@ -23,7 +24,7 @@ pub const PAY: Workload = Workload {
             let paid = shop.counter(&["api_requests_total", "/pay", "\"200\""]);
             let url = shop.loms.base_url();
             let ours =
-                shop.measure(&paid, wrk(&script("pay.lua")?, &url, &args, 64, lasting)).await?;
+                shop.measure(&paid, wrk(&script("pay.lua")?, &url, &args, 128, lasting)).await?;
             shop.stop_services().await;
             let mut connection = shop.shards[0].connect().await;
             connection.execute("CREATE SEQUENCE bench_order").await?;

@@ -21,6 +21,7 @@ pub const ORDER_INFO: Workload = Workload {
     what: "OrderInfo, 64 in flight",
     limit: LIMIT,
     goal: Goal::AtLeast(0.6),
+    once: false,
     run: |servers, lasting| {
         async move {
             let shop = Shop::start(servers, Parts::default()).await?;
@@ -44,6 +45,7 @@ pub const STOCKS_INFO: Workload = Workload {
     what: "StocksInfo, 64 in flight",
     limit: LIMIT,
     goal: Goal::AtLeast(0.6),
+    once: false,
     run: |servers, lasting| {
         async move {
             let shop = Shop::start(servers, Parts::default()).await?;
@@ -62,7 +64,9 @@ async fn read(
 ) -> Result<Vec<(&'static str, Sample)>> {
     let path = format!("/Loms/{method}");
     let messages = vec![message; CONNECTIONS];
-    let load = async |port| h2load(Method { port, path: &path }, &messages, 64, lasting).await;
+    let load = async |port| {
+        h2load(Method { port, path: &path, per_second: None }, &messages, 64, lasting).await
+    };
     let parts = ["api_requests_total", method, "\"OK\""];
     let ours = shop.measure(&shop.counter(&parts), load(shop.grpc)).await?;
     shop.stop_services().await;

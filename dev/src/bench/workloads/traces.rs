@@ -1,0 +1,36 @@
+//! What traces cost.
+
+use futures::FutureExt;
+
+use super::orders::CONNECTIONS;
+use super::reads::Echo;
+use super::{Goal, Sample, Workload};
+use crate::bench::shop::{Parts, SKUS, Shop};
+
+pub const TRACES: Workload = Workload {
+    name: "traces",
+    what: "OrderCreate as in orders-of-many-skus, warm; loms records a tenth of the traces",
+    limit: "the same without traces",
+    goal: Goal::AtLeast(0.95),
+    once: false,
+    run: |servers, lasting| {
+        async move {
+            let receiver = Echo::start("").await?;
+            let traces = vec![
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", receiver.http)),
+                ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio".to_owned()),
+                ("OTEL_TRACES_SAMPLER_ARG", "0.1".to_owned()),
+            ];
+            let mut loads = Vec::new();
+            for loms in [Vec::new(), traces] {
+                let mut shop = Shop::start(servers, Parts { loms, ..Parts::default() }).await?;
+                shop.create_orders(CONNECTIONS, SKUS, 128, lasting).await?;
+                loads.push(shop.create_orders(CONNECTIONS, SKUS, 128, lasting).await?);
+                shop.stop_services().await;
+            }
+            let without = loads[0].succeeded / loads[0].load.seconds;
+            Ok(vec![("", Sample::rate(&loads[1], Some(without)))])
+        }
+        .boxed_local()
+    },
+};
