@@ -88,7 +88,7 @@ fn asks(criterion: &mut Criterion) {
 
         let (sender, receiver) = mpsc::channel::<Question>(IN_FLIGHT);
         let other = Arbiter::new();
-        let _enter = system.block_on(async {
+        system.block_on(async {
             if threads == 0 {
                 actix::spawn(double_all(receiver));
             } else {

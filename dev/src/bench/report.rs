@@ -131,9 +131,10 @@ impl Row {
         }
     }
 
-    /// The CPU of all processes but the load generator.
-    fn cpu_of_the_shop(&self) -> f64 {
-        self.cpu_us.iter().filter(|(name, _)| **name != "load").map(|(_, us)| us).sum()
+    /// The CPU of all processes but the load generator, if it was measured.
+    fn cpu_of_the_shop(&self) -> Option<f64> {
+        let shop = self.cpu_us.iter().filter(|(name, _)| **name != "load");
+        (!self.cpu_us.is_empty()).then(|| shop.map(|(_, us)| us).sum())
     }
 }
 
@@ -160,7 +161,7 @@ impl fmt::Display for Report {
         )?;
         write!(
             f,
-            "{:<26}{:>9}{:>9}{:>7} {:<12}{:>7}{:>8}{:>8}{:>7}",
+            "{:<29}{:>9}{:>9}{:>7} {:<12}{:>7}{:>8}{:>8}{:>7}",
             "workload", "ours", "limit", "ratio", "(spread)", "goal", "p50 ms", "p99 ms", "CPU"
         )?;
         for (_, title) in PROCESSES {
@@ -177,12 +178,12 @@ impl fmt::Display for Report {
             let goal = &row.goal;
             write!(
                 f,
-                "{:<26}{:>9.digits$}{limit:>9}{ratio:>7} {spread:<12}{goal:>7}{:>8.2}{:>8.2}{:>7.0}",
+                "{:<29}{:>9.digits$}{limit:>9}{ratio:>7} {spread:<12}{goal:>7}{:>8.2}{:>8.2}{:>7}",
                 row.name,
                 row.ours.median,
                 row.p50_ms.median,
                 row.p99_ms.median,
-                row.cpu_of_the_shop(),
+                row.cpu_of_the_shop().map_or_else(String::new, |us| format!("{us:.0}")),
             )?;
             for (process, _) in PROCESSES {
                 match row.cpu_us.get(process) {
@@ -195,7 +196,7 @@ impl fmt::Display for Report {
         }
         writeln!(f)?;
         for row in &self.rows {
-            write!(f, "{:<26}{}. Limit: {}.", row.name, row.what, row.limit_is)?;
+            write!(f, "{:<29}{}. Limit: {}.", row.name, row.what, row.limit_is)?;
             match &row.note {
                 Some(note) => writeln!(f, " {note}.")?,
                 None => writeln!(f)?,

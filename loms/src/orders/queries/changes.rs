@@ -105,16 +105,16 @@ pub(crate) async fn change_states(
         .bind(changes.iter().map(|change| change.traceparent).collect::<Vec<_>>())
         .bind(changes.iter().map(|_| Uuid::new_v4()).collect::<Vec<Uuid>>());
     let rows: Vec<ChangedRow> = observe("change_states", query.fetch_all(pool)).await?;
-    let mut changed = Changed::default();
+    let mut made = Changed::default();
     for row in &rows {
         let state = row.state.parse().map_err(undecodable)?;
-        changed.states.insert(decoded(row.id)?, state);
+        made.states.insert(decoded(row.id)?, state);
     }
     let outbox_id = rows.first().map(|row| row.outbox_id);
     // Without all events there is no copy, and the relay reads the row.
     let events: Option<Vec<OrderEvent>> = rows.into_iter().map(ChangedRow::event).collect();
-    changed.events = outbox_id.zip(events).map(|(id, events)| CommittedRow { id, events });
-    Ok(changed)
+    made.events = outbox_id.zip(events).map(|(id, events)| CommittedRow { id, events });
+    Ok(made)
 }
 
 /// Orders and their states.
