@@ -36,6 +36,10 @@ struct DoubleActor;
 
 impl Actor for DoubleActor {
     type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Context<Self>) {
+        context.set_mailbox_capacity(IN_FLIGHT);
+    }
 }
 
 impl Handler<Envelope<Double>> for DoubleActor {

@@ -96,7 +96,7 @@ async fn h2load_once(
         .arg(&body_file)
         .arg(format!("--log-file={}", log.display()));
     if let Some(rate) = per_second {
-        command.arg(format!("--rps={rate:.0}"));
+        command.arg(format!("--rps={:.0}", rate.max(1.0)));
     }
     let output = output_of(command.arg(url)).await?;
     // The line is: requests: 9 total, 9 started, 9 done, 9 succeeded, 0 failed, 0 errored, 0 timeout

@@ -172,11 +172,11 @@ impl Shop {
     /// A counter of the notifier.
     pub fn notifier_counter<'a>(&self, parts: &'a [&'a str]) -> Result<Counter<'a>> {
         let notifier = self.notifier.as_ref().context("the notifier runs")?;
-        Ok(Counter { url: format!("{}/metrics", notifier.base_url()), parts })
+        Ok(Counter::of(notifier, parts))
     }
 
     /// Creates orders of one piece each, for `lasting`. The orders of each connection are for one
-    /// user and one SKU; the users are on both shards.
+    /// user and one SKU.
     pub async fn create_orders(
         &self,
         connections: u64,
@@ -193,6 +193,7 @@ impl Shop {
     pub async fn another_loms(&self) -> (ServiceProcess, u16) {
         let (http, grpc) = (free_port(), free_port());
         let mut env = self.loms_env.clone();
+        env.retain(|(name, _)| name != "HTTP_PORT" && name != "GRPC_HOST_PORT");
         env.extend(settings([
             ("HTTP_PORT", http.to_string()),
             ("GRPC_HOST_PORT", format!(":{grpc}")),
@@ -202,20 +203,19 @@ impl Shop {
 
     /// A counter of loms.
     pub fn counter<'a>(&self, parts: &'a [&'a str]) -> Counter<'a> {
-        Counter { url: format!("{}/metrics", self.loms.base_url()), parts }
+        Counter::of(&self.loms, parts)
     }
 
     /// A counter of cart.
     pub fn cart_counter<'a>(&self, parts: &'a [&'a str]) -> Result<Counter<'a>> {
         let cart = self.cart.as_ref().context("cart runs")?;
-        Ok(Counter { url: format!("{}/metrics", cart.base_url()), parts })
+        Ok(Counter::of(cart, parts))
     }
 
     /// Waits until all events are published and notified.
     async fn events_arrived(&self) -> Result<()> {
         let Some(notifier) = &self.notifier else { return Ok(()) };
-        let metrics = format!("{}/metrics", notifier.base_url());
-        let sent = Counter { url: metrics, parts: &["notifications_total", "sent"] };
+        let sent = Counter::of(notifier, &["notifications_total", "sent"]);
         let published = self.counter(&["events_published_total"]);
         let backlog = self.counter(&["outbox_backlog"]);
         let begun = Instant::now();
@@ -267,7 +267,12 @@ pub struct Counter<'a> {
     parts: &'a [&'a str],
 }
 
-impl Counter<'_> {
+impl<'a> Counter<'a> {
+    /// The counter of a service.
+    pub fn of(service: &ServiceProcess, parts: &'a [&'a str]) -> Self {
+        Self { url: format!("{}/metrics", service.base_url()), parts }
+    }
+
     /// The sum of the samples.
     pub async fn read(&self) -> Result<f64> {
         let value = |line: &String| line.rsplit(' ').next()?.parse::<f64>().ok();

@@ -16,7 +16,13 @@ impl Summary {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
         let (min, max) = (*values.first()?, *values.last()?);
-        Some(Self { median: values[values.len() / 2], min, max })
+        let middle = values.len() / 2;
+        let median = if values.len().is_multiple_of(2) {
+            f64::midpoint(values[middle - 1], values[middle])
+        } else {
+            values[middle]
+        };
+        Some(Self { median, min, max })
     }
 }
 
@@ -39,6 +45,8 @@ mod tests {
     fn the_middle_value_is_the_median_whatever_the_order() {
         let summary = Summary::of([3.0, 1.0, 2.0]).unwrap();
         assert_eq!((summary.median, summary.min, summary.max), (2.0, 1.0, 3.0));
+        let even = Summary::of([4.0, 1.0, 3.0, 2.0]).unwrap();
+        assert!((even.median - 2.5).abs() < 1e-9, "{even:?}");
         assert!(Summary::of([]).is_none());
     }
 

@@ -6,8 +6,8 @@
 //!
 //! A cancellation is confirmed only after its effect is applied, no matter which request decided
 //! it. A client that reads the stock afterwards therefore sees the items again. A payment changes
-//! nothing about what can be sold, so it is confirmed at once, and its effect is applied directly
-//! afterwards. Effects that are not applied in time are left to the sweeper.
+//! nothing about what can be sold, so its effect is applied after the answer. Only cancellations of
+//! the same batch delay it. Effects that are not applied in time are left to the sweeper.
 
 use std::collections::HashSet;
 

@@ -15,12 +15,12 @@ use super::{metrics, queries};
 use crate::domain::{Failure, OrderId};
 use crate::stock::{Effect, Settlement, StockHandle};
 
-/// How long an answer waits for the stock. After a timeout, later answers skip the wait for this
-/// long.
+/// How long an answer, or the settlement of payments, waits for the stock. After a timeout, later
+/// ones skip the wait for this long.
 const STOCK_BOUND: Duration = Duration::from_secs(2);
 
 /// The maximum number of effects that are settled together.
-const MAX_EFFECTS: usize = 1024;
+const MAX_EFFECTS: usize = 256;
 
 /// When the stock last failed to answer in time, if it has not answered since.
 #[derive(Default)]
@@ -78,7 +78,7 @@ impl Commit<SettlePaid> for Settlements {
     async fn commit(&self, batch: Vec<SettlePaid>) -> Vec<Result<(), Failure>> {
         let count = batch.len();
         let effects = batch.into_iter().flat_map(|SettlePaid(effects)| effects).collect();
-        // A failure is logged there.
+        // Failures are logged there. While the stock is silent, the effects are left to the sweeper.
         let _ = self.settle_unless_silent(effects).await;
         vec![Ok(()); count]
     }
@@ -89,9 +89,8 @@ impl Settlements {
         Self { index, primary, stock, silence: Silence::default() }
     }
 
-    /// Settles, unless the stock has just timed out. Without this check, batches that wait one
-    /// after another for a dead server would delay changes, which do not depend on it. Returns the
-    /// same as [`Self::settle`].
+    /// Settles, unless the stock has just timed out. Without this check, batches would wait one after
+    /// another for a dead server. Returns the same as [`Self::settle`].
     pub(super) async fn settle_unless_silent(&self, effects: Vec<Effect>) -> Option<Settled> {
         if self.silence.lasts() { None } else { self.settle(effects).await }
     }

@@ -11,7 +11,8 @@ use super::metrics::swept;
 use crate::domain::Failure;
 use crate::orders::{OrderShard, queries};
 
-/// The request that changed the order applies its effect within this time, or not at all.
+/// By then, the effect of a cancellation is applied or left to the sweeper. The effect of a payment
+/// may still be queued; settling it twice changes nothing.
 const GRACE: Duration = Duration::from_secs(3);
 const LIMIT: i64 = 500;
 /// How long to wait before retrying an effect that the stock refused. It fails until an operator

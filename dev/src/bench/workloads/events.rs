@@ -1,5 +1,6 @@
 //! Events: how fast the relay publishes a backlog, and how soon an order is notified.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -7,17 +8,17 @@ use futures::FutureExt;
 use futures::future::try_join_all;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 use sqlx::Executor;
 
 use super::orders::CONNECTIONS;
 use super::{Goal, Sample, Workload};
 use crate::bench::generators::{Load, Method, h2load};
-use crate::bench::shop::{Parts, SKUS, Shop, create_order, orders};
-use crate::testing::{Database, unique_topic};
+use crate::bench::shop::{Counter, Parts, SKUS, Shop, create_order, orders};
+use crate::testing::{Database, ServiceProcess, unique_topic};
 
 /// The events of the backlog on each of the two shards.
 const EVENTS_EACH: u64 = 100_000;
@@ -106,7 +107,22 @@ RETURNING id, order_ids, sequences";
     Ok(times.into_iter().max().unwrap_or_default())
 }
 
-/// Produces copies of the first record of a topic to another topic, under rising keys.
+/// Counts the records that the broker has.
+#[derive(Default)]
+struct Delivered(AtomicU64);
+
+impl ClientContext for Delivered {}
+
+impl ProducerContext for Delivered {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        self.0.fetch_add(u64::from(result.is_ok()), Ordering::Relaxed);
+    }
+}
+
+/// Reads the records of the backlog from a topic, and produces them to another topic. Returns how
+/// long that took, without the reading.
 fn produce(broker: &str, topic: &str, to: &str) -> Result<Duration> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", broker).set("group.id", "bench");
@@ -116,17 +132,19 @@ fn produce(broker: &str, topic: &str, to: &str) -> Result<Duration> {
         first.add_partition_offset(topic, partition, Offset::Beginning)?;
     }
     consumer.assign(&first)?;
-    let record: BorrowedMessage<'_> =
-        consumer.poll(Duration::from_secs(20)).context("a record arrives")??;
-    let record = record.detach();
-    let value = record.payload().unwrap_or_default();
+    let mut records = Vec::new();
+    while (records.len() as u64) < EVENTS {
+        let record = consumer.poll(Duration::from_secs(20)).context("a record arrives")??;
+        records.push(record.detach());
+    }
 
     config.set("enable.idempotence", "true").set("compression.type", "lz4");
-    let producer: BaseProducer = config.create()?;
+    let producer: BaseProducer<Delivered> = config.create_with_context(Delivered::default())?;
     let begun = Instant::now();
-    for number in 0..EVENTS {
-        let key = (1_000_000_000_000 + 1000 * number).to_string();
-        let mut copy = BaseRecord::to(to).key(&key).payload(value);
+    for record in &records {
+        let mut copy = BaseRecord::to(to)
+            .key(record.key().unwrap_or_default())
+            .payload(record.payload().unwrap_or_default());
         if let Some(headers) = record.headers() {
             copy = copy.headers(headers.clone());
         }
@@ -138,6 +156,8 @@ fn produce(broker: &str, topic: &str, to: &str) -> Result<Duration> {
         }
     }
     producer.flush(PUBLISHED_WITHIN)?;
+    let delivered = producer.context().0.load(Ordering::Relaxed);
+    ensure!(delivered == EVENTS, "{delivered} of {EVENTS} records were delivered");
     Ok(begun.elapsed())
 }
 
@@ -152,9 +172,10 @@ pub const NOTIFICATIONS: Workload = Workload {
             let shop = Shop::start(servers, Parts::default()).await?;
             let full = shop.create_orders(CONNECTIONS, SKUS, 128, lasting).await?;
             let half = full.load.per_second() / 2.0;
-            let one = delays(&shop, &[shop.grpc], half, lasting).await?;
+            let own = (&shop.loms, shop.grpc);
+            let one = delays(&shop, &[own], half, lasting).await?;
             let (mut other, port) = shop.another_loms().await;
-            let two = delays(&shop, &[shop.grpc, port], half, lasting).await?;
+            let two = delays(&shop, &[own, (&other, port)], half, lasting).await?;
             other.terminate().await;
             Ok(vec![("one loms", one), ("two loms", two)])
         }
@@ -162,12 +183,18 @@ pub const NOTIFICATIONS: Workload = Workload {
     },
 };
 
-/// The delays of notifications while orders are created over these gRPC ports.
-async fn delays(shop: &Shop, ports: &[u16], rate: f64, lasting: Duration) -> Result<Sample> {
+/// The delays of notifications while orders are created by these instances of loms, each with its
+/// gRPC port.
+async fn delays(
+    shop: &Shop,
+    instances: &[(&ServiceProcess, u16)],
+    rate: f64,
+    lasting: Duration,
+) -> Result<Sample> {
     let messages = orders(CONNECTIONS, SKUS);
     let before = histogram(shop).await?;
-    let load = try_join_all(ports.iter().map(async |port| {
-        let per_second = Some(rate / ports.len() as f64);
+    let load = try_join_all(instances.iter().map(async |(_, port)| {
+        let per_second = Some(rate / instances.len() as f64);
         let method = Method { per_second, ..create_order(*port) };
         h2load(method, &messages, 128, lasting).await
     }));
@@ -176,14 +203,21 @@ async fn delays(shop: &Shop, ports: &[u16], rate: f64, lasting: Duration) -> Res
         let answers = loads.iter().map(|load| load.answers).sum();
         Ok(Load { answers, seconds: lasting.as_secs_f64(), ..Load::default() })
     };
-    let created = shop.counter(&["api_requests_total", "OrderCreate", "\"OK\""]);
-    let measured = shop.measure(&created, all).await?;
+    let parts = ["api_requests_total", "OrderCreate", "\"OK\""];
+    let created = async || {
+        let counters = instances.iter().map(|(loms, _)| Counter::of(loms, &parts));
+        let counts = try_join_all(counters.map(async |counter| counter.read().await)).await?;
+        Ok::<f64, anyhow::Error>(counts.iter().sum())
+    };
+    let begun = created().await?;
+    let measured = shop.measure(&shop.counter(&parts), all).await?;
+    let failed = (measured.load.answers as f64 - (created().await? - begun)).max(0.0);
     let after = histogram(shop).await?;
     let counts: Vec<(f64, f64)> =
         before.iter().zip(&after).map(|((le, before), (_, after))| (*le, after - before)).collect();
     let (p50, p99) = (quantile(&counts, 0.5) * 1e3, quantile(&counts, 0.99) * 1e3);
     let note = Some(format!("{:.0} orders per second", measured.load.per_second()));
-    Ok(Sample { ours: p99, p50_ms: p50, p99_ms: p99, note, ..Sample::default() })
+    Ok(Sample { ours: p99, p50_ms: p50, p99_ms: p99, failed, note, ..Sample::default() })
 }
 
 /// How many notifications took at most so many seconds, in rising order.

@@ -23,8 +23,19 @@ pub const PAY: Workload = Workload {
             let args: Vec<String> = args.iter().map(ToString::to_string).collect();
             let paid = shop.counter(&["api_requests_total", "/pay", "\"200\""]);
             let url = shop.loms.base_url();
-            let ours =
-                shop.measure(&paid, wrk(&script("pay.lua")?, &url, &args, 128, lasting)).await?;
+            let script_of_ours = script("pay.lua")?;
+            let mut unsettled = 0;
+            let load = async {
+                let load = wrk(&script_of_ours, &url, &args, 128, lasting).await?;
+                for shard in &shop.shards {
+                    let waiting = "SELECT count(*) FROM stock_effects";
+                    let mut connection = shard.connect().await;
+                    unsettled +=
+                        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut connection).await?;
+                }
+                Ok(load)
+            };
+            let ours = shop.measure(&paid, load).await?;
             shop.stop_services().await;
             let mut connection = shop.shards[0].connect().await;
             connection.execute("CREATE SEQUENCE bench_order").await?;
@@ -38,7 +49,9 @@ pub const PAY: Workload = Workload {
                 pgbench(&shop.shards[0], &script("pay.sql")?, &[("first", FIRST)], 16, lasting)
                     .await?;
             ensure!(limit.answers < orders, "pgbench has paid more orders than there were");
-            Ok(vec![("", Sample::rate(&ours, Some(limit.per_second())))])
+            let note =
+                Some(format!("{unsettled} payments were not settled at the end of the load"));
+            Ok(vec![("", Sample { note, ..Sample::rate(&ours, Some(limit.per_second())) })])
         }
         .boxed_local()
     },

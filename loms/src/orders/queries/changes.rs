@@ -13,7 +13,8 @@ use crate::outbox::{CommittedRow, OrderEvent};
 use crate::stock::EffectKind;
 
 /// Locking the row of an order that awaits its payment is the decision: only one change can win. An
-/// order whose payment deadline has passed is cancelled, whatever the requested state.
+/// order whose payment deadline has passed is cancelled, whatever the requested state. The lines of
+/// large orders are not returned, so that a batch returns about 16,000 lines at most.
 const CHANGE_STATES: &str = "
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::uuid[])
@@ -26,7 +27,8 @@ WITH input AS MATERIALIZED (
         sequence = orders.sequence + 1, updated_at = now()
     FROM payable JOIN input USING (id)
     WHERE orders.id = payable.id
-    RETURNING orders.id, orders.state, orders.sequence, orders.user_id, orders.skus, orders.counts,
+    RETURNING orders.id, orders.state, orders.sequence, orders.user_id,
+        CASE WHEN cardinality(orders.skus) <= 64 THEN orders.skus END AS skus, orders.counts,
         CASE WHEN overdue THEN 'RETURN' ELSE input.kind END AS kind, input.traceparent, input.event_id
 ), history AS (
     INSERT INTO order_history (order_id, sequence, state, event_id, traceparent)
@@ -38,7 +40,7 @@ WITH input AS MATERIALIZED (
 ), effects AS (
     INSERT INTO stock_effects (order_id, kind) SELECT id, kind FROM changed
 )
-SELECT id, state, sequence, user_id, skus, counts, traceparent, event_id, now() AS occurred_at,
+SELECT id, state, sequence, user_id, skus, CASE WHEN skus IS NOT NULL THEN counts END AS counts, traceparent, event_id, now() AS occurred_at,
     (SELECT id FROM events) AS outbox_id
 FROM changed
 ORDER BY id";
@@ -49,8 +51,8 @@ struct ChangedRow {
     state: String,
     sequence: i32,
     user_id: i64,
-    skus: Numbers,
-    counts: Numbers,
+    skus: Option<Numbers>,
+    counts: Option<Numbers>,
     traceparent: Option<String>,
     event_id: Uuid,
     occurred_at: DateTime<Utc>,
@@ -58,7 +60,8 @@ struct ChangedRow {
 }
 
 impl ChangedRow {
-    /// The event of the change. `None` if the lines were edited by hand and cannot be decoded.
+    /// The event of the change. `None` without its lines, or if they were edited by hand and cannot
+    /// be decoded.
     fn event(self) -> Option<OrderEvent> {
         Some(OrderEvent {
             order: self.id,
@@ -68,8 +71,8 @@ impl ChangedRow {
             occurred_at: self.occurred_at,
             traceparent: self.traceparent,
             user: self.user_id,
-            skus: self.skus.get().ok()?.to_vec(),
-            counts: self.counts.get().ok()?.to_vec(),
+            skus: self.skus?.get().ok()?.to_vec(),
+            counts: self.counts?.get().ok()?.to_vec(),
         })
     }
 }

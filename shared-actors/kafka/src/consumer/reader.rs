@@ -234,8 +234,8 @@ fn config(options: &ConsumerOptions) -> ClientConfig {
         .set("max.poll.interval.ms", "60000")
         .set("queued.min.messages", queued_records.to_string())
         .set("queued.max.messages.kbytes", queued_kbytes.to_string())
-        // A full queue postpones the next fetch. By default that is a second, whenever the queue
-        // has been emptied in the meantime.
+        // A full queue postpones the next fetch, by default for a second, even if the queue is
+        // emptied sooner.
         .set("fetch.queue.backoff.ms", "10")
         .set("fetch.wait.max.ms", "100")
         .set("fetch.error.backoff.ms", "100");
