@@ -201,6 +201,16 @@ impl Shop {
         (ServiceProcess::start("loms", &env).await, grpc)
     }
 
+    /// The sum of what a query counts on each shard of orders.
+    pub async fn count(&self, query: &'static str) -> Result<i64> {
+        let mut sum = 0;
+        for shard in &self.shards {
+            sum +=
+                sqlx::query_scalar::<_, i64>(query).fetch_one(&mut shard.connect().await).await?;
+        }
+        Ok(sum)
+    }
+
     /// A counter of loms.
     pub fn counter<'a>(&self, parts: &'a [&'a str]) -> Counter<'a> {
         Counter::of(&self.loms, parts)

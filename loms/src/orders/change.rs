@@ -118,12 +118,11 @@ impl OrderShard {
         for state in made.values() {
             self.metrics.entered(*state);
         }
-        if let Some(row) = events {
-            self.relay.committed(row);
-        } else if !made.is_empty() {
-            self.relay.wake();
-        }
         if !made.is_empty() {
+            match events {
+                Some(row) => self.relay.committed(row),
+                None => self.relay.wake(),
+            }
             crash_point!("change::told");
         }
         Ok(made)

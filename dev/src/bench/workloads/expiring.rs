@@ -1,6 +1,6 @@
 //! Creating orders while earlier ones expire.
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use futures::FutureExt;
 
 use super::orders::CONNECTIONS;
@@ -29,7 +29,7 @@ pub const EXPIRING: Workload = Workload {
                 let before = cancelled.read().await?;
                 let second = load().await?;
                 expired = cancelled.read().await? - before;
-                late = overdue(&shop).await?;
+                late = shop.count(OVERDUE).await?;
                 Ok(second)
             };
             let second = shop.measure(&created, second).await?;
@@ -43,13 +43,6 @@ pub const EXPIRING: Workload = Workload {
     },
 };
 
-/// How many orders should have been cancelled, but are not.
-async fn overdue(shop: &Shop) -> Result<i64> {
-    let mut late = 0;
-    for shard in &shop.shards {
-        let unpaid =
-            "SELECT count(*) FROM orders WHERE state = 'AWAITING_PAYMENT' AND pay_before < now()";
-        late += sqlx::query_scalar::<_, i64>(unpaid).fetch_one(&mut shard.connect().await).await?;
-    }
-    Ok(late)
-}
+/// Orders that should have been cancelled, but are not.
+const OVERDUE: &str =
+    "SELECT count(*) FROM orders WHERE state = 'AWAITING_PAYMENT' AND pay_before < now()";

@@ -27,12 +27,7 @@ pub const PAY: Workload = Workload {
             let mut unsettled = 0;
             let load = async {
                 let load = wrk(&script_of_ours, &url, &args, 128, lasting).await?;
-                for shard in &shop.shards {
-                    let waiting = "SELECT count(*) FROM stock_effects";
-                    let mut connection = shard.connect().await;
-                    unsettled +=
-                        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut connection).await?;
-                }
+                unsettled = shop.count("SELECT count(*) FROM stock_effects").await?;
                 Ok(load)
             };
             let ours = shop.measure(&paid, load).await?;
