@@ -13,6 +13,7 @@ use service_kit::database;
 use service_kit::database::{Places, Pool, PoolSettings, migrate_now};
 use service_kit::http;
 use service_kit::http::{HttpFrontEnd, HttpService};
+use service_kit::identity::Verifier;
 use service_kit::net::{TooFewDescriptors, provide_descriptors};
 use service_kit::shard::ShardRouter;
 use shared_actors::actor::{ActorOptions, Arbiters, KeyedHandle, KeyedOptions, TaskHandle};
@@ -53,9 +54,9 @@ pub enum StartError {
     /// The address of loms is invalid.
     #[error("LOMS_BASE_URL: {0}")]
     Loms(#[from] tonic::transport::Error),
-    /// The client of the product service cannot be created.
-    #[error("cannot create the client of the product service: {0}")]
-    Products(#[from] reqwest::Error),
+    /// An HTTP client cannot be created.
+    #[error("cannot create the client of the product service, or for the keys of tokens: {0}")]
+    Client(#[from] reqwest::Error),
     /// The client of Redis cannot be created.
     #[error("cannot create the client of Redis: {0}")]
     Redis(#[from] deadpool_redis::redis::RedisError),
@@ -160,6 +161,7 @@ impl Application {
             health: health.clone(),
             openapi: api::openapi(),
             errors: api::error_body,
+            identity: settings.identity.as_ref().map(Verifier::new).transpose()?,
         };
         let front_end = http::serve(&http, service, move |config| api::routes(config, &use_cases))?;
         info!(address = %front_end.address, shards = count, "cart started");

@@ -5,12 +5,14 @@ use std::time::Duration;
 use reqwest::Url;
 use service_kit::database::Migrations;
 use service_kit::http::HttpServerSettings;
+use service_kit::identity::{IdentitySettings, TokenFile};
 use service_kit::process;
 use service_kit::settings::{HostPort, Reader, SettingsError, ShardDefaults, ShardSettings};
+use service_kit::tls::{ClientTls, PemFile};
 
 use crate::checkout::SweepSettings;
 use crate::loms::LomsSettings;
-use crate::products::{ProductServiceSettings, RedisSettings};
+use crate::products::{ProductServiceSettings, RedisSettings, RedisTls};
 
 const REDIS_PORT: u16 = 6379;
 const PRODUCT_SERVICE: &str = "http://localhost:8090";
@@ -28,6 +30,8 @@ const LOMS_SHARDS: ShardDefaults = ShardDefaults { name: "loms", prefix: "LOMS_"
 pub struct Settings {
     /// The REST front-end.
     pub http: HttpServerSettings,
+    /// Which tokens callers need (`JWT_*`). Without it, everybody may call.
+    pub identity: Option<IdentitySettings>,
     /// The databases of carts, in shard order.
     pub shards: Vec<ShardSettings>,
     /// The databases of orders in loms, in shard order. Only `cart verify` reads them.
@@ -73,8 +77,10 @@ impl Settings {
     /// Lists every wrong setting.
     pub fn read(mut reader: Reader) -> Result<Self, SettingsError> {
         let r = &mut reader;
+        let http = HttpServerSettings::read(r, "HOST_PORT", 8082);
         let settings = Self {
-            http: HttpServerSettings::read(r, "HOST_PORT", 8082),
+            identity: IdentitySettings::read(r, &[("HOST_PORT", http.address)]),
+            http,
             shards: ShardSettings::read(r, &SHARDS),
             loms_shards: ShardSettings::read(r, &LOMS_SHARDS),
             migrations: if r.flag("MIGRATE_ON_START", true) {
@@ -107,11 +113,26 @@ impl Settings {
 
 fn loms(reader: &mut Reader) -> LomsSettings {
     let base_url = reader.text("LOMS_BASE_URL", "http://localhost:50051");
-    if server_url(&base_url).is_none_or(|url| url.scheme() != "http") || !names_port(&base_url) {
-        let expected = "host:port or http://host:port (TLS to loms is not supported)";
-        reject_url(reader, "LOMS_BASE_URL", &base_url, expected);
+    let url = server_url(&base_url).filter(|url| url.scheme() == "https" || names_port(&base_url));
+    let tls = ClientTls::read(reader, "LOMS");
+    match url {
+        None => {
+            let expected = "host:port, http://host:port or https://host";
+            reject_url(reader, "LOMS_BASE_URL", &base_url, expected);
+        }
+        Some(url) if tls.is_set() && url.scheme() != "https" => {
+            let expected = "https://host, because a LOMS_*_FILE is set";
+            reject_url(reader, "LOMS_BASE_URL", &base_url, expected);
+        }
+        Some(_) => {}
     }
-    LomsSettings { base_url, timeout: reader.duration("LOMS_TIMEOUT", Duration::from_secs(3)) }
+    let token = Some(reader.text("LOMS_TOKEN_FILE", "")).filter(|path| !path.is_empty());
+    LomsSettings {
+        base_url,
+        tls,
+        token: token.map(TokenFile::new),
+        timeout: reader.duration("LOMS_TIMEOUT", Duration::from_secs(3)),
+    }
 }
 
 fn products(reader: &mut Reader) -> ProductServiceSettings {
@@ -122,12 +143,18 @@ fn products(reader: &mut Reader) -> ProductServiceSettings {
         reject_url(reader, "PRODUCT_SERVICE_BASE_URL", &base, "http://host:port or https://host");
         Url::parse(PRODUCT_SERVICE).unwrap_or_else(|_| unreachable!("a constant that is a URL"))
     });
+    let ca = PemFile::certificates(reader, "PRODUCT_SERVICE_CA_FILE");
+    if ca.is_some() && url.scheme() != "https" {
+        let expected = "https://host, because PRODUCT_SERVICE_CA_FILE is set";
+        reject_url(reader, "PRODUCT_SERVICE_BASE_URL", &base, expected);
+    }
     if path.contains(['?', '#']) {
         reader.reject("PRODUCT_SERVICE_PATH", "a path without ? and #");
     }
     url.set_path(&format!("{}/{}", url.path().trim_end_matches('/'), path.trim_start_matches('/')));
     ProductServiceSettings {
         url,
+        ca,
         token: reader.secret("TOKEN", "testtoken"),
         max_retries: reader.get_in("MAX_RETRIES", 3, 0..=20),
         retry_delay: reader.milliseconds("RETRY_DELAY_MS", Duration::from_millis(100)),
@@ -137,13 +164,24 @@ fn products(reader: &mut Reader) -> ProductServiceSettings {
 }
 
 fn redis(reader: &mut Reader) -> RedisSettings {
-    let address = HostPort::parse(&reader.text("REDIS_ADDRESS", "localhost:6379"), REDIS_PORT);
-    let address = address.unwrap_or_else(|expected| {
-        reader.reject("REDIS_ADDRESS", expected);
+    let text = reader.text("REDIS_ADDRESS", "localhost:6379");
+    let (is_encrypted, address) = match text.split_once("://") {
+        None => (false, text.as_str()),
+        Some(("redis", address)) => (false, address),
+        Some(("rediss", address)) => (true, address),
+        Some(_) => (false, ""),
+    };
+    let address = HostPort::parse(address, REDIS_PORT).unwrap_or_else(|_| {
+        reader.reject("REDIS_ADDRESS", "host:port, redis://host:port or rediss://host:port");
         HostPort { host: "localhost".to_owned(), port: REDIS_PORT }
     });
+    let ca = PemFile::certificates(reader, "REDIS_CA_FILE");
+    if ca.is_some() && !is_encrypted {
+        reader.reject("REDIS_ADDRESS", "rediss://host:port, because REDIS_CA_FILE is set");
+    }
     RedisSettings {
         address,
+        tls: is_encrypted.then_some(RedisTls { ca }),
         password: reader.secret("REDIS_PASSWORD", ""),
         database: reader.get_in("REDIS_DB_INDEX", 0, 0..=1_000_000),
         ttl: reader.nanoseconds("REDIS_TTL_KEY", Duration::from_mins(5)),
@@ -185,7 +223,7 @@ mod tests {
     #[test]
     fn the_defaults_fit_the_local_stack() {
         let settings = read(&[]).unwrap();
-        assert_eq!(settings.http.address.to_string(), ":8082");
+        assert_eq!(settings.http.address.to_string(), "127.0.0.1:8082");
         assert_eq!(settings.shards.len(), 2);
         assert_eq!(settings.products.url.as_str(), "http://localhost:8090/get_product");
         assert_eq!(settings.redis.ttl, Duration::from_mins(5));
@@ -195,6 +233,7 @@ mod tests {
     fn the_original_names_and_units_are_read() {
         let settings = read(&[
             ("HOST_PORT", ":9000"),
+            ("ALLOW_UNAUTHENTICATED", "true"),
             ("LOMS_BASE_URL", "loms:50051"),
             ("PRODUCT_SERVICE_BASE_URL", "https://products.example/"),
             ("PRODUCT_SERVICE_PATH", "v2/get"),
@@ -242,9 +281,25 @@ mod tests {
     }
 
     #[test]
-    fn loms_is_not_spoken_to_in_plain_text_where_tls_was_asked_for() {
-        let error = read(&[("LOMS_BASE_URL", "https://loms:50051")]).unwrap_err();
-        assert!(error.to_string().contains("TLS to loms is not supported"), "{error}");
+    fn tls_is_used_where_its_scheme_or_a_file_asks_for_it_or_nothing_starts() {
+        read(&[("LOMS_BASE_URL", "https://loms:50051")]).unwrap();
+        assert!(read(&[("REDIS_ADDRESS", "rediss://redis:6380")]).unwrap().redis.tls.is_some());
+        assert!(read(&[("REDIS_ADDRESS", "redis://redis:6380")]).unwrap().redis.tls.is_none());
+        let authority = dev::testing::Authority::new();
+        let ca = authority.file();
+        let ca = ca.to_str().unwrap();
+        for (file, url) in [
+            ("LOMS_CA_FILE", "LOMS_BASE_URL"),
+            ("PRODUCT_SERVICE_CA_FILE", "PRODUCT_SERVICE_BASE_URL"),
+            ("REDIS_CA_FILE", "REDIS_ADDRESS"),
+            ("DATABASE_CA_FILE", "DATABASE_TLS"),
+        ] {
+            let error = read(&[(file, ca)]).unwrap_err();
+            assert_eq!(error.problems[0].name, url, "{file}: {error}");
+            assert!(error.to_string().contains("_FILE is set"), "{file}: {error}");
+            let error = read(&[(file, "/nowhere.pem")]).unwrap_err();
+            assert_eq!(error.problems[0].name, file, "{error}");
+        }
     }
 
     #[test]

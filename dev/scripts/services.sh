@@ -29,12 +29,12 @@ shards() {
 }
 start_loms() { # a Kafka broker
   env $(shards loms) RUST_LOG=warn KAFKA_BROKER="$1" KAFKA_TOPIC="$name.order-events" \
-    HTTP_PORT="$loms_http" GRPC_HOST_PORT=":$loms_grpc" "$bin/loms" >>"$work/loms.log" 2>&1 & pids+=($!)
+    HTTP_PORT="127.0.0.1:$loms_http" GRPC_HOST_PORT="127.0.0.1:$loms_grpc" "$bin/loms" >>"$work/loms.log" 2>&1 & pids+=($!)
   loms_pid=$!
   ready "http://127.0.0.1:$loms_http/readyz" loms
 }
 start_cart() { # additional settings
-  env $(shards cart) RUST_LOG=warn HOST_PORT="$cart_http" LOMS_BASE_URL="http://127.0.0.1:$loms_grpc" \
+  env $(shards cart) RUST_LOG=warn HOST_PORT="127.0.0.1:$cart_http" LOMS_BASE_URL="http://127.0.0.1:$loms_grpc" \
     REDIS_ADDRESS="$SHOP_TEST_REDIS" PRODUCT_SERVICE_BASE_URL="http://127.0.0.1:$products" "$@" \
     "$bin/cart" >"$work/cart.log" 2>&1 & pids+=($!)
   cart_pid=$!

@@ -55,6 +55,9 @@ has_java || need java
 has_kafka || has mvn || need maven
 { has cc && has gcc && has g++; } || need g++ libc6-dev
 has make || need make
+# librdkafka needs OpenSSL.
+has pkg-config || need pkg-config
+{ has pkg-config && pkg-config --exists openssl; } || need libssl-dev
 has setpriv || need util-linux
 has curl || need curl
 has jq || need jq
@@ -78,7 +81,7 @@ say_what_to_install() {
 This machine lacks:$missing
 This script installs packages only on Debian and Ubuntu. Install these with your system's package manager:
 PostgreSQL 15 or newer (server and client), Redis 7, Prometheus 2, a Java runtime 17 or newer, Maven, C and C++ compilers,
-make, curl and jq. Then run this again.
+OpenSSL 3 with its headers, pkg-config, make, curl and jq. Then run this again.
 END
     exit 1
 }

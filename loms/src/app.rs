@@ -16,6 +16,7 @@ use service_kit::grpc;
 use service_kit::grpc::{GrpcFrontEnd, GrpcService};
 use service_kit::http;
 use service_kit::http::{HttpFrontEnd, HttpService};
+use service_kit::identity::Verifier;
 use service_kit::net::{TooFewDescriptors, provide_descriptors};
 use shared_actors::health::Health;
 use shared_actors::shutdown::Shutdown;
@@ -45,6 +46,9 @@ pub enum StartError {
     /// The limit of open files leaves no room for clients.
     #[error(transparent)]
     Descriptors(#[from] TooFewDescriptors),
+    /// The certificate authorities for the keys of tokens cannot be used.
+    #[error("JWT_CA_FILE: {0}")]
+    Identity(#[from] reqwest::Error),
     /// A shard cannot be used as it is, and a retry would not help.
     #[error(transparent)]
     Shard(#[from] ShardError),
@@ -80,16 +84,19 @@ impl Application {
         );
         let stocks = Stocks::new(shards.stock.clone());
 
+        let identity = settings.identity.as_ref().map(Verifier::new).transpose()?;
         let service = GrpcService {
             routes: api::grpc::routes(orders.clone(), stocks.clone()),
             health: health.clone(),
             descriptors: loms_proto::FILE_DESCRIPTOR_SET,
+            identity: identity.clone(),
         };
         let grpc = grpc::serve(&grpc, service).await?;
         let service = HttpService {
             health: health.clone(),
             openapi: api::openapi(),
             errors: gateway::error_body,
+            identity,
         };
         let state = gateway::GatewayState { orders: orders.clone(), stocks: stocks.clone() };
         let http = http::serve(&http, service, move |config| gateway::configure(config, &state))?;

@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use kafka_actors::Brokers;
 use service_kit::grpc::GrpcServerSettings;
 use service_kit::http::HttpServerSettings;
+use service_kit::identity::IdentitySettings;
 use service_kit::process;
 use service_kit::settings::KafkaSettings;
 use service_kit::settings::{Reader, SettingsError, ShardDefaults, ShardSettings};
@@ -29,6 +31,8 @@ pub struct Settings {
     pub http: HttpServerSettings,
     /// Address and limits of gRPC (`GRPC_HOST_PORT`).
     pub grpc: GrpcServerSettings,
+    /// Which tokens callers need (`JWT_*`). Without it, everybody may call.
+    pub identity: Option<IdentitySettings>,
     /// The databases of each shard (`DATABASE_MASTER_*_k`, `DATABASE_REPLICA_*_k`).
     pub shards: Vec<ShardSettings>,
     /// Maps users and orders to shards. It has as many shards as `shards`.
@@ -73,7 +77,9 @@ impl Settings {
         let reservation_grace =
             reservation_grace(&mut reader, http.request_timeout.max(grpc.request_timeout));
         let payment_ttl = reader.duration("ORDER_PAYMENT_TTL", Duration::from_mins(10));
+        let listeners = [("HTTP_PORT", http.address), ("GRPC_HOST_PORT", grpc.address)];
         let settings = Self {
+            identity: IdentitySettings::read(&mut reader, &listeners),
             http: HttpServerSettings { body_limit_bytes: REQUEST_LIMIT_BYTES, ..http },
             grpc: GrpcServerSettings { message_limit_bytes: REQUEST_LIMIT_BYTES, ..grpc },
             router: router(&mut reader, shards.len()),
@@ -92,6 +98,11 @@ impl Settings {
             thread_timeout: process::thread_timeout(&mut reader),
         };
         reader.finish().map(|()| settings)
+    }
+
+    /// The brokers, as a client of Kafka needs them.
+    pub fn brokers(&self) -> Brokers {
+        Brokers::new(&self.kafka.brokers).with(self.kafka.security())
     }
 }
 
@@ -133,8 +144,8 @@ mod tests {
     #[test]
     fn the_defaults_fit_the_local_stack() {
         let settings = Settings::read(Reader::from_pairs([("", "")])).unwrap();
-        assert_eq!(settings.http.address.to_string(), ":8081");
-        assert_eq!(settings.grpc.address.to_string(), ":50051");
+        assert_eq!(settings.http.address.to_string(), "127.0.0.1:8081");
+        assert_eq!(settings.grpc.address.to_string(), "127.0.0.1:50051");
         let primaries: Vec<String> =
             settings.shards.iter().map(|shard| shard.primary.address.to_string()).collect();
         assert_eq!(primaries, ["localhost:5432", "localhost:5434"]);

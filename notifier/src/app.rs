@@ -75,6 +75,7 @@ impl Application {
             health: health.clone(),
             openapi: api::document(),
             errors: api::error_body,
+            identity: None,
         };
         let http = http::serve(&http, service, |_| ())?;
         let arbiters = Arbiters::new(0);
@@ -96,7 +97,7 @@ impl Application {
         let immediate =
             immediate.map(|(_, handle)| ImmediateChannel::new(handle.clone())).collect();
         let inbox = InboxHandle::start(pool.clone(), channels, immediate, arbiters.pick(0));
-        let options = ProducerOptions::new(&settings.kafka.brokers, "notifier-dead-letters")
+        let options = ProducerOptions::new(settings.brokers(), "notifier-dead-letters")
             .retry_max(settings.kafka.retry_max)
             // Letters that Kafka does not accept in this time wait in the database.
             .delivery_timeout(DeadLetterPublisher::PUBLISH_WITHIN)
@@ -215,8 +216,8 @@ impl Application {
         let letters = DeadLetters::new(self.pool.clone());
         let sink =
             EventSink::new(self.inbox.clone(), letters, couriers.to_vec(), group, *event_max_bytes);
-        let options =
-            ConsumerOptions::new(&kafka.brokers, group, &kafka.topic).component(self.kafka.clone());
+        let options = ConsumerOptions::new(self.settings.brokers(), group, &kafka.topic)
+            .component(self.kafka.clone());
         ConsumerHandle::start(options, self.arbiters.pick(0), sink)
     }
 
@@ -231,7 +232,7 @@ impl Application {
             move || InboxSweeper::new(sweeper.clone(), ttl),
         );
         let letters = (pool.clone(), self.dead_letters.clone());
-        let topic = Topic::new(&self.settings.kafka.brokers, self.settings.dead_letter_topic());
+        let topic = Topic::new(self.settings.brokers(), self.settings.dead_letter_topic());
         let publisher = TaskHandle::periodic(
             ActorOptions::new("dead_letter_publisher"),
             arbiter,

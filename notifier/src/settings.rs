@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kafka_actors::Brokers;
 use service_kit::http::HttpServerSettings;
 use service_kit::process;
 use service_kit::settings::KafkaSettings;
@@ -114,6 +115,11 @@ impl Settings {
         reader.finish().map(|()| settings)
     }
 
+    /// The brokers, as a client of Kafka needs them.
+    pub fn brokers(&self) -> Brokers {
+        Brokers::new(&self.kafka.brokers).with(self.kafka.security())
+    }
+
     /// The topic for events that cannot be processed.
     pub fn dead_letter_topic(&self) -> String {
         format!("{}.dlq", self.kafka.topic)
@@ -127,7 +133,7 @@ mod tests {
     #[test]
     fn the_defaults_fit_the_local_stack() {
         let settings = Settings::read(Reader::from_pairs([("", "")])).unwrap();
-        assert_eq!(settings.http.address.to_string(), ":8083");
+        assert_eq!(settings.http.address.to_string(), "127.0.0.1:8083");
         assert_eq!(
             (settings.kafka.brokers.as_str(), settings.group.as_str()),
             ("localhost:9092", "loms-notifier")

@@ -3,6 +3,7 @@
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use service_kit::http::{ApiError, JsonBody};
+use service_kit::identity::{AuthError, Caller};
 
 use super::body::{
     AddItemRequest, CartAnswer, CheckoutAnswer, CheckoutRequest, Done, IdempotencyHeader,
@@ -14,6 +15,8 @@ use crate::domain::{CartError, Quantity, Sku, UserId};
 use crate::idempotency::IdempotencyKey;
 
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+/// The scope of tokens of services, which act for any user.
+const ANY_USER: &str = "shop.any-user";
 
 type Answer = Result<HttpResponse, ApiError>;
 type Body = JsonBody<Members>;
@@ -34,11 +37,12 @@ type Body = JsonBody<Members>;
 )]
 pub async fn add_item(
     carts: Data<Carts>,
+    caller: Caller,
     path: Path<(String, String)>,
     request: HttpRequest,
     body: Body,
 ) -> Answer {
-    let (user, sku) = (UserId::parse(&path.0)?, Sku::parse(&path.1)?);
+    let (user, sku) = (own(&caller, UserId::parse(&path.0)?)?, Sku::parse(&path.1)?);
     let count = Quantity::from_json(body.0.whole_number("count")?)?;
     carts.add(user, sku, count, key(&request)?).await?;
     Ok(HttpResponse::Ok().json(Done {}))
@@ -56,8 +60,12 @@ pub async fn add_item(
         EveryCall,
     )
 )]
-pub async fn remove_item(carts: Data<Carts>, path: Path<(String, String)>) -> Answer {
-    carts.remove(UserId::parse(&path.0)?, Sku::parse(&path.1)?).await?;
+pub async fn remove_item(
+    carts: Data<Carts>,
+    caller: Caller,
+    path: Path<(String, String)>,
+) -> Answer {
+    carts.remove(own(&caller, UserId::parse(&path.0)?)?, Sku::parse(&path.1)?).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -70,8 +78,8 @@ pub async fn remove_item(carts: Data<Carts>, path: Path<(String, String)>) -> An
         EveryCall,
     )
 )]
-pub async fn clear_cart(carts: Data<Carts>, path: Path<String>) -> Answer {
-    carts.clear(UserId::parse(&path)?).await?;
+pub async fn clear_cart(carts: Data<Carts>, caller: Caller, path: Path<String>) -> Answer {
+    carts.clear(own(&caller, UserId::parse(&path)?)?).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -84,8 +92,8 @@ pub async fn clear_cart(carts: Data<Carts>, path: Path<String>) -> Answer {
         ShowErrors, EveryCall,
     )
 )]
-pub async fn show_cart(carts: Data<Carts>, path: Path<String>) -> Answer {
-    let cart = carts.show(UserId::parse(&path)?).await?;
+pub async fn show_cart(carts: Data<Carts>, caller: Caller, path: Path<String>) -> Answer {
+    let cart = carts.show(own(&caller, UserId::parse(&path)?)?).await?;
     Ok(HttpResponse::Ok().json(CartAnswer::from(cart)))
 }
 
@@ -99,10 +107,20 @@ pub async fn show_cart(carts: Data<Carts>, path: Path<String>) -> Answer {
         CheckoutErrors, PostErrors, EveryCall,
     )
 )]
-pub async fn checkout(carts: Data<Carts>, request: HttpRequest, body: Body) -> Answer {
-    let user = UserId::from_json(body.0.whole_number("user")?)?;
-    let order = carts.checkout(user, key(&request)?).await?;
+pub async fn checkout(
+    carts: Data<Carts>,
+    caller: Caller,
+    request: HttpRequest,
+    body: Body,
+) -> Answer {
+    let user = own(&caller, UserId::from_json(body.0.whole_number("user")?)?)?;
+    let order = carts.checkout(user, key(&request)?, caller.token().cloned()).await?;
     Ok(HttpResponse::Ok().json(CheckoutAnswer::from(order)))
+}
+
+/// The user, if the caller may touch this user's cart.
+fn own(caller: &Caller, user: UserId) -> Result<UserId, AuthError> {
+    caller.is_user_or_has(user.get(), ANY_USER).map(|()| user)
 }
 
 fn key(request: &HttpRequest) -> Result<Option<IdempotencyKey>, CartError> {

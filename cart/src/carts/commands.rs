@@ -1,5 +1,6 @@
 //! The commands to a user's cart.
 
+use service_kit::settings::Secret;
 use shared_actors::actor::Command;
 
 use crate::checkout::Asker;
@@ -46,17 +47,19 @@ pub struct Checkout {
     pub keyed: Option<Keyed>,
     /// Who asks: only a user starts a new checkout.
     pub asker: Asker,
+    /// The token of the user, which loms checks too. `None` if callers need none.
+    pub token: Option<Secret>,
 }
 
 impl Checkout {
     /// A user's checkout.
-    pub fn new(keyed: Option<Keyed>) -> Self {
-        Self { keyed, asker: Asker::User }
+    pub fn new(keyed: Option<Keyed>, token: Option<Secret>) -> Self {
+        Self { keyed, asker: Asker::User, token }
     }
 
     /// Settles the open checkout and starts no new one.
     pub fn open_one() -> Self {
-        Self { keyed: None, asker: Asker::Sweeper }
+        Self { keyed: None, asker: Asker::Sweeper, token: None }
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use futures::{future, join};
+use service_kit::settings::Secret;
 use service_kit::shard::ShardRouter;
 use shared_actors::{crash_point, deadline};
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -162,7 +163,7 @@ impl Carts {
         Ok(CartView { lines, total_price })
     }
 
-    /// Orders the contents of the cart. If the open checkout takes everything in the cart, returns its
+    /// Orders the contents of the cart, with the token of the user if callers need one. If the open checkout takes everything in the cart, returns its
     /// order. Otherwise waits for it and orders the rest.
     ///
     /// # Errors
@@ -173,6 +174,7 @@ impl Carts {
         &self,
         user: UserId,
         key: Option<IdempotencyKey>,
+        token: Option<Secret>,
     ) -> Result<OrderId, CartError> {
         let _admitted = self.admission.admit(user)?;
         let (keyed, loaded) = match self.claim(user, key, || checkout::REQUEST.to_owned()).await? {
@@ -189,7 +191,7 @@ impl Carts {
             None => stored.cart,
         };
         self.none_is_lost(user, &rest).await?;
-        self.actors.ask(&user, Checkout::new(keyed)).await
+        self.actors.ask(&user, Checkout::new(keyed, token)).await
     }
 
     /// Refuses a cart with products that the product service no longer knows. If the service does not

@@ -5,9 +5,13 @@ use std::time::Duration;
 use loms_proto::loms_client::LomsClient;
 use loms_proto::{Item, Order, OrderCreateRequest, OrderInfoRequest, StocksInfoRequest};
 use service_kit::grpc;
+use service_kit::identity::TokenFile;
+use service_kit::settings::Secret;
+use service_kit::tls::ClientTls;
 use shared_actors::deadline;
 use shared_actors::health::Component;
 use tokio::time::sleep;
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Error};
 use tonic::{Request, Response, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -27,8 +31,12 @@ const CANCELLED: &str = "CANCELLED";
 /// The address of loms, and the timeout of calls.
 #[derive(Clone, Debug)]
 pub struct LomsSettings {
-    /// The gRPC address of loms, with or without `http://`.
+    /// The gRPC address of loms, with or without its scheme.
     pub base_url: String,
+    /// How the connection is secured if the scheme is `https`.
+    pub tls: ClientTls,
+    /// The token by which cart identifies itself where no user does.
+    pub token: Option<TokenFile>,
     /// How long one call may take.
     pub timeout: Duration,
 }
@@ -38,6 +46,9 @@ pub struct LomsSettings {
 pub struct Loms {
     link: grpc::Link,
     timeout: Duration,
+    token: Option<TokenFile>,
+    /// The token of the user on whose behalf it calls.
+    user_token: Option<Secret>,
 }
 
 impl Loms {
@@ -47,7 +58,15 @@ impl Loms {
     /// # Errors
     /// The URL is invalid.
     pub fn new(settings: &LomsSettings) -> Result<Self, Error> {
-        Ok(Self { link: grpc::Link::to(&settings.base_url)?, timeout: settings.timeout })
+        let link = grpc::Link::to(&settings.base_url, &settings.tls)?;
+        let (timeout, token) = (settings.timeout, settings.token.clone());
+        Ok(Self { link, timeout, token, user_token: None })
+    }
+
+    /// The same client, calling on behalf of the user with this token.
+    #[must_use]
+    pub fn on_behalf_of(&self, user_token: Option<Secret>) -> Self {
+        Self { user_token, ..self.clone() }
     }
 
     /// How many pieces of `sku` can be sold; 0 if loms does not know the SKU.
@@ -134,6 +153,13 @@ impl Loms {
         message: M,
         send: impl AsyncFnOnce(Channel, Request<M>) -> Result<Response<T>, Status>,
     ) -> Result<T, LomsError> {
+        let token = self.user_token.clone().or_else(|| self.token.as_ref()?.token());
+        let send = async |channel, mut request: Request<M>| {
+            if let Some(token) = token.and_then(|token| bearer(&token)) {
+                request.metadata_mut().insert("authorization", token);
+            }
+            send(channel, request).await
+        };
         let answer = deadline::scope(
             deadline::within(self.timeout),
             grpc::call(&self.link, method, message, send),
@@ -147,4 +173,10 @@ impl Loms {
             error
         })
     }
+}
+
+fn bearer(token: &Secret) -> Option<MetadataValue<Ascii>> {
+    let mut value: MetadataValue<Ascii> = format!("Bearer {}", token.expose()).parse().ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }

@@ -4,10 +4,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::header::RETRY_AFTER;
-use reqwest::{Client, Response, StatusCode, Url, redirect};
+use reqwest::{Certificate, Client, Response, StatusCode, Url, redirect};
 use serde::Serialize;
 use service_kit::metrics;
 use service_kit::settings::Secret;
+use service_kit::tls::PemFile;
 use shared_actors::trace;
 use shared_actors::{deadline, detail_span};
 use tokio::time::sleep;
@@ -34,6 +35,8 @@ const MAX_ANSWER_BYTES: usize = 8 * 1024;
 pub struct ProductServiceSettings {
     /// The URL of the service's method.
     pub url: Url,
+    /// The certificate authorities to trust. The system's if `None`.
+    pub ca: Option<PemFile>,
     /// The token that authenticates us.
     pub token: Secret,
     /// How many times a call is retried after a transient failure.
@@ -94,7 +97,7 @@ impl ProductClient {
         // Another provider may already be installed; either one works.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let connections = Mutex::new(Connections {
-            client: client(settings.timeout)?,
+            client: client(&settings)?,
             number: 0,
             since: Instant::now(),
         });
@@ -168,7 +171,7 @@ impl ProductClient {
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         // If the service is permanently slow, its connections are replaced only at this interval.
         if connections.number == number && connections.since.elapsed() >= self.settings.timeout {
-            match client(self.settings.timeout) {
+            match client(&self.settings) {
                 Ok(client) => {
                     *connections = Connections { client, number: number + 1, since: Instant::now() }
                 }
@@ -235,8 +238,14 @@ impl ProductClient {
     }
 }
 
-fn client(timeout: Duration) -> Result<Client, reqwest::Error> {
-    Client::builder()
+fn client(settings: &ProductServiceSettings) -> Result<Client, reqwest::Error> {
+    let timeout = settings.timeout;
+    let mut builder = Client::builder();
+    if let Some(ca) = &settings.ca {
+        builder = builder.tls_certs_only(Certificate::from_pem_bundle(ca.bytes())?);
+    }
+    builder
+        .no_proxy()
         .connect_timeout(timeout)
         .timeout(timeout)
         .redirect(redirect::Policy::none())

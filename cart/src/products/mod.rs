@@ -19,4 +19,4 @@ mod redis_cache;
 pub use actor::{ProductActor, Products};
 pub use client::{ProductClient, ProductServiceSettings};
 pub use product::Product;
-pub use redis_cache::{RedisCache, RedisSettings};
+pub use redis_cache::{RedisCache, RedisSettings, RedisTls};

@@ -6,12 +6,13 @@ use std::time::Duration;
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::io::tcp::TcpSettings;
 use deadpool_redis::redis::{
-    self, AsyncCommands, AsyncConnectionConfig, ConnectionAddr, ErrorKind, IntoConnectionInfo,
-    RedisConnectionInfo, RedisError, RedisResult,
+    self, AsyncCommands, AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind,
+    IntoConnectionInfo, RedisConnectionInfo, RedisError, RedisResult, TlsCertificates,
 };
 use deadpool_redis::{Connection, Manager, Pool};
 use prometheus::IntCounterVec;
 use service_kit::settings::{HostPort, Secret};
+use service_kit::tls::PemFile;
 use shared_actors::fits;
 use shared_actors::health::Component;
 use shared_actors::trace;
@@ -41,6 +42,8 @@ static FAILURES: LazyLock<IntCounterVec> = LazyLock::new(|| {
 pub struct RedisSettings {
     /// The server.
     pub address: HostPort,
+    /// `None` if the connection is not encrypted.
+    pub tls: Option<RedisTls>,
     /// The password; empty if Redis has none.
     pub password: Secret,
     /// The number of the database.
@@ -50,6 +53,13 @@ pub struct RedisSettings {
     /// How long to wait for an answer. Redis usually answers in well under a millisecond; a slower
     /// answer is useless.
     pub timeout: Duration,
+}
+
+/// How the server proves itself. Its certificate must be valid and name its host.
+#[derive(Clone, Debug)]
+pub struct RedisTls {
+    /// The certificate authorities to trust. The system's if `None`.
+    pub ca: Option<PemFile>,
 }
 
 /// Products in Redis, over one connection. While there is no connection, only [`RedisCache::watch`]
@@ -93,8 +103,7 @@ impl RedisCache {
             access = access.set_password(settings.password.expose());
         }
         let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(TCP_USER_TIMEOUT);
-        let address = ConnectionAddr::Tcp(settings.address.host.clone(), settings.address.port);
-        let info = address.into_connection_info()?.set_redis_settings(access).set_tcp_settings(tcp);
+        let info = address(settings)?.set_redis_settings(access).set_tcp_settings(tcp);
         // `attend` and `bounded` set the timeouts.
         let config =
             AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
@@ -269,6 +278,17 @@ impl RedisCache {
     fn line(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn address(settings: &RedisSettings) -> RedisResult<ConnectionInfo> {
+    let (host, port) = (settings.address.host.clone(), settings.address.port);
+    let Some(tls) = &settings.tls else {
+        return ConnectionAddr::Tcp(host, port).into_connection_info();
+    };
+    let address = ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None };
+    let root_cert = tls.ca.as_ref().map(|ca| ca.bytes().to_vec());
+    let certificates = TlsCertificates { client_tls: None, root_cert };
+    Ok(Client::build_with_tls(address, certificates)?.get_connection_info().clone())
 }
 
 fn key(sku: Sku) -> String {

@@ -82,8 +82,8 @@ impl Shop {
         }
         let broker = if parts.without_kafka { "127.0.0.1:1" } else { &servers.kafka };
         env.extend(settings([
-            ("HTTP_PORT", free_port().to_string()),
-            ("GRPC_HOST_PORT", format!(":{grpc}")),
+            ("HTTP_PORT", on_loopback(free_port())),
+            ("GRPC_HOST_PORT", on_loopback(grpc)),
             ("KAFKA_BROKER", broker.to_owned()),
             ("KAFKA_TOPIC", topic.name.clone()),
             ("RUST_LOG", "warn".to_owned()),
@@ -99,7 +99,7 @@ impl Shop {
         } else {
             let mut env = notifications.master_env(0);
             env.extend(settings([
-                ("HTTP_PORT", free_port().to_string()),
+                ("HTTP_PORT", on_loopback(free_port())),
                 ("KAFKA_BROKER", servers.kafka.clone()),
                 ("KAFKA_TOPIC", topic.name.clone()),
                 ("KAFKA_GROUP_ID", topic.name.clone()),
@@ -116,7 +116,7 @@ impl Shop {
             }
             let mut env = [carts[0].master_env(0), carts[1].master_env(1)].concat();
             env.extend(settings([
-                ("HOST_PORT", free_port().to_string()),
+                ("HOST_PORT", on_loopback(free_port())),
                 ("LOMS_BASE_URL", format!("127.0.0.1:{grpc}")),
                 ("PRODUCT_SERVICE_BASE_URL", products.base_url().to_owned()),
                 ("REQUESTS_PER_SECOND", "1000".to_owned()),
@@ -195,8 +195,8 @@ impl Shop {
         let mut env = self.loms_env.clone();
         env.retain(|(name, _)| name != "HTTP_PORT" && name != "GRPC_HOST_PORT");
         env.extend(settings([
-            ("HTTP_PORT", http.to_string()),
-            ("GRPC_HOST_PORT", format!(":{grpc}")),
+            ("HTTP_PORT", on_loopback(http)),
+            ("GRPC_HOST_PORT", on_loopback(grpc)),
         ]));
         (ServiceProcess::start("loms", &env).await, grpc)
     }
@@ -322,4 +322,8 @@ fn order(user: u64, sku: u64) -> Vec<u8> {
 
 fn settings<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Env {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn on_loopback(port: u16) -> String {
+    format!("127.0.0.1:{port}")
 }

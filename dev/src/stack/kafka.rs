@@ -31,7 +31,7 @@ pub const BROKERS_DEFAULT: TopicReplication<'static> = TopicReplication::Fixed(-
 pub const CLUSTER_ID: &str = "c2hvcC1sb2NhbC1rYWZrYQ";
 
 /// The ports that Kafka listens on, on localhost.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Listeners {
     /// For clients.
     pub port: u16,
@@ -39,12 +39,14 @@ pub struct Listeners {
     pub controller_port: u16,
     /// Set if clients connect through a proxy in front of `port`.
     pub proxied: Option<Proxied>,
+    /// Set if clients may also connect with TLS and a login.
+    pub secured: Option<Secured>,
 }
 
 impl Listeners {
     /// Listeners without a proxy.
     pub const fn new(port: u16, controller_port: u16) -> Self {
-        Self { port, controller_port, proxied: None }
+        Self { port, controller_port, proxied: None, secured: None }
     }
 }
 
@@ -55,6 +57,19 @@ pub struct Proxied {
     pub proxy_port: u16,
     /// The port on which the broker talks to itself, bypassing the proxy.
     pub broker_port: u16,
+}
+
+/// A port for clients with TLS that log in by SCRAM-SHA-512.
+#[derive(Clone, Debug)]
+pub struct Secured {
+    /// The port.
+    pub port: u16,
+    /// A PEM file with the broker's key and certificate.
+    pub keystore: PathBuf,
+    /// The only user.
+    pub user: String,
+    /// The user's password.
+    pub password: String,
 }
 
 /// Starts Kafka on localhost and creates the topic of the order events if it is missing. Returns
@@ -129,11 +144,14 @@ async fn format_storage(
     }
     let properties = folder.join("format.properties");
     render_properties(listeners, &unfinished, &properties, folders)?;
-    java("Kafka (format)", "kafka-format", "kafka.tools.StorageTool", folders)?
+    let mut format = java("Kafka (format)", "kafka-format", "kafka.tools.StorageTool", folders)?
         .args(["format", "--standalone", "-t", CLUSTER_ID, "-c"])
-        .arg(&properties)
-        .run(Duration::from_mins(1))
-        .await?;
+        .arg(&properties);
+    if let Some(Secured { user, password, .. }) = &listeners.secured {
+        let login = format!("SCRAM-SHA-512=[name={user},password={password}]");
+        format = format.args(["--add-scram", &login]);
+    }
+    format.run(Duration::from_mins(1)).await?;
     if data.exists() {
         fs::remove_dir_all(data)?;
     }
@@ -171,7 +189,7 @@ fn render_properties(
     let source = folders.root().join("docker/kafka/server.properties");
     let text =
         fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
-    let Listeners { port, controller_port, proxied } = *listeners;
+    let Listeners { port, controller_port, proxied, ref secured } = *listeners;
     let controller = format!("127.0.0.1:{controller_port}");
     let mut heard = format!("CONTROLLER://{controller},EXTERNAL://127.0.0.1:{port}");
     let clients_come_to = proxied.map_or(port, |proxied| proxied.proxy_port);
@@ -188,8 +206,20 @@ fn render_properties(
         heard += &own;
         advertised += &own;
     }
+    let mut more = Vec::new();
+    if let Some(Secured { port, keystore, .. }) = secured {
+        let own = format!(",SECURED://127.0.0.1:{port}");
+        heard += &own;
+        advertised += &own;
+        more = vec![
+            "listener.name.secured.ssl.keystore.type=PEM".to_owned(),
+            format!("listener.name.secured.ssl.keystore.location={}", keystore.display()),
+            "listener.name.secured.sasl.enabled.mechanisms=SCRAM-SHA-512".to_owned(),
+            "listener.name.secured.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;".to_owned(),
+        ];
+    }
     let between_brokers = if proxied.is_some() { "BROKER" } else { "EXTERNAL" };
-    let protocols = "CONTROLLER:PLAINTEXT,EXTERNAL:PLAINTEXT,EXTERNAL6:PLAINTEXT,BROKER:PLAINTEXT";
+    let protocols = "CONTROLLER:PLAINTEXT,EXTERNAL:PLAINTEXT,EXTERNAL6:PLAINTEXT,BROKER:PLAINTEXT,SECURED:SASL_SSL";
     let replaced = [
         ("controller.quorum.bootstrap.servers", controller),
         ("listeners", heard),
@@ -203,7 +233,7 @@ fn render_properties(
         .lines()
         .filter(|line| !replaced.iter().any(|(name, _)| key(line).as_deref() == Some(name)));
     let ours = replaced.iter().map(|(name, value)| format!("{name}={value}"));
-    let lines: Vec<String> = kept.map(str::to_owned).chain(ours).collect();
+    let lines: Vec<String> = kept.map(str::to_owned).chain(ours).chain(more).collect();
     fs::write(rendered, lines.join("\n") + "\n")
         .with_context(|| format!("cannot write {}", rendered.display()))
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use super::folders::Folders;
@@ -205,7 +205,8 @@ pub async fn connect(port: u16, database: &str) -> Result<PgConnection> {
         .port(port)
         .username(USER)
         .password(PASSWORD)
-        .database(database);
+        .database(database)
+        .ssl_mode(PgSslMode::Disable);
     Ok(PgConnection::connect_with(&options).await?)
 }
 

@@ -13,6 +13,11 @@ use super::tools;
 
 /// Starts Redis on `port` of localhost and waits until it answers.
 pub async fn start(port: u16, folders: &Folders) -> Result<Process> {
+    start_with(port, &[], folders).await
+}
+
+/// Starts Redis with more arguments.
+pub async fn start_with(port: u16, more: &[String], folders: &Folders) -> Result<Process> {
     let data = folders.create_data("redis")?;
     let mut process = Program::new("Redis", tools::find("redis-server")?, folders.log("redis"))
         .arg(folders.root().join("docker/redis/redis.conf"))
@@ -27,6 +32,7 @@ pub async fn start(port: u16, folders: &Folders) -> Result<Process> {
             "--dir",
         ])
         .arg(data)
+        .args(more)
         .port(port)
         .start()?;
     process.until_ready(Duration::from_secs(20), async || ping(port)).await?;

@@ -1,6 +1,6 @@
 //! A database for one test.
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use super::clean_up;
@@ -48,6 +48,7 @@ impl Database {
             .username(USER)
             .password(PASSWORD)
             .database(&self.name)
+            .ssl_mode(PgSslMode::Disable)
     }
 
     /// Opens a connection to this database.

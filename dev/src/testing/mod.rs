@@ -8,24 +8,30 @@
     reason = "a test's helper fails the test by its panic"
 )]
 
+mod authority;
 mod cluster;
 pub mod crashes;
 mod database;
 mod eventually;
 mod fault;
+pub mod issuer;
 mod proxy;
 mod service;
+mod terminator;
 mod topic;
 
 #[cfg(test)]
 mod tests;
 
+pub use authority::{Authority, Certificate};
 pub use cluster::KafkaCluster;
 pub use database::{Database, create_database};
 pub use eventually::{Condition, eventually};
 pub use fault::Fault;
+pub use issuer::Issuer;
 pub use proxy::Proxy;
 pub use service::ServiceProcess;
+pub use terminator::TlsTerminator;
 pub use topic::{Topic, limit_records, unique_topic};
 
 pub use crate::http::client as http_client;

@@ -55,7 +55,7 @@ impl ServiceProcess {
 
     /// Waits until /readyz answers 200.
     pub async fn ready(&mut self) {
-        let url = format!("{}/readyz", self.base_url());
+        let url = format!("{}/readyz", self.operations_url());
         let client = http::client();
         let probe = async || {
             let status = client.get(&url).send().await?.status();
@@ -67,13 +67,27 @@ impl ServiceProcess {
         }
     }
 
-    /// The base URL of the service, `http://127.0.0.1:<port>` with its HTTP port.
+    /// The base URL of the service: `http://127.0.0.1:<port>` with its HTTP port, or `https` if it
+    /// has a certificate.
     pub fn base_url(&self) -> String {
-        let setting = self.env.iter().find(|(key, _)| key == "HTTP_PORT" || key == "HOST_PORT");
-        let (_, value) = setting.expect("HTTP_PORT or HOST_PORT is set for the service");
-        let value = value.to_string_lossy();
-        let port = value.rsplit_once(':').map_or(value.as_ref(), |(_, port)| port);
-        format!("http://127.0.0.1:{port}")
+        let address = self.setting("HTTP_PORT").or_else(|| self.setting("HOST_PORT"));
+        let address = address.expect("HTTP_PORT or HOST_PORT is set for the service");
+        let scheme = if self.setting("TLS_CERT_FILE").is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", port(&address))
+    }
+
+    /// The base URL of the operational routes.
+    pub fn operations_url(&self) -> String {
+        match self.setting("OPERATIONS_HOST_PORT") {
+            Some(address) => format!("http://127.0.0.1:{}", port(&address)),
+            None => self.base_url(),
+        }
+    }
+
+    /// The last value of a setting.
+    fn setting(&self, name: &str) -> Option<String> {
+        let found = self.env.iter().rfind(|(key, _)| key == name);
+        found.map(|(_, value)| value.to_string_lossy().into_owned())
     }
 
     /// Kills the service if it still runs, starts it again with the same environment, and waits
@@ -141,6 +155,11 @@ impl Drop for ServiceProcess {
             eprintln!("the end of the log of {}:\n{end}", self.binary);
         }
     }
+}
+
+/// The port of an address that may be only a port.
+fn port(address: &str) -> &str {
+    address.rsplit_once(':').map_or(address, |(_, port)| port)
 }
 
 fn run(binary: &str, env: &[(OsString, OsString)], log: PathBuf) -> Process {

@@ -21,4 +21,5 @@ mod gateway;
 mod loms;
 mod operations;
 mod prometheus;
+mod security;
 mod traces;

@@ -5,10 +5,11 @@ use prost::encoding::key_len;
 use prost::length_delimiter_len;
 use service_kit::error::ServiceError;
 use service_kit::grpc::status;
+use service_kit::identity::Caller;
 use tonic::codec::CompressionEncoding;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::service::Routes;
-use tonic::{Request, Response, Status, async_trait};
+use tonic::{Extensions, Request, Response, Status, async_trait};
 
 use crate::orders::Orders;
 use crate::stock::Stocks;
@@ -37,36 +38,41 @@ impl Loms for LomsService {
         &self,
         request: Request<proto::OrderCreateRequest>,
     ) -> Result<Response<proto::OrderCreateResponse>, Status> {
-        let (metadata, _, message) = request.into_parts();
-        answer(self.0.order_create(message, keys(&metadata)).await)
+        let (metadata, extensions, message) = request.into_parts();
+        let caller = caller(&extensions)?;
+        answer(self.0.order_create(&caller, message, keys(&metadata)).await)
     }
 
     async fn order_info(
         &self,
         request: Request<proto::OrderInfoRequest>,
     ) -> Result<Response<proto::OrderInfoResponse>, Status> {
-        answer(self.0.order_info(request.into_inner()).await)
+        let caller = caller(request.extensions())?;
+        answer(self.0.order_info(&caller, request.into_inner()).await)
     }
 
     async fn order_pay(
         &self,
         request: Request<proto::OrderPayRequest>,
     ) -> Result<Response<()>, Status> {
-        answer(self.0.order_pay(request.into_inner()).await)
+        let caller = caller(request.extensions())?;
+        answer(self.0.order_pay(&caller, request.into_inner()).await)
     }
 
     async fn order_cancel(
         &self,
         request: Request<proto::OrderCancelRequest>,
     ) -> Result<Response<()>, Status> {
-        answer(self.0.order_cancel(request.into_inner()).await)
+        let caller = caller(request.extensions())?;
+        answer(self.0.order_cancel(&caller, request.into_inner()).await)
     }
 
     async fn orders_all(
         &self,
         request: Request<proto::OrdersAllRequest>,
     ) -> Result<Response<proto::OrderAllResponse>, Status> {
-        let list = self.0.orders_all(request.into_inner(), |order| {
+        let caller = caller(request.extensions())?;
+        let list = self.0.orders_all(&caller, request.into_inner(), |order| {
             let bytes = key_len(ORDERS_FIELD)
                 + length_delimiter_len(order.encoded_len())
                 + order.encoded_len();
@@ -90,9 +96,15 @@ impl Loms for LomsService {
         &self,
         request: Request<proto::StocksRestockRequest>,
     ) -> Result<Response<proto::StocksRestockResponse>, Status> {
-        let (metadata, _, message) = request.into_parts();
-        answer(self.0.stocks_restock(message, keys(&metadata)).await)
+        let (metadata, extensions, message) = request.into_parts();
+        let caller = caller(&extensions)?;
+        answer(self.0.stocks_restock(&caller, message, keys(&metadata)).await)
     }
+}
+
+/// The caller, which the front end has put there.
+fn caller(extensions: &Extensions) -> Result<Caller, Status> {
+    extensions.get().cloned().ok_or_else(|| Status::internal("internal error"))
 }
 
 /// The idempotency keys in the metadata of the request.

@@ -127,7 +127,7 @@ fn start_shard(
     };
     let prepared = watch::Sender::new(false);
     let arbiter = arbiters.pick(index.index());
-    let options = ProducerOptions::new(&settings.kafka.brokers, format!("loms-relay-{index}"))
+    let options = ProducerOptions::new(settings.brokers(), format!("loms-relay-{index}"))
         .transactional_id(format!("{}-relay-{index}", settings.kafka.topic))
         .retry_max(settings.kafka.retry_max)
         .topic(&settings.kafka.topic)

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use service_kit::error::{ErrorCode, ServiceError};
+use service_kit::identity::AuthError;
 use thiserror::Error;
 
 /// A field of the request breaks a rule.
@@ -42,12 +43,21 @@ pub enum Failure {
     /// The answer did not arrive in time. The request may have taken effect, or may yet.
     #[error("the deadline passed before the answer")]
     DeadlineExceeded,
+    /// The caller may not do this.
+    #[error(transparent)]
+    Refused(AuthError),
     /// An internal error of loms.
     #[error("{reason}")]
     Internal {
         /// The cause, for the log.
         reason: String,
     },
+}
+
+impl From<AuthError> for Failure {
+    fn from(error: AuthError) -> Self {
+        Self::Refused(error)
+    }
 }
 
 impl Failure {
@@ -82,6 +92,7 @@ impl ServiceError for Failure {
             Self::Overloaded { .. } => ErrorCode::Overloaded,
             Self::Unavailable { .. } => ErrorCode::Unavailable,
             Self::DeadlineExceeded => ErrorCode::DeadlineExceeded,
+            Self::Refused(error) => error.code(),
             Self::Internal { .. } => ErrorCode::Internal,
         }
     }
@@ -90,7 +101,7 @@ impl ServiceError for Failure {
         match self {
             Self::Unavailable { .. } => "not available at the moment, try again".to_owned(),
             Self::Internal { .. } => "internal error".to_owned(),
-            Self::Overloaded { .. } | Self::DeadlineExceeded => self.to_string(),
+            Self::Overloaded { .. } | Self::DeadlineExceeded | Self::Refused(_) => self.to_string(),
         }
     }
 
@@ -98,7 +109,7 @@ impl ServiceError for Failure {
         match self {
             Self::Overloaded { retry_after } => Some(*retry_after),
             Self::Unavailable { .. } => Some(Duration::from_secs(1)),
-            Self::DeadlineExceeded | Self::Internal { .. } => None,
+            Self::DeadlineExceeded | Self::Refused(_) | Self::Internal { .. } => None,
         }
     }
 }

@@ -8,9 +8,12 @@ use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
+use lettre::transport::smtp::client::{
+    AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters,
+};
 use lettre::transport::smtp::extension::ClientId;
 use service_kit::settings::{HostPort, Secret};
+use service_kit::tls::PemFile;
 use thiserror::Error;
 
 use super::text::{Language, Texts};
@@ -52,8 +55,8 @@ pub struct EmailSettings {
     pub server: HostPort,
     /// How the connection is encrypted.
     pub tls: SmtpTls,
-    /// A PEM file with additional CA certificates to trust.
-    pub ca_file: Option<String>,
+    /// The certificate authorities to trust. The system's if `None`.
+    pub ca: Option<PemFile>,
     /// The user name. Empty if the server needs no login.
     pub user: String,
     /// The password.
@@ -71,17 +74,6 @@ pub struct EmailSettings {
 /// Why emails cannot be set up.
 #[derive(Debug, Error)]
 pub enum EmailSetupError {
-    /// The file with certificates cannot be read.
-    #[error("EMAIL_CA_FILE {file}: {error}")]
-    File {
-        /// The path of the file.
-        file: String,
-        /// Why it cannot be read.
-        error: std::io::Error,
-    },
-    /// The file contains no certificate.
-    #[error("EMAIL_CA_FILE {0}: no certificate in PEM")]
-    NoCertificate(String),
     /// TLS cannot be set up.
     #[error("cannot load EMAIL_CA_FILE or the system's CA certificates: {0}")]
     Tls(#[from] SmtpError),
@@ -209,13 +201,10 @@ fn tls(settings: &EmailSettings) -> Result<Option<TlsParameters>, EmailSetupErro
         return Ok(None);
     }
     let mut parameters = TlsParameters::builder(settings.server.host.clone());
-    if let Some(file) = &settings.ca_file {
-        let pem = std::fs::read_to_string(file)
-            .map_err(|error| EmailSetupError::File { file: file.clone(), error })?;
-        if !pem.contains("-----BEGIN CERTIFICATE-----") {
-            return Err(EmailSetupError::NoCertificate(file.clone()));
-        }
-        parameters = parameters.add_root_certificate(Certificate::from_pem(pem.as_bytes())?);
+    if let Some(ca) = &settings.ca {
+        parameters = parameters
+            .certificate_store(CertificateStore::None)
+            .add_root_certificate(Certificate::from_pem(ca.bytes())?);
     }
     Ok(Some(parameters.build_rustls()?))
 }

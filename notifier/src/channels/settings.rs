@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 use service_kit::settings::{HostPort, Reader};
+use service_kit::tls::PemFile;
 use thiserror::Error;
 
 use super::email::{EmailChannel, EmailSettings, EmailSetupError, SmtpTls, USER_ID};
@@ -98,6 +99,7 @@ fn read_webhook(
     let url = reader.secret("WEBHOOK_URL", "");
     let secret = reader.secret("WEBHOOK_SECRET", "");
     let allow_private = reader.flag("WEBHOOK_ALLOW_PRIVATE", false);
+    let ca = PemFile::certificates(reader, "WEBHOOK_CA_FILE");
     let states = states(reader, "WEBHOOK_STATES");
     if !enabled {
         return None;
@@ -112,13 +114,16 @@ fn read_webhook(
         reader.reject_secretly("WEBHOOK_URL", "a URL that begins with https:// or http://");
         return None;
     };
+    if ca.is_some() && url.scheme() != "https" {
+        reader.reject_secretly("WEBHOOK_URL", "https://…, because WEBHOOK_CA_FILE is set");
+    }
     // Names are checked when they are resolved.
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     if !allow_private && host.parse().is_ok_and(|address| !is_public(address)) {
         reader
             .reject("WEBHOOK_URL", "a public address, or WEBHOOK_ALLOW_PRIVATE=true to allow any");
     }
-    Some((WebhookSettings { url, secret, allow_private, timeout }, states))
+    Some((WebhookSettings { url, ca, secret, allow_private, timeout }, states))
 }
 
 fn read_email(
@@ -131,7 +136,7 @@ fn read_email(
     let settings = EmailSettings {
         server: server.clone().unwrap_or(HostPort { host: String::new(), port: 0 }),
         tls: reader.get("EMAIL_SMTP_TLS", SmtpTls::StartTls),
-        ca_file: Some(reader.text("EMAIL_CA_FILE", "")).filter(|file| !file.is_empty()),
+        ca: PemFile::certificates(reader, "EMAIL_CA_FILE"),
         user: reader.text("EMAIL_SMTP_USER", ""),
         password: reader.secret("EMAIL_SMTP_PASSWORD", ""),
         from: reader.text("EMAIL_FROM", ""),
@@ -148,6 +153,9 @@ fn read_email(
     }
     if settings.tls == SmtpTls::None && !settings.user.is_empty() {
         reader.reject("EMAIL_SMTP_TLS", "starttls or implicit, because EMAIL_SMTP_USER is set");
+    }
+    if settings.tls == SmtpTls::None && settings.ca.is_some() {
+        reader.reject("EMAIL_SMTP_TLS", "starttls or implicit, because EMAIL_CA_FILE is set");
     }
     if !is_mailbox(&settings.from) {
         reader.reject("EMAIL_FROM", "an address such as shop@example.com");

@@ -7,8 +7,9 @@ use std::time::Duration;
 use chrono::Utc;
 use futures::future::LocalBoxFuture;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode, Url, redirect};
+use reqwest::{Certificate, Client, Response, StatusCode, Url, redirect};
 use service_kit::settings::Secret;
+use service_kit::tls::PemFile;
 use shared_actors::trace::TraceContext;
 use standardwebhooks::{
     HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook, WebhookError,
@@ -28,6 +29,8 @@ const MAX_ANSWER_BYTES: usize = 4 * 1024;
 pub struct WebhookSettings {
     /// The receiver.
     pub url: Url,
+    /// The certificate authorities to trust. The system's if `None`.
+    pub ca: Option<PemFile>,
     /// The key of the signature: `whsec_` and base64.
     pub secret: Secret,
     /// Whether the receiver may have a private address. Otherwise an address that is not public is
@@ -76,6 +79,9 @@ impl WebhookChannel {
             .tcp_keepalive(KEEP_ALIVE)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .user_agent(concat!("shop-notifier/", env!("CARGO_PKG_VERSION")));
+        if let Some(ca) = &settings.ca {
+            builder = builder.tls_certs_only(Certificate::from_pem_bundle(ca.bytes())?);
+        }
         if !settings.allow_private {
             builder = builder.dns_resolver(PublicAddresses);
         }

@@ -24,7 +24,7 @@ pub(super) type Failed = (i64, String);
 
 impl Replay {
     pub fn new(settings: &Settings) -> Self {
-        let options = ProducerOptions::new(&settings.kafka.brokers, "notifier-dlq")
+        let options = ProducerOptions::new(settings.brokers(), "notifier-dlq")
             .retry_max(settings.kafka.retry_max);
         Self { producer: ProducerHandle::start(options, Arbiters::new(0).pick(0)) }
     }

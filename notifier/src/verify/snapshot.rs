@@ -34,7 +34,7 @@ impl Round {
         let mut before = history(settings).await?;
         are_the_shards(&mut before).await?;
         let position = GroupPosition {
-            brokers: settings.kafka.brokers.clone(),
+            brokers: settings.brokers(),
             group: settings.group.clone(),
             topic: settings.kafka.topic.clone(),
         };

@@ -10,16 +10,17 @@ use rdkafka::error::KafkaError;
 use shared_actors::health::Component;
 use tracing::{debug, error, info, warn};
 
+use super::brokers::Brokers;
 use super::statistics::Statistics;
 
 /// How long a broker may take to answer a request.
 pub(super) const SOCKET_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The librdkafka settings that all clients share.
-pub(super) fn config(brokers: &str, client_id: &str) -> ClientConfig {
+pub(super) fn config(brokers: &Brokers, client_id: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
+    brokers.configure(&mut config);
     config
-        .set("bootstrap.servers", brokers)
         .set("client.id", client_id)
         // Detects a broker that accepts connections but never answers.
         .set("socket.timeout.ms", SOCKET_TIMEOUT.as_millis().to_string())

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
+mod brokers;
 mod client;
 mod consumer;
 mod metrics;
@@ -11,6 +12,7 @@ pub mod spans;
 mod statistics;
 mod topic;
 
+pub use brokers::Brokers;
 pub use consumer::{ConsumerHandle, ConsumerOptions, RecordSink, SinkError};
 pub use offsets::{GroupPosition, Offsets};
 pub use producer::{ProducerError, ProducerHandle, ProducerOptions};

@@ -9,6 +9,7 @@ use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::task::spawn_blocking;
 
+use super::Brokers;
 use super::client::{self, ClientReport};
 
 /// How long the brokers may take to answer each request.
@@ -22,8 +23,8 @@ pub type Offsets = BTreeMap<i32, i64>;
 /// A consumer group and its topic.
 #[derive(Clone, Debug)]
 pub struct GroupPosition {
-    /// `host:port`, comma-separated.
-    pub brokers: String,
+    /// The brokers of the topic.
+    pub brokers: Brokers,
     /// The group id.
     pub group: String,
     /// The topic name.

@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
-use super::{ProducerError, client};
+use super::{Brokers, ProducerError, client};
 
 const PARTITIONS: i32 = 1;
 /// The broker's default.
@@ -22,14 +22,14 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// A topic that is created when its name is first needed. Cheap to clone.
 #[derive(Clone)]
 pub struct Topic {
-    brokers: String,
+    brokers: Brokers,
     name: String,
     made: Arc<OnceCell<()>>,
 }
 
 impl Topic {
-    /// The topic `name` on `brokers` (`host:port`, comma-separated).
-    pub fn new(brokers: impl Into<String>, name: impl Into<String>) -> Self {
+    /// The topic `name` on `brokers`.
+    pub fn new(brokers: impl Into<Brokers>, name: impl Into<String>) -> Self {
         Self { brokers: brokers.into(), name: name.into(), made: Arc::default() }
     }
 

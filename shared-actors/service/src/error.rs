@@ -25,6 +25,10 @@ use crate::failures;
 pub enum ErrorCode {
     /// The request is malformed or breaks a rule that does not depend on state.
     InvalidArgument,
+    /// The caller did not say who it is, or could not prove it.
+    Unauthenticated,
+    /// The caller may not do this.
+    PermissionDenied,
     /// Something that the request names does not exist.
     NotFound,
     /// It already exists, and differs.
@@ -60,6 +64,8 @@ impl ErrorCode {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::InvalidArgument => "INVALID_ARGUMENT",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::PermissionDenied => "PERMISSION_DENIED",
             Self::NotFound => "NOT_FOUND",
             Self::AlreadyExists => "ALREADY_EXISTS",
             Self::FailedPrecondition => "FAILED_PRECONDITION",
@@ -81,6 +87,8 @@ impl ErrorCode {
     pub const fn http_status(self) -> StatusCode {
         match self {
             Self::InvalidArgument => StatusCode::BAD_REQUEST,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::PermissionDenied => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::AlreadyExists | Self::Conflict => StatusCode::CONFLICT,
             Self::FailedPrecondition => StatusCode::PRECONDITION_FAILED,
@@ -110,6 +118,8 @@ impl ErrorCode {
     pub const fn grpc_code(self) -> Code {
         match self {
             Self::InvalidArgument | Self::UnsupportedMediaType => Code::InvalidArgument,
+            Self::Unauthenticated => Code::Unauthenticated,
+            Self::PermissionDenied => Code::PermissionDenied,
             Self::NotFound => Code::NotFound,
             Self::AlreadyExists | Self::IdempotencyKeyReused => Code::AlreadyExists,
             Self::FailedPrecondition => Code::FailedPrecondition,
@@ -146,6 +156,8 @@ impl ErrorCode {
     /// The outcome behind an HTTP status that was not chosen by a [`ServiceError`].
     pub fn from_http(status: StatusCode) -> Self {
         match status.as_u16() {
+            401 => Self::Unauthenticated,
+            403 => Self::PermissionDenied,
             404 => Self::NotFound,
             405 => Self::MethodNotAllowed,
             409 => Self::Conflict,
@@ -257,8 +269,10 @@ fn with_causes(error: &(impl ServiceError + ?Sized)) -> String {
 mod tests {
     use super::*;
 
-    const ALL: [ErrorCode; 15] = [
+    const ALL: [ErrorCode; 17] = [
         ErrorCode::InvalidArgument,
+        ErrorCode::Unauthenticated,
+        ErrorCode::PermissionDenied,
         ErrorCode::NotFound,
         ErrorCode::AlreadyExists,
         ErrorCode::FailedPrecondition,
@@ -279,6 +293,8 @@ mod tests {
     fn every_row_of_the_contract_has_its_status_and_its_code() {
         let rows = [
             (ErrorCode::InvalidArgument, 400, 400, 3),
+            (ErrorCode::Unauthenticated, 401, 401, 16),
+            (ErrorCode::PermissionDenied, 403, 403, 7),
             (ErrorCode::NotFound, 404, 404, 5),
             (ErrorCode::FailedPrecondition, 412, 400, 9),
             (ErrorCode::AlreadyExists, 409, 409, 6),

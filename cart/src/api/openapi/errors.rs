@@ -14,6 +14,19 @@ pub enum EveryCall {
         example = json!({"code": "INVALID_ARGUMENT", "message": "count must be a whole number from 1 to 65535"})
     )]
     BadRequest(ErrorAnswer),
+    /// Callers need a token, and this one has none or an invalid one.
+    #[response(
+        status = 401,
+        headers(("WWW-Authenticate" = String, description = "`Bearer`.")),
+        example = json!({"code": "UNAUTHENTICATED", "message": "a bearer token is required"})
+    )]
+    Unauthenticated(ErrorAnswer),
+    /// The token is for another user.
+    #[response(
+        status = 403,
+        example = json!({"code": "PERMISSION_DENIED", "message": "this token does not permit it"})
+    )]
+    PermissionDenied(ErrorAnswer),
     /// Too many requests at once. Nothing was done.
     #[response(
         status = 429,

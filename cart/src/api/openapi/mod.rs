@@ -47,12 +47,16 @@ mod tests {
             (
                 "/user/{user_id}/cart/{sku_id}",
                 "post",
-                "200 400 408 409 412 413 415 422 429 500 502 503 504",
+                "200 400 401 403 408 409 412 413 415 422 429 500 502 503 504",
             ),
-            ("/user/{user_id}/cart/{sku_id}", "delete", "204 400 429 500 503 504"),
-            ("/user/{user_id}/cart", "delete", "204 400 429 500 503 504"),
-            ("/user/{user_id}/cart", "get", "200 400 404 429 500 502 503 504"),
-            ("/cart/checkout", "post", "200 400 404 408 409 412 413 415 422 429 500 502 503 504"),
+            ("/user/{user_id}/cart/{sku_id}", "delete", "204 400 401 403 429 500 503 504"),
+            ("/user/{user_id}/cart", "delete", "204 400 401 403 429 500 503 504"),
+            ("/user/{user_id}/cart", "get", "200 400 401 403 404 429 500 502 503 504"),
+            (
+                "/cart/checkout",
+                "post",
+                "200 400 401 403 404 408 409 412 413 415 422 429 500 502 503 504",
+            ),
         ];
         let paths = document["paths"].as_object().unwrap();
         let operations: usize = paths.values().map(|path| path.as_object().unwrap().len()).sum();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix::fut::wrap_future;
 use actix::{ActorFutureExt, AsyncContext, Context, Handler};
+use service_kit::settings::Secret;
 use shared_actors::actor::{Activity, Envelope, Responder};
 use shared_actors::crash_point;
 use tokio::sync::oneshot;
@@ -44,6 +45,7 @@ pub(super) struct Pursuit {
 struct Waiting {
     keyed: Option<Keyed>,
     asker: Asker,
+    token: Option<Secret>,
     responder: Responder<Checkout>,
     /// It came later than the checkout that it waits for, and starts again afterwards.
     is_behind: bool,
@@ -53,7 +55,7 @@ impl CartActor {
     /// Begins or continues a checkout.
     fn checkout(
         &mut self,
-        Checkout { keyed, asker }: Checkout,
+        Checkout { keyed, asker, token }: Checkout,
         responder: Responder<Checkout>,
         ctx: &mut Context<Self>,
     ) {
@@ -100,7 +102,7 @@ impl CartActor {
                 } else {
                     crash_point!("sweep::claimed");
                 }
-                actor.pursue(intent, Waiting { keyed, asker, responder, is_behind }, ctx);
+                actor.pursue(intent, Waiting { keyed, asker, token, responder, is_behind }, ctx);
             },
         ));
     }
@@ -117,8 +119,8 @@ impl CartActor {
     fn pursue(&mut self, intent: Intent, waiting: Waiting, ctx: &mut Context<Self>) {
         let id = intent.id;
         let pursuit = self.pursuits.entry(id).or_insert_with(|| {
-            let work =
-                waiting.responder.scope(pursuit(self.loms.clone(), self.user, intent.clone()));
+            let loms = self.loms.on_behalf_of(waiting.token.clone());
+            let work = waiting.responder.scope(pursuit(loms, self.user, intent.clone()));
             ctx.spawn(wrap_future(work).map(move |(outcome, span), actor: &mut Self, ctx| {
                 actor.settle(id, outcome, span, ctx);
             }));
@@ -160,10 +162,10 @@ impl CartActor {
 
     /// Answers a request with the outcome of the checkout that it waited for, or begins its own.
     fn end(&mut self, waiting: Waiting, outcome: Outcome, ctx: &mut Context<Self>) {
-        let Waiting { keyed, asker, responder, is_behind } = waiting;
+        let Waiting { keyed, asker, token, responder, is_behind } = waiting;
         let answer = match outcome {
             Outcome::Created(_) | Outcome::Refused(_) if is_behind => {
-                return self.checkout(Checkout { keyed, asker }, responder, ctx);
+                return self.checkout(Checkout { keyed, asker, token }, responder, ctx);
             }
             Outcome::Created(order) => Ok(order),
             Outcome::Refused(error) | Outcome::Unknown(error) => Err(error),

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use dev::testing::{Database, ServiceProcess, Topic, create_database, unique_topic};
 
-use crate::support::{Cart, Env, Loms, Notifier, Servers, free_port, run_to_end, set};
+use crate::support::{Cart, Env, Loms, Notifier, Servers, free_port, on_loopback, run_to_end, set};
 
 async fn tables(database: &Database) -> Vec<String> {
     let query = "select table_name::text from information_schema.tables where table_schema = 'public' order by table_name";
@@ -65,7 +65,7 @@ async fn migrate(binary: &str, env: &Env) {
     let taken = TcpListener::bind("0.0.0.0:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let busy =
-        ["HTTP_PORT", "HOST_PORT", "GRPC_HOST_PORT"].map(|name| set(name, format!(":{port}")));
+        ["HTTP_PORT", "HOST_PORT", "GRPC_HOST_PORT"].map(|name| set(name, on_loopback(port)));
     let env: Env = env.iter().cloned().chain(busy).collect();
     for time in ["first", "second"] {
         let ended = run_to_end(binary, &["migrate"], &env).await;

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use dev::testing::{ServiceProcess, create_database, unique_topic};
 
 use crate::support::{
-    Env, Loms, Servers, Settings, Shop, free_port, new_user, run_in_folder, run_in_shell,
-    run_to_end, set,
+    Env, Loms, Servers, Settings, Shop, free_port, new_user, on_loopback, run_in_folder,
+    run_in_shell, run_to_end, set,
 };
 
 #[tokio::test]
@@ -172,11 +172,12 @@ async fn a_file_of_settings_that_is_not_there_is_a_wrong_setting() {
 async fn a_port_that_is_taken_ends_the_start_with_its_number() {
     let servers = Servers::from_env();
     let taken = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
-    let port = taken.local_addr().unwrap().port().to_string();
+    let port = taken.local_addr().unwrap().port();
+    let address = on_loopback(port);
     let env = [
-        ("cart", vec![set("HOST_PORT", &port)]),
-        ("loms", vec![set("HTTP_PORT", free_port()), set("GRPC_HOST_PORT", format!(":{port}"))]),
-        ("notifier", vec![set("HTTP_PORT", &port)]),
+        ("cart", vec![set("HOST_PORT", &address)]),
+        ("loms", vec![set("HTTP_PORT", on_loopback(free_port())), set("GRPC_HOST_PORT", &address)]),
+        ("notifier", vec![set("HTTP_PORT", &address)]),
     ];
     for (binary, mut env) in env {
         env.push(set("DATABASE_MASTER_HOST_PORT_0", &servers.postgres_0));
@@ -185,7 +186,7 @@ async fn a_port_that_is_taken_ends_the_start_with_its_number() {
         let ended = run_to_end(binary, &[], &env).await;
         assert!(ended.code.is_some_and(|code| code != 0), "{binary}: {ended:?}");
         assert!(
-            ended.output.contains(&port),
+            ended.output.contains(&format!("cannot listen on {address}")),
             "{binary} does not name port {port}: {}",
             ended.output
         );
@@ -193,12 +194,15 @@ async fn a_port_that_is_taken_ends_the_start_with_its_number() {
 }
 
 #[tokio::test]
-async fn variables_of_the_tools_of_postgresql_change_nothing() {
+async fn variables_of_other_tools_change_nothing() {
     let foreign = [
         set("PGOPTIONS", "-c default_transaction_read_only=on"),
         set("PGSSLMODE", "require"),
         set("PGHOST", "nowhere.invalid"),
         set("PGPASSWORD", "wrong"),
+        set("HTTP_PROXY", "http://127.0.0.1:1"),
+        set("https_proxy", "http://127.0.0.1:1"),
+        set("ALL_PROXY", "socks5://127.0.0.1:1"),
     ];
     let foreign: Env = foreign.to_vec();
     let shop = Shop::start(&Servers::from_env(), Settings::of_all(&foreign)).await;
@@ -214,7 +218,11 @@ async fn variables_of_the_tools_of_postgresql_change_nothing() {
 async fn too_few_files_end_the_start_with_a_message() {
     for (binary, port) in [("cart", "HOST_PORT"), ("loms", "HTTP_PORT"), ("notifier", "HTTP_PORT")]
     {
-        let ports = format!("export {port}={} GRPC_HOST_PORT={}", free_port(), free_port());
+        let ports = format!(
+            "export {port}={} GRPC_HOST_PORT={}",
+            on_loopback(free_port()),
+            on_loopback(free_port())
+        );
         let ended = run_in_shell(binary, &format!("{ports}; ulimit -n 100 && exec {binary}")).await;
         assert_eq!(ended.code, Some(1), "{binary}: {ended:?}");
         assert!(ended.output.contains("the open-file limit is 100"), "{binary}: {}", ended.output);

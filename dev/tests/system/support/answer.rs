@@ -1,6 +1,6 @@
 //! HTTP calls, and answers that report their request if they are not as expected.
 
-use dev::testing::http_client;
+use dev::testing::{Authority, http_client};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -16,6 +16,14 @@ impl Rest {
     /// A client of the service at `base_url`.
     pub fn new(base_url: String) -> Self {
         Self { base_url, client: http_client() }
+    }
+
+    /// A client that trusts only `authority`.
+    pub fn trusting(authority: &Authority, base_url: String) -> Self {
+        let ca = std::fs::read(authority.file()).unwrap();
+        let ca = reqwest::Certificate::from_pem(&ca).unwrap();
+        let client = Client::builder().no_proxy().tls_certs_only([ca]).build().unwrap();
+        Self { base_url, client }
     }
 
     /// A request to complete and send.

@@ -3,7 +3,7 @@
 use dev::testing::{Database, Servers, ServiceProcess, create_database, free_port};
 use serde_json::{Value, json};
 
-use super::{Answer, Env, Rest, Samples, set};
+use super::{Answer, Env, Rest, Samples, on_loopback, set};
 
 /// A running cart with two shards.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Cart {
     /// The settings for cart's port and for the services that it calls.
     pub fn addresses(redis: &str, loms_port: u16, products: &str) -> Env {
         vec![
-            set("HOST_PORT", free_port()),
+            set("HOST_PORT", on_loopback(free_port())),
             set("LOMS_BASE_URL", format!("127.0.0.1:{loms_port}")),
             set("PRODUCT_SERVICE_BASE_URL", products),
             set("REDIS_ADDRESS", redis),

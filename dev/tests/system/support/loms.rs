@@ -9,7 +9,9 @@ use dev::testing::{
 };
 use sqlx::{Connection, PgConnection};
 
-use super::{Env, EventReader, LomsClient, Rest, SOON, Samples, eventually, run_to_end, set};
+use super::{
+    Env, EventReader, LomsClient, Rest, SOON, Samples, eventually, on_loopback, run_to_end, set,
+};
 
 /// The initial stock of a new database: SKU, total, reserved.
 pub const SEEDS: [(u32, i64, i64); 5] =
@@ -53,15 +55,18 @@ impl Loms {
         let grpc_port = free_port();
         let mut env = self.settings.clone();
         env.retain(|(name, _)| !["HTTP_PORT", "GRPC_HOST_PORT"].contains(&name.as_str()));
-        env.extend([set("HTTP_PORT", free_port()), set("GRPC_HOST_PORT", format!(":{grpc_port}"))]);
+        env.extend([
+            set("HTTP_PORT", on_loopback(free_port())),
+            set("GRPC_HOST_PORT", on_loopback(grpc_port)),
+        ]);
         (ServiceProcess::start("loms", &env).await, LomsClient::new(grpc_port))
     }
 
     /// The settings for ports, broker and topic.
     pub fn addresses(grpc_port: u16, kafka: &str, topic: &str) -> Env {
         vec![
-            set("HTTP_PORT", free_port()),
-            set("GRPC_HOST_PORT", format!(":{grpc_port}")),
+            set("HTTP_PORT", on_loopback(free_port())),
+            set("GRPC_HOST_PORT", on_loopback(grpc_port)),
             set("KAFKA_BROKER", kafka),
             set("KAFKA_TOPIC", topic),
         ]

@@ -1,14 +1,18 @@
 //! Private servers that a test may stop and start. Their ports are reserved first, and each server
 //! starts on request.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+
 use anyhow::Result;
 use dev::stack::folders::Folders;
-use dev::stack::kafka::{Listeners, Proxied};
-use dev::stack::postgres::Postgres;
+use dev::stack::kafka::{Listeners, Proxied, Secured};
+use dev::stack::postgres::{self, Postgres};
 use dev::stack::process::Process;
 use dev::stack::servers::ServerPorts;
 use dev::stack::{kafka, redis};
-use dev::testing::{Proxy, Servers, free_port};
+use dev::testing::{Certificate, Proxy, Servers, free_port};
+use sqlx::Executor;
 
 /// Ports and folders of servers that are started later.
 #[derive(Debug)]
@@ -45,6 +49,21 @@ impl PrivateServers {
         self.start("shard-0", self.ports.postgres_0, None).await
     }
 
+    /// Lets the running `PostgreSQL` accept TLS with `certificate`.
+    pub async fn encrypt_postgres(&self, certificate: &Certificate) {
+        let data = self.folders.data("postgres").join("shard-0");
+        let owner = fs::metadata(&data).unwrap();
+        for (from, name) in [(&certificate.file, "server.crt"), (&certificate.key, "server.key")] {
+            let to = data.join(name);
+            fs::copy(from, &to).unwrap();
+            fs::set_permissions(&to, Permissions::from_mode(0o600)).unwrap();
+            chown(&to, Some(owner.uid()), Some(owner.gid())).unwrap();
+        }
+        let mut connection = postgres::connect(self.ports.postgres_0, "postgres").await.unwrap();
+        connection.execute("alter system set ssl = on").await.unwrap();
+        connection.execute("select pg_reload_conf()").await.unwrap();
+    }
+
     /// Starts the streaming replica of [`Self::postgres`].
     pub async fn replica(&self) -> Result<Process> {
         self.start("shard-0-replica", self.ports.postgres_replica_0, Some(self.ports.postgres_0))
@@ -72,6 +91,33 @@ impl PrivateServers {
         redis::start(self.ports.redis, &self.folders).await
     }
 
+    /// Starts Redis with another port for clients with TLS. Returns that port.
+    pub async fn encrypted_redis(&self, certificate: &Certificate) -> Result<(Process, u16)> {
+        let port = free_port();
+        let file = |path: &std::path::Path| path.display().to_string();
+        let (certificate, key) = (file(&certificate.file), file(&certificate.key));
+        let more = [
+            "--tls-port",
+            &port.to_string(),
+            "--tls-cert-file",
+            &certificate,
+            "--tls-key-file",
+            &key,
+            "--tls-ca-cert-file",
+            &certificate,
+            "--tls-auth-clients",
+            "no",
+        ];
+        let more = more.map(str::to_owned);
+        Ok((redis::start_with(self.ports.redis, &more, &self.folders).await?, port))
+    }
+
+    /// Starts Kafka with another port for clients with TLS that log in.
+    pub async fn secured_kafka(&self, secured: Secured) -> Result<Process> {
+        let listeners = Listeners::new(self.ports.kafka, self.ports.kafka_controller);
+        kafka::start(&Listeners { secured: Some(secured), ..listeners }, &self.folders).await
+    }
+
     /// Starts Kafka, with its earlier data if it ran before.
     pub async fn kafka(&self) -> Result<Process> {
         self.kafka_listening(None).await
@@ -85,7 +131,8 @@ impl PrivateServers {
 
     async fn kafka_listening(&self, proxied: Option<Proxied>) -> Result<Process> {
         let (port, controller_port) = (self.ports.kafka, self.ports.kafka_controller);
-        kafka::start(&Listeners { port, controller_port, proxied }, &self.folders).await
+        let listeners = Listeners { proxied, ..Listeners::new(port, controller_port) };
+        kafka::start(&listeners, &self.folders).await
     }
 }
 

@@ -8,6 +8,7 @@ use actix_web::web::{Bytes, Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use prost::Name;
 use service_kit::http::ApiError;
+use service_kit::identity::Caller;
 
 use crate::api::calls::{Calls, IDEMPOTENCY_KEY};
 use crate::api::list::Encoded;
@@ -31,10 +32,11 @@ use super::{json, openapi as docs};
 )]
 pub async fn order_create(
     calls: Data<Calls>,
+    caller: Caller,
     request: HttpRequest,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    answer(&calls.order_create(json::decode(&body)?, keys(&request)).await?)
+    answer(&calls.order_create(&caller, json::decode(&body)?, keys(&request)).await?)
 }
 
 /// Lists the orders of all users
@@ -52,6 +54,7 @@ pub async fn order_create(
 )]
 pub async fn orders_all(
     calls: Data<Calls>,
+    caller: Caller,
     query: Query<Vec<(String, String)>>,
 ) -> Result<HttpResponse, ApiError> {
     let (mut size, mut token) = (None, None);
@@ -67,7 +70,7 @@ pub async fn orders_all(
     }
     let page_size = size.map_or(Ok(0), |size| number("page_size", &size))?;
     let request = proto::OrdersAllRequest { page_size, page_token: token.unwrap_or_default() };
-    let list = calls.orders_all(request, |order| {
+    let list = calls.orders_all(&caller, request, |order| {
         let order = json::encode(&order)?;
         Ok(Encoded { bytes: order.len() + 1, order })
     });
@@ -85,9 +88,13 @@ pub async fn orders_all(
         docs::OrderErrors, docs::EveryCall,
     )
 )]
-pub async fn order_info(calls: Data<Calls>, id: Path<String>) -> Result<HttpResponse, ApiError> {
+pub async fn order_info(
+    calls: Data<Calls>,
+    caller: Caller,
+    id: Path<String>,
+) -> Result<HttpResponse, ApiError> {
     let order_id = number("order_id", &id)?;
-    answer(&calls.order_info(proto::OrderInfoRequest { order_id }).await?)
+    answer(&calls.order_info(&caller, proto::OrderInfoRequest { order_id }).await?)
 }
 
 /// Pays an order
@@ -104,12 +111,13 @@ pub async fn order_info(calls: Data<Calls>, id: Path<String>) -> Result<HttpResp
 )]
 pub async fn order_pay(
     calls: Data<Calls>,
+    caller: Caller,
     id: Path<String>,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
     let mut request: proto::OrderPayRequest = json::decode(&body)?;
     request.order_id = number("order_id", &id)?;
-    calls.order_pay(request).await?;
+    calls.order_pay(&caller, request).await?;
     answer(&())
 }
 
@@ -127,12 +135,13 @@ pub async fn order_pay(
 )]
 pub async fn order_cancel(
     calls: Data<Calls>,
+    caller: Caller,
     id: Path<String>,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
     let mut request: proto::OrderCancelRequest = json::decode(&body)?;
     request.order_id = number("order_id", &id)?;
-    calls.order_cancel(request).await?;
+    calls.order_cancel(&caller, request).await?;
     answer(&())
 }
 
@@ -170,13 +179,14 @@ pub async fn stocks_info(calls: Data<Calls>, sku: Path<String>) -> Result<HttpRe
 )]
 pub async fn stocks_restock(
     calls: Data<Calls>,
+    caller: Caller,
     sku: Path<String>,
     request: HttpRequest,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
     let mut message: proto::StocksRestockRequest = json::decode(&body)?;
     message.sku = number("sku", &sku)?;
-    answer(&calls.stocks_restock(message, keys(&request)).await?)
+    answer(&calls.stocks_restock(&caller, message, keys(&request)).await?)
 }
 
 fn keys(request: &HttpRequest) -> impl Iterator<Item = &[u8]> {

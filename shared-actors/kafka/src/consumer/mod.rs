@@ -19,6 +19,7 @@ use shared_actors::health::Component;
 use thiserror::Error;
 use tracing::warn;
 
+use super::Brokers;
 use super::client;
 use super::metrics::FAMILIES;
 use super::record::ReceivedRecord;
@@ -50,8 +51,8 @@ pub enum SinkError {
 /// How a consumer behaves.
 #[derive(Clone)]
 pub struct ConsumerOptions {
-    /// `host:port`, comma-separated.
-    pub brokers: String,
+    /// The brokers to read from.
+    pub brokers: Brokers,
     /// The client's name in the broker's log.
     pub client_id: String,
     /// The group that shares the topic's partitions. A new group starts at the earliest record.
@@ -75,7 +76,7 @@ impl ConsumerOptions {
     /// Batches of at most 256 records and about 4 MiB, and a session timeout of 10 s. The first
     /// retry comes after 100 ms; the pause doubles up to 5 s.
     pub fn new(
-        brokers: impl Into<String>,
+        brokers: impl Into<Brokers>,
         group: impl Into<String>,
         topic: impl Into<String>,
     ) -> Self {

@@ -13,6 +13,7 @@ use shared_actors::actor::{ActorOptions, AskError, Handle};
 use shared_actors::health::Component;
 use thiserror::Error;
 
+use super::Brokers;
 use super::metrics::FAMILIES;
 use super::record::Record;
 
@@ -25,8 +26,8 @@ pub struct ProducerHandle(Handle<ProducerActor>);
 /// How a producer behaves.
 #[derive(Clone)]
 pub struct ProducerOptions {
-    /// `host:port`, comma-separated.
-    pub brokers: String,
+    /// The brokers to publish to.
+    pub brokers: Brokers,
     /// The client's name in the broker's log.
     pub client_id: String,
     /// If set, each publication is one transaction: consumers that read committed records see all
@@ -52,7 +53,7 @@ pub struct ProducerOptions {
 impl ProducerOptions {
     /// Not transactional, 10 retries within 10 s, at most 10,000 records per publication, and a
     /// queue of 64 publications.
-    pub fn new(brokers: impl Into<String>, client_id: impl Into<String>) -> Self {
+    pub fn new(brokers: impl Into<Brokers>, client_id: impl Into<String>) -> Self {
         Self {
             brokers: brokers.into(),
             client_id: client_id.into(),

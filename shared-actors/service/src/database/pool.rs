@@ -91,15 +91,20 @@ impl PoolSettings {
 
 /// How to connect to a database. Statements are not logged, because callers time them.
 pub fn connect_options(settings: &DatabaseSettings, application_name: &str) -> PgConnectOptions {
-    PgConnectOptions::new_without_pgpass()
+    let options = PgConnectOptions::new_without_pgpass()
         .host(&settings.address.host)
         .port(settings.address.port)
         .username(&settings.user)
         .password(settings.password.expose())
         .database(&settings.name)
         .application_name(application_name)
-        .ssl_mode(PgSslMode::Disable)
-        .disable_statement_logging()
+        .disable_statement_logging();
+    let Some(tls) = &settings.tls else { return options.ssl_mode(PgSslMode::Disable) };
+    let options = options.ssl_mode(PgSslMode::VerifyFull);
+    match &tls.ca {
+        Some(ca) => options.ssl_root_cert_from_pem(ca.bytes().to_vec()),
+        None => options,
+    }
 }
 
 /// A pool of connections to one database. Cheap to clone. Statements run on it as on a pool of

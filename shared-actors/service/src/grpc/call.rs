@@ -8,6 +8,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::Either;
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use shared_actors::health::Health;
 use shared_actors::trace;
@@ -20,12 +22,13 @@ use tower::{Layer, Service};
 use tracing::{Instrument, Span, field};
 
 use super::answer::Answer;
-use super::code_name;
 use super::ended::Ended;
 use super::methods::{Method, Methods};
+use super::{code_name, status};
 use crate::allowance::{self, Allowance};
 use crate::error::ErrorCode;
 use crate::failures;
+use crate::identity::{Caller, Verifier};
 use crate::net::Activity;
 use crate::refusals::{Refusals, spread};
 
@@ -44,6 +47,8 @@ pub(super) struct Calls {
     pub(super) refusals: Refusals,
     /// Cancelled when the streams of health and reflection have to end.
     pub(super) ending: CancellationToken,
+    /// `None` if callers are not told apart.
+    pub(super) identity: Option<Verifier>,
 }
 
 #[derive(Clone)]
@@ -62,7 +67,7 @@ impl<S> Layer<S> for CallLayer {
 
 impl<S> Service<Request<Body>> for CallService<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>>,
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
 {
@@ -74,7 +79,7 @@ where
         self.next.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let method = self.calls.methods.find(request.uri().path());
         let busy = request.extensions().get::<Arc<Activity>>().map(Activity::begin);
         if method.is_operation {
@@ -92,7 +97,18 @@ where
         let deadline = deadline_of(request.headers(), started, self.calls.request_timeout);
         let mut open = OpenCall { method, started, deadline, is_answered: false };
         let span = open_span(&open.method, request.headers());
-        let answer = self.next.call(request);
+        let answer = match &self.calls.identity {
+            None => {
+                request.extensions_mut().insert(Caller::anyone());
+                Either::Left(self.next.call(request))
+            }
+            Some(identity) => {
+                // This one is ready, so the clone serves the next call.
+                let clone = self.next.clone();
+                let next = std::mem::replace(&mut self.next, clone);
+                Either::Right(identified(identity.clone(), request, next))
+            }
+        };
         Box::pin(
             async move {
                 let scoped = deadline.allowance.scope(deadline.asked, answer);
@@ -125,6 +141,25 @@ where
             }
             .instrument(span),
         )
+    }
+}
+
+/// Passes the call to `next`, together with its caller.
+async fn identified<S>(
+    identity: Verifier,
+    mut request: Request<Body>,
+    mut next: S,
+) -> Result<Response<Body>, S::Error>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+{
+    let mut tokens = request.headers().get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+    match identity.verify_one(&mut tokens).await {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.call(request).await
+        }
+        Err(refusal) => Ok(status(&refusal).into_http()),
     }
 }
 

@@ -13,6 +13,8 @@ use tracing::warn;
 use shared_actors::deadline;
 use shared_actors::trace;
 
+use crate::tls::ClientTls;
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -46,13 +48,13 @@ struct Line {
 }
 
 impl Link {
-    /// A link to `base_url`, with or without its scheme. Must be called on the runtime that the
-    /// connections run on.
+    /// A link to `base_url`, with or without its scheme. `tls` applies if the scheme is `https`.
+    /// Must be called on the runtime that the connections run on.
     ///
     /// # Errors
     /// `base_url` is not a valid URL.
-    pub fn to(base_url: &str) -> Result<Self, Error> {
-        let endpoint = endpoint(base_url)?;
+    pub fn to(base_url: &str, tls: &ClientTls) -> Result<Self, Error> {
+        let endpoint = endpoint(base_url, tls)?;
         let line = Line { channel: endpoint.connect_lazy(), number: 0, heard: Instant::now() };
         Ok(Self { endpoint, runtime: Handle::current(), line: Arc::new(Mutex::new(line)) })
     }
@@ -128,17 +130,21 @@ impl Link {
 
 /// A server to connect to, with or without the scheme in its URL. Connections detect by themselves
 /// that the server is gone.
-pub(crate) fn endpoint(base_url: &str) -> Result<Endpoint, Error> {
+pub(crate) fn endpoint(base_url: &str, tls: &ClientTls) -> Result<Endpoint, Error> {
     let url =
         if base_url.contains("://") { base_url.to_owned() } else { format!("http://{base_url}") };
-    Ok(Endpoint::from_shared(url)?
+    let endpoint = Endpoint::from_shared(url)?
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .tcp_keepalive(Some(KEEP_ALIVE))
         .tcp_keepalive_interval(Some(KEEP_ALIVE_TIMEOUT))
         .tcp_keepalive_retries(Some(2))
         .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT))
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
+    match endpoint.uri().scheme_str() {
+        Some("https") => endpoint.tls_config(tls.for_grpc(CONNECT_TIMEOUT)),
+        _ => Ok(endpoint),
+    }
 }
 
 /// Whether the transport's own timer ended the call. It also fires at the deadline, and reports a

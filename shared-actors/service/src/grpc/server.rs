@@ -20,8 +20,10 @@ use super::GrpcServerSettings;
 use super::call::{CallLayer, Calls};
 use super::connections::accept;
 use super::methods::Methods;
+use crate::identity::Verifier;
 use crate::net::{End, Patience, Places, end_of, listen};
 use crate::refusals::Refusals;
+use crate::tls::Acceptor;
 
 /// What a service passes to its gRPC front-end.
 pub struct GrpcService {
@@ -32,6 +34,8 @@ pub struct GrpcService {
     pub health: Health,
     /// An encoded `FileDescriptorSet` with imports, for reflection and for method names in metrics.
     pub descriptors: &'static [u8],
+    /// Checks who calls. Without it, everybody may call. Health and reflection are open to all.
+    pub identity: Option<Verifier>,
 }
 
 /// A running gRPC server.
@@ -66,13 +70,15 @@ impl GrpcFrontEnd {
 /// reflection (v1 and v1alpha).
 ///
 /// # Errors
-/// The address cannot be bound (the message names it), or the descriptors are invalid.
+/// The address cannot be bound (the message names it), a file for TLS cannot be used, or the
+/// descriptors are invalid.
 pub async fn serve(
     settings: &GrpcServerSettings,
     service: GrpcService,
 ) -> io::Result<GrpcFrontEnd> {
     let listener = TcpListener::from_std(listen(settings.address)?)?;
     let address = listener.local_addr()?;
+    let tls = settings.tls.as_ref().map(|files| Acceptor::new(files, b"h2")).transpose()?;
     let (methods, names) = Methods::read(service.descriptors).map_err(io::Error::other)?;
     let reporter = HealthReporter::new();
     let (stopping, ending) = (CancellationToken::new(), CancellationToken::new());
@@ -82,6 +88,7 @@ pub async fn serve(
         request_timeout: settings.request_timeout,
         refusals: Refusals::new(tokio::time::Instant::now()),
         ending: ending.clone(),
+        identity: service.identity,
     };
     let reflection = || {
         Reflection::configure()
@@ -108,7 +115,7 @@ pub async fn serve(
         .layer(CallLayer(Arc::new(calls)))
         .add_routes(routes)
         .serve_with_incoming_shutdown(
-            accept(listener, Places::new(settings.max_connections), patience),
+            accept(listener, tls, Places::new(settings.max_connections), patience),
             stopping.clone().cancelled_owned(),
         );
     let stopped = stopping.clone().cancelled_owned();

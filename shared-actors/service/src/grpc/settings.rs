@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use crate::settings::{ListenAddress, Reader};
+use crate::tls::ListenerTls;
 
 /// How a gRPC server listens and what it admits.
 #[derive(Clone, Debug)]
 pub struct GrpcServerSettings {
     /// The address to listen on.
     pub address: ListenAddress,
+    /// The certificate; without one, connections are not encrypted.
+    pub tls: Option<ListenerTls>,
     /// The longest that a call may take, whatever deadline its client sets.
     pub request_timeout: Duration,
     /// The maximum number of concurrent calls per connection. More calls wait at the client.
@@ -38,6 +41,7 @@ impl GrpcServerSettings {
     pub fn new(address: ListenAddress) -> Self {
         Self {
             address,
+            tls: None,
             request_timeout: Duration::from_secs(10),
             max_concurrent_streams: 1024,
             max_connections: 4096,
@@ -52,12 +56,13 @@ impl GrpcServerSettings {
     }
 
     /// Reads `port_setting` (an address or a port, by default `default_port`), `REQUEST_TIMEOUT`,
-    /// `GRPC_MAX_CONCURRENT_STREAMS` and `GRPC_MAX_CONNECTIONS`.
+    /// `GRPC_MAX_CONCURRENT_STREAMS`, `GRPC_MAX_CONNECTIONS` and the files of [`ListenerTls`].
     pub fn read(reader: &mut Reader, port_setting: &str, default_port: u16) -> Self {
-        let defaults = Self::new(ListenAddress::EveryInterface(default_port));
+        let defaults = Self::new(ListenAddress::loopback_port(default_port));
         let streams = defaults.max_concurrent_streams;
         Self {
             address: reader.get(port_setting, defaults.address),
+            tls: ListenerTls::read(reader),
             request_timeout: reader.duration("REQUEST_TIMEOUT", defaults.request_timeout),
             max_concurrent_streams: reader.get_in(
                 "GRPC_MAX_CONCURRENT_STREAMS",

@@ -6,6 +6,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::web::{self, PathConfig, PayloadConfig, QueryConfig, ServiceConfig};
 use actix_web::{App, Error, HttpResponse};
+use shared_actors::health::Health;
 use tracing_actix_web::TracingLogger;
 
 use super::body::BodyLimit;
@@ -31,7 +32,7 @@ pub(super) fn app<C: FnOnce(&mut ServiceConfig)>(
         InitError = (),
     > + use<C>,
 > {
-    let limit = settings.body_limit_bytes;
+    let (limit, needs_token) = (settings.body_limit_bytes, service.identity.is_some());
     let front = FrontEnd {
         health: service.health.clone(),
         errors: service.errors,
@@ -39,6 +40,7 @@ pub(super) fn app<C: FnOnce(&mut ServiceConfig)>(
         request_timeout: settings.request_timeout,
         origins: settings.allowed_origins.clone(),
         refusals,
+        identity: service.identity,
     };
     App::new()
         .app_data(BodyLimit(limit))
@@ -56,7 +58,31 @@ pub(super) fn app<C: FnOnce(&mut ServiceConfig)>(
         // Outside the front end, because the front end decides which status a client sees.
         .wrap(metrics::http())
         .wrap(TracingLogger::<RequestSpan>::new())
-        .configure(|config| operations::configure(config, &service.health, service.openapi))
+        .configure(|config| {
+            let has_own_port = settings.operations.is_some();
+            operations::configure(
+                config,
+                &service.health,
+                service.openapi,
+                has_own_port,
+                needs_token,
+            );
+        })
         .configure(configure)
         .default_service(web::to(|| async { HttpResponse::NotFound().finish() }))
+}
+
+/// The application of the port that is only for operations.
+pub(super) fn operations_app(
+    health: &Health,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody + use<>>,
+        Error = Error,
+        InitError = (),
+    > + use<>,
+> {
+    App::new().configure(|config| operations::configure_own_port(config, health))
 }

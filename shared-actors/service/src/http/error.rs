@@ -125,6 +125,10 @@ impl ApiError {
 
     pub(super) fn render(&self, body: ErrorBody) -> HttpResponse {
         let mut response = body(&self.parts);
+        if self.parts.code == ErrorCode::Unauthenticated {
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
         if let Some(seconds) = self.retry_seconds() {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }

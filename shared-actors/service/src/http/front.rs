@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
-use actix_web::http::header::HeaderValue;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{Error, HttpMessage};
 use futures::FutureExt;
@@ -30,6 +30,7 @@ use super::{AllowedOrigins, ApiError, ErrorBody, operations};
 use crate::allowance::{self, Allowance};
 use crate::error::ErrorCode;
 use crate::failures;
+use crate::identity::{AuthError, Caller, Verifier};
 use crate::metrics;
 use crate::net::Activity;
 use crate::refusals::Refusals;
@@ -45,6 +46,8 @@ pub(super) struct FrontEnd {
     pub(super) request_timeout: Duration,
     pub(super) origins: AllowedOrigins,
     pub(super) refusals: Arc<Refusals>,
+    /// `None` if callers are not told apart.
+    pub(super) identity: Option<Verifier>,
 }
 
 /// The limits of the answer to one request.
@@ -56,7 +59,7 @@ struct Bounds {
 }
 
 pub(super) struct FrontEndService<S> {
-    next: S,
+    next: Rc<S>,
     front: Rc<FrontEnd>,
 }
 
@@ -72,7 +75,7 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, next: S) -> Self::Future {
-        ready(Ok(FrontEndService { next, front: Rc::new(self.clone()) }))
+        ready(Ok(FrontEndService { next: Rc::new(next), front: Rc::new(self.clone()) }))
     }
 }
 
@@ -117,7 +120,8 @@ where
             Ok(allowance) => {
                 panic_point!("http::calling");
                 let has_come = Arriving::watch(&mut request);
-                Ok((self.next.call(request), Bounds { allowance, has_come, page: page.clone() }))
+                let answer = front.identified(request, Rc::clone(&self.next));
+                Ok((answer, Bounds { allowance, has_come, page: page.clone() }))
             }
         };
         Box::pin(async move {
@@ -173,6 +177,42 @@ impl FrontEnd {
             let rule = "Grpc-Timeout: must be one to eight digits followed by H, M, S, m, u or n";
             ApiError::new(ErrorCode::InvalidArgument, rule).with_field("Grpc-Timeout")
         })
+    }
+
+    /// Passes the request to `next`, together with its caller. A preflight has none.
+    fn identified<S, B>(
+        self: &Rc<Self>,
+        request: ServiceRequest,
+        next: Rc<S>,
+    ) -> impl Future<Output = Result<ServiceResponse<BoxBody>, Error>> + use<S, B>
+    where
+        S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+        B: MessageBody + 'static,
+    {
+        let front = Rc::clone(self);
+        async move {
+            let caller = if is_preflight(request.method(), request.headers()) {
+                Ok(Caller::anyone())
+            } else {
+                front.caller(&request).await
+            };
+            match caller {
+                Ok(caller) => {
+                    request.extensions_mut().insert(caller);
+                    Ok(next.call(request).await?.map_into_boxed_body())
+                }
+                Err(refusal) => {
+                    let refusal = ApiError::from(refusal);
+                    Ok(request.into_response(refusal.render(front.errors)).map_into_boxed_body())
+                }
+            }
+        }
+    }
+
+    async fn caller(&self, request: &ServiceRequest) -> Result<Caller, AuthError> {
+        let Some(identity) = &self.identity else { return Ok(Caller::anyone()) };
+        let tokens = request.headers().get_all(header::AUTHORIZATION);
+        identity.verify_one(&mut tokens.map(HeaderValue::as_bytes)).await
     }
 
     async fn bounded<B: MessageBody + 'static>(

@@ -8,6 +8,7 @@ use shared_actors::health::{ComponentReport, Health};
 use utoipa::OpenApi as _;
 use utoipa::ToSchema;
 use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::metrics;
@@ -38,15 +39,53 @@ struct Readiness {
     components: Vec<ComponentReport>,
 }
 
-pub(super) fn configure(config: &mut ServiceConfig, health: &Health, mut openapi: OpenApi) {
+/// What `/readyz` may tell.
+#[derive(Clone)]
+struct Probes {
+    health: Health,
+    tells_reasons: bool,
+}
+
+/// The routes of the service's port. With `has_own_port`, metrics and reasons are on the other one.
+/// With `needs_token`, the document says that callers need a token.
+pub(super) fn configure(
+    config: &mut ServiceConfig,
+    health: &Health,
+    mut openapi: OpenApi,
+    has_own_port: bool,
+    needs_token: bool,
+) {
     openapi.merge(Document::openapi());
+    if needs_token {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(scheme.build()));
+        openapi.security = Some(vec![SecurityRequirement::new("token", [""; 0])]);
+    }
+    probes(config, health, !has_own_port);
+    if !has_own_port {
+        scraping(config);
+    }
     config
-        .app_data(Data::new(health.clone()))
-        .service(web::resource("/livez").route(readable().to(live)))
-        .service(web::resource("/readyz").route(readable().to(ready)))
-        .service(web::resource("/metrics").route(readable().to(scrape)))
         .service(web::redirect("/swagger-ui", "/swagger-ui/"))
         .service(SwaggerUi::new("/swagger-ui/{_:.*}").url("/openapi.json", openapi));
+}
+
+/// The routes of the port that is only for operations.
+pub(super) fn configure_own_port(config: &mut ServiceConfig, health: &Health) {
+    probes(config, health, true);
+    scraping(config);
+}
+
+fn probes(config: &mut ServiceConfig, health: &Health, tells_reasons: bool) {
+    config
+        .app_data(Data::new(Probes { health: health.clone(), tells_reasons }))
+        .service(web::resource("/livez").route(readable().to(live)))
+        .service(web::resource("/readyz").route(readable().to(ready)));
+}
+
+fn scraping(config: &mut ServiceConfig) {
+    config.service(web::resource("/metrics").route(readable().to(scrape)));
 }
 
 fn readable() -> actix_web::Route {
@@ -76,11 +115,17 @@ async fn live() -> &'static str {
             })),
     )
 )]
-async fn ready(health: Data<Health>) -> HttpResponse {
-    let ready = health.is_ready();
+async fn ready(probes: Data<Probes>) -> HttpResponse {
+    let ready = probes.health.is_ready();
+    let mut components = probes.health.report();
+    if !probes.tells_reasons {
+        for component in &mut components {
+            component.reason = None;
+        }
+    }
     let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response.insert_header((CACHE_CONTROL, "no-store"));
-    response.json(Readiness { ready, components: health.report() })
+    response.json(Readiness { ready, components })
 }
 
 /// Metrics for Prometheus.

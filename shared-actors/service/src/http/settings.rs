@@ -5,15 +5,24 @@ use std::time::Duration;
 
 use super::AllowedOrigins;
 use crate::settings::{ListenAddress, Reader};
+use crate::tls::ListenerTls;
 
 /// The most workers that actix can number.
 const MOST_WORKERS: usize = 512;
+
+const OPERATIONS: &str = "OPERATIONS_HOST_PORT";
 
 /// How an HTTP server listens and what it admits.
 #[derive(Clone, Debug)]
 pub struct HttpServerSettings {
     /// The address to listen on.
     pub address: ListenAddress,
+    /// The certificate; without one, connections are not encrypted.
+    pub tls: Option<ListenerTls>,
+    /// The address of a port only for `/livez`, `/readyz` and `/metrics`. It answers while all
+    /// connections of the other port are taken, and tells why a part is not ready, which the other
+    /// port then does not. Never encrypted.
+    pub operations: Option<ListenAddress>,
     /// The number of threads that serve connections.
     pub workers: usize,
     /// The largest request body, in bytes.
@@ -39,6 +48,8 @@ impl HttpServerSettings {
     pub fn new(address: ListenAddress) -> Self {
         Self {
             address,
+            tls: None,
+            operations: None,
             workers: std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_WORKERS),
             body_limit_bytes: 16 * 1024,
             request_timeout: Duration::from_secs(10),
@@ -52,11 +63,14 @@ impl HttpServerSettings {
     }
 
     /// Reads `port_setting` (an address or a port, by default `default_port`), `HTTP_WORKERS`,
-    /// `REQUEST_TIMEOUT`, `HTTP_MAX_CONNECTIONS` and `SWAGGER_FOR_CORS_ALLOWED_URL`.
+    /// `REQUEST_TIMEOUT`, `HTTP_MAX_CONNECTIONS`, `SWAGGER_FOR_CORS_ALLOWED_URL`,
+    /// `OPERATIONS_HOST_PORT` and the files of [`ListenerTls`].
     pub fn read(reader: &mut Reader, port_setting: &str, default_port: u16) -> Self {
-        let defaults = Self::new(ListenAddress::EveryInterface(default_port));
+        let defaults = Self::new(ListenAddress::loopback_port(default_port));
         Self {
             address: reader.get(port_setting, defaults.address),
+            tls: ListenerTls::read(reader),
+            operations: reader.is_set(OPERATIONS).then(|| reader.get(OPERATIONS, defaults.address)),
             workers: reader.get_in("HTTP_WORKERS", defaults.workers, 1..=MOST_WORKERS),
             request_timeout: reader.duration("REQUEST_TIMEOUT", defaults.request_timeout),
             max_connections: reader.get_in(

@@ -7,11 +7,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::Activity;
 use super::places::{Place, Places};
+use super::{Activity, Wire};
 
 /// The bytes that an HTTP/2 client has to send before its first call: the preface, its settings and
 /// the acknowledgement of ours.
@@ -36,7 +35,7 @@ pub(crate) struct Patience {
 
 /// A connection that occupies a place of the server.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    wire: Wire,
     protocol: Protocol,
     patience: Patience,
     activity: Arc<Activity>,
@@ -55,7 +54,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// Waits for a place. `None` if the places are closed.
     pub(crate) async fn admit(
-        stream: TcpStream,
+        wire: Wire,
         protocol: Protocol,
         patience: Patience,
         places: &Places,
@@ -63,7 +62,7 @@ impl Connection {
         let place = places.take().await?;
         let now = Instant::now();
         Some(Self {
-            stream,
+            wire,
             protocol,
             patience,
             activity: Activity::new(),
@@ -162,13 +161,21 @@ impl Connection {
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if written.is_pending() {
-            self.blocked_since.get_or_insert_with(Instant::now);
-            self.poll_patience(cx)?;
+            self.blocked(cx)?;
         } else if self.protocol == Protocol::Http1 {
             // HTTP/2 also writes pings and the like, which say nothing about the client.
             self.activity.touch();
         }
         written
+    }
+
+    /// Handles that the socket takes no more data. Before a connection is open, that is part of
+    /// the handshake.
+    fn blocked(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.wire.is_open() {
+            self.blocked_since.get_or_insert_with(Instant::now);
+        }
+        self.poll_patience(cx)
     }
 }
 
@@ -179,7 +186,7 @@ impl AsyncRead for Connection {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let read = Pin::new(&mut self.wire).poll_read(cx, buf);
         if read.is_pending() {
             self.poll_patience(cx)?;
         } else {
@@ -195,20 +202,24 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        let written = Pin::new(&mut self.wire).poll_write(cx, buf);
         self.written(cx, written)
     }
 
     /// Servers flush when they have written everything.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.blocked_since.take().is_some() && self.head_since.is_some() {
+        let flushed = Pin::new(&mut self.wire).poll_flush(cx);
+        if flushed.is_pending() {
+            // Encrypted data wait here for the socket.
+            self.blocked(cx)?;
+        } else if self.blocked_since.take().is_some() && self.head_since.is_some() {
             self.head_since = Some(Instant::now());
         }
-        Pin::new(&mut self.stream).poll_flush(cx)
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut self.wire).poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -216,11 +227,11 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let written = Pin::new(&mut self.wire).poll_write_vectored(cx, bufs);
         self.written(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.wire.is_write_vectored()
     }
 }

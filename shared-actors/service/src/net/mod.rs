@@ -7,6 +7,7 @@ mod descriptors;
 mod end;
 mod listen;
 mod places;
+mod wire;
 
 pub(crate) use activity::{Activity, Busy};
 pub(crate) use connection::{Connection, Patience, Protocol};
@@ -14,3 +15,4 @@ pub use descriptors::{TooFewDescriptors, provide_descriptors};
 pub(crate) use end::{End, end_of};
 pub(crate) use listen::listen;
 pub(crate) use places::Places;
+pub(crate) use wire::Wire;

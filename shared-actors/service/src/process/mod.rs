@@ -27,13 +27,13 @@ pub fn thread_timeout(reader: &mut Reader) -> Duration {
 /// Threads show that they are alive once per second.
 const LEAST_THREAD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Restarts this program in the same process, without the environment variables of `PostgreSQL`'s
-/// tools (`PGOPTIONS`, `PGSSLMODE` and the like). They would change how we connect. Does nothing if
-/// none is set. Runs before anything else.
+/// Restarts this program in the same process, without the environment variables that would change
+/// how our libraries connect: those of `PostgreSQL`'s tools (`PGOPTIONS`, `PGSSLMODE` and the like)
+/// and those that name a proxy. Does nothing if none is set. Runs before anything else.
 ///
 /// # Errors
 /// The program cannot be restarted.
-fn drop_postgres_variables() -> io::Result<()> {
+fn drop_foreign_variables() -> io::Result<()> {
     let names: Vec<OsString> = env::vars_os().map(|(name, _)| name).filter(is_foreign).collect();
     if names.is_empty() {
         return Ok(());
@@ -51,6 +51,9 @@ fn drop_postgres_variables() -> io::Result<()> {
     Err(command.exec())
 }
 
+const PROXIES: [&[u8]; 4] = [b"HTTP_PROXY", b"HTTPS_PROXY", b"ALL_PROXY", b"NO_PROXY"];
+
 fn is_foreign(name: &OsString) -> bool {
-    name.as_encoded_bytes().starts_with(b"PG")
+    let name = name.as_encoded_bytes();
+    name.starts_with(b"PG") || PROXIES.iter().any(|proxy| name.eq_ignore_ascii_case(proxy))
 }

@@ -4,7 +4,7 @@ use std::process::exit;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use super::drop_postgres_variables;
+use super::drop_foreign_variables;
 use crate::metrics::set_build_info;
 use crate::settings::{Reader, SettingsError, listing};
 use crate::telemetry::{self, LinesTo};
@@ -59,10 +59,10 @@ struct Arguments<C: Subcommand> {
 pub fn main<S: Service>(version: &'static str, revision: &str) -> ! {
     #[cfg(debug_assertions)]
     shared_actors::crash::arm();
-    if let Err(error) = drop_postgres_variables() {
+    if let Err(error) = drop_foreign_variables() {
         fail::<S>(
             &format!(
-                "cannot restart without the environment variables of PostgreSQL's tools: {error}"
+                "cannot restart without the environment variables of PostgreSQL's tools and proxies: {error}"
             ),
             1,
         );

@@ -22,7 +22,20 @@ pub struct ListenAddressError;
 impl ListenAddress {
     /// Loopback only, on a free port.
     pub const fn loopback() -> Self {
-        Self::One(SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0))
+        Self::loopback_port(0)
+    }
+
+    /// Loopback only, on `port`.
+    pub const fn loopback_port(port: u16) -> Self {
+        Self::One(SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port))
+    }
+
+    /// Whether other machines cannot reach it.
+    pub const fn is_loopback(&self) -> bool {
+        match self {
+            Self::EveryInterface(_) => false,
+            Self::One(address) => address.ip().is_loopback(),
+        }
     }
 }
 

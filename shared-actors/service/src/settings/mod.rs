@@ -16,4 +16,4 @@ pub use kafka::KafkaSettings;
 pub use listen::{HostPort, ListenAddress};
 pub use reader::{Problem, Reader, SettingsError, listing};
 pub use secret::Secret;
-pub use shards::{DatabaseSettings, ShardDefaults, ShardSettings};
+pub use shards::{DatabaseSettings, DatabaseTls, ShardDefaults, ShardSettings};

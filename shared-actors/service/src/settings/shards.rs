@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{HostPort, Reader, Secret};
 use crate::shard::ShardRouter;
+use crate::tls::PemFile;
 
 const POSTGRES_PORT: u16 = 5432;
 const PRIMARY: &str = "DATABASE_MASTER";
@@ -22,6 +23,28 @@ pub struct DatabaseSettings {
     pub password: Secret,
     /// The database's name.
     pub name: String,
+    /// `None` if the connection is not encrypted.
+    pub tls: Option<DatabaseTls>,
+}
+
+/// How the server of a database proves itself. Its certificate must be valid and name its host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseTls {
+    /// Certificate authorities to trust besides those that browsers trust.
+    pub ca: Option<PemFile>,
+}
+
+impl DatabaseTls {
+    /// Reads `<prefix>DATABASE_TLS` and `<prefix>DATABASE_CA_FILE`.
+    fn read(reader: &mut Reader, prefix: &str) -> Option<Self> {
+        let (tls, ca_file) = (format!("{prefix}DATABASE_TLS"), format!("{prefix}DATABASE_CA_FILE"));
+        let is_wanted = reader.flag(&tls, false);
+        let ca = PemFile::certificates(reader, &ca_file);
+        if !is_wanted && reader.is_set(&ca_file) {
+            reader.reject(&tls, format!("true, because {ca_file} is set"));
+        }
+        is_wanted.then_some(Self { ca })
+    }
 }
 
 /// One shard: a primary and, optionally, a streaming replica.
@@ -72,11 +95,17 @@ impl ShardSettings {
             reader.reject(&name, format!("host:port, because shard {} has one", count - 1));
         }
         reject_strays(reader, prefix, count);
-        (0..count).map(|k| read_shard(reader, k, &defaults)).collect()
+        let tls = DatabaseTls::read(reader, prefix);
+        (0..count).map(|k| read_shard(reader, k, &defaults, tls.as_ref())).collect()
     }
 }
 
-fn read_shard(reader: &mut Reader, k: usize, defaults: &ShardDefaults) -> ShardSettings {
+fn read_shard(
+    reader: &mut Reader,
+    k: usize,
+    defaults: &ShardDefaults,
+    tls: Option<&DatabaseTls>,
+) -> ShardSettings {
     let host = defaults.primaries.get(k).copied();
     let name = defaults.name;
     let role = format!("{}{PRIMARY}", defaults.prefix);
@@ -85,6 +114,7 @@ fn read_shard(reader: &mut Reader, k: usize, defaults: &ShardDefaults) -> ShardS
         user: reader.text(&format!("{role}_USER_{k}"), "postgres"),
         password: reader.secret(&format!("{role}_PASSWORD_{k}"), "postgres"),
         name: reader.text(&format!("{role}_NAME_{k}"), name),
+        tls: tls.cloned(),
     };
     let role = format!("{}{REPLICA}", defaults.prefix);
     let host = defaults.replicas.get(k).copied().flatten();
@@ -94,6 +124,7 @@ fn read_shard(reader: &mut Reader, k: usize, defaults: &ShardDefaults) -> ShardS
             user: reader.text(&format!("{role}_USER_{k}"), &primary.user),
             password: reader.secret(&format!("{role}_PASSWORD_{k}"), primary.password.expose()),
             name: reader.text(&format!("{role}_NAME_{k}"), &primary.name),
+            tls: tls.cloned(),
         });
     ShardSettings { primary, replica }
 }

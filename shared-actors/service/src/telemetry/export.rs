@@ -2,12 +2,14 @@
 //! exported unless they name an endpoint.
 
 use std::env;
+use std::ffi::OsString;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithTonicConfig};
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithHttpConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use reqwest::{Certificate, Identity};
 use tokio::runtime::Runtime;
 use tonic::transport::Endpoint;
 
@@ -15,6 +17,7 @@ use super::TelemetryError;
 use super::exporter::ObservedExporter;
 use crate::grpc;
 use crate::settings::Reader;
+use crate::tls::ClientTls;
 
 /// The maximum number of links per span. The largest batch is one read of the outbox, and each of
 /// its events may come from a different trace.
@@ -77,6 +80,7 @@ pub(super) fn check(reader: &mut Reader) {
     if ratio.as_deref().map_or(by_ratio, |ratio| !is_ratio(ratio)) {
         reader.reject("OTEL_TRACES_SAMPLER_ARG", "a number from 0 to 1");
     }
+    tls(reader);
     if of_traces("PROTOCOL").is_some_and(|protocol| !PROTOCOLS.contains(&protocol.as_str())) {
         reader.reject("OTEL_EXPORTER_OTLP_PROTOCOL", format!("one of {}", PROTOCOLS.join(", ")));
     }
@@ -89,30 +93,68 @@ fn is_wanted() -> bool {
 }
 
 fn exporter(runtime: &Runtime) -> Result<SpanExporter, TelemetryError> {
+    let utf8 = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    let tls = tls(&mut Reader::from_pairs(env::vars_os().filter_map(utf8)));
     let built: Result<SpanExporter, ExporterBuildError> = match of_traces("PROTOCOL").as_deref() {
         Some("grpc") => {
             let _guard = runtime.enter();
-            let endpoint = endpoint(&of_traces("ENDPOINT").unwrap_or_default())?;
+            let endpoint = endpoint(&of_traces("ENDPOINT").unwrap_or_default(), &tls)?;
             SpanExporter::builder().with_tonic().with_channel(endpoint.connect_lazy()).build()
         }
         // A request that gets no answer closes its connection.
-        None | Some("http/protobuf") => SpanExporter::builder().with_http().build(),
+        None | Some("http/protobuf") => {
+            SpanExporter::builder().with_http().with_http_client(http_client(tls)?).build()
+        }
         Some(other) => return Err(TelemetryError::Protocol(other.to_owned())),
     };
     Ok(built?)
 }
 
+/// The client of the HTTP exporter. A blocking client must not be built on a thread of a runtime.
+fn http_client(tls: ClientTls) -> Result<reqwest::blocking::Client, TelemetryError> {
+    let client = move || {
+        let mut builder = reqwest::blocking::Client::builder().no_proxy().timeout(timeout());
+        if let Some(ca) = &tls.ca {
+            builder = builder.tls_certs_only(Certificate::from_pem_bundle(ca.bytes())?);
+        }
+        if let Some((certificates, key)) = &tls.identity {
+            let pem = [certificates.bytes(), key.bytes()].concat();
+            builder = builder.identity(Identity::from_pem(&pem)?);
+        }
+        builder.build()
+    };
+    let outcome = std::thread::scope(|scope| scope.spawn(client).join());
+    Ok(outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?)
+}
+
 /// The endpoint of the gRPC exporter, with keep-alive. The exporter's own connection would stay
 /// with a receiver that stopped answering.
-fn endpoint(url: &str) -> Result<Endpoint, TelemetryError> {
+fn endpoint(url: &str, tls: &ClientTls) -> Result<Endpoint, TelemetryError> {
     let endpoint =
-        grpc::endpoint(url).map_err(|error| TelemetryError::Endpoint(error.to_string()))?;
-    if endpoint.uri().scheme_str() != Some("http") {
-        return Err(TelemetryError::Endpoint(format!("{url:?}: TLS is not supported with gRPC")));
-    }
-    let timeout = of_traces("TIMEOUT").and_then(|millis| millis.parse().ok());
-    let timeout = timeout.map_or(EXPORT_TIMEOUT, Duration::from_millis);
-    Ok(endpoint.keep_alive_while_idle(true).timeout(timeout))
+        grpc::endpoint(url, tls).map_err(|error| TelemetryError::Endpoint(error.to_string()))?;
+    Ok(endpoint.keep_alive_while_idle(true).timeout(timeout()))
+}
+
+fn timeout() -> Duration {
+    let millis = of_traces("TIMEOUT").and_then(|millis| millis.parse().ok());
+    millis.map_or(EXPORT_TIMEOUT, Duration::from_millis)
+}
+
+/// Reads `OTEL_EXPORTER_OTLP_CERTIFICATE`, `…_CLIENT_CERTIFICATE` and `…_CLIENT_KEY`, or those for
+/// traces.
+fn tls(reader: &mut Reader) -> ClientTls {
+    let names = ["CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"].map(|part| {
+        let of_traces = format!("OTEL_EXPORTER_OTLP_TRACES_{part}");
+        if variable(&of_traces).is_some() {
+            of_traces
+        } else {
+            format!("OTEL_EXPORTER_OTLP_{part}")
+        }
+    });
+    let [ca, certificate, key] = &names;
+    ClientTls::from_files(reader, ca, certificate, key)
 }
 
 /// An OTLP variable. The one for traces takes precedence over the one for all signals.
@@ -127,17 +169,18 @@ fn variable(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::endpoint;
+    use super::{ClientTls, endpoint};
 
-    #[test]
-    fn an_address_that_cannot_be_exported_to_is_named() {
-        assert!(endpoint("http://localhost:4317").is_ok());
-        for wrong in ["https://localhost:4317", "http://local host"] {
-            let error = endpoint(wrong).unwrap_err().to_string();
-            assert!(
-                error.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT: expected an http:// URL"),
-                "{error}"
-            );
+    #[tokio::test]
+    async fn an_address_that_cannot_be_exported_to_is_named() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        for right in ["http://localhost:4317", "https://localhost:4317"] {
+            assert!(endpoint(right, &ClientTls::default()).is_ok(), "{right}");
         }
+        let error = endpoint("http://local host", &ClientTls::default()).unwrap_err().to_string();
+        assert!(
+            error.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT: expected an http:// or https:// URL"),
+            "{error}"
+        );
     }
 }

@@ -47,10 +47,12 @@ pub enum TelemetryError {
     /// The protocol is not supported.
     #[error("OTEL_EXPORTER_OTLP_PROTOCOL={0:?}: expected grpc or http/protobuf")]
     Protocol(String),
-    /// The receiver's address is not a URL, or it requires TLS, which the gRPC exporter does not
-    /// support.
-    #[error("OTEL_EXPORTER_OTLP_ENDPOINT: expected an http:// URL ({0})")]
+    /// The receiver's address is not a URL.
+    #[error("OTEL_EXPORTER_OTLP_ENDPOINT: expected an http:// or https:// URL ({0})")]
     Endpoint(String),
+    /// The HTTP client cannot be built.
+    #[error("OTEL_EXPORTER_OTLP_CERTIFICATE: {0}")]
+    Client(#[from] reqwest::Error),
     /// The exporter does not accept its settings.
     #[error("OTEL_EXPORTER_OTLP_*: {0}")]
     Exporter(#[from] ExporterBuildError),

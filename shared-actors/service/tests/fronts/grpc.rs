@@ -6,6 +6,7 @@ use dev::testing::Proxy;
 use service_kit::grpc;
 use service_kit::grpc::{GrpcFrontEnd, GrpcServerSettings, Link};
 use service_kit::metrics;
+use service_kit::tls::ClientTls;
 use shared_actors::deadline;
 use shared_actors::health::Health;
 use tonic::client::Grpc as Client;
@@ -89,7 +90,7 @@ async fn the_deadline_of_a_client_is_answered_by_the_server_before_the_client_gi
 #[actix_rt::test]
 async fn a_client_carries_its_deadline_on_and_counts_the_call() {
     let (front, _) = start(&Health::new()).await;
-    let link = Link::to(&front.address.to_string()).unwrap();
+    let link = Link::to(&front.address.to_string(), &ClientTls::default()).unwrap();
     let at = tokio::time::Instant::now() + Duration::from_millis(50);
     let send = async |channel: Channel, request: Request<String>| {
         assert!(request.metadata().contains_key("grpc-timeout"));
@@ -113,7 +114,7 @@ async fn unary(channel: Channel, request: Request<String>) -> Result<Response<St
 #[actix_rt::test]
 async fn past_its_deadline_a_call_is_not_sent() {
     let (front, _) = start(&Health::new()).await;
-    let link = Link::to(&front.address.to_string()).unwrap();
+    let link = Link::to(&front.address.to_string(), &ClientTls::default()).unwrap();
     let mut sent = false;
     let send = async |channel: Channel, request: Request<String>| {
         sent = true;
@@ -130,7 +131,7 @@ async fn past_its_deadline_a_call_is_not_sent() {
 async fn a_connection_that_fell_silent_fails_one_call() {
     let (front, _) = start(&Health::new()).await;
     let proxy = Proxy::to(&front.address.to_string());
-    let link = Link::to(&proxy.address()).unwrap();
+    let link = Link::to(&proxy.address(), &ClientTls::default()).unwrap();
     let say = async |seconds: u64| {
         let at = tokio::time::Instant::now() + Duration::from_secs(seconds);
         deadline::scope(at, link.send("hello".to_owned(), unary)).await
@@ -148,7 +149,7 @@ async fn a_connection_that_fell_silent_fails_one_call() {
 async fn a_connection_that_answers_others_is_kept() {
     let (front, _) = start_with(&Health::new(), Duration::from_mins(1)).await;
     let proxy = Proxy::to(&front.address.to_string());
-    let link = Link::to(&proxy.address()).unwrap();
+    let link = Link::to(&proxy.address(), &ClientTls::default()).unwrap();
     let slow = deadline::scope(
         tokio::time::Instant::now() + Duration::from_secs(1),
         link.send("hang".to_owned(), unary),

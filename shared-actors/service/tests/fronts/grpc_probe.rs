@@ -119,6 +119,7 @@ pub async fn serve_probe(settings: &GrpcServerSettings, health: &Health) -> Grpc
         routes: Routes::new(Probe),
         health: health.clone(),
         descriptors: descriptors(),
+        identity: None,
     };
     serve(settings, service).await.unwrap()
 }

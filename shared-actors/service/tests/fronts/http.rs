@@ -106,8 +106,12 @@ fn start_with(health: &Health, request_timeout: Duration) -> HttpFrontEnd {
     settings.workers = 1;
     settings.request_timeout = request_timeout;
     let openapi = OpenApiBuilder::new().build();
-    serve(&settings, HttpService { health: health.clone(), openapi, errors: error_body }, routes)
-        .unwrap()
+    serve(
+        &settings,
+        HttpService { health: health.clone(), openapi, errors: error_body, identity: None },
+        routes,
+    )
+    .unwrap()
 }
 
 struct Answer {
@@ -417,7 +421,7 @@ async fn an_error_keeps_every_header_of_its_handler() {
     let refused = ask(front.address, "GET", "/cookies", "").await;
     let cookies: Vec<&str> =
         refused.head.lines().filter(|line| line.to_lowercase().starts_with("set-cookie")).collect();
-    assert_eq!((refused.status, cookies.len()), (400, 2), "{}", refused.head);
+    assert_eq!((refused.status, cookies.len()), (403, 2), "{}", refused.head);
     front.stop().await;
 }
 
@@ -452,7 +456,7 @@ async fn a_taken_port_is_named() {
     let openapi = OpenApiBuilder::new().build();
     let result = serve(
         &settings,
-        HttpService { health: Health::new(), openapi, errors: error_body },
+        HttpService { health: Health::new(), openapi, errors: error_body, identity: None },
         routes,
     );
     let message = result.err().expect("the port is taken").to_string();

@@ -5,4 +5,6 @@
 mod grpc;
 mod grpc_probe;
 mod http;
+mod identity;
 mod strangers;
+mod tls;

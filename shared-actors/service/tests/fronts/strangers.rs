@@ -59,14 +59,18 @@ fn http_settings() -> HttpServerSettings {
     settings
 }
 
-fn serve_http(settings: &HttpServerSettings) -> HttpFrontEnd {
+pub fn serve_http(settings: &HttpServerSettings) -> HttpFrontEnd {
     let routes = |config: &mut ServiceConfig| {
         let large = || async { HttpResponse::Ok().body(vec![b'x'; LARGE_BYTES]) };
         config.service(web::resource("/large").route(web::get().to(large)));
     };
     let errors = |parts: &http::ErrorParts| HttpResponse::build(parts.code.http_status()).finish();
-    let service =
-        HttpService { health: Health::new(), openapi: OpenApiBuilder::new().build(), errors };
+    let service = HttpService {
+        health: Health::new(),
+        openapi: OpenApiBuilder::new().build(),
+        errors,
+        identity: None,
+    };
     http::serve(settings, service, routes).unwrap()
 }
 

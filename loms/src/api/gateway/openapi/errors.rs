@@ -22,6 +22,19 @@ pub struct Error {
 /// The errors that every call may return.
 #[derive(IntoResponses)]
 pub enum EveryCall {
+    /// Callers need a token, and this one has none or an invalid one.
+    #[response(
+        status = 401,
+        headers(("WWW-Authenticate" = String, description = "`Bearer`.")),
+        example = json!({"code": 16, "message": "a bearer token is required", "details": []})
+    )]
+    Unauthenticated(Error),
+    /// The token does not permit the call.
+    #[response(
+        status = 403,
+        example = json!({"code": 7, "message": "this token does not permit it", "details": []})
+    )]
+    PermissionDenied(Error),
     /// The service is overloaded; nothing happened. `Retry-After` says when to retry.
     #[response(
         status = 429,

@@ -80,13 +80,25 @@ mod tests {
     fn every_route_tells_its_answers_and_its_errors() {
         let document = serde_json::to_value(openapi()).unwrap();
         let routes = [
-            ("/v1/orders", "post", "200 400 408 409 413 415 429 500 503 504"),
-            ("/v1/orders", "get", "200 400 429 500 503 504"),
-            ("/v1/orders/{order_id}", "get", "200 400 404 429 500 503 504"),
-            ("/v1/orders/{order_id}/pay", "post", "200 400 404 408 413 415 429 500 503 504"),
-            ("/v1/orders/{order_id}/cancel", "post", "200 400 404 408 413 415 429 500 503 504"),
-            ("/v1/stocks/{sku}", "get", "200 400 404 429 500 503 504"),
-            ("/v1/stocks/{sku}/restock", "post", "200 400 404 408 409 413 415 429 500 503 504"),
+            ("/v1/orders", "post", "200 400 401 403 408 409 413 415 429 500 503 504"),
+            ("/v1/orders", "get", "200 400 401 403 429 500 503 504"),
+            ("/v1/orders/{order_id}", "get", "200 400 401 403 404 429 500 503 504"),
+            (
+                "/v1/orders/{order_id}/pay",
+                "post",
+                "200 400 401 403 404 408 413 415 429 500 503 504",
+            ),
+            (
+                "/v1/orders/{order_id}/cancel",
+                "post",
+                "200 400 401 403 404 408 413 415 429 500 503 504",
+            ),
+            ("/v1/stocks/{sku}", "get", "200 400 401 403 404 429 500 503 504"),
+            (
+                "/v1/stocks/{sku}/restock",
+                "post",
+                "200 400 401 403 404 408 409 413 415 429 500 503 504",
+            ),
         ];
         let mut paths = document["paths"].as_object().unwrap().clone();
         assert!(paths.remove("/order-event.schema.json").is_some());
