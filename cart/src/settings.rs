@@ -126,11 +126,11 @@ fn loms(reader: &mut Reader) -> LomsSettings {
         }
         Some(_) => {}
     }
-    let token = Some(reader.text("LOMS_TOKEN_FILE", "")).filter(|path| !path.is_empty());
+    let token = TokenFile::read(reader, "LOMS_TOKEN_FILE");
     LomsSettings {
         base_url,
         tls,
-        token: token.map(TokenFile::new),
+        token,
         timeout: reader.duration("LOMS_TIMEOUT", Duration::from_secs(3)),
     }
 }

@@ -36,10 +36,10 @@ settings_of() {
     local nobody=127.0.0.1:1
     case $target in
     cart)
-        printf '%s\n' "HOST_PORT=$port" "REDIS_ADDRESS=$nobody" "LOMS_BASE_URL=http://$nobody" \
+        printf '%s\n' ALLOW_UNAUTHENTICATED=true "HOST_PORT=$port" "REDIS_ADDRESS=$nobody" "LOMS_BASE_URL=http://$nobody" \
             "PRODUCT_SERVICE_BASE_URL=http://$nobody"
         ;;
-    loms) printf '%s\n' "HTTP_PORT=$port" "GRPC_HOST_PORT=127.0.0.1:$(free_port)" "KAFKA_BROKER=$nobody" \
+    loms) printf '%s\n' ALLOW_UNAUTHENTICATED=true "HTTP_PORT=$port" "GRPC_HOST_PORT=127.0.0.1:$(free_port)" "KAFKA_BROKER=$nobody" \
         CRASH_AT=anywhere ;; # a debug build would refuse to start with it
     notifier) printf '%s\n' "HTTP_PORT=$port" "KAFKA_BROKER=$nobody" ;;
     product-stand-in) printf '%s\n' "HTTP_PORT=$port" ;;

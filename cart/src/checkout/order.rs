@@ -59,7 +59,10 @@ async fn ask(loms: Loms, user: UserId, intent: Intent) -> Outcome {
                 return Outcome::Refused(CartError::BadGateway(Part::Loms));
             }
             LomsError::NotFound | LomsError::Unusable => unusable += 1,
-            LomsError::Overloaded | LomsError::Unavailable | LomsError::DeadlineExceeded => {}
+            LomsError::Overloaded
+            | LomsError::Unavailable
+            | LomsError::Denied
+            | LomsError::DeadlineExceeded => {}
         }
         let wait = BACKOFF.jittered(attempt);
         let time_is_up = deadline::remaining().is_some_and(|left| left <= wait);

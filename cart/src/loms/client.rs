@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use loms_proto::loms_client::LomsClient;
 use loms_proto::{Item, Order, OrderCreateRequest, OrderInfoRequest, StocksInfoRequest};
+use service_kit::error::ErrorCode;
+use service_kit::failures;
 use service_kit::grpc;
 use service_kit::identity::TokenFile;
 use service_kit::settings::Secret;
@@ -153,7 +155,7 @@ impl Loms {
         message: M,
         send: impl AsyncFnOnce(Channel, Request<M>) -> Result<Response<T>, Status>,
     ) -> Result<T, LomsError> {
-        let token = self.user_token.clone().or_else(|| self.token.as_ref()?.token());
+        let token = self.user_token.clone().or_else(|| Some(self.token.as_ref()?.token()));
         let send = async |channel, mut request: Request<M>| {
             if let Some(token) = token.and_then(|token| bearer(&token)) {
                 request.metadata_mut().insert("authorization", token);
@@ -166,6 +168,12 @@ impl Loms {
         );
         answer.await.map_err(|status| {
             let error = LomsError::from(&status);
+            if error == LomsError::Denied {
+                // Only an operator can mend this, and clients are only told of a bad gateway.
+                failures::log(ErrorCode::PermissionDenied, || {
+                    format!("loms denies {method}: {}; see LOMS_TOKEN_FILE", status.message())
+                });
+            }
             if !matches!(error, LomsError::NotFound | LomsError::FailedPrecondition { .. }) {
                 let code = grpc::code_name(status.code());
                 tracing::debug!(method, code, message = status.message(), "a call to loms failed");

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use service_kit::error::ErrorCode;
-use tonic::Status;
+use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::domain::{CartError, Part, Shortage, Sku};
@@ -38,6 +38,9 @@ pub enum LomsError {
     /// unknown. Other requests may still succeed.
     #[error("an unusable answer")]
     Unusable,
+    /// loms does not accept the token of the call, which did nothing.
+    #[error("the token was not accepted")]
+    Denied,
     /// loms did not answer in time: the outcome is unknown.
     #[error("no answer in time")]
     DeadlineExceeded,
@@ -57,6 +60,9 @@ impl From<&Status> for LomsError {
             Some(ErrorCode::Overloaded) => Self::Overloaded,
             Some(ErrorCode::DeadlineExceeded) => Self::DeadlineExceeded,
             Some(ErrorCode::Unavailable) => Self::Unavailable,
+            _ if matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied) => {
+                Self::Denied
+            }
             // Only a status that was created on this side, when the connection broke, has a source.
             _ if status.source().is_some() => Self::Unavailable,
             _ => Self::Unusable,
@@ -94,6 +100,7 @@ impl From<LomsError> for CartError {
             LomsError::NotFound
             | LomsError::FailedPrecondition { .. }
             | LomsError::Rejected(_)
+            | LomsError::Denied
             | LomsError::Unusable => Self::BadGateway(Part::Loms),
         }
     }

@@ -8,6 +8,7 @@ pub mod failures;
 pub mod grpc;
 pub mod http;
 pub mod identity;
+pub mod limits;
 pub mod metrics;
 pub mod net;
 pub mod process;

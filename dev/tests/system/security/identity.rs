@@ -165,6 +165,12 @@ async fn grpc_calls_are_guarded_like_those_of_the_gateway() {
     assert_eq!(codes(&own).await, [ok, ok, ok, denied, ok, denied]);
     let operator = as_caller(&shop.issuer.token("staff", "shop.operator"));
     assert_eq!(codes(&operator).await, [denied, ok, ok, ok, ok, ok]);
+    let service = as_caller(&shop.issuer.token("cart", "shop.any-user"));
+    assert_eq!(codes(&service).await, [ok, ok, ok, denied, ok, denied]);
+    for caller in [&own, &operator, &service] {
+        let another = own.create(user, &[(sku, 1)]).await.unwrap();
+        caller.cancel(another).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -181,4 +187,32 @@ async fn an_order_is_created_with_the_token_of_its_user() {
     let order = order.json()["orderID"].as_i64().unwrap();
     let client = shop.loms.client().with("authorization", &format!("Bearer {token}"));
     assert_eq!(client.info(order).await.unwrap().user, user);
+}
+
+/// Fails if a route is added without a check: each one that is documented, except operations, needs a
+/// token.
+#[tokio::test]
+async fn no_documented_route_answers_without_a_token() {
+    let shop = Guarded::start().await;
+    for (rest, count) in
+        [(Rest::new(shop.cart.process.base_url()), 5), (Rest::new(shop.loms.process.base_url()), 8)]
+    {
+        let document = rest.get("/openapi.json").await.expect(200).json();
+        assert!(document["components"]["securitySchemes"]["token"].is_object());
+        let mut checked = 0;
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            if ["/livez", "/readyz", "/metrics"].contains(&path.as_str()) {
+                continue;
+            }
+            let path =
+                path.replace("{user_id}", "1").replace("{sku_id}", "1").replace("{sku}", "1");
+            let path = path.replace("{order_id}", "1000");
+            for method in operations.as_object().unwrap().keys() {
+                let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+                call(&rest, (&method, &path), &json!({}), "").await.expect(401);
+                checked += 1;
+            }
+        }
+        assert_eq!(checked, count);
+    }
 }

@@ -59,6 +59,7 @@ impl Crew {
             env.extend(more.map(|(name, value)| (name.to_owned(), value)));
             env.extend(mails.env());
             // Handshakes would take most of the time.
+            env.retain(|(name, _)| name != "EMAIL_CA_FILE");
             env.push(("EMAIL_SMTP_TLS".to_owned(), "none".to_owned()));
             let process = ServiceProcess::start("notifier", &env).await;
             notifiers.push((env, process));

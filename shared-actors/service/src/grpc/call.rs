@@ -1,6 +1,7 @@
 //! The layer around every call: readiness gate, span, deadline, panics, the pace of refusals,
 //! metrics.
 
+use std::future::ready;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::allowance::{self, Allowance};
 use crate::error::ErrorCode;
 use crate::failures;
 use crate::identity::{Caller, Verifier};
+use crate::limits::RateLimits;
 use crate::net::Activity;
 use crate::refusals::{Refusals, spread};
 
@@ -49,6 +51,7 @@ pub(super) struct Calls {
     pub(super) ending: CancellationToken,
     /// `None` if callers are not told apart.
     pub(super) identity: Option<Verifier>,
+    pub(super) limits: Arc<RateLimits>,
 }
 
 #[derive(Clone)]
@@ -81,7 +84,9 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let method = self.calls.methods.find(request.uri().path());
-        let busy = request.extensions().get::<Arc<Activity>>().map(Activity::begin);
+        let activity = request.extensions().get::<Arc<Activity>>();
+        let client = activity.and_then(|activity| activity.client());
+        let busy = activity.map(Activity::begin);
         if method.is_operation {
             let (answer, ending) = (self.next.call(request), self.calls.ending.clone());
             return Box::pin(async move {
@@ -90,23 +95,25 @@ where
         }
         if !self.calls.health.has_been_ready() {
             method.observe(Code::Unavailable, Duration::ZERO);
-            return Box::pin(std::future::ready(Ok(starting().into_http())));
+            return Box::pin(ready(Ok(starting().into_http())));
         }
         let (method, calls) = (Arc::clone(method), Arc::clone(&self.calls));
         let started = Instant::now();
         let deadline = deadline_of(request.headers(), started, self.calls.request_timeout);
         let mut open = OpenCall { method, started, deadline, is_answered: false };
         let span = open_span(&open.method, request.headers());
-        let answer = match &self.calls.identity {
-            None => {
+        let answer = match (self.calls.limits.of_address(client), &self.calls.identity) {
+            (Err(limited), _) => Either::Left(ready(Ok(status(&limited).into_http()))),
+            (Ok(()), None) => {
                 request.extensions_mut().insert(Caller::anyone());
-                Either::Left(self.next.call(request))
+                Either::Right(Either::Left(self.next.call(request)))
             }
-            Some(identity) => {
+            (Ok(()), Some(identity)) => {
                 // This one is ready, so the clone serves the next call.
                 let clone = self.next.clone();
                 let next = std::mem::replace(&mut self.next, clone);
-                Either::Right(identified(identity.clone(), request, next))
+                let limits = Arc::clone(&self.calls.limits);
+                Either::Right(Either::Right(identified(identity.clone(), limits, request, next)))
             }
         };
         Box::pin(
@@ -147,6 +154,7 @@ where
 /// Passes the call to `next`, together with its caller.
 async fn identified<S>(
     identity: Verifier,
+    limits: Arc<RateLimits>,
     mut request: Request<Body>,
     mut next: S,
 ) -> Result<Response<Body>, S::Error>
@@ -156,6 +164,9 @@ where
     let mut tokens = request.headers().get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
     match identity.verify_one(&mut tokens).await {
         Ok(caller) => {
+            if let Err(limited) = limits.of_user(caller.subject()) {
+                return Ok(status(&limited).into_http());
+            }
             request.extensions_mut().insert(caller);
             next.call(request).await
         }

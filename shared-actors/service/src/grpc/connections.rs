@@ -9,7 +9,8 @@ use shared_actors::panic_point;
 use tokio::net::TcpListener;
 use tonic::transport::server::Connected;
 
-use crate::net::{Activity, Connection, Patience, Places, Protocol, Wire};
+use crate::limits::Connections;
+use crate::net::{Activity, Connection, Incoming, Patience, Places, Protocol};
 use crate::tls::Acceptor;
 
 /// `accept` usually fails because file descriptors have run out. That lasts a while, so retrying at
@@ -20,22 +21,30 @@ const REST_AFTER_FAILURE: Duration = Duration::from_millis(50);
 pub(super) fn accept(
     listener: TcpListener,
     tls: Option<Acceptor>,
+    connections: Connections,
     places: Places,
     patience: Patience,
 ) -> impl Stream<Item = io::Result<Connection>> {
-    stream::unfold((listener, tls, places), move |(listener, tls, places)| async move {
+    let state = (listener, tls, connections, places);
+    stream::unfold(state, move |(listener, tls, connections, places)| async move {
         panic_point!("grpc::accepting");
-        let connection = match listener.accept().await {
-            Ok((stream, _)) => {
-                let wire = Wire::new(stream, tls.as_ref());
-                Ok(Connection::admit(wire, Protocol::Http2, patience, &places).await?)
-            }
-            Err(error) => {
-                tokio::time::sleep(REST_AFTER_FAILURE).await;
-                Err(error)
+        let connection = loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let incoming = Incoming::new(stream, tls.as_ref(), &connections);
+                    // Without a value, the connection is closed already.
+                    let Some(incoming) = incoming else { continue };
+                    break Ok(
+                        Connection::admit(incoming, Protocol::Http2, patience, &places).await?
+                    );
+                }
+                Err(error) => {
+                    tokio::time::sleep(REST_AFTER_FAILURE).await;
+                    break Err(error);
+                }
             }
         };
-        Some((connection, (listener, tls, places)))
+        Some((connection, (listener, tls, connections, places)))
     })
 }
 

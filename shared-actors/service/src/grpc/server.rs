@@ -21,6 +21,7 @@ use super::call::{CallLayer, Calls};
 use super::connections::accept;
 use super::methods::Methods;
 use crate::identity::Verifier;
+use crate::limits::{Connections, RateLimits};
 use crate::net::{End, Patience, Places, end_of, listen};
 use crate::refusals::Refusals;
 use crate::tls::Acceptor;
@@ -89,6 +90,7 @@ pub async fn serve(
         refusals: Refusals::new(tokio::time::Instant::now()),
         ending: ending.clone(),
         identity: service.identity,
+        limits: Arc::new(RateLimits::new(&settings.limits)),
     };
     let reflection = || {
         Reflection::configure()
@@ -115,7 +117,13 @@ pub async fn serve(
         .layer(CallLayer(Arc::new(calls)))
         .add_routes(routes)
         .serve_with_incoming_shutdown(
-            accept(listener, tls, Places::new(settings.max_connections), patience),
+            accept(
+                listener,
+                tls,
+                Connections::new(&settings.limits),
+                Places::new(settings.max_connections),
+                patience,
+            ),
             stopping.clone().cancelled_owned(),
         );
     let stopped = stopping.clone().cancelled_owned();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::limits::ClientLimits;
 use crate::settings::{ListenAddress, Reader};
 use crate::tls::ListenerTls;
 
@@ -12,6 +13,8 @@ pub struct GrpcServerSettings {
     pub address: ListenAddress,
     /// The certificate; without one, connections are not encrypted.
     pub tls: Option<ListenerTls>,
+    /// What one client may take.
+    pub limits: ClientLimits,
     /// The longest that a call may take, whatever deadline its client sets.
     pub request_timeout: Duration,
     /// The maximum number of concurrent calls per connection. More calls wait at the client.
@@ -42,6 +45,7 @@ impl GrpcServerSettings {
         Self {
             address,
             tls: None,
+            limits: ClientLimits::default(),
             request_timeout: Duration::from_secs(10),
             max_concurrent_streams: 1024,
             max_connections: 4096,
@@ -56,13 +60,15 @@ impl GrpcServerSettings {
     }
 
     /// Reads `port_setting` (an address or a port, by default `default_port`), `REQUEST_TIMEOUT`,
-    /// `GRPC_MAX_CONCURRENT_STREAMS`, `GRPC_MAX_CONNECTIONS` and the files of [`ListenerTls`].
+    /// `GRPC_MAX_CONCURRENT_STREAMS`, `GRPC_MAX_CONNECTIONS`, the files of [`ListenerTls`]
+    /// and [`ClientLimits`].
     pub fn read(reader: &mut Reader, port_setting: &str, default_port: u16) -> Self {
         let defaults = Self::new(ListenAddress::loopback_port(default_port));
         let streams = defaults.max_concurrent_streams;
         Self {
             address: reader.get(port_setting, defaults.address),
             tls: ListenerTls::read(reader),
+            limits: ClientLimits::read(reader),
             request_timeout: reader.duration("REQUEST_TIMEOUT", defaults.request_timeout),
             max_concurrent_streams: reader.get_in(
                 "GRPC_MAX_CONCURRENT_STREAMS",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::web::{self, PathConfig, PayloadConfig, QueryConfig, ServiceConfig};
 use actix_web::{App, Error, HttpResponse};
 use shared_actors::health::Health;
@@ -15,13 +15,16 @@ use super::front::FrontEnd;
 use super::span::RequestSpan;
 use super::{ApiError, HttpServerSettings, HttpService, operations};
 use crate::error::ErrorCode;
+use crate::limits::RateLimits;
 use crate::metrics;
+use crate::net::Activity;
 use crate::refusals::Refusals;
 
 pub(super) fn app<C: FnOnce(&mut ServiceConfig)>(
     settings: &HttpServerSettings,
     service: HttpService,
     refusals: Arc<Refusals>,
+    limits: Arc<RateLimits>,
     configure: C,
 ) -> App<
     impl ServiceFactory<
@@ -40,6 +43,7 @@ pub(super) fn app<C: FnOnce(&mut ServiceConfig)>(
         request_timeout: settings.request_timeout,
         origins: settings.allowed_origins.clone(),
         refusals,
+        limits,
         identity: service.identity,
     };
     App::new()
@@ -84,5 +88,15 @@ pub(super) fn operations_app(
         InitError = (),
     > + use<>,
 > {
-    App::new().configure(|config| operations::configure_own_port(config, health))
+    App::new()
+        .wrap_fn(|request, next| {
+            // Otherwise, the connection would be closed like one that sends no request.
+            let busy = request.conn_data::<Arc<Activity>>().map(Activity::begin);
+            let answer = next.call(request);
+            async move {
+                let _busy = busy;
+                answer.await
+            }
+        })
+        .configure(|config| operations::configure_own_port(config, health))
 }

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::future::{Ready, ready};
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -30,7 +31,8 @@ use super::{AllowedOrigins, ApiError, ErrorBody, operations};
 use crate::allowance::{self, Allowance};
 use crate::error::ErrorCode;
 use crate::failures;
-use crate::identity::{AuthError, Caller, Verifier};
+use crate::identity::{Caller, Verifier};
+use crate::limits::RateLimits;
 use crate::metrics;
 use crate::net::Activity;
 use crate::refusals::Refusals;
@@ -46,6 +48,7 @@ pub(super) struct FrontEnd {
     pub(super) request_timeout: Duration,
     pub(super) origins: AllowedOrigins,
     pub(super) refusals: Arc<Refusals>,
+    pub(super) limits: Arc<RateLimits>,
     /// `None` if callers are not told apart.
     pub(super) identity: Option<Verifier>,
 }
@@ -91,7 +94,9 @@ where
     forward_ready!(next);
 
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
-        let busy = request.conn_data::<Arc<Activity>>().map(Activity::begin);
+        let activity = request.conn_data::<Arc<Activity>>();
+        let client = activity.and_then(|activity| activity.client());
+        let busy = activity.map(Activity::begin);
         if operations::is_operation(request.path()) {
             let answer = self.next.call(request);
             return Box::pin(async move {
@@ -115,7 +120,7 @@ where
             span: Span::current(),
             is_answered: false,
         };
-        let answer = match front.time_for(&request) {
+        let answer = match front.time_for(&request, client) {
             Err(refusal) => Err((request, refusal)),
             Ok(allowance) => {
                 panic_point!("http::calling");
@@ -154,11 +159,16 @@ where
 
 impl FrontEnd {
     /// How much time the request has, or why it is answered before any handler sees it.
-    fn time_for(&self, request: &ServiceRequest) -> Result<Allowance, ApiError> {
+    fn time_for(
+        &self,
+        request: &ServiceRequest,
+        client: Option<IpAddr>,
+    ) -> Result<Allowance, ApiError> {
         // A preflight is not a call: the browser only asks whether its page may make one.
         if is_preflight(request.method(), request.headers()) {
             return Ok(Allowance::new(None, self.request_timeout));
         }
+        self.limits.of_address(client)?;
         if !self.health.has_been_ready() {
             return Err(ApiError::new(ErrorCode::Unavailable, "the service is starting"));
         }
@@ -202,17 +212,18 @@ impl FrontEnd {
                     Ok(next.call(request).await?.map_into_boxed_body())
                 }
                 Err(refusal) => {
-                    let refusal = ApiError::from(refusal);
                     Ok(request.into_response(refusal.render(front.errors)).map_into_boxed_body())
                 }
             }
         }
     }
 
-    async fn caller(&self, request: &ServiceRequest) -> Result<Caller, AuthError> {
+    async fn caller(&self, request: &ServiceRequest) -> Result<Caller, ApiError> {
         let Some(identity) = &self.identity else { return Ok(Caller::anyone()) };
         let tokens = request.headers().get_all(header::AUTHORIZATION);
-        identity.verify_one(&mut tokens.map(HeaderValue::as_bytes)).await
+        let caller = identity.verify_one(&mut tokens.map(HeaderValue::as_bytes)).await?;
+        self.limits.of_user(caller.subject())?;
+        Ok(caller)
     }
 
     async fn bounded<B: MessageBody + 'static>(

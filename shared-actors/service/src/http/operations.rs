@@ -62,7 +62,8 @@ pub(super) fn configure(
         components.add_security_scheme("token", SecurityScheme::Http(scheme.build()));
         openapi.security = Some(vec![SecurityRequirement::new("token", [""; 0])]);
     }
-    probes(config, health, !has_own_port);
+    // Where callers need a token, this port is for strangers.
+    probes(config, health, !has_own_port && !needs_token);
     if !has_own_port {
         scraping(config);
     }

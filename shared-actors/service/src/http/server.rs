@@ -23,7 +23,8 @@ use utoipa::openapi::OpenApi;
 use super::app::{app, operations_app};
 use super::{ErrorBody, HttpServerSettings};
 use crate::identity::Verifier;
-use crate::net::{Connection, End, Patience, Places, Protocol, Wire, end_of, listen};
+use crate::limits::{ClientLimits, Connections, RateLimits};
+use crate::net::{Connection, End, Incoming, Patience, Places, Protocol, end_of, listen};
 use crate::refusals::Refusals;
 use crate::tls::Acceptor;
 
@@ -81,7 +82,7 @@ impl HttpFrontEnd {
     pub async fn stop(self) {
         self.handle.stop(true).await;
         if let Some(operations) = self.operations {
-            operations.handle.stop(true).await;
+            operations.handle.stop(false).await;
         }
     }
 }
@@ -106,6 +107,7 @@ where
             tls: None,
             workers: 1,
             max_connections: OPERATIONS_CONNECTIONS,
+            limits: ClientLimits::default(),
             ..settings.clone()
         };
         run("operations", &settings, move || operations_app(&health))
@@ -113,9 +115,10 @@ where
     let operations = operations.transpose()?.map(Box::new);
     // Shared by all workers.
     let refusals = Arc::new(Refusals::new(Instant::now()));
+    let limits = Arc::new(RateLimits::new(&settings.limits));
     let own = settings.clone();
     let front = run("http", settings, move || {
-        app(&own, service.clone(), Arc::clone(&refusals), configure.clone())
+        app(&own, service.clone(), Arc::clone(&refusals), Arc::clone(&limits), configure.clone())
     })?;
     Ok(HttpFrontEnd { operations, ..front })
 }
@@ -140,6 +143,7 @@ where
     let address = listener.local_addr()?;
     let tls = settings.tls.as_ref().map(|files| Acceptor::new(files, b"http/1.1")).transpose()?;
     let tls = tls.map(Arc::new);
+    let connections = Connections::new(&settings.limits);
     let connections_each = settings.max_connections.div_ceil(settings.workers);
     let builder = Server::build()
         .workers(settings.workers)
@@ -151,7 +155,7 @@ where
     let settings = settings.clone();
     let server = builder.listen(name, listener, move || {
         actix_rt::spawn(Heartbeat::of_event_loop(name));
-        let (stopping, tls) = (stopping.clone(), tls.clone());
+        let (stopping, tls, connections) = (stopping.clone(), tls.clone(), connections.clone());
         let patience = Patience {
             head: settings.head_timeout,
             // actix closes idle connections gracefully. This is for one that idles in the middle of
@@ -179,9 +183,11 @@ where
         fn_service(move |stream: TcpStream| {
             let places = places.clone();
             let peer = stream.peer_addr().ok();
-            let wire = Wire::new(stream, tls.as_deref());
+            let incoming = Incoming::new(stream, tls.as_deref(), &connections);
             async move {
-                let admitted = Connection::admit(wire, Protocol::Http1, patience, &places).await;
+                let incoming = incoming.ok_or(DispatchError::DisconnectTimeout)?;
+                let admitted =
+                    Connection::admit(incoming, Protocol::Http1, patience, &places).await;
                 admitted
                     .map(|connection| (connection, peer))
                     .ok_or(DispatchError::DisconnectTimeout)

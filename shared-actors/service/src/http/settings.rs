@@ -4,6 +4,7 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use super::AllowedOrigins;
+use crate::limits::ClientLimits;
 use crate::settings::{ListenAddress, Reader};
 use crate::tls::ListenerTls;
 
@@ -19,6 +20,8 @@ pub struct HttpServerSettings {
     pub address: ListenAddress,
     /// The certificate; without one, connections are not encrypted.
     pub tls: Option<ListenerTls>,
+    /// What one client may take.
+    pub limits: ClientLimits,
     /// The address of a port only for `/livez`, `/readyz` and `/metrics`. It answers while all
     /// connections of the other port are taken, and tells why a part is not ready, which the other
     /// port then does not. Never encrypted.
@@ -49,6 +52,7 @@ impl HttpServerSettings {
         Self {
             address,
             tls: None,
+            limits: ClientLimits::default(),
             operations: None,
             workers: std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_WORKERS),
             body_limit_bytes: 16 * 1024,
@@ -64,12 +68,14 @@ impl HttpServerSettings {
 
     /// Reads `port_setting` (an address or a port, by default `default_port`), `HTTP_WORKERS`,
     /// `REQUEST_TIMEOUT`, `HTTP_MAX_CONNECTIONS`, `SWAGGER_FOR_CORS_ALLOWED_URL`,
-    /// `OPERATIONS_HOST_PORT` and the files of [`ListenerTls`].
+    /// `OPERATIONS_HOST_PORT`, the files of [`ListenerTls`]
+    /// and [`ClientLimits`].
     pub fn read(reader: &mut Reader, port_setting: &str, default_port: u16) -> Self {
         let defaults = Self::new(ListenAddress::loopback_port(default_port));
         Self {
             address: reader.get(port_setting, defaults.address),
             tls: ListenerTls::read(reader),
+            limits: ClientLimits::read(reader),
             operations: reader.is_set(OPERATIONS).then(|| reader.get(OPERATIONS, defaults.address)),
             workers: reader.get_in("HTTP_WORKERS", defaults.workers, 1..=MOST_WORKERS),
             request_timeout: reader.duration("REQUEST_TIMEOUT", defaults.request_timeout),

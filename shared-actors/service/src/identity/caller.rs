@@ -61,6 +61,13 @@ impl Caller {
         }
     }
 
+    pub(crate) fn subject(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::Anyone => None,
+            Kind::Identified(caller) => Some(&caller.subject),
+        }
+    }
+
     /// Whether callers are told apart at all.
     pub const fn is_identified(&self) -> bool {
         matches!(self.0, Kind::Identified(_))

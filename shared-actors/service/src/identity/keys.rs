@@ -1,9 +1,12 @@
 //! The public keys of the issuer, as a JSON Web Key Set (RFC 7517).
 
-use std::fmt::Display;
+use std::iter::successors;
+use std::path::Path;
 use std::time::Duration;
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, KeyOperations, PublicKeyUse,
+};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use reqwest::{Certificate, Client, redirect};
 
@@ -13,10 +16,9 @@ use super::settings::KeySource;
 const MAX_BYTES: usize = 256 * 1024;
 /// The maximum number of keys. Further ones are not used.
 const MAX_KEYS: usize = 64;
-const TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The keys that can be used.
-#[derive(Default)]
+/// The keys that can be used. There may be none: an issuer can withdraw all.
 pub(super) struct Keys(Vec<Key>);
 
 struct Key {
@@ -30,11 +32,16 @@ impl Keys {
     /// symmetric key may be used: whoever can check its tokens can forge them.
     pub(super) fn parse(json: &[u8]) -> Result<Self, String> {
         let set: JwkSet = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        let keys: Vec<Key> = set.keys.iter().filter_map(Key::of).take(MAX_KEYS).collect();
-        if keys.is_empty() {
-            return Err("no key for RS256, ES256 or EdDSA".to_owned());
+        Ok(Self(set.keys.iter().filter_map(Key::of).take(MAX_KEYS).collect()))
+    }
+
+    /// Reads a key set from a file.
+    pub(super) fn read(path: &Path) -> Result<Self, String> {
+        let bytes = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
+        if bytes > MAX_BYTES as u64 {
+            return Err(format!("it is larger than {MAX_BYTES} bytes"));
         }
-        Ok(Self(keys))
+        Self::parse(&std::fs::read(path).map_err(|error| error.to_string())?)
     }
 
     /// The key with this id. A token without an id needs a key that is the only one for its
@@ -47,10 +54,6 @@ impl Keys {
         let first = found.next()?;
         (id.is_some() || found.next().is_none()).then_some(&first.public)
     }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 impl Key {
@@ -58,16 +61,23 @@ impl Key {
         if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
             return None;
         }
-        let algorithm = match &jwk.algorithm {
-            AlgorithmParameters::RSA(_) => Algorithm::RS256,
+        let operations = jwk.common.key_operations.as_ref();
+        if operations.is_some_and(|operations| !operations.contains(&KeyOperations::Verify)) {
+            return None;
+        }
+        let (algorithm, name) = match &jwk.algorithm {
+            AlgorithmParameters::RSA(_) => (Algorithm::RS256, KeyAlgorithm::RS256),
             AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
-                Algorithm::ES256
+                (Algorithm::ES256, KeyAlgorithm::ES256)
             }
             AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
-                Algorithm::EdDSA
+                (Algorithm::EdDSA, KeyAlgorithm::EdDSA)
             }
             _ => return None,
         };
+        if jwk.common.key_algorithm.is_some_and(|algorithm| algorithm != name) {
+            return None;
+        }
         let public = DecodingKey::from_jwk(jwk).ok()?;
         Some(Self { id: jwk.common.key_id.clone(), algorithm, public })
     }
@@ -100,8 +110,8 @@ impl Loader {
     }
 
     pub(super) async fn load(&self) -> Result<Keys, String> {
-        let json = match (&self.source, &self.client) {
-            (KeySource::File(path), _) => std::fs::read(path).map_err(text)?,
+        match (&self.source, &self.client) {
+            (KeySource::File(path), _) => Keys::read(path),
             (KeySource::Url { url, .. }, Some(client)) => {
                 let mut answer = client.get(url.clone()).send().await.map_err(text)?;
                 if !answer.status().is_success() {
@@ -114,14 +124,16 @@ impl Loader {
                         return Err(format!("it is larger than {MAX_BYTES} bytes"));
                     }
                 }
-                json
+                Keys::parse(&json)
             }
             (KeySource::Url { .. }, None) => unreachable!("a URL has a client"),
-        };
-        Keys::parse(&json)
+        }
     }
 }
 
-fn text(error: impl Display) -> String {
-    error.to_string()
+/// The error with its causes, and without the URL, which may contain a secret.
+fn text(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let causes = successors(std::error::Error::source(&error), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+use super::keys::Keys;
 use crate::settings::{ListenAddress, Reader};
 use crate::tls::PemFile;
 
@@ -60,6 +61,9 @@ impl IdentitySettings {
     fn read_tokens(reader: &mut Reader) -> Option<Self> {
         let (file, url) = (reader.text(FILE, ""), reader.text(URL, ""));
         let ca = PemFile::certificates(reader, "JWT_CA_FILE");
+        if ca.is_some() && url.is_empty() {
+            reader.reject(URL, "an https:// URL, because JWT_CA_FILE is set");
+        }
         let (issuer, audience) = (reader.text("JWT_ISSUER", ""), reader.text("JWT_AUDIENCE", ""));
         let clock_skew = reader.duration("JWT_CLOCK_SKEW", Duration::from_secs(30));
         if clock_skew > LONGEST_SKEW {
@@ -73,7 +77,12 @@ impl IdentitySettings {
                 }
                 return None;
             }
-            (file, "") => KeySource::File(file.into()),
+            (file, "") => {
+                if let Err(reason) = Keys::read(file.as_ref()) {
+                    reader.reject(FILE, format!("a file with a JSON Web Key Set ({reason})"));
+                }
+                KeySource::File(file.into())
+            }
             ("", text) => match Url::parse(text) {
                 Ok(url) if is_right(&url, ca.is_some()) => KeySource::Url { url, ca },
                 _ => {

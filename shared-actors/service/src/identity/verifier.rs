@@ -1,24 +1,29 @@
 //! Checks tokens.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, TokenData, Validation, decode, decode_header};
 use serde::Deserialize;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::keys::{Keys, Loader};
 use super::{AuthError, Caller, IdentitySettings};
 
-/// The age at which the keys are read again.
+/// The age at which the keys are read again, while the known ones stay in use.
 const REFRESH_AFTER: Duration = Duration::from_mins(5);
+/// The age at which they are read again first. Nobody has called for some time, so a key may have
+/// been withdrawn long ago.
+const DISTRUST_AFTER: Duration = Duration::from_mins(10);
 /// The shortest time between two attempts. A token with an unknown key asks for one.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
-/// The longest token, in bytes.
+/// The longest value of the header, in bytes.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
 const ALGORITHMS: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
+const UNKNOWN_KEY: &str = "signed by an unknown key";
 
 /// Checks the tokens of callers. Cheap to clone.
 #[derive(Clone)]
@@ -27,11 +32,27 @@ pub struct Verifier(Arc<Inner>);
 struct Inner {
     settings: IdentitySettings,
     loader: Loader,
-    keys: RwLock<Arc<Keys>>,
-    /// When the keys were last asked for.
-    asked: Mutex<Option<Instant>>,
-    /// Held while they are.
-    loading: tokio::sync::Mutex<()>,
+    /// The keys, and when they were read. `None` until they have been read once.
+    keys: RwLock<Option<(Arc<Keys>, Instant)>>,
+    attempts: watch::Sender<Attempts>,
+}
+
+/// The attempts to read the keys.
+#[derive(Clone, Copy, Default)]
+struct Attempts {
+    is_running: bool,
+    /// When the last one ended.
+    ended: Option<Instant>,
+}
+
+/// An attempt that is running until this is dropped.
+struct Attempt(Verifier);
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let ended = Attempts { is_running: false, ended: Some(Instant::now()) };
+        self.0.0.attempts.send_replace(ended);
+    }
 }
 
 #[derive(Deserialize)]
@@ -48,19 +69,17 @@ impl Verifier {
     /// # Errors
     /// The certificate authorities cannot be used.
     pub fn new(settings: &IdentitySettings) -> Result<Self, reqwest::Error> {
-        let loader = Loader::new(settings.keys.clone())?;
         Ok(Self(Arc::new(Inner {
             settings: settings.clone(),
-            loader,
+            loader: Loader::new(settings.keys.clone())?,
             keys: RwLock::default(),
-            asked: Mutex::default(),
-            loading: tokio::sync::Mutex::default(),
+            attempts: watch::Sender::default(),
         })))
     }
 
-    /// Checks the values of the header `Authorization`, of which there must be one. Reads the keys again if they are old, or if
-    /// the token was signed by an unknown one. If their source gives no answer, the previous keys
-    /// stay in use.
+    /// Checks the values of the header `Authorization`, of which there must be one. Reads the keys
+    /// again if they are old, or if the token was signed by an unknown one. If their source gives no
+    /// answer, the previous keys stay in use.
     ///
     /// # Errors
     /// `NoToken`, `InvalidToken`, `NoKeys`.
@@ -73,36 +92,57 @@ impl Verifier {
             (Some(authorization), None) => bearer(authorization)?,
             (Some(_), Some(_)) => return Err(AuthError::InvalidToken("given more than once")),
         };
+        match self.known() {
+            Some((_, read)) if read.elapsed() < REFRESH_AFTER => {}
+            Some(_) if self.was_tried_within(DISTRUST_AFTER) => self.start(REFRESH_AFTER / 10),
+            _ => self.refresh().await,
+        }
         match self.check(token) {
-            Err(AuthError::InvalidToken(UNKNOWN_KEY) | AuthError::NoKeys) => {
-                self.refresh(RETRY_AFTER).await;
+            Err(AuthError::InvalidToken(UNKNOWN_KEY)) => {
+                self.refresh().await;
                 self.check(token)
             }
-            checked => {
-                if self.is_due(REFRESH_AFTER) {
-                    let verifier = self.clone();
-                    tokio::spawn(async move { verifier.refresh(REFRESH_AFTER).await });
-                }
-                checked
-            }
+            checked => checked,
         }
     }
 
-    fn is_due(&self, age: Duration) -> bool {
-        let asked = self.0.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.is_none_or(|asked| asked.elapsed() >= age)
+    fn known(&self) -> Option<(Arc<Keys>, Instant)> {
+        self.0.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the keys unless that was tried less than `age` ago. Waits while another call does.
-    async fn refresh(&self, age: Duration) {
-        let _loading = self.0.loading.lock().await;
-        if !self.is_due(age) {
-            return;
+    fn was_tried_within(&self, time: Duration) -> bool {
+        let ended = self.0.attempts.borrow().ended;
+        ended.is_some_and(|ended| ended.elapsed() < time)
+    }
+
+    /// Reads the keys unless that was tried a moment ago, and waits until it is done.
+    async fn refresh(&self) {
+        let mut attempts = self.0.attempts.subscribe();
+        self.start(RETRY_AFTER);
+        // The sender lives as long as this.
+        let _ = attempts.wait_for(|attempts| !attempts.is_running).await;
+    }
+
+    /// Begins to read the keys, unless that is being done or was tried less than `pause` ago. It does
+    /// not end with the request that asked for it.
+    fn start(&self, pause: Duration) {
+        let starts = self.0.attempts.send_if_modified(|attempts| {
+            let rests = attempts.ended.is_some_and(|ended| ended.elapsed() < pause);
+            let starts = !attempts.is_running && !rests;
+            attempts.is_running |= starts;
+            starts
+        });
+        if starts {
+            let attempt = Attempt(self.clone());
+            tokio::spawn(async move { attempt.0.load().await });
         }
-        *self.0.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    async fn load(&self) {
         match self.0.loader.load().await {
             Ok(keys) => {
-                *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+                let mut known = self.0.keys.write().unwrap_or_else(PoisonError::into_inner);
+                *known = Some((Arc::new(keys), Instant::now()));
             }
             // At most once per attempt, so at most every few seconds.
             Err(error) => tracing::warn!(error, "cannot read the keys for tokens"),
@@ -110,10 +150,7 @@ impl Verifier {
     }
 
     fn check(&self, token: &str) -> Result<Caller, AuthError> {
-        let keys = Arc::clone(&self.0.keys.read().unwrap_or_else(PoisonError::into_inner));
-        if keys.is_empty() {
-            return Err(AuthError::NoKeys);
-        }
+        let (keys, _) = self.known().ok_or(AuthError::NoKeys)?;
         let header = decode_header(token).map_err(|_| AuthError::InvalidToken("malformed"))?;
         if !ALGORITHMS.contains(&header.alg) {
             return Err(AuthError::InvalidToken("another algorithm than RS256, ES256 or EdDSA"));
@@ -134,8 +171,6 @@ impl Verifier {
         Ok(Caller::identified(claims.sub, scopes, token))
     }
 }
-
-const UNKNOWN_KEY: &str = "signed by an unknown key";
 
 /// The token of `Bearer <token>`.
 fn bearer(authorization: &[u8]) -> Result<&str, AuthError> {

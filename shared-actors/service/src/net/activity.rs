@@ -2,6 +2,7 @@
 //! checks.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,6 +16,7 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// The requests of one connection.
 #[derive(Debug)]
 pub(crate) struct Activity {
+    client: Option<IpAddr>,
     open: AtomicUsize,
     begun: AtomicU64,
     idle_since_micros: AtomicU64,
@@ -31,14 +33,20 @@ pub(crate) struct Busy {
 }
 
 impl Activity {
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new(client: Option<IpAddr>) -> Arc<Self> {
         let idle_since_micros = AtomicU64::new(micros());
         Arc::new(Self {
+            client,
             open: AtomicUsize::new(0),
             begun: AtomicU64::new(0),
             idle_since_micros,
             answers: Mutex::default(),
         })
+    }
+
+    /// The address of the client.
+    pub(crate) fn client(&self) -> Option<IpAddr> {
+        self.client
     }
 
     /// Records that a request begins.

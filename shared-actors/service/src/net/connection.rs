@@ -1,16 +1,20 @@
 //! A connection that is closed if its client is silent for too long or does not take its answer.
 
 use std::io::{self, IoSlice};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::places::{Place, Places};
 use super::{Activity, Wire};
+use crate::limits::{Connections, Counted};
+use crate::tls::Acceptor;
 
 /// The bytes that an HTTP/2 client has to send before its first call: the preface, its settings and
 /// the acknowledgement of ours.
@@ -33,6 +37,26 @@ pub(crate) struct Patience {
     pub(crate) answer: Duration,
 }
 
+/// A connection before it has a place.
+pub(crate) struct Incoming {
+    wire: Wire,
+    client: Option<IpAddr>,
+    counted: Option<Counted>,
+}
+
+impl Incoming {
+    /// `None` if its client has too many connections; it is then closed.
+    pub(crate) fn new(
+        stream: TcpStream,
+        tls: Option<&Acceptor>,
+        connections: &Connections,
+    ) -> Option<Self> {
+        let client = stream.peer_addr().ok().map(|address| address.ip());
+        let counted = connections.open(client).ok()?;
+        Some(Self { wire: Wire::new(stream, tls), client, counted })
+    }
+}
+
 /// A connection that occupies a place of the server.
 pub(crate) struct Connection {
     wire: Wire,
@@ -40,6 +64,7 @@ pub(crate) struct Connection {
     patience: Patience,
     activity: Arc<Activity>,
     place: Place,
+    _counted: Option<Counted>,
     /// Since when a head or a handshake has been arriving; `None` once it is complete.
     head_since: Option<Instant>,
     /// How many requests had begun at the last check.
@@ -54,7 +79,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// Waits for a place. `None` if the places are closed.
     pub(crate) async fn admit(
-        wire: Wire,
+        Incoming { wire, client, counted }: Incoming,
         protocol: Protocol,
         patience: Patience,
         places: &Places,
@@ -65,8 +90,9 @@ impl Connection {
             wire,
             protocol,
             patience,
-            activity: Activity::new(),
+            activity: Activity::new(client),
             place,
+            _counted: counted,
             head_since: Some(now),
             begun: 0,
             received_bytes: 0,

@@ -10,9 +10,9 @@ mod places;
 mod wire;
 
 pub(crate) use activity::{Activity, Busy};
-pub(crate) use connection::{Connection, Patience, Protocol};
+pub(crate) use connection::{Connection, Incoming, Patience, Protocol};
 pub use descriptors::{TooFewDescriptors, provide_descriptors};
 pub(crate) use end::{End, end_of};
 pub(crate) use listen::listen;
 pub(crate) use places::Places;
-pub(crate) use wire::Wire;
+use wire::Wire;

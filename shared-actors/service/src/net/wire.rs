@@ -1,5 +1,5 @@
 //! The bytes of a connection: as they come, or encrypted. The handshake of TLS runs when the server
-//! first reads, so it counts as part of the first request's head.
+//! first reads or writes, so it counts as part of the first request's head.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use tokio_rustls::{Accept, TlsAcceptor};
 
 use crate::tls::Acceptor;
 
-pub(crate) enum Wire {
+pub(super) enum Wire {
     Plain(TcpStream),
     Handshake(Box<Accept<TcpStream>>),
     Encrypted(Box<TlsStream<TcpStream>>),
@@ -21,7 +21,7 @@ pub(crate) enum Wire {
 }
 
 impl Wire {
-    pub(crate) fn new(stream: TcpStream, tls: Option<&Acceptor>) -> Self {
+    pub(super) fn new(stream: TcpStream, tls: Option<&Acceptor>) -> Self {
         match tls {
             None => Self::Plain(stream),
             Some(tls) => Self::Handshake(Box::new(TlsAcceptor::from(tls.config()).accept(stream))),

@@ -9,7 +9,7 @@ use opentelemetry::KeyValue;
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithHttpConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use reqwest::{Certificate, Identity};
+use reqwest::{Certificate, Identity, redirect};
 use tokio::runtime::Runtime;
 use tonic::transport::Endpoint;
 
@@ -80,7 +80,14 @@ pub(super) fn check(reader: &mut Reader) {
     if ratio.as_deref().map_or(by_ratio, |ratio| !is_ratio(ratio)) {
         reader.reject("OTEL_TRACES_SAMPLER_ARG", "a number from 0 to 1");
     }
-    tls(reader);
+    let endpoint = of_traces("ENDPOINT").unwrap_or_default();
+    let scheme = endpoint.split_once("://").map_or("http", |(scheme, _)| scheme);
+    if tls(reader).is_set() && scheme != "https" {
+        let expected = "an https:// URL, because a certificate is set";
+        reader.reject("OTEL_EXPORTER_OTLP_ENDPOINT", expected);
+    } else if !["http", "https"].contains(&scheme) {
+        reader.reject("OTEL_EXPORTER_OTLP_ENDPOINT", "an http:// or https:// URL");
+    }
     if of_traces("PROTOCOL").is_some_and(|protocol| !PROTOCOLS.contains(&protocol.as_str())) {
         reader.reject("OTEL_EXPORTER_OTLP_PROTOCOL", format!("one of {}", PROTOCOLS.join(", ")));
     }
@@ -115,12 +122,15 @@ fn exporter(runtime: &Runtime) -> Result<SpanExporter, TelemetryError> {
 /// The client of the HTTP exporter. A blocking client must not be built on a thread of a runtime.
 fn http_client(tls: ClientTls) -> Result<reqwest::blocking::Client, TelemetryError> {
     let client = move || {
-        let mut builder = reqwest::blocking::Client::builder().no_proxy().timeout(timeout());
+        let mut builder = reqwest::blocking::Client::builder()
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .timeout(timeout());
         if let Some(ca) = &tls.ca {
             builder = builder.tls_certs_only(Certificate::from_pem_bundle(ca.bytes())?);
         }
         if let Some((certificates, key)) = &tls.identity {
-            let pem = [certificates.bytes(), key.bytes()].concat();
+            let pem = [certificates.bytes(), b"\n", key.bytes()].concat();
             builder = builder.identity(Identity::from_pem(&pem)?);
         }
         builder.build()
@@ -134,6 +144,9 @@ fn http_client(tls: ClientTls) -> Result<reqwest::blocking::Client, TelemetryErr
 fn endpoint(url: &str, tls: &ClientTls) -> Result<Endpoint, TelemetryError> {
     let endpoint =
         grpc::endpoint(url, tls).map_err(|error| TelemetryError::Endpoint(error.to_string()))?;
+    if !matches!(endpoint.uri().scheme_str(), Some("http" | "https")) {
+        return Err(TelemetryError::Endpoint(format!("{url:?}")));
+    }
     Ok(endpoint.keep_alive_while_idle(true).timeout(timeout()))
 }
 
@@ -177,10 +190,10 @@ mod tests {
         for right in ["http://localhost:4317", "https://localhost:4317"] {
             assert!(endpoint(right, &ClientTls::default()).is_ok(), "{right}");
         }
-        let error = endpoint("http://local host", &ClientTls::default()).unwrap_err().to_string();
-        assert!(
-            error.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT: expected an http:// or https:// URL"),
-            "{error}"
-        );
+        for wrong in ["http://local host", "grpcs://localhost:4317", "htps://localhost:4317"] {
+            let error = endpoint(wrong, &ClientTls::default()).unwrap_err().to_string();
+            let expected = "OTEL_EXPORTER_OTLP_ENDPOINT: expected an http:// or https:// URL";
+            assert!(error.starts_with(expected), "{error}");
+        }
     }
 }

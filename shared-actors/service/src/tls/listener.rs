@@ -133,6 +133,8 @@ struct Current {
     config: Arc<ServerConfig>,
     stamp: Vec<Stamp>,
     checked: Instant,
+    /// The files that were reported as unusable.
+    reported: Option<Vec<Stamp>>,
 }
 
 impl Acceptor {
@@ -145,7 +147,8 @@ impl Acceptor {
         let config = files.config(protocol).map_err(|FileError { name, reason }| {
             io::Error::new(io::ErrorKind::InvalidData, format!("{name}: expected {reason}"))
         })?;
-        let current = Mutex::new(Current { config, stamp, checked: Instant::now() });
+        let current =
+            Mutex::new(Current { config, stamp, checked: Instant::now(), reported: None });
         Ok(Self { files: files.clone(), protocol, current })
     }
 
@@ -158,16 +161,22 @@ impl Acceptor {
             // Before the files are read: if they change meanwhile, they are read again.
             let stamp = self.files.stamp();
             if stamp != current.stamp {
-                current.stamp = stamp;
                 match self.files.config(self.protocol) {
                     Ok(config) => {
-                        current.config = config;
-                        tracing::info!(file = %self.files.certificate.display(), "TLS certificate reloaded");
+                        (current.config, current.stamp) = (config, stamp);
+                        let file = self.files.certificate.display();
+                        tracing::info!(%file, "TLS certificate reloaded");
                     }
-                    Err(FileError { name, reason }) => tracing::warn!(
-                        setting = name,
-                        "TLS files have changed and cannot be used, keeping the previous certificate: expected {reason}"
-                    ),
+                    // Tried again, because reading may have failed for a reason that passes.
+                    Err(error) if current.reported.as_ref() != Some(&stamp) => {
+                        current.reported = Some(stamp);
+                        tracing::warn!(
+                            setting = error.name,
+                            expected = error.reason,
+                            "TLS files have changed and cannot be used, keeping the previous certificate"
+                        );
+                    }
+                    Err(_) => {}
                 }
             }
         }

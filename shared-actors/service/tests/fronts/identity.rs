@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use dev::testing::issuer::{AUDIENCE, ISSUER, SigningKey, claims, key_set};
-use dev::testing::{Authority, TlsTerminator};
+use dev::testing::{Authority, Issuer, TlsTerminator};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use service_kit::identity::{AuthError, Caller, IdentitySettings, KeySource, Verifier};
@@ -216,6 +216,51 @@ async fn a_new_key_is_found_and_an_old_one_is_forgotten_without_a_restart() {
     world.verify(&by(&new)).await.unwrap();
     tokio::task::yield_now().await;
     world.verify(&by(&new)).await.unwrap();
+
+    // A key that is withdrawn is refused once the keys are old, even if nobody asks for another one.
+    world.replace(&key_set(&[&old]));
+    tokio::time::advance(Duration::from_mins(6)).await;
+    world.verify(&by(&new)).await.unwrap();
+    tokio::task::yield_now().await;
+    assert!(world.verify(&by(&new)).await.is_err(), "the keys were read meanwhile");
+    world.verify(&by(&old)).await.unwrap();
+    // After a long time without calls, they are read first.
+    world.replace(r#"{"keys":[]}"#);
+    tokio::time::advance(Duration::from_hours(8)).await;
+    let withdrawn = world.verify(&by(&old)).await;
+    assert!(matches!(withdrawn, Err(AuthError::InvalidToken(_))), "{withdrawn:?}");
+}
+
+#[actix_rt::test]
+async fn a_request_that_is_given_up_does_not_keep_the_keys_from_being_read() {
+    let key = SigningKey::es256("one");
+    let (keys, asked) = (key_set(&[&key]), std::sync::Arc::new(tokio::sync::Notify::new()));
+    let release = std::sync::Arc::new(tokio::sync::Notify::new());
+    let (notify, wait) = (std::sync::Arc::clone(&asked), std::sync::Arc::clone(&release));
+    let server = actix_web::HttpServer::new(move || {
+        let (keys, notify, wait) = (keys.clone(), notify.clone(), wait.clone());
+        let serve = move || {
+            let (keys, notify, wait) = (keys.clone(), notify.clone(), wait.clone());
+            async move {
+                notify.notify_one();
+                wait.notified().await;
+                keys
+            }
+        };
+        actix_web::App::new().route("/keys", actix_web::web::get().to(serve))
+    });
+    let server = server.workers(1).disable_signals().bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}/keys", server.addrs()[0]).parse().unwrap();
+    actix_rt::spawn(server.run());
+    let verifier = verifier(KeySource::Url { url, ca: None });
+    let header = format!("Bearer {}", key.sign(&key.header(), &claims("7", "")));
+    let verify = async || verifier.verify_one(&mut std::iter::once(header.as_bytes())).await;
+    tokio::select! {
+        () = asked.notified() => {}
+        early = verify() => panic!("the keys have not been sent: {early:?}"),
+    }
+    release.notify_one();
+    verify().await.unwrap();
 }
 
 #[actix_rt::test]
@@ -268,12 +313,15 @@ fn a_listener_that_others_reach_needs_identity_or_a_permission() {
     for address in ["127.0.0.1:8080", "[::1]:8080", "localhost:8080"] {
         assert!(problems(&[], address).is_empty(), "{address}");
     }
-    let tokens = |keys: &'static str| {
-        [("JWT_JWKS_FILE", keys), ("JWT_ISSUER", ISSUER), ("JWT_AUDIENCE", AUDIENCE)]
-    };
-    assert!(problems(&tokens("keys.json"), "8080").is_empty());
-    assert_eq!(problems(&tokens(""), "127.0.0.1:1"), ["JWT_JWKS_URL"]);
-    assert_eq!(problems(&tokens("keys.json")[..1], "8080"), ["JWT_ISSUER", "JWT_AUDIENCE"]);
+    let issuer = Issuer::new();
+    let file = issuer.file().display().to_string();
+    let tokens =
+        [("JWT_JWKS_FILE", file.as_str()), ("JWT_ISSUER", ISSUER), ("JWT_AUDIENCE", AUDIENCE)];
+    assert!(problems(&tokens, "8080").is_empty());
+    assert_eq!(problems(&tokens[1..], "127.0.0.1:1"), ["JWT_JWKS_URL"]);
+    assert_eq!(problems(&tokens[..1], "8080"), ["JWT_ISSUER", "JWT_AUDIENCE"]);
+    let nowhere = [("JWT_JWKS_FILE", "/nowhere.json"), tokens[1], tokens[2]];
+    assert_eq!(problems(&nowhere, "8080"), ["JWT_JWKS_FILE"]);
     let both = [("JWT_JWKS_FILE", "a"), ("JWT_JWKS_URL", "https://b")];
     assert_eq!(problems(&both, "127.0.0.1:1"), ["JWT_JWKS_FILE"]);
     assert_eq!(problems(&[("JWT_JWKS_URL", "ftp://b")], "127.0.0.1:1"), ["JWT_JWKS_URL"]);

@@ -6,5 +6,6 @@ mod grpc;
 mod grpc_probe;
 mod http;
 mod identity;
+mod limits;
 mod strangers;
 mod tls;

@@ -62,7 +62,10 @@ fn http_settings() -> HttpServerSettings {
 pub fn serve_http(settings: &HttpServerSettings) -> HttpFrontEnd {
     let routes = |config: &mut ServiceConfig| {
         let large = || async { HttpResponse::Ok().body(vec![b'x'; LARGE_BYTES]) };
-        config.service(web::resource("/large").route(web::get().to(large)));
+        let small = || async { HttpResponse::Ok().body("small") };
+        config
+            .service(web::resource("/large").route(web::get().to(large)))
+            .service(web::resource("/small").route(web::get().to(small)));
     };
     let errors = |parts: &http::ErrorParts| HttpResponse::build(parts.code.http_status()).finish();
     let service = HttpService {
