@@ -199,23 +199,23 @@ mod tests {
         }
     }
 
-    fn ip(text: &str) -> Option<IpAddr> {
-        Some(text.parse().unwrap())
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
     }
 
     #[test]
     fn each_address_and_each_user_has_its_own_requests() {
         let limits = RateLimits::new(&limits(2, 0));
         for address in ["192.0.2.1", "192.0.2.2", "2001:db8::1"] {
-            assert_eq!(limits.of_address(ip(address)), Ok(()), "{address}");
-            assert_eq!(limits.of_address(ip(address)), Ok(()), "{address}");
-            let refused = limits.of_address(ip(address)).unwrap_err();
+            assert_eq!(limits.of_address(Some(ip(address))), Ok(()), "{address}");
+            assert_eq!(limits.of_address(Some(ip(address))), Ok(()), "{address}");
+            let refused = limits.of_address(Some(ip(address))).unwrap_err();
             assert!(refused.retry_after().unwrap() <= Duration::from_secs(1), "{refused:?}");
         }
         for same in ["2001:db8::2", "::ffff:192.0.2.1"] {
-            assert!(limits.of_address(ip(same)).is_err(), "{same}");
+            assert!(limits.of_address(Some(ip(same))).is_err(), "{same}");
         }
-        assert_eq!(limits.of_address(ip("2001:db8:0:1::1")), Ok(()));
+        assert_eq!(limits.of_address(Some(ip("2001:db8:0:1::1"))), Ok(()));
         assert_eq!(limits.of_address(None), Ok(()));
         let asked = ["7", "7", "7", "8"].map(|user| limits.of_user(Some(user)).is_ok());
         assert_eq!(asked, [true, true, false, true]);
@@ -233,14 +233,18 @@ mod tests {
     #[test]
     fn a_closed_connection_makes_room_for_another_one() {
         let connections = Connections::new(&limits(0, 2));
-        let first = connections.open(ip("192.0.2.1"));
-        let second = connections.open(ip("192.0.2.1"));
-        assert!(first.is_ok() && second.is_ok() && connections.open(ip("192.0.2.1")).is_err());
-        assert!(connections.open(ip("192.0.2.2")).is_ok());
+        let first = connections.open(Some(ip("192.0.2.1")));
+        let second = connections.open(Some(ip("192.0.2.1")));
+        assert!(
+            first.is_ok() && second.is_ok() && connections.open(Some(ip("192.0.2.1"))).is_err()
+        );
+        assert!(connections.open(Some(ip("192.0.2.2"))).is_ok());
         drop(first);
-        assert!(connections.open(ip("192.0.2.1")).is_ok());
+        assert!(connections.open(Some(ip("192.0.2.1"))).is_ok());
         drop(second);
         assert!(connections.open.lock().unwrap().is_empty(), "nothing is kept about the past");
-        assert!(Connections::new(&limits(0, 0)).open(ip("192.0.2.1")).unwrap_or(None).is_none());
+        assert!(
+            Connections::new(&limits(0, 0)).open(Some(ip("192.0.2.1"))).unwrap_or(None).is_none()
+        );
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::web::{self, PathConfig, PayloadConfig, QueryConfig, ServiceConfig};
 use actix_web::{App, Error, HttpResponse};
 use shared_actors::health::Health;
@@ -89,7 +90,10 @@ pub(super) fn operations_app(
     > + use<>,
 > {
     App::new()
-        .wrap_fn(|request, next| {
+        .wrap_fn(|mut request, next| {
+            if request.method() == Method::HEAD {
+                request.head_mut().method = Method::GET;
+            }
             // Otherwise, the connection would be closed like one that sends no request.
             let busy = request.conn_data::<Arc<Activity>>().map(Activity::begin);
             let answer = next.call(request);

@@ -1,8 +1,8 @@
 //! The routes that every HTTP port serves in addition to the service's own.
 
+use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{HttpResponse, guard};
 use serde::Serialize;
 use shared_actors::health::{ComponentReport, Health};
 use utoipa::OpenApi as _;
@@ -81,16 +81,12 @@ pub(super) fn configure_own_port(config: &mut ServiceConfig, health: &Health) {
 fn probes(config: &mut ServiceConfig, health: &Health, tells_reasons: bool) {
     config
         .app_data(Data::new(Probes { health: health.clone(), tells_reasons }))
-        .service(web::resource("/livez").route(readable().to(live)))
-        .service(web::resource("/readyz").route(readable().to(ready)));
+        .service(web::resource("/livez").route(web::get().to(live)))
+        .service(web::resource("/readyz").route(web::get().to(ready)));
 }
 
 fn scraping(config: &mut ServiceConfig) {
-    config.service(web::resource("/metrics").route(readable().to(scrape)));
-}
-
-fn readable() -> actix_web::Route {
-    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+    config.service(web::resource("/metrics").route(web::get().to(scrape)));
 }
 
 /// Whether the process is alive.

@@ -490,3 +490,49 @@ async fn a_server_that_ends_is_told_of() {
     front.stop().await;
     assert_eq!(ended.await.to_string(), format!("the HTTP server at {address} ended"));
 }
+
+#[actix_rt::test]
+async fn head_and_options_are_answered_for_every_route() {
+    let front = start(&Health::new());
+    let got = ask(front.address, "GET", "/user/7/cart", "").await;
+    let head = ask(front.address, "HEAD", "/user/7/cart", "").await;
+    assert_eq!((head.status, head.body.as_str()), (200, ""), "{}", head.head);
+    let length = |head: &str| {
+        let mut lines = head.lines().map(str::to_lowercase);
+        lines.find(|line| line.starts_with("content-length")).unwrap()
+    };
+    assert_eq!(length(&head.head), length(&got.head));
+    assert_eq!(ask(front.address, "HEAD", "/livez", "").await.status, 200);
+    assert_eq!(ask(front.address, "HEAD", "/add", "").await.status, 405);
+    for (path, allowed) in [
+        ("/user/7/cart", "allow: GET, DELETE, HEAD, OPTIONS"),
+        ("/add", "allow: POST, OPTIONS"),
+        ("*", "allow: GET, POST, DELETE, HEAD, OPTIONS"),
+    ] {
+        let options = ask(front.address, "OPTIONS", path, "").await;
+        assert_eq!((options.status, options.body.as_str()), (204, ""), "{path}: {}", options.head);
+        assert!(options.head.to_lowercase().contains(&allowed.to_lowercase()), "{}", options.head);
+    }
+    assert_eq!(ask(front.address, "OPTIONS", "/nothing", "").await.status, 404);
+    front.stop().await;
+}
+
+#[actix_rt::test]
+async fn an_unknown_upgrade_is_ignored() {
+    let front = start(&Health::new());
+    for path in ["/user/7/cart", "/livez"] {
+        let upgrade = "Connection: Upgrade\r\nUpgrade: foo/2\r\n";
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n{upgrade}\r\n");
+        let answers = tokio::task::spawn_blocking(move || {
+            let mut stream = TcpStream::connect(front.address).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut answers = String::new();
+            stream.read_to_string(&mut answers).unwrap();
+            answers.to_lowercase()
+        });
+        let answers = answers.await.unwrap();
+        assert!(answers.starts_with("http/1.1 200 ok"), "{answers}");
+        assert!(answers.contains("connection: close") && !answers.contains("upgrade"), "{answers}");
+    }
+    front.stop().await;
+}
