@@ -170,8 +170,12 @@ impl Loms {
             let error = LomsError::from(&status);
             if error == LomsError::Denied {
                 // Only an operator can mend this, and clients are only told of a bad gateway.
+                let token = match self.user_token {
+                    Some(_) => "the token of the caller",
+                    None => "the token in LOMS_TOKEN_FILE",
+                };
                 failures::log(ErrorCode::PermissionDenied, || {
-                    format!("loms denies {method}: {}; see LOMS_TOKEN_FILE", status.message())
+                    format!("loms does not accept {token} for {method}: {}", status.message())
                 });
             }
             if !matches!(error, LomsError::NotFound | LomsError::FailedPrecondition { .. }) {

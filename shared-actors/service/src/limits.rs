@@ -37,9 +37,12 @@ pub struct ClientLimits {
 }
 
 impl ClientLimits {
-    /// Reads `RATE_LIMIT_PER_ADDRESS`, `RATE_LIMIT_PER_USER` and `MAX_CONNECTIONS_PER_ADDRESS`.
-    pub fn read(reader: &mut Reader) -> Self {
-        let mut limit = |name: &str| NonZeroU32::new(reader.get_in(name, 0, 0..=1_000_000));
+    /// Reads `RATE_LIMIT_PER_ADDRESS`, `RATE_LIMIT_PER_USER` and `MAX_CONNECTIONS_PER_ADDRESS`,
+    /// whose names begin with `prefix`.
+    pub fn read(reader: &mut Reader, prefix: &str) -> Self {
+        let mut limit = |name: &str| {
+            NonZeroU32::new(reader.get_in(&format!("{prefix}{name}"), 0, 0..=1_000_000))
+        };
         Self {
             requests_per_address: limit("RATE_LIMIT_PER_ADDRESS"),
             requests_per_user: limit("RATE_LIMIT_PER_USER"),

@@ -1,7 +1,7 @@
 //! Secrets that are planted in every setting that takes one, while everything that could report
 //! them fails, with the most detailed log.
 
-use dev::testing::{Issuer, ServiceProcess};
+use dev::testing::{Database, Issuer, ServiceProcess, create_database};
 use reqwest::Method;
 use serde_json::json;
 
@@ -16,16 +16,19 @@ fn secret(of: &str) -> String {
     format!("{CANARY}-{of}-0123456789")
 }
 
-/// The settings of all services: databases and a trace receiver that refuse or take our secrets.
-fn common(servers: &Servers, collector: &Collector) -> Env {
+/// The settings of all services: a trace receiver that gets a secret, and a database that may refuse
+/// one.
+fn common(database: &Database, collector: &Collector, is_ready: bool) -> Env {
     let mut env = collector.settings();
+    env.extend(database.master_env(0));
     env.extend([
         set("RUST_LOG", "trace"),
         set("OPERATIONS_HOST_PORT", on_loopback(free_port())),
-        set("DATABASE_MASTER_HOST_PORT_0", &servers.postgres_0),
-        set("DATABASE_MASTER_PASSWORD_0", secret("database")),
         set("OTEL_EXPORTER_OTLP_HEADERS", format!("authorization={}", secret("otlp"))),
     ]);
+    if !is_ready {
+        env.push(set("DATABASE_MASTER_PASSWORD_0", secret("database")));
+    }
     env
 }
 
@@ -60,7 +63,16 @@ fn assert_silent(what: &str, text: &str, secrets: &[&str]) {
 }
 
 #[tokio::test]
-async fn no_secret_of_a_setting_is_ever_told() {
+async fn no_secret_of_a_setting_is_told_by_services_whose_databases_refuse_them() {
+    no_secret_is_told(false).await;
+}
+
+#[tokio::test]
+async fn no_secret_of_a_setting_is_told_by_services_that_work() {
+    no_secret_is_told(true).await;
+}
+
+async fn no_secret_is_told(is_ready: bool) {
     let (servers, collector, issuer) =
         (Servers::from_env(), Collector::start().await, Issuer::new());
     let user_token = issuer.token("1", "");
@@ -68,7 +80,11 @@ async fn no_secret_of_a_setting_is_ever_told() {
     let service_secret = std::fs::read_to_string(&service_token).unwrap();
     let nobody = format!("127.0.0.1:{}", free_port());
 
-    let mut cart = common(&servers, &collector);
+    let mut databases = Vec::new();
+    for prefix in ["cart", "loms", "notifier"] {
+        databases.push(create_database(&servers.postgres_0, prefix).await);
+    }
+    let mut cart = common(&databases[0], &collector, is_ready);
     cart.extend(issuer.settings());
     cart.extend([
         set("HOST_PORT", on_loopback(free_port())),
@@ -79,7 +95,7 @@ async fn no_secret_of_a_setting_is_ever_told() {
         set("REDIS_ADDRESS", &servers.redis),
         set("REDIS_PASSWORD", secret("redis")),
     ]);
-    let mut loms = common(&servers, &collector);
+    let mut loms = common(&databases[1], &collector, is_ready);
     loms.extend(issuer.settings());
     loms.extend([
         set("HTTP_PORT", on_loopback(free_port())),
@@ -94,8 +110,13 @@ async fn no_secret_of_a_setting_is_ever_told() {
         set("KAFKA_SASL_PASSWORD", secret("kafka")),
     ];
     loms.extend(kafka.clone());
-    let mut notifier = common(&servers, &collector);
-    notifier.extend(kafka);
+    let mut notifier = common(&databases[2], &collector, is_ready);
+    if is_ready {
+        // Without Kafka, the notifier is not ready.
+        notifier.push(set("KAFKA_BROKER", &servers.kafka));
+    } else {
+        notifier.extend(kafka);
+    }
     notifier.extend([
         set("HTTP_PORT", on_loopback(free_port())),
         set("NOTIFICATION_CHANNELS", "webhook,email"),
@@ -121,9 +142,12 @@ async fn no_secret_of_a_setting_is_ever_told() {
     for (binary, env) in [("cart", cart), ("loms", loms), ("notifier", notifier)] {
         let service = ServiceProcess::launch(binary, &env);
         let rest = Rest::new(service.operations_url());
-        eventually(SOON, "the service reports why it is not ready", async || {
+        eventually(3 * SOON, "the service is ready, or says why not", async || {
             let answer = rest.request(Method::GET, "/readyz").send().await.ok()?;
-            answer.text().await.ok().filter(|body| body.contains("password authentication failed"))
+            let is_success = answer.status().is_success();
+            let body = answer.text().await.ok()?;
+            let is_refused = body.contains("password authentication failed");
+            (if is_ready { is_success } else { is_refused }).then_some(())
         })
         .await;
         let told = told(&service, &requests).await;
@@ -132,7 +156,11 @@ async fn no_secret_of_a_setting_is_ever_told() {
         assert!(log.contains("TRACE"), "{binary} logs in detail");
         assert_silent(&format!("the log of {binary}"), &log, &secrets);
     }
-    for span in collector.all() {
+    let spans = eventually(SOON, "spans arrive", async || {
+        Some(collector.all()).filter(|spans| !is_ready || !spans.is_empty())
+    })
+    .await;
+    for span in spans {
         assert_silent("a trace", &format!("{span:?}"), &secrets);
     }
 }

@@ -1,9 +1,12 @@
 //! A port of its own for health and metrics.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
-use crate::support::{Cart, Rest, Servers, Shop, free_port, on_loopback, set};
+use tokio::task::spawn_blocking;
+
+use crate::support::{Cart, Rest, SOON, Servers, Shop, free_port, on_loopback, set};
 
 #[tokio::test]
 async fn the_port_of_operations_answers_while_the_public_port_is_exhausted() {
@@ -32,19 +35,32 @@ async fn the_port_of_operations_answers_while_the_public_port_is_exhausted() {
     let told = public.get("/readyz").await.expect(200).json();
     assert!(redis(&told).is_null(), "the public learns why: {told}");
 
-    // Requests without an end, so that the places are not given to others.
+    // The connection of the client must not keep a place.
+    drop(public);
     let address = cart.process.base_url().replace("http://", "");
-    let mut taken: Vec<TcpStream> = Vec::new();
-    for _ in 0..4 {
+    let request = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+    let ask = move |patience: Duration| {
         let mut stream = TcpStream::connect(&address).unwrap();
-        let head = "POST /user/1/cart/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n";
-        std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
-        taken.push(stream);
-    }
-    taken[3].set_nonblocking(true).unwrap();
+        stream.set_read_timeout(Some(patience)).unwrap();
+        stream.write_all(request).unwrap();
+        let answer = stream.read_exact(&mut [0; 12]);
+        (stream, answer.map_err(|error| error.kind()))
+    };
+    let exhaust = move || {
+        // A connection that has sent a request does not make room for others.
+        let taken = [ask(SOON), ask(SOON)];
+        assert!(taken.iter().all(|(_, answer)| answer.is_ok()), "{taken:?}");
+        (taken, ask(Duration::from_secs(1)))
+    };
+    let (taken, (mut waiting, none)) = spawn_blocking(exhaust).await.unwrap();
+    assert_eq!(none, Err(ErrorKind::WouldBlock), "the public port is exhausted");
     operations.get("/livez").await.expect(200);
     operations.get("/readyz").await.expect(200);
     assert!(operations.get("/metrics").await.expect(200).body.contains("actor_live"));
-    let waiting = taken[3].read(&mut [0; 1]).unwrap_err();
-    assert_eq!(waiting.kind(), std::io::ErrorKind::WouldBlock, "the public port is exhausted");
+    drop(taken);
+    let answer = move || {
+        waiting.set_read_timeout(Some(SOON)).unwrap();
+        waiting.read_exact(&mut [0; 12])
+    };
+    spawn_blocking(answer).await.unwrap().expect("an answer as soon as there is a place");
 }

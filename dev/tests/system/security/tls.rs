@@ -125,10 +125,13 @@ async fn an_order_is_placed_and_notified_with_tls_on_every_hop() {
     assert_eq!(products.calls(), 1);
     let operations = Rest::new(cart.process.operations_url());
     for part in ["redis", "loms"] {
-        let report = operations.get("/readyz").await.expect(200).json();
-        let parts = report["components"].as_array().unwrap();
-        let is_ready = parts.iter().any(|one| one["name"] == part && one["ready"] == true);
-        assert!(is_ready, "{part}: {report}");
+        eventually(SOON, &format!("{part} is ready"), async || {
+            let report = operations.get("/readyz").await.expect(200).json();
+            let parts = report["components"].as_array().unwrap();
+            let is_ready = parts.iter().any(|one| one["name"] == part && one["ready"] == true);
+            if is_ready { Ok(()) } else { Err(report) }
+        })
+        .await;
     }
     eventually(SOON, "spans arrive by both protocols", async || {
         !over_grpc.all().is_empty() && !over_http.all().is_empty()

@@ -68,7 +68,7 @@ impl GrpcServerSettings {
         Self {
             address: reader.get(port_setting, defaults.address),
             tls: ListenerTls::read(reader),
-            limits: ClientLimits::read(reader),
+            limits: ClientLimits::read(reader, "GRPC_"),
             request_timeout: reader.duration("REQUEST_TIMEOUT", defaults.request_timeout),
             max_concurrent_streams: reader.get_in(
                 "GRPC_MAX_CONCURRENT_STREAMS",

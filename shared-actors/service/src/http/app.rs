@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::web::{self, PathConfig, PayloadConfig, QueryConfig, ServiceConfig};
 use actix_web::{App, Error, HttpResponse};
 use shared_actors::health::Health;
 use tracing_actix_web::TracingLogger;
 
+use super::asked::Asked;
 use super::body::BodyLimit;
 use super::cors::cors;
 use super::front::FrontEnd;
@@ -91,15 +91,13 @@ pub(super) fn operations_app(
 > {
     App::new()
         .wrap_fn(|mut request, next| {
-            if request.method() == Method::HEAD {
-                request.head_mut().method = Method::GET;
-            }
+            let asked = Asked::of(&mut request);
             // Otherwise, the connection would be closed like one that sends no request.
             let busy = request.conn_data::<Arc<Activity>>().map(Activity::begin);
             let answer = next.call(request);
             async move {
                 let _busy = busy;
-                answer.await
+                Ok(asked.conclude(answer.await?.map_into_boxed_body()))
             }
         })
         .configure(|config| operations::configure_own_port(config, health))

@@ -13,8 +13,8 @@ use std::time::Duration;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::http::{ConnectionType, Method, StatusCode};
-use actix_web::{Error, HttpMessage, HttpResponse};
+use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::{Error, HttpMessage};
 use futures::FutureExt;
 use shared_actors::deadline;
 use shared_actors::health::Health;
@@ -22,6 +22,7 @@ use shared_actors::panic_point;
 use tokio::time::Instant;
 use tracing::Span;
 
+use super::asked::Asked;
 use super::body::{Arriving, announced_length, has_body, packed, too_large};
 use super::cors::is_preflight;
 use super::counted::{self, OpenRequest};
@@ -97,16 +98,12 @@ where
         let activity = request.conn_data::<Arc<Activity>>();
         let client = activity.and_then(|activity| activity.client());
         let busy = activity.map(Activity::begin);
-        let asks_for_options = request.method() == Method::OPTIONS;
-        if request.method() == Method::HEAD {
-            // Routes know GET, and the server sends no body to a HEAD.
-            request.head_mut().method = Method::GET;
-        }
+        let asked = Asked::of(&mut request);
         if operations::is_operation(request.path()) {
             let answer = self.next.call(request);
             return Box::pin(async move {
                 let _busy = busy;
-                Ok(without_upgrade(answer.await?.map_into_boxed_body()))
+                Ok(asked.conclude(answer.await?.map_into_boxed_body()))
             });
         }
         let route = request
@@ -146,8 +143,7 @@ where
                     (front.bounded(answer, bounds, &open).await, is_too_short)
                 }
             };
-            let result = result.map(without_upgrade);
-            let result = if asks_for_options { result.map(options) } else { result };
+            let result = result.map(|response| asked.conclude(response));
             let status = match &result {
                 Ok(response) => response.status(),
                 Err(error) => error.as_response_error().status_code(),
@@ -162,37 +158,6 @@ where
             })
         })
     }
-}
-
-/// RFC 9110, 7.8: an upgrade that is not supported is ignored. The connection is closed after the
-/// answer, because actix would otherwise announce the upgrade.
-fn without_upgrade(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-    if response.request().head().upgrade() {
-        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
-    }
-    response
-}
-
-/// RFC 9110, 9.3.7: OPTIONS asks for the methods of a route, or of the server.
-fn options(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-    let is_for_server = response.request().path() == "*";
-    if response.status() != StatusCode::METHOD_NOT_ALLOWED && !is_for_server {
-        return response;
-    }
-    let (request, refused) = response.into_parts();
-    let mut answer = HttpResponse::NoContent().finish();
-    let allowed = refused.headers().get(header::ALLOW).and_then(|value| value.to_str().ok());
-    let allowed = allowed.unwrap_or("GET, POST, DELETE");
-    let head = if allowed.contains("GET") { ", HEAD" } else { "" };
-    if let Ok(allowed) = format!("{allowed}{head}, OPTIONS").parse() {
-        answer.headers_mut().insert(header::ALLOW, allowed);
-    }
-    for name in [header::VARY, header::ACCESS_CONTROL_ALLOW_ORIGIN] {
-        if let Some(value) = refused.headers().get(&name) {
-            answer.headers_mut().insert(name, value.clone());
-        }
-    }
-    ServiceResponse::new(request, answer)
 }
 
 impl FrontEnd {

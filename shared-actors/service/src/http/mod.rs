@@ -6,6 +6,7 @@
 //! it would get 404.
 
 mod app;
+mod asked;
 mod body;
 mod caller;
 mod cors;

@@ -75,7 +75,7 @@ impl HttpServerSettings {
         Self {
             address: reader.get(port_setting, defaults.address),
             tls: ListenerTls::read(reader),
-            limits: ClientLimits::read(reader),
+            limits: ClientLimits::read(reader, ""),
             operations: reader.is_set(OPERATIONS).then(|| reader.get(OPERATIONS, defaults.address)),
             workers: reader.get_in("HTTP_WORKERS", defaults.workers, 1..=MOST_WORKERS),
             request_timeout: reader.duration("REQUEST_TIMEOUT", defaults.request_timeout),

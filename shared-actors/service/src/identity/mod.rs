@@ -2,6 +2,7 @@
 //!
 //! Without [`IdentitySettings`], every caller may do everything.
 
+mod accepted;
 mod caller;
 mod credentials;
 mod error;

@@ -47,6 +47,10 @@ impl IdentitySettings {
     /// be on loopback, or `ALLOW_UNAUTHENTICATED` must be true.
     pub fn read(reader: &mut Reader, listeners: &[(&str, ListenAddress)]) -> Option<Self> {
         let identity = Self::read_tokens(reader);
+        if identity.is_none() && reader.is_set("RATE_LIMIT_PER_USER") {
+            let expected = "no value, because users are only known by tokens (JWT_JWKS_URL)";
+            reader.reject("RATE_LIMIT_PER_USER", expected);
+        }
         let is_allowed = reader.flag("ALLOW_UNAUTHENTICATED", false);
         for (name, _) in listeners.iter().filter(|(_, address)| !address.is_loopback()) {
             if identity.is_none() && !is_allowed {

@@ -9,13 +9,14 @@ use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::accepted::Accepted;
 use super::keys::{Keys, Loader};
 use super::{AuthError, Caller, IdentitySettings};
 
 /// The age at which the keys are read again, while the known ones stay in use.
 const REFRESH_AFTER: Duration = Duration::from_mins(5);
-/// The age at which they are read again first. Nobody has called for some time, so a key may have
-/// been withdrawn long ago.
+/// If the last attempt to read them is older than this, they are read again first. Nobody has called
+/// for some time, so a key may have been withdrawn long ago.
 const DISTRUST_AFTER: Duration = Duration::from_mins(10);
 /// The shortest time between two attempts. A token with an unknown key asks for one.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -35,6 +36,7 @@ struct Inner {
     /// The keys, and when they were read. `None` until they have been read once.
     keys: RwLock<Option<(Arc<Keys>, Instant)>>,
     attempts: watch::Sender<Attempts>,
+    accepted: Accepted,
 }
 
 /// The attempts to read the keys.
@@ -58,6 +60,7 @@ impl Drop for Attempt {
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
+    exp: f64,
     /// Space-separated, as in RFC 8693.
     #[serde(default)]
     scope: String,
@@ -74,6 +77,7 @@ impl Verifier {
             loader: Loader::new(settings.keys.clone())?,
             keys: RwLock::default(),
             attempts: watch::Sender::default(),
+            accepted: Accepted::new(),
         })))
     }
 
@@ -150,7 +154,10 @@ impl Verifier {
     }
 
     fn check(&self, token: &str) -> Result<Caller, AuthError> {
-        let (keys, _) = self.known().ok_or(AuthError::NoKeys)?;
+        let (keys, read) = self.known().ok_or(AuthError::NoKeys)?;
+        if let Some(caller) = self.0.accepted.find(token, read) {
+            return Ok(caller);
+        }
         let header = decode_header(token).map_err(|_| AuthError::InvalidToken("malformed"))?;
         if !ALGORITHMS.contains(&header.alg) {
             return Err(AuthError::InvalidToken("another algorithm than RS256, ES256 or EdDSA"));
@@ -168,7 +175,10 @@ impl Verifier {
         let TokenData { claims, .. } =
             decoded.map_err(|error| AuthError::InvalidToken(reason(error.kind())))?;
         let scopes = claims.scope.split_ascii_whitespace().map(str::to_owned).collect();
-        Ok(Caller::identified(claims.sub, scopes, token))
+        let caller = Caller::identified(claims.sub, scopes, token);
+        let expires = claims.exp + clock_skew.as_secs_f64();
+        self.0.accepted.keep(token, caller.clone(), expires, read);
+        Ok(caller)
     }
 }
 

@@ -156,6 +156,8 @@ impl Connection {
 
     /// Fails if the client's time is up. Otherwise, the task is woken when it is.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        // A request may have begun since the last read. Its connection does not make room for others.
+        self.notice_begun();
         if let Some(evicted) = &mut self.place.evicted
             && Pin::new(evicted).poll(cx).is_ready()
         {

@@ -54,6 +54,11 @@ impl KafkaSettings {
     }
 }
 
+/// Whether the environment says where the system's authorities are. OpenSSL then looks there.
+fn names_system_authorities() -> bool {
+    ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some())
+}
+
 /// The properties of librdkafka that follow from `KAFKA_SECURITY_PROTOCOL`, `KAFKA_SASL_MECHANISM`, `KAFKA_SASL_USER`,
 /// `KAFKA_SASL_PASSWORD` and the files of [`ClientTls`].
 fn security(reader: &mut Reader) -> Vec<(&'static str, Secret)> {
@@ -99,7 +104,9 @@ fn security(reader: &mut Reader) -> Vec<(&'static str, Secret)> {
     match tls.ca {
         Some(ca) => properties.push(("ssl.ca.pem", text(ca.bytes()))),
         // Where the authorities of this system are, and not where OpenSSL was built to look.
-        None if is_encrypted => properties.push(("ssl.ca.location", Secret::new("probe"))),
+        None if is_encrypted && !names_system_authorities() => {
+            properties.push(("ssl.ca.location", Secret::new("probe")));
+        }
         None => {}
     }
     if let Some((certificates, key)) = tls.identity {

@@ -80,13 +80,17 @@ pub(super) fn check(reader: &mut Reader) {
     if ratio.as_deref().map_or(by_ratio, |ratio| !is_ratio(ratio)) {
         reader.reject("OTEL_TRACES_SAMPLER_ARG", "a number from 0 to 1");
     }
-    let endpoint = of_traces("ENDPOINT").unwrap_or_default();
-    let scheme = endpoint.split_once("://").map_or("http", |(scheme, _)| scheme);
-    if tls(reader).is_set() && scheme != "https" {
-        let expected = "an https:// URL, because a certificate is set";
-        reader.reject("OTEL_EXPORTER_OTLP_ENDPOINT", expected);
-    } else if !["http", "https"].contains(&scheme) {
-        reader.reject("OTEL_EXPORTER_OTLP_ENDPOINT", "an http:// or https:// URL");
+    if is_wanted() {
+        let of_traces_alone = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+        let is_of_traces = variable(of_traces_alone).is_some();
+        let name = if is_of_traces { of_traces_alone } else { "OTEL_EXPORTER_OTLP_ENDPOINT" };
+        let endpoint = of_traces("ENDPOINT").unwrap_or_default().to_ascii_lowercase();
+        let scheme = endpoint.split_once("://").map_or("http", |(scheme, _)| scheme);
+        if tls(reader).is_set() && scheme != "https" {
+            reader.reject(name, "an https:// URL, because a certificate is set");
+        } else if !["http", "https"].contains(&scheme) {
+            reader.reject(name, "an http:// or https:// URL");
+        }
     }
     if of_traces("PROTOCOL").is_some_and(|protocol| !PROTOCOLS.contains(&protocol.as_str())) {
         reader.reject("OTEL_EXPORTER_OTLP_PROTOCOL", format!("one of {}", PROTOCOLS.join(", ")));

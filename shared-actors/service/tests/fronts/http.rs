@@ -503,10 +503,26 @@ async fn head_and_options_are_answered_for_every_route() {
     };
     assert_eq!(length(&head.head), length(&got.head));
     assert_eq!(ask(front.address, "HEAD", "/livez", "").await.status, 200);
+    // The next request arrives while the HEAD is being answered.
+    let address = front.address;
+    let both = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let head = "HEAD /user/7/cart HTTP/1.1\r\nHost: x\r\n\r\n";
+        let get = "GET /user/8/cart HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        stream.write_all(format!("{head}{get}").as_bytes()).unwrap();
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).unwrap();
+        answers
+    });
+    let both = both.await.unwrap();
+    let (first, rest) = both.split_once("\r\n\r\n").unwrap();
+    assert!(first.starts_with("HTTP/1.1 200"), "{both}");
+    assert!(rest.is_empty() || rest.starts_with("HTTP/1.1"), "{both}");
     assert_eq!(ask(front.address, "HEAD", "/add", "").await.status, 405);
     for (path, allowed) in [
         ("/user/7/cart", "allow: GET, DELETE, HEAD, OPTIONS"),
         ("/add", "allow: POST, OPTIONS"),
+        ("/livez", "allow: GET, HEAD, OPTIONS"),
         ("*", "allow: GET, POST, DELETE, HEAD, OPTIONS"),
     ] {
         let options = ask(front.address, "OPTIONS", path, "").await;

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use dev::testing::issuer::{AUDIENCE, ISSUER, SigningKey, claims, key_set};
-use dev::testing::{Authority, Issuer, TlsTerminator};
+use dev::testing::{Authority, Issuer, TlsTerminator, eventually};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use service_kit::identity::{AuthError, Caller, IdentitySettings, KeySource, Verifier};
@@ -232,6 +232,22 @@ async fn a_new_key_is_found_and_an_old_one_is_forgotten_without_a_restart() {
 }
 
 #[actix_rt::test]
+async fn a_token_that_was_accepted_is_refused_once_it_has_expired() {
+    let key = SigningKey::es256("one");
+    let world = World::with(&key_set(&[&key]));
+    // The clocks may differ by 30 s.
+    let token = key.sign(&key.header(), &but("exp", json!(now() - 28)));
+    world.verify(&token).await.unwrap();
+    eventually(Duration::from_secs(20), "the token expires", async || {
+        match world.verify(&token).await {
+            Err(AuthError::InvalidToken("expired")) => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+}
+
+#[actix_rt::test]
 async fn a_request_that_is_given_up_does_not_keep_the_keys_from_being_read() {
     let key = SigningKey::es256("one");
     let (keys, asked) = (key_set(&[&key]), std::sync::Arc::new(tokio::sync::Notify::new()));
@@ -260,7 +276,7 @@ async fn a_request_that_is_given_up_does_not_keep_the_keys_from_being_read() {
         early = verify() => panic!("the keys have not been sent: {early:?}"),
     }
     release.notify_one();
-    verify().await.unwrap();
+    eventually(Duration::from_secs(20), "the keys arrive", verify).await;
 }
 
 #[actix_rt::test]
@@ -293,7 +309,8 @@ async fn keys_come_from_a_url_over_tls() {
         verifier.verify_one(&mut std::iter::once(header.as_bytes())).await
     };
     let _ = rustls::crypto::ring::default_provider().install_default();
-    accepts(&authority).await.unwrap();
+    eventually(Duration::from_secs(20), "the keys arrive", async || accepts(&authority).await)
+        .await;
     assert_eq!(accepts(&Authority::new()).await, Err(AuthError::NoKeys), "an untrusted server");
 }
 
@@ -318,6 +335,8 @@ fn a_listener_that_others_reach_needs_identity_or_a_permission() {
     let tokens =
         [("JWT_JWKS_FILE", file.as_str()), ("JWT_ISSUER", ISSUER), ("JWT_AUDIENCE", AUDIENCE)];
     assert!(problems(&tokens, "8080").is_empty());
+    let unknown_users = [("RATE_LIMIT_PER_USER", "10")];
+    assert_eq!(problems(&unknown_users, "127.0.0.1:1"), ["RATE_LIMIT_PER_USER"]);
     assert_eq!(problems(&tokens[1..], "127.0.0.1:1"), ["JWT_JWKS_URL"]);
     assert_eq!(problems(&tokens[..1], "8080"), ["JWT_ISSUER", "JWT_AUDIENCE"]);
     let nowhere = [("JWT_JWKS_FILE", "/nowhere.json"), tokens[1], tokens[2]];

@@ -11,6 +11,7 @@ use actix_web::web::{self, ServiceConfig};
 use h2::client::SendRequest;
 use service_kit::http;
 use service_kit::http::{HttpFrontEnd, HttpServerSettings, HttpService};
+use service_kit::identity::Verifier;
 use service_kit::settings::ListenAddress;
 use shared_actors::health::Health;
 use tokio::task::{JoinHandle, spawn, spawn_blocking};
@@ -60,6 +61,11 @@ fn http_settings() -> HttpServerSettings {
 }
 
 pub fn serve_http(settings: &HttpServerSettings) -> HttpFrontEnd {
+    serve_http_to(settings, None)
+}
+
+/// The same, to callers with a token.
+pub fn serve_http_to(settings: &HttpServerSettings, identity: Option<Verifier>) -> HttpFrontEnd {
     let routes = |config: &mut ServiceConfig| {
         let large = || async { HttpResponse::Ok().body(vec![b'x'; LARGE_BYTES]) };
         let small = || async { HttpResponse::Ok().body("small") };
@@ -72,7 +78,7 @@ pub fn serve_http(settings: &HttpServerSettings) -> HttpFrontEnd {
         health: Health::new(),
         openapi: OpenApiBuilder::new().build(),
         errors,
-        identity: None,
+        identity,
     };
     http::serve(settings, service, routes).unwrap()
 }

@@ -39,7 +39,7 @@ fn listener(certificate: &Certificate, client_ca: Option<&Authority>) -> Listene
 fn serve(tls: ListenerTls) -> HttpFrontEnd {
     install_provider();
     let settings = HttpServerSettings::new(ListenAddress::loopback());
-    serve_http(&HttpServerSettings { workers: 1, tls: Some(tls), head_timeout: SHORT, ..settings })
+    serve_http(&HttpServerSettings { workers: 1, tls: Some(tls), ..settings })
 }
 
 /// A client that trusts only `authority`, and may have a certificate.
@@ -120,7 +120,11 @@ async fn a_certificate_is_replaced_without_a_restart_and_a_wrong_one_is_not_take
 async fn a_client_that_does_not_complete_the_handshake_is_closed_as_one_that_sends_no_head() {
     let authority = Authority::new();
     let certificate = authority.sign("server");
-    let front = serve(listener(&certificate, None));
+    install_provider();
+    let settings = HttpServerSettings::new(ListenAddress::loopback());
+    let tls = Some(listener(&certificate, None));
+    let front =
+        serve_http(&HttpServerSettings { workers: 1, tls, head_timeout: SHORT, ..settings });
     let settings = GrpcServerSettings {
         tls: Some(listener(&certificate, None)),
         head_timeout: SHORT,
