@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::{App, FromRequest, Handler, HttpRequest, HttpResponse, HttpServer, web};
-use dev::testing::{ServiceProcess, eventually, free_port};
+use dev::testing::{Authority, Certificate, ServiceProcess, TlsTerminator, eventually, free_port};
 use serde_json::Value;
 use standardwebhooks::Webhook;
 
@@ -160,6 +160,35 @@ async fn a_receiver_gets_the_event_signed_with_its_id_and_trace() {
     assert_eq!(notifier.terminate().await.code(), Some(0));
     assert_eq!(receiver.received().len(), 1);
     assert!(!notifier.log().contains(SECRET));
+}
+
+#[actix::test]
+async fn an_event_is_posted_over_tls_to_a_receiver_that_proves_itself_and_to_no_other() {
+    let (authority, unknown) = (Authority::new(), Authority::new());
+    let (trusted, stranger) = (authority.sign("receiver"), unknown.sign("receiver"));
+    let ca = authority.file().display().to_string();
+    let posts = async |certificate: &Certificate| {
+        let (world, receiver) = (World::new().await, Receiver::default());
+        let url = receiver.serve();
+        let (host, path) = url.trim_start_matches("http://").split_once('/').unwrap();
+        let terminator = TlsTerminator::before(host, "http/1.1", certificate);
+        let url = format!("{}/{path}", terminator.url());
+        let notifier = notifier(&world, &url, &[("WEBHOOK_CA_FILE", &ca)]).await;
+        world.publish(&[event(1000, 1, "NEW")]).await;
+        (world, receiver, terminator, notifier)
+    };
+    let (_world, receiver, _terminator, _notifier) = posts(&trusted).await;
+    assert_eq!(receiver.holds(1).await[0].event(), (1000, 1));
+
+    let (world, receiver, _terminator, _notifier) = posts(&stranger).await;
+    eventually(SOON, "the notification waits for the receiver", async || {
+        // The second attempt means that the first one has failed.
+        let failed = "deliveries where attempts > 1";
+        let count = world.count(failed).await;
+        if count == 1 { Ok(()) } else { Err(count) }
+    })
+    .await;
+    assert!(receiver.received().is_empty());
 }
 
 #[actix::test]
