@@ -211,12 +211,12 @@ async fn a_flood_that_is_refused_starts_no_actor_and_evicts_none() {
     let options = KeyedOptions { capacity: 2, max_live: 2, ..KeyedOptions::new("flooded") };
     let holding = Holding::start(options);
     holding.done(1).await;
+    let in_flight = || metric(r#"actor_messages_in_flight{actor="flooded"}"#);
+    // A command leaves its place after its answer.
+    eventually("the first command has left", || in_flight() == 0).await;
     let busy = join_all((0..2).map(|_| holding.handle.ask(&2, Hold)));
     let flood = async {
-        eventually("both places are taken", || {
-            metric(r#"actor_messages_in_flight{actor="flooded"}"#) == 2
-        })
-        .await;
+        eventually("both places are taken", || in_flight() == 2).await;
         for key in 3..100 {
             let refused = holding.handle.ask(&key, Hold).await;
             assert!(matches!(refused, Err(AskError::Overloaded { .. })), "{refused:?}");
