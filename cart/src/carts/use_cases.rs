@@ -163,8 +163,9 @@ impl Carts {
         Ok(CartView { lines, total_price })
     }
 
-    /// Orders the contents of the cart, with the token of the user if callers need one. If the open checkout takes everything in the cart, returns its
-    /// order. Otherwise waits for it and orders the rest.
+    /// Orders the contents of the cart, with the token of the user if callers need one. If the open
+    /// checkout takes everything in the cart, returns its order. Otherwise waits for it and orders
+    /// the rest.
     ///
     /// # Errors
     /// Those of [`CartError`]. After `Unavailable` and `DeadlineExceeded` an order may exist. A

@@ -11,6 +11,7 @@ use super::cpu::{self, Meter, Usage};
 use super::generators::{Load, Method, h2load};
 use crate::http;
 use crate::product_stand_in::ProductStandIn;
+use crate::stack::ports::on_loopback;
 use crate::testing::{
     Database, Servers, ServiceProcess, Topic, create_database, free_port, unique_topic,
 };
@@ -322,8 +323,4 @@ fn order(user: u64, sku: u64) -> Vec<u8> {
 
 fn settings<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Env {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-fn on_loopback(port: u16) -> String {
-    format!("127.0.0.1:{port}")
 }

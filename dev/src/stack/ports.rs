@@ -66,3 +66,8 @@ fn is_free(port: u16) -> bool {
     let on_ipv6 = TcpListener::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, port)));
     on_ipv4.is_ok() && !on_ipv6.is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
 }
+
+/// Where a service listens that other machines cannot reach.
+pub fn on_loopback(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}

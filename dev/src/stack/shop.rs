@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::folders::Folders;
 use super::keeper::keep_running;
-use super::ports::{port_from_env, require_all_free};
+use super::ports::{on_loopback, port_from_env, require_all_free};
 use super::process::Process;
 use super::report::{headline, step};
 use super::servers::{self, ServerPorts};
@@ -143,11 +143,6 @@ impl ShopPorts {
             .with_context(|| format!("cannot write {}", file.display()))?;
         file.into_os_string().into_string().ok().context("the project's path is not UTF-8")
     }
-}
-
-/// Where a service listens.
-fn on_loopback(port: u16) -> String {
-    format!("127.0.0.1:{port}")
 }
 
 /// Where a client connects to.

@@ -179,7 +179,7 @@ impl Drop for Counted {
     }
 }
 
-/// What counts as one client. Whoever has an IPv6 address usually has a whole network of 64 bits.
+/// The addresses that count as one client. An IPv6 client usually has a whole network of 64 bits.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),

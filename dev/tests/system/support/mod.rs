@@ -41,6 +41,7 @@ pub use trace::Trace;
 pub use tree::Tree;
 pub use users::{new_user, new_user_on, shard_of};
 
+pub use dev::stack::ports::on_loopback;
 pub use dev::testing::{Authority, ProductStandIn, Servers, eventually, free_port};
 
 use std::time::Duration;
@@ -50,11 +51,6 @@ pub const SOON: Duration = Duration::from_secs(20);
 
 /// Environment variables of a service: names and values.
 pub type Env = Vec<(String, String)>;
-
-/// An address to listen on that other machines cannot reach.
-pub fn on_loopback(port: u16) -> String {
-    format!("127.0.0.1:{port}")
-}
 
 /// One environment variable.
 #[expect(

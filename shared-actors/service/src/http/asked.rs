@@ -28,7 +28,7 @@ impl Asked {
         Self { only_head, options, upgrade: request.head().upgrade() }
     }
 
-    /// Makes the response fit what was asked for.
+    /// Adapts the response to the request.
     pub(super) fn conclude(self, response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
         let mut response = if self.options { options(response) } else { response };
         if self.upgrade {

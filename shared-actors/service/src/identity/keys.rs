@@ -29,7 +29,7 @@ struct Key {
 
 impl Keys {
     /// Parses a key set. Keys of other kinds, or for encryption, are left out. Above all, no
-    /// symmetric key may be used: whoever can check its tokens can forge them.
+    /// symmetric key may be used: anyone who can check its tokens can forge them.
     pub(super) fn parse(json: &[u8]) -> Result<Self, String> {
         let set: JwkSet = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         Ok(Self(set.keys.iter().filter_map(Key::of).take(MAX_KEYS).collect()))

@@ -59,8 +59,9 @@ fn names_system_authorities() -> bool {
     ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some())
 }
 
-/// The properties of librdkafka that follow from `KAFKA_SECURITY_PROTOCOL`, `KAFKA_SASL_MECHANISM`, `KAFKA_SASL_USER`,
-/// `KAFKA_SASL_PASSWORD` and the files of [`ClientTls`].
+/// The properties of librdkafka that follow from `KAFKA_SECURITY_PROTOCOL`,
+/// `KAFKA_SASL_MECHANISM`, `KAFKA_SASL_USER`, `KAFKA_SASL_PASSWORD` and the files of
+/// [`ClientTls`].
 fn security(reader: &mut Reader) -> Vec<(&'static str, Secret)> {
     let protocol = reader.text(PROTOCOL, "plaintext");
     let mechanism = reader.text(MECHANISM, "SCRAM-SHA-512");
