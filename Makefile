@@ -14,7 +14,7 @@ RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run demo servers clean-data test crash-test faults build lint bench overload schemathesis \
-	compose run-all run-full-infra stop-all logs docker-check pictures ci
+	audit sbom fuzz compose run-all run-full-infra stop-all logs docker-check pictures ci
 
 help: ## Lists the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,17 @@ schemathesis: ## Sends 20,000 generated requests and checks the answers against 
 	@dev/scripts/setup.sh schemathesis
 	@cargo build --release --workspace --bins
 	@cargo run --quiet --release --bin stack -- test -- dev/scripts/schemathesis.sh
+
+fuzz: setup ## Feeds random input to each parser for SECONDS_EACH seconds (default 60).
+	@dev/scripts/fuzz.sh
+
+audit: ## Checks the dependencies: licences, known vulnerabilities, duplicate and banned crates, sources.
+	@dev/scripts/setup.sh audit
+	@cargo deny check $(CHECKS)
+
+sbom: ## Writes a bill of materials of each service (CycloneDX) to target/sbom.
+	@dev/scripts/setup.sh sbom
+	@dev/scripts/sbom.sh
 
 compose:
 	@$(COMPOSE) version >/dev/null 2>&1 || { echo "Docker Compose v2 is missing: \`docker compose version\` fails." \

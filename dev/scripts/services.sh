@@ -27,9 +27,11 @@ read -r loms_http loms_grpc cart_http products < <(free_ports 4)
 shards() {
   echo "DATABASE_MASTER_HOST_PORT_0=$SHOP_TEST_POSTGRES_0 DATABASE_MASTER_NAME_0=${name}_$1 DATABASE_MASTER_HOST_PORT_1=$SHOP_TEST_POSTGRES_1 DATABASE_MASTER_NAME_1=${name}_$1"
 }
-start_loms() { # a Kafka broker
-  env $(shards loms) RUST_LOG=warn KAFKA_BROKER="$1" KAFKA_TOPIC="$name.order-events" \
-    HTTP_PORT="127.0.0.1:$loms_http" GRPC_HOST_PORT="127.0.0.1:$loms_grpc" "$bin/loms" >>"$work/loms.log" 2>&1 & pids+=($!)
+start_loms() { # a Kafka broker, additional settings
+  local kafka=$1
+  shift
+  env $(shards loms) RUST_LOG=warn KAFKA_BROKER="$kafka" KAFKA_TOPIC="$name.order-events" \
+    HTTP_PORT="127.0.0.1:$loms_http" GRPC_HOST_PORT="127.0.0.1:$loms_grpc" "$@" "$bin/loms" >>"$work/loms.log" 2>&1 & pids+=($!)
   loms_pid=$!
   ready "http://127.0.0.1:$loms_http/readyz" loms
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the local stack needs and this machine lacks. `setup.sh test`, `setup.sh bench` and `setup.sh schemathesis`
-# also install what the tests, the benchmarks or schemathesis need. Quick and silent if nothing is missing.
+# Installs what the local stack needs and this machine lacks. With `test`, `bench`, `schemathesis`, `audit` or `sbom`, it also
+# installs what that command of make needs. Quick and silent if nothing is missing.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
@@ -68,6 +68,7 @@ test)
     /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || need python3-aiosmtpd
     ;;
 schemathesis)
+    has openssl || need openssl
     python3 -c 'import ensurepip' 2>/dev/null || need python3-venv
     ;;
 bench)
@@ -176,6 +177,22 @@ if [ -n "$missing" ]; then
 fi
 
 "$root/dev/scripts/kafka-jars.sh"
+
+# Installs a cargo command in a fixed version: its name, the version, and further arguments.
+cargo_command() {
+    name=$1 version=$2
+    shift 2
+    case $(cargo "${name#cargo-}" --version 2>/dev/null) in
+    *" $version") return ;;
+    esac
+    echo "Installing $name $version (once, some minutes)"
+    cargo install --quiet --locked "$name@$version" "$@"
+}
+
+case ${1:-} in
+audit) cargo_command cargo-deny 0.20.2 --no-default-features ;;
+sbom) cargo_command cargo-cyclonedx 0.5.9 ;;
+esac
 
 # schemathesis is installed into its own virtual environment, in a fixed version that is known to work.
 if [ "${1:-}" = schemathesis ]; then

@@ -58,6 +58,22 @@ impl<'de> Visitor<'de> for MembersVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Quantity, UserId};
+
+    #[test]
+    fn fuzz_members() {
+        bolero::check!().for_each(|body: &[u8]| {
+            let members = serde_json::from_slice::<Members>(body);
+            let whole: Result<serde_json::Map<_, _>, _> = serde_json::from_slice(body);
+            assert!(whole.is_err() || members.is_ok());
+            let Ok(members) = members else { return };
+            for name in ["count", "user"] {
+                if let Ok(Some(number)) = members.whole_number(name) {
+                    let _ = (Quantity::from_json(Some(number)), UserId::from_json(Some(number)));
+                }
+            }
+        });
+    }
 
     fn count(body: &str) -> Result<Option<i128>, CartError> {
         serde_json::from_str::<Members>(body).unwrap().whole_number("count")

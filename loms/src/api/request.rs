@@ -106,8 +106,30 @@ pub fn merge_key<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use prost::Message;
     use service_kit::error::ServiceError;
+
+    use super::*;
+
+    #[test]
+    fn fuzz_grpc_messages() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            if let Ok(Ok(order)) = proto::OrderCreateRequest::decode(bytes).map(NewOrder::try_from)
+            {
+                assert!(order.user.get() > 0 && !order.lines.is_empty());
+                assert!(order.lines.windows(2).all(|pair| pair[0].sku < pair[1].sku));
+            }
+            if let Ok(Ok(list)) = proto::OrdersAllRequest::decode(bytes).map(ListRequest::try_from)
+            {
+                assert!(list.size.is_none_or(|size| (1..=MAX_PAGE_SIZE).contains(&size)));
+            }
+            if let Ok(Ok(restock)) =
+                proto::StocksRestockRequest::decode(bytes).map(Restock::try_from)
+            {
+                assert!(!restock.key.as_str().is_empty());
+            }
+        });
+    }
 
     fn request(user: i64, items: &[(u32, u32)]) -> proto::OrderCreateRequest {
         let items = items.iter().map(|&(sku, count)| proto::Item { sku, count }).collect();

@@ -139,6 +139,16 @@ mod tests {
     }
 
     #[test]
+    fn fuzz_event() {
+        bolero::check!().for_each(|value: &[u8]| {
+            if let Ok(event) = OrderEvent::parse(None, value, 1024) {
+                assert!(event.order_id > 0 && event.user_id > 0 && !event.items.is_empty());
+                assert!(!event.to_string().contains('\n'));
+            }
+        });
+    }
+
+    #[test]
     fn an_event_reads_as_one_line() {
         let line = parse(&valid()).unwrap().to_string();
         assert_eq!(

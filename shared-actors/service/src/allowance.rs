@@ -76,6 +76,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn fuzz_timeout() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let Ok(text) = str::from_utf8(bytes) else { return };
+            assert!(
+                parse_timeout(text).is_none_or(|time| time <= Duration::from_hours(99_999_999))
+            );
+        });
+    }
+
+    #[test]
     fn a_timeout_has_at_most_eight_digits_and_a_unit() {
         assert_eq!(parse_timeout("250m"), Some(Duration::from_millis(250)));
         assert_eq!(parse_timeout("99999999H"), Some(Duration::from_hours(99_999_999)));

@@ -96,6 +96,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn fuzz_traceparent() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let Ok(text) = str::from_utf8(bytes) else { return };
+            if let Some(context) = TraceContext::parse(text) {
+                assert_eq!(TraceContext::parse(&context.to_string()), Some(context));
+                assert!(context.to_open_telemetry().is_valid());
+            }
+        });
+    }
+
+    #[test]
     fn what_is_no_traceparent_starts_a_new_trace() {
         for wrong in [
             "",

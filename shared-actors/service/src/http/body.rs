@@ -181,6 +181,14 @@ mod tests {
     }
 
     #[test]
+    fn fuzz_json_body() {
+        bolero::check!().for_each(|body: &[u8]| {
+            let is_order = serde_json::from_slice::<Order>(body).is_ok();
+            assert_eq!(parse::<Order>(body).is_ok(), is_order);
+        });
+    }
+
+    #[test]
     fn an_error_names_the_field() {
         for (body, field) in [
             (r#"{"count": 65536}"#, Some("count")),

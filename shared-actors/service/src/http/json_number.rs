@@ -3,9 +3,9 @@
 /// The most decimal digits that an [`i128`] can always hold.
 const MAX_DIGITS: usize = 38;
 
-/// Parses the JSON value `text` as a whole number. Returns `None` if it is not a number, is not
-/// whole, or has more than 38 digits. The notation does not matter: `5`, `5.0`, `50e-1` and `5e0`
-/// are equal.
+/// Parses the JSON value `text` as a whole number. Returns `None` if it is not a number of JSON, is
+/// not whole, or has more than 38 digits. The notation does not matter: `5`, `5.0`, `50e-1` and
+/// `5e0` are equal.
 ///
 /// ```
 /// use service_kit::http::whole_number;
@@ -18,9 +18,10 @@ pub fn whole_number(text: &str) -> Option<i128> {
         None => (1, text),
     };
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) {
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    let leads_with_zero = whole.len() > 1 && whole.starts_with('0');
+    let magnitude = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    if leads_with_zero || ![whole, fraction, magnitude].into_iter().all(is_digits) {
         return None;
     }
     let digits = format!("{whole}{fraction}");
@@ -41,9 +42,28 @@ pub fn whole_number(text: &str) -> Option<i128> {
     Some(sign * number * 10_i128.pow(u32::try_from(power).ok()?))
 }
 
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::Number;
+
     use super::*;
+
+    #[test]
+    #[expect(clippy::cast_precision_loss, clippy::float_cmp, reason = "both are rounded alike")]
+    fn fuzz_whole_number() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let Ok(text) = str::from_utf8(bytes) else { return };
+            let Some(number) = whole_number(text) else { return };
+            assert_eq!(whole_number(&number.to_string()), Some(number));
+            // Both sides are rounded once, to the same nearest number.
+            assert_eq!(text.parse::<f64>().unwrap(), number as f64);
+            assert!(serde_json::from_str::<Number>(text).is_ok());
+        });
+    }
 
     #[test]
     fn a_whole_number_is_exact_in_any_notation() {
@@ -88,6 +108,19 @@ mod tests {
             "-",
             ".",
             "+5",
+            "--5",
+            "05",
+            "-05",
+            ".5",
+            "5.",
+            "5e",
+            "5e+",
+            "5e1.0",
+            " 5",
+            "5 ",
+            "5_0",
+            "0x5",
+            "१",
             "\"5\"",
             "null",
             "true",

@@ -18,3 +18,17 @@ pub fn retry_after(value: &str) -> Option<Duration> {
         Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(SystemTime::now()).ok(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fuzz_retry_after() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let Ok(text) = str::from_utf8(bytes) else { return };
+            let delay = retry_after(text);
+            assert!(delay.is_none() || text.bytes().any(|byte| byte.is_ascii_digit()));
+        });
+    }
+}

@@ -137,3 +137,19 @@ fn text(error: reqwest::Error) -> String {
     let causes = successors(std::error::Error::source(&error), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fuzz_key_set() {
+        bolero::check!().for_each(|json: &[u8]| {
+            let Ok(keys) = Keys::parse(json) else { return };
+            assert!(keys.0.len() <= MAX_KEYS);
+            for key in &keys.0 {
+                assert!(keys.find(key.id.as_deref(), key.algorithm).is_some() || key.id.is_none());
+            }
+        });
+    }
+}

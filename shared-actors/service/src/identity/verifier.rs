@@ -203,3 +203,47 @@ fn reason(kind: &ErrorKind) -> &'static str {
         _ => "malformed",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::AssertUnwindSafe;
+    use std::path::PathBuf;
+
+    use super::super::KeySource;
+    use super::*;
+
+    /// Nobody has the private key. The corpus contains the token that it signed.
+    const KEY: &str = r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "LUY8srbXnL3A1DnunbbziPYhdnOcvd3Hs_H8c_J_IZE"}]}"#;
+    const SIGNED: &str = "eyJhbGciOiJFZERTQSJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXVkIjoic2hvcCIsInN1YiI6IjciLCJleHAiOjQxMDI0NDQ4MDB9";
+
+    fn verifier() -> Verifier {
+        let verifier = Verifier::new(&IdentitySettings {
+            keys: KeySource::File(PathBuf::new()),
+            issuer: "https://issuer.example".to_owned(),
+            audience: "shop".to_owned(),
+            clock_skew: Duration::ZERO,
+        })
+        .unwrap();
+        let keys = Keys::parse(KEY.as_bytes()).unwrap();
+        *verifier.0.keys.write().unwrap() = Some((Arc::new(keys), Instant::now()));
+        verifier
+    }
+
+    #[test]
+    fn fuzz_token() {
+        let verifier = AssertUnwindSafe(verifier());
+        bolero::check!().for_each(|authorization: &[u8]| {
+            let Ok(token) = bearer(authorization) else { return };
+            if verifier.check(token).is_ok() {
+                assert_eq!(token.rsplit_once('.').map(|(signed, _)| signed), Some(SIGNED));
+            }
+        });
+    }
+
+    #[test]
+    fn a_token_of_the_known_key_is_accepted() {
+        let token = include_str!("__fuzz__/identity__verifier__tests__fuzz_token/corpus/valid");
+        let caller = verifier().check(bearer(token.as_bytes()).unwrap()).unwrap();
+        assert_eq!(caller.subject(), Some("7"));
+    }
+}

@@ -69,6 +69,22 @@ fn quoted(text: &str, quote: char, escapes: bool) -> Option<String> {
 mod tests {
     use super::*;
 
+    /// What was read means the same when it is written in quotes.
+    #[test]
+    fn fuzz_env_file() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let Ok(text) = str::from_utf8(bytes) else { return };
+            let Ok(settings) = parse(text) else { return };
+            let escaped = |value: &str| {
+                let value = value.replace('\\', "\\\\").replace('"', "\\\"");
+                value.replace('\n', "\\n").replace('\r', "\\r")
+            };
+            let lines =
+                settings.iter().map(|(name, value)| format!("{name}=\"{}\"\n", escaped(value)));
+            assert_eq!(parse(&lines.collect::<String>()), Ok(settings));
+        });
+    }
+
     #[test]
     fn a_value_is_what_stands_there() {
         for (line, value) in [

@@ -13,9 +13,13 @@ pub(super) fn without_comment(text: &str) -> &str {
 /// The text as a log may show it: everything before an `@` is hidden, because it may be a password.
 pub(super) fn without_credentials(text: &str) -> String {
     let Some((credentials, address)) = text.rsplit_once('@') else { return text.to_owned() };
-    let scheme = credentials.split_once("://").map_or("", |(scheme, _)| scheme);
-    let separator = if scheme.is_empty() { "" } else { "://" };
+    let scheme = credentials.split_once("://").filter(|(scheme, _)| is_scheme(scheme));
+    let (scheme, separator) = scheme.map_or(("", ""), |(scheme, _)| (scheme, "://"));
     format!("{scheme}{separator}***@{address}")
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
 }
 
 pub(super) fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
@@ -73,8 +77,25 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ListenAddress, Reader};
+    use super::super::{HostPort, ListenAddress, Reader};
     use super::*;
+
+    #[test]
+    fn fuzz_setting() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let Ok(text) = str::from_utf8(bytes) else { return };
+            if let Ok(address) = HostPort::parse(text, 80) {
+                assert_eq!(HostPort::parse(&address.to_string(), 1), Ok(address));
+            }
+            if let Ok(time) = duration(text) {
+                assert!(!time.is_zero() && time <= LONGEST_DURATION);
+            }
+            let number = parse::<u16>(text);
+            assert!(number.is_err() || text.bytes().any(|byte| byte.is_ascii_digit()));
+            let shown = without_credentials(&format!("me:hidden@{text}"));
+            assert!(!shown.contains("hidden") || text.contains("hidden"), "{shown}");
+        });
+    }
 
     #[test]
     fn values_parse_with_underscores_and_comments() {

@@ -8,9 +8,9 @@ use std::fmt;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use service_kit::http::whole_number;
 
 use super::MalformedJson;
-use super::integer::plain_digits;
 
 /// Decodes the body into a message.
 pub(super) fn message(
@@ -74,7 +74,7 @@ fn read_value(kind: &Kind, value: &RawValue, path: &str) -> Result<Value, Malfor
 }
 
 /// Reads a whole number, or a string that contains one.
-fn whole<T: std::str::FromStr>(value: &RawValue, path: &str) -> Result<T, MalformedJson> {
+fn whole<T: TryFrom<i128>>(value: &RawValue, path: &str) -> Result<T, MalformedJson> {
     let wrong = || {
         let bits = 8 * size_of::<T>();
         MalformedJson::member(path.to_owned(), format!("must be a {bits}-bit integer"))
@@ -87,7 +87,7 @@ fn whole<T: std::str::FromStr>(value: &RawValue, path: &str) -> Result<T, Malfor
     } else {
         text
     };
-    plain_digits(number).and_then(|digits| digits.parse().ok()).ok_or_else(wrong)
+    whole_number(number).and_then(|number| T::try_from(number).ok()).ok_or_else(wrong)
 }
 
 fn parsed<'a, T: Deserialize<'a>>(

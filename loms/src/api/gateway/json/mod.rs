@@ -3,7 +3,6 @@
 //! either form. Default values are written, and unknown members are ignored.
 
 mod decode;
-mod integer;
 
 use std::sync::LazyLock;
 
@@ -94,11 +93,30 @@ fn descriptor<M: Name>() -> MessageDescriptor {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt;
+
     use super::*;
     use crate::api::proto;
 
     fn create(body: &str) -> Result<proto::OrderCreateRequest, MalformedJson> {
         decode(body.as_bytes())
+    }
+
+    /// What can be read means the same when it is written and read again.
+    fn assert_stable<M: Message + Name + Default + PartialEq + fmt::Debug>(body: &[u8]) {
+        if let Ok(message) = decode::<M>(body) {
+            let written = encode(&message).unwrap();
+            assert_eq!(decode::<M>(&written).unwrap(), message);
+        }
+    }
+
+    #[test]
+    fn fuzz_gateway_body() {
+        bolero::check!().for_each(|body: &[u8]| {
+            assert_stable::<proto::OrderCreateRequest>(body);
+            assert_stable::<proto::OrderPayRequest>(body);
+            assert_stable::<proto::StocksRestockRequest>(body);
+        });
     }
 
     fn user(json: &str) -> Result<i64, MalformedJson> {
@@ -186,6 +204,16 @@ mod tests {
         let twice = create(r#"{"order":{"items":[{"sku":1},{"sku":2,"sku":2}]}}"#).unwrap_err();
         assert_eq!(twice.field(), Some("order.items[1].sku"));
         assert!(create(r#"{"unknown":1,"unknown":2}"#).is_ok());
+    }
+
+    #[test]
+    fn a_body_of_any_depth_is_read_or_refused() {
+        for (open, close) in [("[", "]"), (r#"{"order":"#, "}"), (r#"{"x":["#, "]}")] {
+            let deep = format!("{}1{}", open.repeat(10_000), close.repeat(10_000));
+            assert!(create(&deep).is_err() || open.contains('x'), "{open}");
+            let wrong = create(&open.repeat(10_000)).unwrap_err();
+            assert!(wrong.to_string().contains("not JSON"), "{wrong}");
+        }
     }
 
     #[test]
