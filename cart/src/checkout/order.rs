@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use service_kit::error::ErrorCode;
-use service_kit::failures;
+use service_kit::error::{ErrorCode, log_failure};
 use shared_actors::actor::Backoff;
 use shared_actors::deadline;
 use tokio::time::{Instant, sleep};
@@ -67,12 +66,13 @@ async fn ask(loms: Loms, user: UserId, intent: Intent) -> Outcome {
         let wait = BACKOFF.jittered(attempt);
         let time_is_up = deadline::remaining().is_some_and(|left| left <= wait);
         if attempt >= ATTEMPTS || unusable >= tolerated || time_is_up {
-            failures::log(ErrorCode::Unavailable, || {
-                let intent = &intent.id;
-                format!(
+            let intent = &intent.id;
+            log_failure(
+                ErrorCode::Unavailable,
+                format_args!(
                     "the outcome of checkout {intent} of user {user} is unknown, it stays open: {error}"
-                )
-            });
+                ),
+            );
             return Outcome::Unknown(error.into());
         }
         attempt += 1;

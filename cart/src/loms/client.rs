@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use loms_proto::loms_client::LomsClient;
 use loms_proto::{Item, Order, OrderCreateRequest, OrderInfoRequest, StocksInfoRequest};
-use service_kit::error::ErrorCode;
-use service_kit::failures;
+use service_kit::error::{ErrorCode, log_failure};
 use service_kit::grpc;
 use service_kit::identity::TokenFile;
 use service_kit::settings::Secret;
@@ -174,9 +173,11 @@ impl Loms {
                     Some(_) => "the token of the caller",
                     None => "the token in LOMS_TOKEN_FILE",
                 };
-                failures::log(ErrorCode::PermissionDenied, || {
-                    format!("loms does not accept {token} for {method}: {}", status.message())
-                });
+                let reason = status.message();
+                log_failure(
+                    ErrorCode::PermissionDenied,
+                    format_args!("loms does not accept {token} for {method}: {reason}"),
+                );
             }
             if !matches!(error, LomsError::NotFound | LomsError::FailedPrecondition { .. }) {
                 let code = grpc::code_name(status.code());

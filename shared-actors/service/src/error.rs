@@ -3,13 +3,13 @@
 //! [`ErrorCode`] is the one place that maps outcomes to HTTP statuses and gRPC codes.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use tonic::Code;
 
 use crate::allowance;
-use crate::failures;
 
 /// The one list of outcomes other than success.
 ///
@@ -248,8 +248,13 @@ pub(crate) fn log_fault(error: &(impl ServiceError + ?Sized)) {
     let code = error.code();
     // If a client allowed too little time, that is not our fault.
     if code.is_fault() && !(code == ErrorCode::DeadlineExceeded && allowance::is_too_short()) {
-        failures::log(code, || with_causes(error));
+        log_failure(code, with_causes(error));
     }
+}
+
+/// Logs why a request failed with `code`. Of many failures with one code, only some get a line.
+pub fn log_failure(code: ErrorCode, error: impl fmt::Display) {
+    tracing::error!(code = code.as_str(), %error, "request failed");
 }
 
 fn with_causes(error: &(impl ServiceError + ?Sized)) -> String {

@@ -4,7 +4,6 @@
 mod allowance;
 pub mod database;
 pub mod error;
-pub mod failures;
 pub mod grpc;
 pub mod http;
 pub mod identity;

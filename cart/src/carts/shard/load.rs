@@ -1,7 +1,6 @@
 //! The command that reads a cart: one query per batch.
 
-use service_kit::error::ErrorCode;
-use service_kit::failures;
+use service_kit::error::{ErrorCode, log_failure};
 use shared_actors::actor::{BatchLimits, Command, Commit};
 
 use super::super::metrics::unreadable;
@@ -37,8 +36,7 @@ impl Commit<LoadCart> for CartShard {
 
 fn undecodable(user: UserId, error: &sqlx::Error) -> CartError {
     unreadable();
-    failures::log(ErrorCode::Internal, || {
-        format!("cannot decode the cart of user {user}: {error}")
-    });
+    let failure = format_args!("cannot decode the cart of user {user}: {error}");
+    log_failure(ErrorCode::Internal, failure);
     CartError::Internal
 }

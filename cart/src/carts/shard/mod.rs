@@ -13,8 +13,7 @@ use forget_keys::ForgetKeys;
 use load::LoadCart;
 use open_checkouts::FindOpenCheckouts;
 use service_kit::database::{DatabaseError, Pool};
-use service_kit::error::ServiceError;
-use service_kit::failures;
+use service_kit::error::{ServiceError, log_failure};
 use shared_actors::actor::{ActorOptions, ArbiterHandle, BatchActor, BatchLimits, Handle};
 use tokio::sync::watch;
 use write::WriteCart;
@@ -131,6 +130,6 @@ fn each<T>(commands: usize, result: Result<Vec<T>, DatabaseError>) -> Vec<Result
 }
 
 fn reported(error: DatabaseError) -> CartError {
-    failures::log(error.code(), || format!("the database of carts failed: {error}"));
+    log_failure(error.code(), format_args!("the database of carts failed: {error}"));
     error.into()
 }

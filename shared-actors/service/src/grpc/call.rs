@@ -27,8 +27,7 @@ use super::ended::Ended;
 use super::methods::{Method, Methods};
 use super::{code_name, status};
 use crate::allowance::{self, Allowance};
-use crate::error::ErrorCode;
-use crate::failures;
+use crate::error::{ErrorCode, log_failure};
 use crate::identity::{Caller, Verifier};
 use crate::limits::RateLimits;
 use crate::net::Activity;
@@ -123,9 +122,11 @@ where
                 let mut answer = match tokio::time::timeout_at(deadline.last, guarded).await {
                     Ok(Ok(answer)) => answer,
                     Ok(Err(_panic)) => {
-                        failures::log(ErrorCode::Internal, || {
-                            format!("the handler of {} panicked", open.method.path)
-                        });
+                        let method = &open.method.path;
+                        log_failure(
+                            ErrorCode::Internal,
+                            format_args!("the handler of {method} panicked"),
+                        );
                         Ok(Status::internal("internal error").into_http())
                     }
                     Err(_) => Ok(Status::deadline_exceeded("the call took too long").into_http()),

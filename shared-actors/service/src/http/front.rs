@@ -30,8 +30,7 @@ use super::error::{Shaped, finish, shape};
 use super::span::Route;
 use super::{AllowedOrigins, ApiError, ErrorBody, operations};
 use crate::allowance::{self, Allowance};
-use crate::error::ErrorCode;
-use crate::failures;
+use crate::error::{ErrorCode, log_failure};
 use crate::identity::{Caller, Verifier};
 use crate::limits::RateLimits;
 use crate::metrics;
@@ -247,7 +246,7 @@ impl FrontEnd {
                 return Err(shaped(ApiError::of_framework(&error, status)));
             }
             Ok(Err(_panic)) => {
-                failures::log(ErrorCode::Internal, || format!("the handler of {open} panicked"));
+                log_failure(ErrorCode::Internal, format_args!("the handler of {open} panicked"));
                 return Err(shaped(ApiError::new(ErrorCode::Internal, "internal error")));
             }
             Err(_) if !has_come.get() => {
@@ -256,7 +255,7 @@ impl FrontEnd {
             }
             Err(_) => {
                 if !allowance.is_too_short {
-                    failures::log(ErrorCode::DeadlineExceeded, || format!("{open} took too long"));
+                    log_failure(ErrorCode::DeadlineExceeded, format_args!("{open} took too long"));
                 }
                 let message = "the request took too long";
                 return Err(shaped(ApiError::new(ErrorCode::DeadlineExceeded, message)));

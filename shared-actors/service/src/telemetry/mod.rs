@@ -3,6 +3,7 @@
 //!
 //! For metrics see [`shared_actors::metrics`].
 
+mod bounded;
 mod export;
 mod exporter;
 mod format;
@@ -20,6 +21,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt};
 
+use bounded::Bounded;
 use export::Export;
 use format::{LogFormat, NoSpanFields};
 
@@ -122,7 +124,7 @@ pub fn init(service_name: &'static str, lines_to: LinesTo) -> Result<Telemetry, 
         .fmt_fields(NoSpanFields)
         .with_ansi(lines_to.is_terminal())
         .event_format(log_format()?);
-    let subscriber = tracing_subscriber::registry();
+    let subscriber = tracing_subscriber::registry().with(Bounded::default());
     if spans.is_some() {
         subscriber.with(lines.with_filter(log_filter()?)).with(spans).try_init()?;
     } else {
