@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use cart::{Application, Settings, migrate, verify};
+use service_kit::http::HttpServerSettings;
 use service_kit::process;
 use service_kit::process::Service;
 use service_kit::settings::{Reader, SettingsError};
@@ -37,6 +38,10 @@ impl Service for Cart {
 
     fn settings(reader: Reader) -> Result<Settings, SettingsError> {
         Settings::read(reader)
+    }
+
+    fn http(settings: &Settings) -> &HttpServerSettings {
+        &settings.http
     }
 
     async fn run(command: &Command, settings: &Settings) -> anyhow::Result<u8> {

@@ -49,6 +49,11 @@ buildah_config() {
     buildah_here inspect --type image "$1" | jq '.Docker.config'
 }
 
+# The paths of all files in the image.
+buildah_files() {
+    (cd "$folder" && find . -not -type d -printf '%P\n')
+}
+
 buildah_size() {
     du -s --block-size=1 "$folder" | cut -f 1
 }
@@ -59,6 +64,7 @@ in_image() {
         set -e
         folder=$1 user=$2
         shift 2
+        mkdir -p "$folder/proc" "$folder/dev"
         mount --bind "$folder" "$folder"
         mount -o remount,bind,ro "$folder"
         mount -t proc proc "$folder/proc"

@@ -8,6 +8,14 @@ docker_config() {
     docker image inspect "$1" | jq '.[0].Config'
 }
 
+# The paths of all files in the image, without those that Docker adds to a container.
+docker_files() {
+    local container
+    container=$(docker create "$image")
+    docker export "$container" | tar --list | grep -vE '/$|^(dev|proc|sys)/|^\.dockerenv$|^etc/(hosts|hostname|mtab|resolv\.conf)$'
+    docker rm "$container" >/dev/null
+}
+
 docker_size() {
     docker image inspect --format '{{.Size}}' "$1"
 }

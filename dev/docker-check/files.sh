@@ -72,6 +72,10 @@ check_services() {
     expect_none 'every long-running service has a health check' "$(model '.services | to_entries[]
         | select(.value.restart != "no" and .value.healthcheck == null and .value.build == null).key')"
 
+    expect_none 'our containers have no capabilities and cannot write to their images' "$(model '.services | to_entries[]
+        | select(.value.build != null and (.value.cap_drop != ["ALL"] or .value.read_only != true
+            or .value.security_opt != ["no-new-privileges:true"])).key')"
+
     # Compose 1 prints mounts and ports as text, Compose 2 as objects.
     while read -r source; do
         [ -e "$source" ] || absent+="$source"$'\n'

@@ -59,6 +59,14 @@ check_config() {
     expect_none "$target: its user, entry point, stop signal, health check and labels are set" "$wrong"
 }
 
+# No shell, no other programs: whoever gets into the process finds nothing to run.
+check_files() {
+    local others
+    others=$("${builder}_files" | grep -vE "^($(printf '%s|' usr/local/bin/"$target" etc/ssl/certs/ca-certificates.crt)\
+(usr/)?lib(64)?/([^/]+/)?[^/]+\.so(\.[0-9]+)*)$" || true)
+    expect_none "$target: its image contains only the binary, libraries and certificate authorities" "$others"
+}
+
 check_binary() {
     local port settings environment health healthy says ready started
     port=$(free_port)
@@ -98,6 +106,7 @@ check_image() {
     fi
     ok "$target: its image builds ($("${builder}_size" "$image" | awk '{ printf "%.0f MB", $1 / 1000000 }'))"
     check_config
+    check_files
     check_binary
     if [ -n "$container" ]; then buildah_here rm "$container" >/dev/null; fi
 }

@@ -1,6 +1,7 @@
 //! The binary of loms.
 
 use loms::{Application, Settings, migrate, verify};
+use service_kit::http::HttpServerSettings;
 use service_kit::process;
 use service_kit::process::Service;
 use service_kit::settings::{Reader, SettingsError};
@@ -36,6 +37,10 @@ impl Service for Loms {
 
     fn settings(reader: Reader) -> Result<Settings, SettingsError> {
         Settings::read(reader)
+    }
+
+    fn http(settings: &Settings) -> &HttpServerSettings {
+        &settings.http
     }
 
     async fn run(command: &Command, settings: &Settings) -> anyhow::Result<u8> {

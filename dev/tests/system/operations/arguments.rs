@@ -1,6 +1,8 @@
 //! The arguments of the services' binaries, which are the same in all three.
 
-use crate::support::{Env, run_to_end, set};
+use dev::testing::ServiceProcess;
+
+use crate::support::{Env, SOON, Shop, eventually, free_port, on_loopback, run_to_end, set};
 
 const BINARIES: [&str; 3] = ["cart", "loms", "notifier"];
 
@@ -13,7 +15,7 @@ async fn help_and_version_are_told_and_nothing_else_is_done() {
             assert!(ended.output.contains(&format!("Usage: {binary}")), "{}", ended.output);
         }
         let help = run_to_end(binary, &["--help"], &Env::new()).await.output;
-        for wanted in ["serve", "migrate", "--check-settings", "--version"] {
+        for wanted in ["serve", "migrate", "--check-settings", "--check-ready", "--version"] {
             assert!(help.contains(wanted), "{binary}: {help}");
         }
         let version = run_to_end(binary, &["--version"], &Env::new()).await;
@@ -62,4 +64,28 @@ async fn settings_can_be_checked_without_a_start_and_secrets_are_not_shown() {
         );
         assert!(ended.output.contains("REQUEST_TIMEOUT=\"soon\""), "{}", ended.output);
     }
+}
+
+#[tokio::test]
+async fn a_running_service_can_be_asked_whether_it_is_ready() {
+    let shop = Shop::shared().await;
+    let port = shop.loms.process.base_url().replace("http://127.0.0.1:", "");
+    let everywhere =
+        [set("HTTP_PORT", format!("0.0.0.0:{port}")), set("ALLOW_UNAUTHENTICATED", true)];
+    let ended = run_to_end("loms", &["--check-ready"], &everywhere.to_vec()).await;
+    assert_eq!((ended.code, ended.output.as_str()), (Some(0), ""));
+
+    let no_database = vec![
+        set("HTTP_PORT", on_loopback(free_port())),
+        set("DATABASE_MASTER_HOST_PORT_0", on_loopback(free_port())),
+    ];
+    let ended = run_to_end("notifier", &["--check-ready"], &no_database).await;
+    assert_eq!(ended.code, Some(1), "{}", ended.output);
+    assert!(ended.output.contains("no answer from http://127.0.0.1:"), "{}", ended.output);
+    let _notifier = ServiceProcess::launch("notifier", &no_database);
+    eventually(SOON, "the notifier says that it is not ready", async || {
+        let ended = run_to_end("notifier", &["--check-ready"], &no_database).await;
+        ended.code == Some(1) && ended.output.contains("answered 503 Service Unavailable")
+    })
+    .await;
 }

@@ -139,6 +139,8 @@ async fn no_secret_is_told(is_ready: bool) {
         (Method::GET, "/user/2/cart", ""),
     ];
     let secrets = [user_token.as_str(), service_secret.as_str(), "whsec_", "Y2FuYXJ5"];
+    // They stay until their spans have been exported.
+    let mut running = Vec::new();
     for (binary, env) in [("cart", cart), ("loms", loms), ("notifier", notifier)] {
         let service = ServiceProcess::launch(binary, &env);
         let rest = Rest::new(service.operations_url());
@@ -155,6 +157,7 @@ async fn no_secret_is_told(is_ready: bool) {
         let log = service.log();
         assert!(log.contains("TRACE"), "{binary} logs in detail");
         assert_silent(&format!("the log of {binary}"), &log, &secrets);
+        running.push(service);
     }
     let spans = eventually(SOON, "spans arrive", async || {
         Some(collector.all()).filter(|spans| !is_ready || !spans.is_empty())

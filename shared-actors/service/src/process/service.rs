@@ -2,9 +2,12 @@
 
 use std::process::exit;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use anyhow::Context;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use nix::sys::prctl::set_dumpable;
 
 use super::drop_foreign_variables;
+use crate::http::{HttpServerSettings, check_ready};
 use crate::metrics::set_build_info;
 use crate::settings::{Reader, SettingsError, listing};
 use crate::telemetry::{self, LinesTo};
@@ -26,6 +29,9 @@ pub trait Service {
     /// Lists every wrong setting.
     fn settings(reader: Reader) -> Result<Self::Settings, SettingsError>;
 
+    /// Where the service answers `/readyz`.
+    fn http(settings: &Self::Settings) -> &HttpServerSettings;
+
     /// Runs a command until it ends, and returns the exit status.
     fn run(
         command: &Self::Command,
@@ -45,12 +51,21 @@ pub trait Service {
 
 #[derive(Parser)]
 struct Arguments<C: Subcommand> {
+    #[command(flatten)]
+    checks: Checks,
+    #[command(subcommand)]
+    command: Option<C>,
+}
+
+#[derive(Args)]
+struct Checks {
     /// Reads the settings, prints them without secrets, and exits: with 0 if all are right, with 1
     /// otherwise.
     #[arg(long)]
     check_settings: bool,
-    #[command(subcommand)]
-    command: Option<C>,
+    /// Asks the running service whether it is ready, and exits: with 0 if it is, with 1 otherwise.
+    #[arg(long, conflicts_with = "check_settings")]
+    check_ready: bool,
 }
 
 /// Runs the service until its command ends, and exits with the command's status. Wrong arguments
@@ -67,14 +82,16 @@ pub fn main<S: Service>(version: &'static str, revision: &str) -> ! {
             1,
         );
     }
+    // No other has been installed yet.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let parser = Arguments::<S::Command>::command().name(S::NAME).about(S::ABOUT).version(version);
     let matches = parser.get_matches();
-    let arguments =
+    let Arguments { checks, command } =
         Arguments::<S::Command>::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let command = arguments.command.unwrap_or_default();
+    let command = command.unwrap_or_default();
     set_build_info(S::NAME, version, revision);
     let system = actix::System::new();
-    let status = match system.block_on(run::<S>(&command, arguments.check_settings)) {
+    let status = match system.block_on(run::<S>(&command, &checks)) {
         Ok(status) => status,
         Err(error) => fail::<S>(&format!("{error:#}"), S::failure(&command)),
     };
@@ -82,9 +99,19 @@ pub fn main<S: Service>(version: &'static str, revision: &str) -> ! {
     exit(status.into())
 }
 
-async fn run<S: Service>(command: &S::Command, check_settings: bool) -> anyhow::Result<u8> {
-    let settings = S::settings(Reader::from_env())?;
-    if check_settings {
+async fn run<S: Service>(command: &S::Command, checks: &Checks) -> anyhow::Result<u8> {
+    let mut reader = Reader::from_env();
+    let may_dump = reader.flag("CORE_DUMPS", false);
+    let settings = S::settings(reader)?;
+    if !may_dump {
+        // Nor may other processes of the same user read the memory.
+        set_dumpable(false).context("cannot forbid core dumps")?;
+    }
+    if checks.check_ready {
+        check_ready(S::http(&settings)).await?;
+        return Ok(0);
+    }
+    if checks.check_settings {
         for line in listing() {
             println!("{line}");
         }

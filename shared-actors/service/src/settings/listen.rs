@@ -1,7 +1,7 @@
 //! Addresses to listen on, and addresses to connect to.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 /// Where a server listens. `:50051` and `8082` mean every interface, IPv4 and IPv6. Port 0 means
@@ -27,7 +27,23 @@ impl ListenAddress {
 
     /// Loopback only, on `port`.
     pub const fn loopback_port(port: u16) -> Self {
-        Self::One(SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port))
+        Self::One(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
+    }
+
+    /// Where a client on the same machine connects to.
+    pub const fn on_this_machine(&self) -> SocketAddr {
+        match *self {
+            Self::EveryInterface(port) => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port),
+            Self::One(address) => match address.ip() {
+                IpAddr::V4(Ipv4Addr::UNSPECIFIED) => {
+                    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
+                }
+                IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
+                    SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), address.port())
+                }
+                _ => address,
+            },
+        }
     }
 
     /// Whether other machines cannot reach it.
@@ -137,6 +153,19 @@ mod tests {
             ["", ":", "65536", "host", "127.0.0.1", "127.0.0.1:x", ":-1", "http://localhost:80"]
         {
             assert!(wrong.parse::<ListenAddress>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_on_the_same_machine_reaches_every_address() {
+        for (text, reached) in [
+            (":80", "127.0.0.1:80"),
+            ("0.0.0.0:80", "127.0.0.1:80"),
+            ("[::]:80", "[::1]:80"),
+            ("127.0.0.2:80", "127.0.0.2:80"),
+        ] {
+            let address: ListenAddress = text.parse().unwrap();
+            assert_eq!(address.on_this_machine().to_string(), reached, "{text}");
         }
     }
 

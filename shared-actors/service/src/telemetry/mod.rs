@@ -100,9 +100,6 @@ pub struct Telemetry {
 /// # Errors
 /// A variable is wrong, or this is the second call.
 pub fn init(service_name: &'static str, lines_to: LinesTo) -> Result<Telemetry, TelemetryError> {
-    // Another provider may already be installed; either one works.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-
     exporter::begin_counting();
     let export = export::start(service_name)?;
     let tracer = export.as_ref().map(|export| export.provider.tracer("shop"));
