@@ -153,3 +153,19 @@ fn cart_does_not_link_the_client_of_kafka() {
     let dependencies = manifest.split("[dev-dependencies]").next().unwrap_or_default();
     assert!(!dependencies.contains("kafka"), "{dependencies}");
 }
+
+#[test]
+fn each_test_that_answers_an_attack_exists() {
+    let root = project_root().unwrap();
+    let page = fs::read_to_string(root.join("docs/attacks.md")).unwrap();
+    let mut attacks = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ") && line.ends_with("` |")) {
+        let named: Vec<&str> = row.rsplit('`').skip(1).step_by(2).take(2).collect();
+        let [test, file] = named[..] else { panic!("no test: {row}") };
+        let code = fs::read_to_string(root.join(file).with_extension("rs"))
+            .unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(code.contains(&format!("fn {test}(")), "{file} has no test {test}");
+        attacks += 1;
+    }
+    assert!(attacks >= 60, "{attacks} attacks");
+}

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use tempfile::TempDir;
+
+const LOCALHOST: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// An authority that signs certificates for localhost. Its files are removed with this value.
 pub struct Authority {
@@ -45,8 +47,23 @@ impl Authority {
     /// Signs a certificate for a server on localhost, which may also identify a client. Its files
     /// begin with `name`; those of an earlier certificate with this name are replaced.
     pub fn sign(&self, name: &str) -> Certificate {
-        let hosts = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-        let mut params = CertificateParams::new(hosts).expect("names of hosts");
+        self.sign_for(name, &LOCALHOST)
+    }
+
+    /// The same for other hosts.
+    pub fn sign_for(&self, name: &str, hosts: &[&str]) -> Certificate {
+        self.certificate(name, params(hosts))
+    }
+
+    /// A certificate for localhost that has expired.
+    pub fn sign_expired(&self, name: &str) -> Certificate {
+        let mut params = params(&LOCALHOST);
+        (params.not_before, params.not_after) =
+            (date_time_ymd(2020, 1, 1), date_time_ymd(2020, 2, 1));
+        self.certificate(name, params)
+    }
+
+    fn certificate(&self, name: &str, mut params: CertificateParams) -> Certificate {
         // OpenSSL takes a certificate with the name of its authority for a self-signed one.
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages =
@@ -59,6 +76,11 @@ impl Authority {
         std::fs::write(&files.key, key.serialize_pem()).expect("a file");
         files
     }
+}
+
+fn params(hosts: &[&str]) -> CertificateParams {
+    let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+    CertificateParams::new(hosts).expect("names of hosts")
 }
 
 impl Default for Authority {

@@ -79,6 +79,11 @@ async fn a_token_names_the_user_and_the_scopes() {
         assert_eq!(caller.token().unwrap().expose(), token);
         assert!(!format!("{caller:?}").contains(&token));
     }
+    // A subject is compared as text, so that each user has one.
+    for subject in ["07", "+7", " 7", "7.0", "7e0", "٧", ""] {
+        let caller = world.verify(&ec.sign(&ec.header(), &claims(subject, ""))).await.unwrap();
+        assert_eq!(caller.is_user_or_has(7, "none"), Err(AuthError::Forbidden), "{subject:?}");
+    }
     let several = but("aud", json!(["another", AUDIENCE]));
     world.verify(&ec.sign(&ec.header(), &several)).await.unwrap();
     let late = but("exp", json!(now() - 10));
@@ -165,6 +170,17 @@ async fn every_other_token_is_refused() {
         ("no subject", of(&but("sub", Value::Null))),
         ("a subject that is a number", of(&but("sub", json!(7)))),
         ("a scope that is a list", of(&but("scope", json!(["shop.operator"])))),
+        ("an expiry before 1970", of(&but("exp", json!(-1)))),
+        ("an extension that must be understood", {
+            let mut header = key.header();
+            header.crit = Some(vec!["exp".to_owned()]);
+            key.sign(&header, &good)
+        }),
+        ("a path as a key id", with(&|header| header.kid = Some("../../dev/null".to_owned()))),
+        (
+            "a chain of certificates in the header",
+            with(&|header| header.x5c = Some(vec!["MAAA".to_owned()])),
+        ),
         ("too long", of(&but("scope", json!("x".repeat(9000))))),
     ];
     for (what, token) in cases {
@@ -312,6 +328,50 @@ async fn keys_come_from_a_url_over_tls() {
     eventually(Duration::from_secs(20), "the keys arrive", async || accepts(&authority).await)
         .await;
     assert_eq!(accepts(&Authority::new()).await, Err(AuthError::NoKeys), "an untrusted server");
+}
+
+#[actix_rt::test]
+async fn a_key_set_that_is_too_large_or_elsewhere_is_not_used() {
+    let key = SigningKey::es256("one");
+    let keys = key_set(&[&key]);
+    let large = format!("{keys}{}", " ".repeat(256 * 1024));
+    let server = actix_web::HttpServer::new(move || {
+        let (keys, large) = (keys.clone(), large.clone());
+        let elsewhere = || async {
+            let location = (actix_web::http::header::LOCATION, "/keys");
+            actix_web::HttpResponse::Found().insert_header(location).finish()
+        };
+        let failing = actix_web::HttpResponse::InternalServerError;
+        actix_web::App::new()
+            .route("/keys", actix_web::web::get().to(move || std::future::ready(keys.clone())))
+            .route("/large", actix_web::web::get().to(move || std::future::ready(large.clone())))
+            .route("/elsewhere", actix_web::web::get().to(elsewhere))
+            .route("/failing", actix_web::web::get().to(failing))
+    });
+    let server = server.workers(1).disable_signals().bind(("127.0.0.1", 0)).unwrap();
+    let address = server.addrs()[0];
+    actix_rt::spawn(server.run());
+    let header = format!("Bearer {}", key.sign(&key.header(), &claims("7", "")));
+    let accepts = async |path: &str| {
+        let url = format!("http://{address}{path}").parse().unwrap();
+        let verifier = verifier(KeySource::Url { url, ca: None });
+        verifier.verify_one(&mut std::iter::once(header.as_bytes())).await
+    };
+    eventually(Duration::from_secs(20), "the keys arrive", async || accepts("/keys").await).await;
+    for path in ["/large", "/elsewhere", "/failing", "/nowhere"] {
+        assert_eq!(accepts(path).await, Err(AuthError::NoKeys), "{path}");
+    }
+}
+
+#[actix_rt::test]
+async fn secret_keys_in_a_key_set_verify_nothing() {
+    let secret = r#"{"kty":"oct","k":"c2VjcmV0","kid":"one","alg":"HS256"}"#;
+    let world = World::with(&format!(r#"{{"keys":[{secret}]}}"#));
+    let header = Header { kid: Some("one".to_owned()), ..Header::new(Algorithm::HS256) };
+    let key = EncodingKey::from_secret(b"secret").unwrap();
+    let token = encode(&header, &claims("7", ""), &key).unwrap();
+    let outcome = world.verify(&token).await;
+    assert!(matches!(outcome, Err(AuthError::InvalidToken(_))), "{outcome:?}");
 }
 
 #[test]

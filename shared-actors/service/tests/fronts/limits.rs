@@ -85,6 +85,21 @@ async fn an_address_with_too_many_requests_is_told_when_to_come_again() {
 }
 
 #[actix_rt::test]
+async fn an_address_is_that_of_the_connection_whatever_a_header_says() {
+    let front = serve_http(&http_settings(requests(3)));
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+    let call = async |number: usize| {
+        let call = client.get(format!("http://{}/small", front.address));
+        let call = call.header("X-Forwarded-For", format!("192.0.2.{number}"));
+        let call = call.header("Forwarded", format!("for=192.0.2.{number}"));
+        call.send().await.unwrap().status().as_u16()
+    };
+    let statuses = futures::future::join_all((0..20).map(call)).await;
+    assert!(statuses.contains(&200) && statuses.contains(&429), "{statuses:?}");
+    front.stop().await;
+}
+
+#[actix_rt::test]
 async fn grpc_calls_are_limited_too() {
     let settings = GrpcServerSettings { limits: requests(3), ..grpc_settings() };
     let front = serve_probe(&settings, &Health::new()).await;

@@ -4,6 +4,7 @@
 
 mod grpc;
 mod grpc_probe;
+mod hostile;
 mod http;
 mod identity;
 mod limits;

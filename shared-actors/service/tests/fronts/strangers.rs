@@ -188,7 +188,7 @@ async fn grpc_closes_a_client_that_makes_no_call_and_none_that_waits_for_an_answ
 
 /// An HTTP/2 client that accepts at most `window` bytes of each answer, and the task of its
 /// connection.
-async fn http2(
+pub async fn http2(
     address: SocketAddr,
     window: u32,
 ) -> (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>) {

@@ -79,12 +79,42 @@ async fn http_is_encrypted_and_plain_text_gets_no_answer() {
 }
 
 #[actix_rt::test]
+async fn old_versions_of_tls_are_refused() {
+    let authority = Authority::new();
+    let front = serve(listener(&authority.sign("server"), None));
+    let address = front.address;
+    for minor in 0..=2_u8 {
+        // A ClientHello of SSL 3.0, TLS 1.0 and TLS 1.1 with one cipher suite.
+        let hello = [&[3, minor], &[7; 32][..], &[0, 0, 2, 0xc0, 0x2f, 1, 0]].concat();
+        let length = u8::try_from(hello.len()).unwrap();
+        let message = [&[1, 0, 0, length], &hello[..]].concat();
+        let record = [&[22, 3, 1, 0, length + 4], &message[..]].concat();
+        let exchange = move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.write_all(&record).unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).unwrap();
+            answer
+        };
+        let answer = spawn_blocking(exchange).await.unwrap();
+        // A fatal alert, and nothing else.
+        assert_eq!((answer[0], answer[5], answer.len()), (21, 2, 7), "{minor}: {answer:?}");
+    }
+    front.stop().await;
+}
+
+#[actix_rt::test]
 async fn a_client_needs_a_certificate_of_the_authority_that_is_set_for_clients() {
     let (servers, clients) = (Authority::new(), Authority::new());
     let front = serve(listener(&servers.sign("server"), Some(&clients)));
     let own = clients.sign("client");
     assert_eq!(asks(&client(&servers, Some(&own)), front.address).await.unwrap(), "ok");
-    for (what, own) in [("no", None), ("another authority's", Some(servers.sign("client")))] {
+    for (what, own) in [
+        ("no", None),
+        ("another authority's", Some(servers.sign("client"))),
+        ("an expired", Some(clients.sign_expired("client"))),
+    ] {
         let answer = asks(&client(&servers, own.as_ref()), front.address).await;
         assert!(answer.is_err(), "a client with {what} certificate: {answer:?}");
     }
@@ -187,6 +217,18 @@ async fn grpc_is_encrypted_with_certificates_on_both_sides() {
     ] {
         let answer = says(&Link::to(&url, &tls).unwrap()).await;
         assert!(answer.is_err(), "a client {what}: {answer:?}");
+    }
+    for (what, certificate) in [
+        ("an expired certificate", authority.sign_expired("server")),
+        ("the certificate of another host", authority.sign_for("server", &["shop.example"])),
+    ] {
+        let tls = Some(listener(&certificate, None));
+        let front =
+            serve_probe(&GrpcServerSettings { tls, ..grpc_settings() }, &Health::new()).await;
+        let url = format!("https://localhost:{}", front.address.port());
+        let answer = says(&Link::to(&url, &client_tls(&authority, None)).unwrap()).await;
+        assert!(answer.is_err(), "a server with {what}: {answer:?}");
+        front.stop().await;
     }
     let plain = Link::to(&url.replace("https", "http"), &ClientTls::default()).unwrap();
     assert!(says(&plain).await.is_err(), "a client without TLS");
