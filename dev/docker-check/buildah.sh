@@ -1,36 +1,21 @@
-# Sourced by docker-check.sh: the same as docker.sh, with buildah and base images that are made here.
+# Sourced by docker-check.sh: the same as docker.sh, with buildah and a base image that is made here.
 
 buildah_here() {
     TMPDIR=$work/tmp buildah --root "$work/storage" --runroot "$work/run" --storage-driver vfs "$@"
 }
 
 base_image() {
-    sed -n "s/^FROM \($1:[^ ]*\).*/docker.io\/library\/\1/p" docker/Dockerfile
+    sed -n 's/^FROM \(rust:[^ ]*\).*/docker.io\/library\/\1/p' docker/Dockerfile
 }
 
-buildah_commit() {
-    buildah_here commit --quiet --format docker --rm "$1" "$2"
-}
-
-# Debian's slim image is a minimal system without documentation.
-make_debian() {
-    local container folder
+# Rust's slim image is Debian's, plus a C compiler, certificates and a toolchain. The certificates and cargo's configuration
+# come from the machine that builds.
+make_base_image() {
+    local container folder cargo_config=${CARGO_HOME:-$HOME/.cargo}/config.toml
     container=$(buildah_here from scratch)
     folder=$(buildah_here mount "$container")
-    debootstrap --variant=minbase bookworm "$folder" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"}
+    debootstrap --variant=minbase --include=ca-certificates,gcc,libc6-dev bookworm "$folder" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"}
     rm -rf "$folder"/usr/share/{doc,man,locale}/* "$folder"/var/cache/apt/archives/*.deb "$folder"/var/lib/apt/lists/*
-    buildah_here config --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$container"
-    buildah_commit "$container" "$(base_image debian)"
-}
-
-# Rust's slim image is Debian's plus a C compiler, certificates and a toolchain. The certificates and cargo's configuration
-# come from the machine that builds.
-make_rust() {
-    local container folder cargo_config=${CARGO_HOME:-$HOME/.cargo}/config.toml
-    container=$(buildah_here from --pull-never "$(base_image debian)")
-    buildah_here run --isolation chroot "$container" -- sh -c 'apt-get update &&
-        apt-get install --yes --no-install-recommends ca-certificates gcc libc6-dev && rm -rf /var/lib/apt/lists/*'
-    folder=$(buildah_here mount "$container")
     mkdir -p "$folder"/usr/local/{rustup,cargo/bin}
     cp -R "$(rustc --print sysroot)"/{bin,lib} "$folder/usr/local/rustup/"
     ln -s ../../rustup/bin/{cargo,rustc} "$folder/usr/local/cargo/bin/"
@@ -38,7 +23,7 @@ make_rust() {
     if [ -f "$cargo_config" ]; then cp "$cargo_config" "$folder/usr/local/cargo/"; fi
     buildah_here config --env CARGO_HOME=/usr/local/cargo \
         --env PATH=/usr/local/cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$container"
-    buildah_commit "$container" "$(base_image rust)"
+    buildah_here commit --quiet --format docker --rm "$container" "$(base_image)"
 }
 
 buildah_build() {
@@ -60,17 +45,19 @@ buildah_size() {
 
 # Runs a command in the image's file system as the image's user. As in the compose stack, it is read-only.
 in_image() {
+    local user
+    user=$(jq -r .User <<<"$config")
     exec unshare --mount sh -c '
         set -e
-        folder=$1 user=$2
-        shift 2
+        folder=$1
+        shift
         mkdir -p "$folder/proc" "$folder/dev"
         mount --bind "$folder" "$folder"
         mount -o remount,bind,ro "$folder"
         mount -t proc proc "$folder/proc"
         mount --rbind /dev "$folder/dev"
-        exec chroot --userspec="$user" "$folder" env -i "$@"' \
-        sh "$folder" "$(jq -r .User <<<"$config")" "${environment[@]}" "$@"
+        exec "$@"' \
+        sh "$folder" env -i "${environment[@]}" "$(command -v chroot)" --userspec="$user" "$folder" "$@"
 }
 
 buildah_start() {

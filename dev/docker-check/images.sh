@@ -59,11 +59,13 @@ check_config() {
     expect_none "$target: its user, entry point, stop signal, health check and labels are set" "$wrong"
 }
 
-# No shell, no other programs: whoever gets into the process finds nothing to run.
+# Somebody who gets code into the process finds no shell or other program to run.
 check_files() {
-    local others
-    others=$("${builder}_files" | grep -vE "^($(printf '%s|' usr/local/bin/"$target" etc/ssl/certs/ca-certificates.crt)\
-(usr/)?lib(64)?/([^/]+/)?[^/]+\.so(\.[0-9]+)*)$" || true)
+    local files others
+    files=$("${builder}_files")
+    expect "$target: its files can be listed" grep -qx "usr/local/bin/$target" <<<"$files"
+    others=$(grep -vE "^($(printf '%s|' usr/local/bin/"$target" etc/ssl/certs/ca-certificates.crt)\
+(usr/)?lib(64)?/([^/]+/)?[^/]+\.so(\.[0-9]+)*)$" <<<"$files" || true)
     expect_none "$target: its image contains only the binary, libraries and certificate authorities" "$others"
 }
 

@@ -20,6 +20,7 @@ coverage='-Cpasses=sancov-module'
 for option in inline-8bit-counters level=4 pc-table trace-compares stack-depth; do
     coverage+=" -Cllvm-args=-sanitizer-coverage-$option"
 done
+mkdir -p "$folder"
 echo 'Building the fuzz tests'
 # With a target, build scripts and macros are not instrumented.
 RUSTFLAGS="--cfg fuzzing --cfg fuzzing_libfuzzer $coverage" CARGO_TARGET_DIR=$folder \
@@ -38,6 +39,7 @@ passed=0 failed=0
 while read -r binary; do
     while read -r test; do
         own=$(find . -path "*/__fuzz__/${test//::/__}" -not -path './target/*')
+        [ -n "$own" ] || { echo "$test has no corpus: create __fuzz__/${test//::/__}/corpus beside its file" >&2; exit 1; }
         if fuzz "$binary" "$test" "$PWD/${own#./}"; then
             passed=$((passed + 1))
             printf 'ok    %s: %s\n' "$test" "$(grep -o 'Done [0-9]* runs in [0-9]* second' "$folder/$test.log" | tail -n 1)s"

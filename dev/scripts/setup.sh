@@ -48,19 +48,27 @@ need() {
     missing="$missing $*"
 }
 
-has_postgres || need postgresql
-has redis-server || need redis-server
-has prometheus || need prometheus
-has_java || need java
-has_kafka || has mvn || need maven
-{ has cc && has gcc && has g++; } || need g++ libc6-dev
-has make || need make
-# librdkafka needs OpenSSL.
-has pkg-config || need pkg-config
-{ has pkg-config && pkg-config --exists openssl; } || need libssl-dev
-has setpriv || need util-linux
-has curl || need curl
-has jq || need jq
+need_servers() {
+    has_postgres || need postgresql
+    has redis-server || need redis-server
+    has prometheus || need prometheus
+    has_java || need java
+    has_kafka || has mvn || need maven
+    { has cc && has gcc && has g++; } || need g++ libc6-dev
+    has make || need make
+    # librdkafka needs OpenSSL.
+    has pkg-config || need pkg-config
+    { has pkg-config && pkg-config --exists openssl; } || need libssl-dev
+    has setpriv || need util-linux
+    has curl || need curl
+    has jq || need jq
+    has openssl || need openssl
+}
+
+case ${1:-} in
+audit | sbom) has jq || need jq ;;
+*) need_servers ;;
+esac
 case ${1:-} in
 test)
     has chromium || need chromium
@@ -68,7 +76,6 @@ test)
     /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || need python3-aiosmtpd
     ;;
 schemathesis)
-    has openssl || need openssl
     python3 -c 'import ensurepip' 2>/dev/null || need python3-venv
     ;;
 bench)
@@ -82,7 +89,7 @@ say_what_to_install() {
 This machine lacks:$missing
 This script installs packages only on Debian and Ubuntu. Install these with your system's package manager:
 PostgreSQL 15 or newer (server and client), Redis 7, Prometheus 2, a Java runtime 17 or newer, Maven, C and C++ compilers,
-OpenSSL 3 with its headers, pkg-config, make, curl and jq. Then run this again.
+OpenSSL 3 with its headers and program, pkg-config, make, curl and jq. Then run this again.
 END
     exit 1
 }
@@ -176,8 +183,6 @@ if [ -n "$missing" ]; then
     install_missing
 fi
 
-"$root/dev/scripts/kafka-jars.sh"
-
 # Installs a cargo command in a fixed version: its name, the version, and further arguments.
 cargo_command() {
     name=$1 version=$2
@@ -189,6 +194,10 @@ cargo_command() {
     cargo install --quiet --locked "$name@$version" "$@"
 }
 
+case ${1:-} in
+audit | sbom) ;;
+*) "$root/dev/scripts/kafka-jars.sh" ;;
+esac
 case ${1:-} in
 audit) cargo_command cargo-deny 0.20.2 --no-default-features ;;
 sbom) cargo_command cargo-cyclonedx 0.5.9 ;;

@@ -35,6 +35,8 @@ pub struct Method<'a> {
     pub path: &'a str,
     /// How many calls to send per second, over all connections. `None` for as many as possible.
     pub per_second: Option<f64>,
+    /// The caller's token.
+    pub token: Option<&'a str>,
 }
 
 /// Calls a method with each of the messages over a connection of its own, for `lasting`. Together
@@ -54,7 +56,8 @@ pub async fn h2load(
             folder.path().join(format!("{index}.log")),
         );
         let rate = method.per_second.map(|rate| rate / connections as f64);
-        h2load_once(url.clone(), frame(message), body, log, in_flight / connections, rate, lasting)
+        let in_flight = in_flight / connections;
+        h2load_once(url.clone(), method.token, frame(message), body, log, in_flight, rate, lasting)
     });
     let runs = futures::future::try_join_all(runs).await?;
     let mut latencies: Vec<u64> =
@@ -75,8 +78,10 @@ struct Run {
     failed: u64,
 }
 
+#[expect(clippy::too_many_arguments, reason = "called once")]
 async fn h2load_once(
     url: String,
+    token: Option<&str>,
     body: Vec<u8>,
     body_file: PathBuf,
     log: PathBuf,
@@ -95,6 +100,9 @@ async fn h2load_once(
         .arg("--data")
         .arg(&body_file)
         .arg(format!("--log-file={}", log.display()));
+    if let Some(token) = token {
+        command.args(["--header", &format!("authorization: Bearer {token}")]);
+    }
     if let Some(rate) = per_second {
         command.arg(format!("--rps={:.0}", rate.max(1.0)));
     }

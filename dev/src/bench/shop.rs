@@ -307,7 +307,7 @@ INSERT INTO stock_seed SELECT sku, total_count FROM stock ON CONFLICT (sku) DO U
 
 /// The method that creates an order.
 pub fn create_order(port: u16) -> Method<'static> {
-    Method { port, path: "/Loms/OrderCreate", per_second: None }
+    Method { port, path: "/Loms/OrderCreate", per_second: None, token: None }
 }
 
 /// Requests to create an order of one piece, each of another user.

@@ -10,7 +10,7 @@ use super::program::Program;
 use crate::http;
 
 /// Environment variables that are passed on to every service.
-const HANDED_THROUGH: [&str; 3] = ["RUST_LOG", "RUST_BACKTRACE", "LOG_FORMAT"];
+const HANDED_THROUGH: [&str; 4] = ["RUST_LOG", "RUST_BACKTRACE", "LOG_FORMAT", "CORE_DUMPS"];
 
 /// A binary in the same folder as this one, which serves HTTP on `port`.
 #[derive(Debug, Clone)]

@@ -7,6 +7,7 @@ use rcgen::{
     KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use tempfile::TempDir;
+use uuid::Uuid;
 
 const LOCALHOST: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
@@ -31,7 +32,9 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        params.distinguished_name.push(DnType::CommonName, "an authority of a test");
+        // Else a client would take it for another authority, whose signature is wrong.
+        let name = format!("an authority of a test, {}", Uuid::new_v4());
+        params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().expect("a key");
         let issuer = CertifiedIssuer::self_signed(params, key).expect("a certificate");
         let folder = tempfile::tempdir().expect("a folder for certificates");

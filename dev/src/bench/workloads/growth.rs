@@ -78,7 +78,12 @@ pub const STORED: Workload = Workload {
                 stored = orders;
                 let ours = shop.create_orders(CONNECTIONS, SKUS, 128, lasting).await?;
                 rows.push((create, Sample::rate(&ours, None)));
-                let method = Method { port: shop.grpc, path: "/Loms/OrdersAll", per_second: None };
+                let method = Method {
+                    port: shop.grpc,
+                    path: "/Loms/OrdersAll",
+                    per_second: None,
+                    token: None,
+                };
                 let messages = vec![OrdersAllRequest::default().encode_to_vec(); 4];
                 let listed = shop.counter(&["api_requests_total", "OrdersAll", "\"OK\""]);
                 let ours = shop.measure(&listed, h2load(method, &messages, 8, lasting)).await?;

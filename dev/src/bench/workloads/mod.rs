@@ -114,6 +114,7 @@ pub const WORKLOADS: &[Workload] = &[
     events::NOTIFICATIONS,
     reads::ORDER_INFO,
     reads::STOCKS_INFO,
+    reads::IDENTITY,
     carts::POST,
     carts::GET,
     carts::MILLION,

@@ -9,9 +9,10 @@ use prost::Message;
 
 use super::{Goal, Sample, Workload};
 use crate::bench::generators::{Load, Method, h2load};
-use crate::bench::shop::{Parts, Shop};
+use crate::bench::shop::{Measured, Parts, Shop};
 use crate::stack::process::Process;
-use crate::testing::{Servers, free_port};
+use crate::testing::issuer::{AUDIENCE, ISSUER};
+use crate::testing::{Issuer, Servers, free_port};
 
 const CONNECTIONS: usize = 4;
 const LIMIT: &str = "a bare tonic server with the same answer";
@@ -64,9 +65,7 @@ async fn read(
 ) -> Result<Vec<(&'static str, Sample)>> {
     let path = format!("/Loms/{method}");
     let messages = vec![message; CONNECTIONS];
-    let load = async |port| {
-        h2load(Method { port, path: &path, per_second: None }, &messages, 64, lasting).await
-    };
+    let load = async |port| h2load(grpc_method(port, &path, None), &messages, 64, lasting).await;
     let parts = ["api_requests_total", method, "\"OK\""];
     let ours = shop.measure(&shop.counter(&parts), load(shop.grpc)).await?;
     shop.stop_services().await;
@@ -74,6 +73,51 @@ async fn read(
     let limit: Load = load(echo.grpc).await?;
     Ok(vec![("", Sample::rate(&ours, Some(limit.per_second())))])
 }
+
+fn grpc_method<'a>(port: u16, path: &'a str, token: Option<&'a str>) -> Method<'a> {
+    Method { port, path, per_second: None, token }
+}
+
+pub const IDENTITY: Workload = Workload {
+    name: "identity",
+    what: "StocksInfo, 64 in flight, with a token and limits for its user and address",
+    limit: "the same without, before and after",
+    goal: Goal::AtLeast(0.9),
+    once: false,
+    run: |servers, lasting| {
+        async move {
+            let issuer = Issuer::new();
+            let token = issuer.token("1", "");
+            let unreached = "1000000".to_owned();
+            let guarded = vec![
+                ("JWT_JWKS_FILE", issuer.file().display().to_string()),
+                ("JWT_ISSUER", ISSUER.to_owned()),
+                ("JWT_AUDIENCE", AUDIENCE.to_owned()),
+                ("GRPC_RATE_LIMIT_PER_ADDRESS", unreached.clone()),
+                ("GRPC_RATE_LIMIT_PER_USER", unreached),
+            ];
+            let messages = vec![StocksInfoRequest { sku: 1 }.encode_to_vec(); CONNECTIONS];
+            let succeeded = ["api_requests_total", "StocksInfo", "\"OK\""];
+            let mut rates = Vec::new();
+            for loms in [Vec::new(), guarded, Vec::new()] {
+                let token = (!loms.is_empty()).then_some(token.as_str());
+                let mut shop = Shop::start(servers, Parts { loms, ..Parts::default() }).await?;
+                let load = h2load(
+                    grpc_method(shop.grpc, "/Loms/StocksInfo", token),
+                    &messages,
+                    64,
+                    lasting,
+                );
+                rates.push(shop.measure(&shop.counter(&succeeded), load).await?);
+                shop.stop_services().await;
+            }
+            let rate = |measured: &Measured| measured.succeeded / measured.load.seconds;
+            let without = f64::midpoint(rate(&rates[0]), rate(&rates[2]));
+            Ok(vec![("", Sample::rate(&rates[1], Some(without)))])
+        }
+        .boxed_local()
+    },
+};
 
 /// A process that answers the same bytes and does nothing else.
 pub struct Echo {

@@ -78,6 +78,7 @@ async fn a_running_service_can_be_asked_whether_it_is_ready() {
     let no_database = vec![
         set("HTTP_PORT", on_loopback(free_port())),
         set("DATABASE_MASTER_HOST_PORT_0", on_loopback(free_port())),
+        set("KAFKA_BROKER", on_loopback(free_port())),
     ];
     let ended = run_to_end("notifier", &["--check-ready"], &no_database).await;
     assert_eq!(ended.code, Some(1), "{}", ended.output);

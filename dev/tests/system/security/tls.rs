@@ -2,7 +2,7 @@
 
 use dev::stack::kafka::Secured;
 use dev::stack::postgres;
-use dev::testing::{Certificate, TlsTerminator};
+use dev::testing::{Certificate, ServiceProcess, TlsTerminator};
 use sqlx::Connection;
 
 use crate::support::{
@@ -60,7 +60,7 @@ async fn sessions(servers: &Servers) -> (i64, i64) {
 }
 
 #[tokio::test]
-async fn an_order_is_placed_and_notified_with_tls_on_every_hop() {
+async fn an_order_is_placed_and_notified_with_tls_on_every_hop_and_no_stranger_is_trusted() {
     let authority = Authority::new();
     let certificate = authority.sign("server");
     let private = PrivateServers::prepare();
@@ -109,6 +109,7 @@ async fn an_order_is_placed_and_notified_with_tls_on_every_hop() {
         set("REDIS_ADDRESS", format!("rediss://127.0.0.1:{redis_port}")),
         set("REDIS_CA_FILE", authority.file().display()),
     ]);
+    let cart_env = env.clone();
     let cart = Cart::start(&servers, loms.grpc_port, &catalogue.url(), env).await;
 
     let mut env = settings(&authority, &certificate, false);
@@ -139,4 +140,46 @@ async fn an_order_is_placed_and_notified_with_tls_on_every_hop() {
     .await;
     let (with_tls, without) = sessions(&servers).await;
     assert!(with_tls > 3 && without == 0, "{with_tls} sessions with TLS, {without} without");
+
+    // The same servers, for services that trust another authority.
+    let other = Authority::new();
+    let distrust = |name: &str| set(name, other.file().display());
+    let own_port = || set("OPERATIONS_HOST_PORT", on_loopback(free_port()));
+    let fresh = loms.stock_product(10).await;
+    let env = [cart_env.clone(), vec![distrust("PRODUCT_SERVICE_CA_FILE"), own_port()]].concat();
+    let cart = Cart::start(&servers, loms.grpc_port, &catalogue.url(), env).await;
+    let rest = Rest::trusting(&authority, cart.process.base_url());
+    let line = serde_json::json!({ "count": 1 });
+    let refused = rest.post(&format!("/user/{user}/cart/{fresh}"), line).await;
+    assert!((502..=504).contains(&refused.status), "{refused:?}");
+    assert_eq!(products.calls(), 1);
+    let untrusted = vec![distrust("LOMS_CA_FILE"), distrust("REDIS_CA_FILE"), own_port()];
+    let env = [cart_env, untrusted].concat();
+    let cart = Cart::start(&servers, loms.grpc_port, &catalogue.url(), env).await;
+    is_not_trusted("redis", &cart.process).await;
+    is_not_trusted("loms", &cart.process).await;
+    let process = loms.launch_another(vec![distrust("DATABASE_CA_FILE"), own_port()]);
+    is_not_trusted("postgres", &process).await;
+    let env = vec![distrust("KAFKA_CA_FILE"), own_port(), set("RUST_LOG", "librdkafka=debug")];
+    let process = notifier.launch_another(env);
+    eventually(SOON, "Kafka is not trusted", async || {
+        let log = process.log();
+        if log.contains("certificate verify failed") { Ok(()) } else { Err(log) }
+    })
+    .await;
+}
+
+/// Waits until the service says that it does not trust the certificate of this part.
+async fn is_not_trusted(part: &str, service: &ServiceProcess) {
+    let operations = Rest::new(service.operations_url());
+    eventually(SOON, &format!("{part} is not trusted"), async || {
+        let answer = operations.request(reqwest::Method::GET, "/readyz").send().await;
+        let report: serde_json::Value =
+            answer.map_err(|error| error.to_string())?.json().await.unwrap();
+        let is_meant = |one: &&serde_json::Value| one["name"].as_str().unwrap().starts_with(part);
+        let reason = report["components"].as_array().unwrap().iter().find(is_meant);
+        let reason = reason.map(|one| one["reason"].to_string().to_lowercase()).unwrap_or_default();
+        if reason.contains("certificate") { Ok(()) } else { Err(report.to_string()) }
+    })
+    .await;
 }

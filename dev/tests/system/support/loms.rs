@@ -53,13 +53,19 @@ impl Loms {
     /// Starts another instance on the same databases and topic.
     pub async fn another(&self) -> (ServiceProcess, LomsClient) {
         let grpc_port = free_port();
+        let mut process = self.launch_another(vec![set("GRPC_HOST_PORT", on_loopback(grpc_port))]);
+        process.ready().await;
+        (process, LomsClient::new(grpc_port))
+    }
+
+    /// Starts another instance with other settings, and does not wait until it is ready.
+    pub fn launch_another(&self, more: Env) -> ServiceProcess {
         let mut env = self.settings.clone();
-        env.retain(|(name, _)| !["HTTP_PORT", "GRPC_HOST_PORT"].contains(&name.as_str()));
-        env.extend([
-            set("HTTP_PORT", on_loopback(free_port())),
-            set("GRPC_HOST_PORT", on_loopback(grpc_port)),
-        ]);
-        (ServiceProcess::start("loms", &env).await, LomsClient::new(grpc_port))
+        for port in ["HTTP_PORT", "GRPC_HOST_PORT"] {
+            env.push(set(port, on_loopback(free_port())));
+        }
+        env.extend(more);
+        ServiceProcess::launch("loms", &env)
     }
 
     /// The settings for ports, broker and topic.

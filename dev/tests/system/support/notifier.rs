@@ -2,7 +2,7 @@
 
 use dev::testing::{Database, Servers, ServiceProcess, create_database, free_port};
 
-use super::{Env, SOON, eventually, set};
+use super::{Env, SOON, eventually, on_loopback, set};
 
 /// A running notifier.
 #[derive(Debug)]
@@ -22,6 +22,14 @@ impl Notifier {
         env.extend(more);
         let process = ServiceProcess::start("notifier", &env).await;
         Self { process, settings: env, _database: database }
+    }
+
+    /// Starts another instance with other settings, and does not wait until it is ready.
+    pub fn launch_another(&self, more: Env) -> ServiceProcess {
+        let mut env = self.settings.clone();
+        env.push(set("HTTP_PORT", on_loopback(free_port())));
+        env.extend(more);
+        ServiceProcess::launch("notifier", &env)
     }
 
     /// The settings for port, broker, topic and group. The group is as unique as the topic, because

@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::{ConnectionType, Method, StatusCode, header};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::web::Bytes;
 
 /// What a request asked for, before it was changed for the routes.
@@ -29,8 +30,16 @@ impl Asked {
     }
 
     /// Adapts the response to the request.
-    pub(super) fn conclude(self, response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-        let mut response = if self.options { options(response) } else { response };
+    pub(super) fn conclude(
+        self,
+        mut response: ServiceResponse<BoxBody>,
+    ) -> ServiceResponse<BoxBody> {
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            complete_allow(response.headers_mut());
+        }
+        if self.options {
+            response = options(response);
+        }
         if self.upgrade {
             // 7.8: an upgrade that is not supported is ignored. actix would otherwise announce it.
             response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
@@ -52,18 +61,25 @@ fn options(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     }
     let (request, refused) = response.into_parts();
     let mut answer = HttpResponse::NoContent().finish();
-    let allowed = refused.headers().get(header::ALLOW).and_then(|value| value.to_str().ok());
-    let allowed = allowed.unwrap_or("GET, POST, DELETE");
-    let head = if allowed.contains("GET") { ", HEAD" } else { "" };
-    if let Ok(allowed) = format!("{allowed}{head}, OPTIONS").parse() {
-        answer.headers_mut().insert(header::ALLOW, allowed);
-    }
-    for name in [header::VARY, header::ACCESS_CONTROL_ALLOW_ORIGIN] {
+    let allow = HeaderValue::from_static("GET, POST, DELETE, HEAD, OPTIONS");
+    answer.headers_mut().insert(header::ALLOW, allow);
+    for name in [header::ALLOW, header::VARY, header::ACCESS_CONTROL_ALLOW_ORIGIN] {
         if let Some(value) = refused.headers().get(&name) {
             answer.headers_mut().insert(name, value.clone());
         }
     }
     ServiceResponse::new(request, answer)
+}
+
+/// 10.2.1: `Allow` lists all methods. Routes know neither HEAD nor OPTIONS.
+fn complete_allow(headers: &mut HeaderMap) {
+    let Some(allowed) = headers.get(header::ALLOW).and_then(|value| value.to_str().ok()) else {
+        return;
+    };
+    let head = if allowed.contains("GET") { ", HEAD" } else { "" };
+    if let Ok(allowed) = HeaderValue::try_from(format!("{allowed}{head}, OPTIONS")) {
+        headers.insert(header::ALLOW, allowed);
+    }
 }
 
 /// A body of this size that is not sent.

@@ -12,7 +12,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// Asks the service that runs on this machine with these settings.
 ///
 /// # Errors
-/// It is not ready or does not answer, or its port is encrypted and there is no other for operations.
+/// It is not ready or does not answer, or its port is encrypted and it has no port for operations.
 pub(crate) async fn check_ready(settings: &HttpServerSettings) -> anyhow::Result<()> {
     let address = match (settings.operations, &settings.tls) {
         (Some(address), _) => address,
@@ -20,7 +20,7 @@ pub(crate) async fn check_ready(settings: &HttpServerSettings) -> anyhow::Result
         (None, Some(_)) => bail!("with TLS_CERT_FILE, OPERATIONS_HOST_PORT is needed to ask"),
     };
     let url = format!("http://{}/readyz", address.on_this_machine());
-    let client = Client::builder().no_proxy().timeout(TIMEOUT).build()?;
+    let client = Client::builder().no_proxy().tls_certs_only([]).timeout(TIMEOUT).build()?;
     let answer = client.get(&url).send().await.with_context(|| format!("no answer from {url}"))?;
     let status = answer.status();
     if !status.is_success() {

@@ -69,7 +69,7 @@ fn quoted(text: &str, quote: char, escapes: bool) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// What was read means the same when it is written in quotes.
+    /// Settings stay the same when they are written in quotes and read again.
     #[test]
     fn fuzz_env_file() {
         bolero::check!().for_each(|bytes: &[u8]| {

@@ -10,16 +10,15 @@ pub(super) fn without_comment(text: &str) -> &str {
     text.split("###").next().unwrap_or_default().trim()
 }
 
+/// The schemes that are shown. Anything else before a `://` may be part of a password.
+const SCHEMES: [&str; 6] = ["http", "https", "redis", "rediss", "postgres", "postgresql"];
+
 /// The text as a log may show it: everything before an `@` is hidden, because it may be a password.
 pub(super) fn without_credentials(text: &str) -> String {
     let Some((credentials, address)) = text.rsplit_once('@') else { return text.to_owned() };
-    let scheme = credentials.split_once("://").filter(|(scheme, _)| is_scheme(scheme));
+    let scheme = credentials.split_once("://").filter(|(scheme, _)| SCHEMES.contains(scheme));
     let (scheme, separator) = scheme.map_or(("", ""), |(scheme, _)| (scheme, "://"));
     format!("{scheme}{separator}***@{address}")
-}
-
-fn is_scheme(text: &str) -> bool {
-    text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
 }
 
 pub(super) fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
@@ -94,6 +93,8 @@ mod tests {
             assert!(number.is_err() || text.bytes().any(|byte| byte.is_ascii_digit()));
             let shown = without_credentials(&format!("me:hidden@{text}"));
             assert!(!shown.contains("hidden") || text.contains("hidden"), "{shown}");
+            let shown = without_credentials(&format!("hidden{text}@host"));
+            assert!(!shown.contains("hidden"), "{shown}");
         });
     }
 

@@ -1,8 +1,8 @@
 //! Bounds the log. Per second, one place in the code writes at most [`LINES`] warnings and errors.
-//! The others are counted, and one line tells their number.
+//! One line per second counts the others.
 
 use std::collections::HashMap;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,18 +10,25 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::Layer;
-use tracing_subscriber::layer::Context;
+use tracing::{Event, Level, Subscriber, warn};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 
 const WINDOW: Duration = Duration::from_secs(1);
 const LINES: u32 = 10;
-/// The target of the lines that tell how many were left out.
-const LEFT_OUT: &str = "log";
+/// The target of the lines that count those left out. It is not bounded.
+pub(super) const LEFT_OUT: &str = "left_out";
 
-/// A layer for the whole subscriber.
-#[derive(Clone, Default)]
-pub(super) struct Bounded(Arc<Mutex<HashMap<Kind, Window>>>);
+/// A format that leaves lines out. It is no filter, because a filter of one layer cannot decide by
+/// the event without an effect on the next one.
+pub(super) struct Bounded<F> {
+    format: F,
+    windows: Windows,
+    runtime: Handle,
+}
+
+type Windows = Arc<Mutex<HashMap<Kind, Window>>>;
 
 /// Lines that count together: from one place in the code and, if they have a `code`, with the same
 /// one.
@@ -40,51 +47,69 @@ struct Window {
     is_told: bool,
 }
 
-impl<S: Subscriber> Layer<S> for Bounded {
-    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
+impl<S, N, F> FormatEvent<S, N> for Bounded<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    /// An error means that nothing is written.
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        if self.admits(event) {
+            self.format.format_event(context, writer, event)
+        } else {
+            Err(fmt::Error)
+        }
+    }
+}
+
+impl<F> Bounded<F> {
+    /// The lines that count others are written by a task of `runtime`.
+    pub fn new(format: F, runtime: Handle) -> Self {
+        Self { format, windows: Arc::default(), runtime }
+    }
+
+    fn admits(&self, event: &Event<'_>) -> bool {
         let metadata = event.metadata();
         if *metadata.level() > Level::WARN || metadata.target() == LEFT_OUT {
             return true;
         }
         let kind = Kind { place: metadata.callsite(), code: text_of(event, "code") };
-        let (is_written, is_told) = self.with(&kind, |window| {
-            let is_written = window.has_room(Instant::now());
+        let (has_room, is_told) = with(&self.windows, &kind, |window| {
+            let has_room = window.has_room(Instant::now());
             let is_told = window.is_told;
-            window.is_told |= !is_written;
-            (is_written, is_told)
+            window.is_told |= !has_room;
+            (has_room, is_told)
         });
-        if !is_written && !is_told {
-            self.tell_later(kind, text_of(event, "message").unwrap_or_default());
+        if !has_room && !is_told {
+            let like = text_of(event, "message").unwrap_or_default();
+            self.runtime.spawn(tell_later(Arc::clone(&self.windows), kind, like));
         }
-        is_written
+        has_room
     }
 }
 
-impl Bounded {
-    fn with<T>(&self, kind: &Kind, act: impl FnOnce(&mut Window) -> T) -> T {
-        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(window) = windows.get_mut(kind) {
-            return act(window);
-        }
-        act(windows.entry(kind.clone()).or_insert(Window::new(Instant::now())))
+fn with<T>(windows: &Windows, kind: &Kind, act: impl FnOnce(&mut Window) -> T) -> T {
+    let mut windows = windows.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(window) = windows.get_mut(kind) {
+        return act(window);
     }
+    act(windows.entry(kind.clone()).or_insert(Window::new(Instant::now())))
+}
 
-    fn tell_later(&self, kind: Kind, like: String) {
-        let Ok(runtime) = Handle::try_current() else {
-            // The next line of this kind tries again.
-            return self.with(&kind, |window| window.is_told = false);
-        };
-        let windows = self.clone();
-        runtime.spawn(async move {
-            tokio::time::sleep(WINDOW).await;
-            let more = windows.with(&kind, |window| {
-                window.is_told = false;
-                std::mem::take(&mut window.left_out)
-            });
-            let code = kind.code.as_deref();
-            tracing::warn!(target: LEFT_OUT, like, code, more, "more lines like this one were left out");
-        });
-    }
+async fn tell_later(windows: Windows, kind: Kind, like: String) {
+    tokio::time::sleep(WINDOW).await;
+    let more = with(&windows, &kind, |window| {
+        window.is_told = false;
+        std::mem::take(&mut window.left_out)
+    });
+    let code = kind.code.as_deref();
+    warn!(target: LEFT_OUT, like, code, more, "more lines like this one were left out");
 }
 
 impl Window {
@@ -138,8 +163,8 @@ mod tests {
     use std::io;
 
     use tracing::subscriber::set_default;
-    use tracing::{error, info, warn};
-    use tracing_subscriber::fmt;
+    use tracing::{error, info};
+    use tracing_subscriber::fmt::{format, layer};
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
@@ -168,10 +193,13 @@ mod tests {
     async fn of_a_flood_of_lines_ten_per_second_are_written_and_the_others_counted() {
         let lines = Lines::default();
         let writer = lines.clone();
-        let layer =
-            fmt::layer().without_time().with_ansi(false).with_writer(move || writer.clone());
-        let _guard =
-            set_default(tracing_subscriber::registry().with(Bounded::default()).with(layer));
+        let format = format().without_time().with_ansi(false);
+        let layer = layer()
+            .with_ansi(false)
+            .log_internal_errors(false)
+            .event_format(Bounded::new(format, Handle::current()))
+            .with_writer(move || writer.clone());
+        let _guard = set_default(tracing_subscriber::registry().with(layer));
         for round in 1..=2 {
             for number in 0..100 {
                 warn!(number, "flooded");

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::ExporterBuildError;
+use tokio::runtime::Handle;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::filter::{EnvFilter, ParseError, Targets};
@@ -21,7 +22,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt};
 
-use bounded::Bounded;
+use bounded::{Bounded, LEFT_OUT};
 use export::Export;
 use format::{LogFormat, NoSpanFields};
 
@@ -93,7 +94,7 @@ pub struct Telemetry {
 }
 
 /// Starts logging (`RUST_LOG`, `LOG_FORMAT`) and, if an endpoint is set, the export of traces
-/// (`OTEL_*`).
+/// (`OTEL_*`). Must be called on a runtime.
 ///
 /// Spans of target [`DETAIL`] go to the exporter only.
 ///
@@ -120,8 +121,9 @@ pub fn init(service_name: &'static str, lines_to: LinesTo) -> Result<Telemetry, 
         .with_writer(writer)
         .fmt_fields(NoSpanFields)
         .with_ansi(lines_to.is_terminal())
-        .event_format(log_format()?);
-    let subscriber = tracing_subscriber::registry().with(Bounded::default());
+        .log_internal_errors(false)
+        .event_format(Bounded::new(log_format()?, Handle::current()));
+    let subscriber = tracing_subscriber::registry();
     if spans.is_some() {
         subscriber.with(lines.with_filter(log_filter()?)).with(spans).try_init()?;
     } else {
@@ -169,7 +171,7 @@ fn log_filter() -> Result<EnvFilter, TelemetryError> {
     let text = if text.trim().is_empty() { "info" } else { text.as_str() };
     let mentions_requests = text.split(',').any(|directive| directive.trim().starts_with(REQUEST));
     let requests = if mentions_requests { "" } else { ",request=info" };
-    Ok(EnvFilter::builder().parse(format!("{QUIET},{text}{requests}"))?)
+    Ok(EnvFilter::builder().parse(format!("{QUIET},{text}{requests},{LEFT_OUT}=warn"))?)
 }
 
 impl Telemetry {

@@ -205,7 +205,7 @@ async fn every_error_has_the_shape_of_the_service() {
     }
     assert_eq!(ask(at, "GET", "/patient", "").await.json()["message"], "in my own words");
     let refused = ask(at, "POST", "/user/1/cart", "").await;
-    assert_eq!(refused.header("Allow"), Some("GET, DELETE"));
+    assert_eq!(refused.header("Allow"), Some("GET, DELETE, HEAD, OPTIONS"));
     let again = ask(at, "GET", "/away", "").await.header("Retry-After").map(str::to_owned);
     assert!(["1", "2", "3"].map(|text| Some(text.to_owned())).contains(&again), "{again:?}");
     front.stop().await;

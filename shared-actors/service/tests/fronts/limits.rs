@@ -87,7 +87,7 @@ async fn an_address_with_too_many_requests_is_told_when_to_come_again() {
 #[actix_rt::test]
 async fn an_address_is_that_of_the_connection_whatever_a_header_says() {
     let front = serve_http(&http_settings(requests(3)));
-    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+    let client = dev::http::client();
     let call = async |number: usize| {
         let call = client.get(format!("http://{}/small", front.address));
         let call = call.header("X-Forwarded-For", format!("192.0.2.{number}"));
@@ -166,7 +166,7 @@ async fn each_user_has_requests_of_its_own() {
     reader.finish().unwrap();
     let identity = Verifier::new(&identity).unwrap();
     let front = serve_http_to(&http_settings(limits), Some(identity));
-    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+    let client = dev::http::client();
     let statuses = async |user: &str, count: usize| {
         let token = issuer.token(user, "");
         let call = async || {

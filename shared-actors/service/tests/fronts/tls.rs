@@ -83,23 +83,29 @@ async fn old_versions_of_tls_are_refused() {
     let authority = Authority::new();
     let front = serve(listener(&authority.sign("server"), None));
     let address = front.address;
-    for minor in 0..=2_u8 {
-        // A ClientHello of SSL 3.0, TLS 1.0 and TLS 1.1 with one cipher suite.
-        let hello = [&[3, minor], &[7; 32][..], &[0, 0, 2, 0xc0, 0x2f, 1, 0]].concat();
+    // A ClientHello with one cipher suite, one curve and one signature algorithm.
+    let extensions = [0, 22, 0, 10, 0, 4, 0, 2, 0, 23, 0, 13, 0, 4, 0, 2, 4, 3, 0, 11, 0, 2, 1, 0];
+    let hello = |minor: u8| {
+        let hello = [&[3, minor], &[7; 32][..], &[0, 0, 2, 0xc0, 0x2b, 1, 0], &extensions].concat();
         let length = u8::try_from(hello.len()).unwrap();
-        let message = [&[1, 0, 0, length], &hello[..]].concat();
-        let record = [&[22, 3, 1, 0, length + 4], &message[..]].concat();
+        [&[22, 3, 1, 0, length + 4, 1, 0, 0, length], &hello[..]].concat()
+    };
+    let answer_to = |hello: Vec<u8>| async move {
         let exchange = move || {
             let mut stream = TcpStream::connect(address).unwrap();
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            stream.write_all(&record).unwrap();
-            let mut answer = Vec::new();
-            stream.read_to_end(&mut answer).unwrap();
+            stream.write_all(&hello).unwrap();
+            let mut answer = [0; 7];
+            stream.read_exact(&mut answer).unwrap();
             answer
         };
-        let answer = spawn_blocking(exchange).await.unwrap();
-        // A fatal alert, and nothing else.
-        assert_eq!((answer[0], answer[5], answer.len()), (21, 2, 7), "{minor}: {answer:?}");
+        spawn_blocking(exchange).await.unwrap()
+    };
+    assert_eq!(answer_to(hello(3)).await[0], 22, "TLS 1.2 is accepted");
+    // SSL 3.0, TLS 1.0 and TLS 1.1 get a fatal alert: protocol_version.
+    for minor in 0..=2 {
+        let answer = answer_to(hello(minor)).await;
+        assert_eq!((answer[0], answer[5], answer[6]), (21, 2, 70), "{minor}: {answer:?}");
     }
     front.stop().await;
 }

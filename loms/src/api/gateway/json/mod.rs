@@ -102,7 +102,7 @@ mod tests {
         decode(body.as_bytes())
     }
 
-    /// What can be read means the same when it is written and read again.
+    /// A message that can be read stays the same when it is written and read again.
     fn assert_stable<M: Message + Name + Default + PartialEq + fmt::Debug>(body: &[u8]) {
         if let Ok(message) = decode::<M>(body) {
             let written = encode(&message).unwrap();
