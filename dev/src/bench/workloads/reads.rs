@@ -82,7 +82,7 @@ pub const IDENTITY: Workload = Workload {
     name: "identity",
     what: "StocksInfo, 64 in flight, with a token and limits for its user and address",
     limit: "the same without, before and after",
-    goal: Goal::AtLeast(0.9),
+    goal: Goal::AtLeast(0.8),
     once: false,
     run: |servers, lasting| {
         async move {

@@ -214,10 +214,13 @@ fn number<T: FromStr + ToString>(field: &'static str, text: &str) -> Result<T, I
 /// `OrderEvent` of this document.
 #[utoipa::path(
     get, path = "/order-event.schema.json", tag = "events", operation_id = "OrderEventSchema",
-    responses((
-        status = 200, description = "The schema.",
-        content_type = "application/schema+json", body = serde_json::Value,
-    ))
+    responses(
+        (
+            status = 200, description = "The schema.",
+            content_type = "application/schema+json", body = serde_json::Value,
+        ),
+        docs::EveryCall,
+    )
 )]
 pub async fn order_event_schema() -> HttpResponse {
     HttpResponse::Ok().content_type("application/schema+json").body(loms_proto::ORDER_EVENT_SCHEMA)

@@ -55,13 +55,10 @@ pub(super) fn configure(
     has_own_port: bool,
     needs_token: bool,
 ) {
-    openapi.merge(Document::openapi());
     if needs_token {
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
-        let components = openapi.components.get_or_insert_default();
-        components.add_security_scheme("token", SecurityScheme::Http(scheme.build()));
-        openapi.security = Some(vec![SecurityRequirement::new("token", [""; 0])]);
+        require_token(&mut openapi);
     }
+    openapi.merge(Document::openapi());
     // Where callers need a token, this port is for strangers.
     probes(config, health, !has_own_port && !needs_token);
     if !has_own_port {
@@ -70,6 +67,18 @@ pub(super) fn configure(
     config
         .service(web::redirect("/swagger-ui", "/swagger-ui/"))
         .service(SwaggerUi::new("/swagger-ui/{_:.*}").url("/openapi.json", openapi));
+}
+
+/// Says that every call of the document needs a token.
+fn require_token(openapi: &mut OpenApi) {
+    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+    let components = openapi.components.get_or_insert_default();
+    components.add_security_scheme("token", SecurityScheme::Http(scheme.build()));
+    for path in openapi.paths.paths.values_mut() {
+        for call in [&mut path.get, &mut path.post, &mut path.delete].into_iter().flatten() {
+            call.security = Some(vec![SecurityRequirement::new("token", [""; 0])]);
+        }
+    }
 }
 
 /// The routes of the port that is only for operations.

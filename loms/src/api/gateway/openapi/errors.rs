@@ -13,9 +13,9 @@ pub struct Error {
     /// A message for people. It names the field at fault.
     #[schema(example = "there is no order 1000")]
     message: String,
-    /// A `google.rpc.PreconditionFailure` with the SKUs that are short, if a create failed for lack
-    /// of stock. Empty otherwise.
-    #[schema(value_type = Vec<Object>, max_items = 1)]
+    /// If a create failed for lack of stock: a `google.rpc.PreconditionFailure` with the SKUs that
+    /// are short, and a `google.rpc.ErrorInfo` with the numbers. Empty otherwise.
+    #[schema(value_type = Vec<Object>, max_items = 2)]
     details: (),
 }
 
