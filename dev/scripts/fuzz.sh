@@ -15,7 +15,7 @@ packages=(shared-actors service-kit cart loms notifier)
 folder=${CARGO_TARGET_DIR:-target}/fuzz
 host=$(rustc --print host-tuple)
 
-# The flags for libFuzzer of cargo-bolero, which cannot build unit tests alone.
+# The flags that cargo-bolero passes for libFuzzer. It is not used itself, because it cannot build only the unit tests.
 coverage='-Cpasses=sancov-module'
 for option in inline-8bit-counters level=4 pc-table trace-compares stack-depth; do
     coverage+=" -Cllvm-args=-sanitizer-coverage-$option"

@@ -6,10 +6,10 @@ cd "$(dirname "$0")/../.."
 folder=${CARGO_TARGET_DIR:-target}/sbom
 rm -rf "$folder"
 mkdir -p "$folder"
-# Files from one commit are equal.
+# The same commit always gives the same files.
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || date +%s)
 export SOURCE_DATE_EPOCH
-# It writes a file for each binary of the workspace, beside the manifests.
+# cargo-cyclonedx writes a file for each binary of the workspace, beside the manifests.
 cargo cyclonedx --quiet --format json --spec-version 1.5 --describe binaries --no-build-deps
 for service in cart loms notifier; do
     mv "$service/${service}_bin.cdx.json" "$folder/$service.cdx.json"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs schemathesis on private servers. It generates requests from the OpenAPI documents of cart and loms, and checks every
-# answer against them, also without a token and with a wrong one:
+# answer against them. It also sends requests without a token and with a wrong one:
 #   make schemathesis
 # CASES is the minimum number of requests (20,000 unless set). SEED repeats a run.
 set -euo pipefail

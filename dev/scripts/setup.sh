@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the local stack needs and this machine lacks. With `test`, `bench`, `schemathesis`, `audit` or `sbom`, it also
-# installs what that command of make needs. Quick and silent if nothing is missing.
+# Installs what the local stack needs and this machine lacks. `test`, `bench` and `schemathesis` also install what that target
+# of make needs; `audit` and `sbom` install only what that target needs. Quick and silent if nothing is missing.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)

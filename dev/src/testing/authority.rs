@@ -32,7 +32,7 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        // Else a client would take it for another authority, whose signature is wrong.
+        // A client takes two authorities of one name for the same, and reports a wrong signature.
         let name = format!("an authority of a test, {}", Uuid::new_v4());
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().expect("a key");

@@ -81,7 +81,7 @@ fn grpc_method<'a>(port: u16, path: &'a str, token: Option<&'a str>) -> Method<'
 pub const IDENTITY: Workload = Workload {
     name: "identity",
     what: "StocksInfo, 64 in flight, with a token and limits for its user and address",
-    limit: "the same without, before and after",
+    limit: "the same without them, before and after",
     goal: Goal::AtLeast(0.8),
     once: false,
     run: |servers, lasting| {

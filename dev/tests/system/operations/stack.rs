@@ -65,7 +65,7 @@ async fn what_is_killed_is_restarted_and_the_shop_goes_on() {
     for (name, port) in &ports {
         program = program.env(name, port);
     }
-    // So that any user may read the environment of the services.
+    // Without it, only root could read the environment of the services, which `find` needs.
     let program = program.env("CORE_DUMPS", "true");
     let mut stack = program.env("SHOP_DATA", &data).start().unwrap();
     eventually(STARTED_WITHIN, "the shop is open", async || {

@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use crate::support::{Env, Rest, SOON, Servers, eventually, free_port, on_loopback, set};
 
-/// Starts a notifier that could write files of any size, and crashes it.
+/// Starts a notifier without a limit on the size of core dumps, and crashes it.
 async fn crash(more: Env) -> ExitStatus {
     let folder = tempfile::tempdir().unwrap();
     let address = on_loopback(free_port());

@@ -82,7 +82,7 @@ pub fn main<S: Service>(version: &'static str, revision: &str) -> ! {
             1,
         );
     }
-    // No other has been installed yet.
+    // This cannot fail: no other provider is installed yet.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let parser = Arguments::<S::Command>::command().name(S::NAME).about(S::ABOUT).version(version);
     let matches = parser.get_matches();
@@ -104,7 +104,7 @@ async fn run<S: Service>(command: &S::Command, checks: &Checks) -> anyhow::Resul
     let may_dump = reader.flag("CORE_DUMPS", false);
     let settings = S::settings(reader)?;
     if !may_dump {
-        // Nor may other processes of the same user read the memory.
+        // It also keeps other processes of the same user from reading the memory.
         set_dumpable(false).context("cannot forbid core dumps")?;
     }
     if checks.check_ready {

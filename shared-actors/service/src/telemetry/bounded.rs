@@ -1,5 +1,5 @@
-//! Bounds the log. Per second, one place in the code writes at most [`LINES`] warnings and errors.
-//! One line per second counts the others.
+//! Bounds the log. Each kind of warning or error gets at most [`LINES`] lines per second. One more
+//! line per kind counts the others.
 
 use std::collections::HashMap;
 use std::fmt::{self, Debug};
@@ -20,8 +20,8 @@ const LINES: u32 = 10;
 /// The target of the lines that count those left out. It is not bounded.
 pub(super) const LEFT_OUT: &str = "left_out";
 
-/// A format that leaves lines out. It is no filter, because a filter of one layer cannot decide by
-/// the event without an effect on the next one.
+/// A format that leaves lines out. It is not a filter of the layer: if such a filter rejects an event
+/// by its content, the next event may be lost, too.
 pub(super) struct Bounded<F> {
     format: F,
     windows: Windows,
@@ -30,8 +30,7 @@ pub(super) struct Bounded<F> {
 
 type Windows = Arc<Mutex<HashMap<Kind, Window>>>;
 
-/// Lines that count together: from one place in the code and, if they have a `code`, with the same
-/// one.
+/// One place in the code, and the value of the field `code` if its lines have one.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Kind {
     place: Identifier,
@@ -43,7 +42,7 @@ struct Window {
     since: Instant,
     lines: u32,
     left_out: u64,
-    /// Whether a task will tell the number of lines that are left out.
+    /// Whether a task is waiting to log `left_out`.
     is_told: bool,
 }
 

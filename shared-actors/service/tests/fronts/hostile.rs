@@ -1,5 +1,5 @@
-//! Requests that no honest client sends. None of them is taken for two, none reaches a file, and
-//! the server keeps serving others.
+//! Requests that no honest client sends. The server never reads one as two, never serves a file,
+//! and keeps serving other clients.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,14 +19,14 @@ async fn answers_to(address: SocketAddr, bytes: impl Into<Vec<u8>>) -> String {
 }
 
 #[actix_rt::test]
-async fn a_request_that_two_servers_would_cut_differently_is_refused() {
+async fn a_request_with_an_ambiguous_length_is_refused() {
     let front = serve_http(&http_settings());
     // A second request, which must not be answered.
     let hidden = "GET /small HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let post = "POST /echo HTTP/1.1\r\nHost: x\r\n";
     let fine = format!("{post}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n{hidden}");
     let both = answers_to(front.address, fine).await;
-    assert_eq!(both.matches("200 OK").count(), 2, "a request that is right hides nothing: {both}");
+    assert_eq!(both.matches("200 OK").count(), 2, "a valid request and the next one are answered: {both}");
     for head in [
         "Content-Length: 5\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: chunked\r\nContent-Length: 5",
