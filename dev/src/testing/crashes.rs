@@ -110,7 +110,7 @@ fn collect(folder: &Path, named: &mut BTreeSet<String>) {
         }
         if path.is_dir() {
             collect(&path, named);
-        } else {
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
             let source = std::fs::read_to_string(&path).expect("the file can be read");
             let points =
                 source.split("crash_point!(\"").skip(1).filter_map(|rest| rest.split('"').next());

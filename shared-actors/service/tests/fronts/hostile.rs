@@ -26,7 +26,11 @@ async fn a_request_with_an_ambiguous_length_is_refused() {
     let post = "POST /echo HTTP/1.1\r\nHost: x\r\n";
     let fine = format!("{post}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n{hidden}");
     let both = answers_to(front.address, fine).await;
-    assert_eq!(both.matches("200 OK").count(), 2, "a valid request and the next one are answered: {both}");
+    assert_eq!(
+        both.matches("200 OK").count(),
+        2,
+        "a valid request and the next one are answered: {both}"
+    );
     for head in [
         "Content-Length: 5\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: chunked\r\nContent-Length: 5",
