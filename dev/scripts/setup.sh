@@ -195,12 +195,9 @@ cargo_command() {
 }
 
 case ${1:-} in
-audit | sbom) ;;
-*) "$root/dev/scripts/kafka-jars.sh" ;;
-esac
-case ${1:-} in
 audit) cargo_command cargo-deny 0.20.2 --no-default-features ;;
 sbom) cargo_command cargo-cyclonedx 0.5.9 ;;
+*) "$root/dev/scripts/kafka-jars.sh" ;;
 esac
 
 # schemathesis is installed into its own virtual environment, in a fixed version that is known to work.
