@@ -248,7 +248,8 @@ pub(crate) fn log_fault(error: &(impl ServiceError + ?Sized)) {
     let code = error.code();
     // If a client allowed too little time, that is not our fault.
     if code.is_fault() && !(code == ErrorCode::DeadlineExceeded && allowance::is_too_short()) {
-        log_failure(code, with_causes(error));
+        // The text is created only if the line is written.
+        log_failure(code, fmt::from_fn(|f| f.write_str(&with_causes(error))));
     }
 }
 
